@@ -1,0 +1,61 @@
+"""Mean losses of outputs z and targets y, and under each its pullback: the gradient at z."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.special import expit
+
+from gradcheck.network import losses as ls
+from gradcheck_backends.manual.rules import Array, loss_rule
+
+Result: TypeAlias = tuple[Any, Callable[[], Array]]
+
+
+@loss_rule(ls.Logistic)
+def logistic(_: ls.Logistic, z: Array, y: Array) -> Result:
+    margin = y * z
+    return log1pexp(-margin).mean(), lambda: -y * expit(-margin) / z.size
+
+
+@loss_rule(ls.BinaryCrossEntropy)
+def binary_cross_entropy(_: ls.BinaryCrossEntropy, z: Array, y: Array) -> Result:
+    return (y * log1pexp(-z) + (1 - y) * log1pexp(z)).mean(), lambda: (expit(z) - y) / z.size
+
+
+@loss_rule(ls.CrossEntropy)
+def cross_entropy(_: ls.CrossEntropy, z: Array, y: Array) -> Result:
+    n = np.arange(len(y))
+    shifted = z - z.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+    def pullback() -> Array:
+        g = np.exp(log_p)
+        g[n, y] -= 1
+        return g / len(y)
+
+    return -log_p[n, y].mean(), pullback
+
+
+@loss_rule(ls.MSE)
+def mse(_: ls.MSE, z: Array, y: Array) -> Result:
+    d = z - y
+    return (d * d).mean(), lambda: 2 * d / z.size
+
+
+@loss_rule(ls.Huber)
+def huber(loss: ls.Huber, z: Array, y: Array) -> Result:
+    d = z - y
+    clipped = np.clip(d, -loss.delta, loss.delta)
+    return (clipped * (d - clipped / 2)).mean(), lambda: clipped / z.size
+
+
+@loss_rule(ls.Hinge)
+def hinge(_: ls.Hinge, z: Array, y: Array) -> Result:
+    margin = 1 - y * z
+    return np.maximum(margin, 0).mean(), lambda: -y * (margin > 0) / z.size
+
+
+def log1pexp(z: Array) -> Array:
+    """``log(1 + exp(z))`` without overflow."""
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))

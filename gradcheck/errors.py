@@ -1,0 +1,49 @@
+"""Everything that gradcheck raises on purpose: one small tree, one clear sentence each."""
+
+
+class GradcheckError(Exception):
+    """Base of every error that a user's input can cause. The message is one line: what, where, the value."""
+
+
+class DescriptionError(GradcheckError, ValueError):
+    """A network, layer, loss or case that cannot exist: ``layers[2].units: expected int >= 1, got 0``.
+
+    Parameters
+    ----------
+    sentence : str
+        What was expected and what was there instead.
+    path : str
+        Where, from the outermost table inwards.
+    """
+
+    def __init__(self, sentence: str, path: str = "") -> None:
+        super().__init__(f"{path}: {sentence}" if path else sentence)
+        self.sentence, self.path = sentence, path
+
+
+class DataError(GradcheckError, ValueError):
+    """Data that cannot be read, or does not fit the network or the domain of its loss."""
+
+
+class OutputError(GradcheckError, OSError):
+    """A result that cannot be written where it was asked for. Nothing was overwritten."""
+
+
+class BackendError(GradcheckError):
+    """Base of the three ways in which a backend cannot be had."""
+
+
+class UnknownBackend(BackendError, LookupError):
+    """No backend goes by this name, or the file or attribute does not exist."""
+
+
+class BackendNotInstalled(BackendError, ImportError):
+    """The backend is known, the library that it needs is absent."""
+
+
+class BackendBroken(BackendError, ImportError):
+    """The backend is there and raises when it is imported."""
+
+
+class GradientMismatch(AssertionError):
+    """Raised by ``report.require()`` where the report's verdict is not good enough."""

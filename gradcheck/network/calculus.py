@@ -1,0 +1,68 @@
+"""What the rounding analysis needs to know of a function, taken from the reference forward: slopes, curvature, kinks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcheck.network import layers as ly
+from gradcheck.network import reference
+
+Array: TypeAlias = NDArray[Any]
+
+IMAGINARY = 1e-30  # far below any rounding; Im f(x + ih) / h has no cancellation
+
+
+class Uncertain(NamedTuple):
+    """A value with the variance of its rounding error in units of u^2."""
+
+    value: Array
+    variance: Array
+
+
+class Precision(NamedTuple):
+    """The arithmetic that a build works in."""
+
+    u: float
+    underflow: float
+    largest: float
+
+
+def precision(dtype: str) -> Precision:
+    """Unit roundoff, absolute error of one underflow in units of u, and overflow threshold of a dtype."""
+    info = np.finfo(dtype)
+    # The analysis squares: in float64 it cannot see below 1e-150 itself.
+    return Precision(float(info.eps) / 2, max(float(info.tiny), 1e-150), float(info.max))
+
+
+def absolute(cancellation: ly.Cancellation, z: Array) -> ly.Cancellation:
+    """The absolute rounding of value and slope at each ``z``, in units of u."""
+    reach = np.clip(np.abs(z), 1, cancellation.reach)
+    return cancellation._replace(value=cancellation.value * reach, slope=cancellation.slope * reach)
+
+
+def slope(layer: ly.Activation, z: Array) -> Array:
+    """rho'(z) by complex step."""
+    return reference.apply(layer, {}, z + 1j * IMAGINARY).imag / IMAGINARY
+
+
+def curvature(slopes: Callable[[Array], Array], z: Array) -> Array:
+    """|rho''(z)| to a few digits, by differencing slopes; beside a kink, that of the smoother side."""
+    step = 1e-6 * np.maximum(np.abs(z), 1)
+    here = slopes(z)
+    return np.minimum(np.abs(slopes(z + step) - here), np.abs(here - slopes(z - step))) / step
+
+
+def jumps(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
+    """Jump of the slope at each ``z`` that lies on a kink (row 0), or within ``tolerance`` of one (row 1).
+
+    Returns
+    -------
+    array, shape (2, *z.shape)
+    """
+    found = np.zeros((2, *z.shape))
+    for kink in kinks:
+        distance = np.abs(z - kink.at)
+        found += abs(kink.right - kink.left) * np.stack([distance == 0, distance <= tolerance])
+    return found

@@ -1,0 +1,129 @@
+"""Descriptions as data: validation of every field, however the object was made, and decoding from plain tables.
+
+The types are msgspec's and carry the constraints (``Annotated[int, Meta(ge=1)]``); msgspec says what it expected, and
+`DescriptionError` adds where and what it got.
+"""
+
+import difflib
+import math
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeGuard, TypeVar, cast
+
+import msgspec
+
+from gradcheck.errors import DescriptionError
+
+T = TypeVar("T", bound="Description")
+
+
+class Description(msgspec.Struct, frozen=True):
+    """Immutable, hashable data whose ``repr`` evaluates back. Every field is validated in the constructor.
+
+    Raises
+    ------
+    DescriptionError
+        ``units: expected int >= 1, got 0``
+    """
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(type(self)):
+            value = getattr(self, field.name)
+            msgspec.structs.force_setattr(self, field.name, checked(value, field.type, field.name))
+
+
+def checked(value: Any, kind: Any, path: str) -> Any:
+    """Return ``value`` as the annotated type ``kind`` (lists become tuples), or say where it fails and why."""
+    item = (*typing.get_args(kind), None)[0]
+    if _is_description(item):
+        return tuple(checked(each, item, f"{path}[{i}]") for i, each in enumerate(checked(value, tuple, path)))
+    if _is_description(kind):
+        if not isinstance(value, kind):
+            raise DescriptionError(f"expected a {kind.__name__.lower()}, got {value!r}", path)
+        return value
+    try:
+        result = msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        expected, _, inside = str(error).partition(" - at `$")
+        value, suffix = _inside(value, inside.rstrip("`"))
+        raise DescriptionError(f"{_expected(expected, kind)}, got {value!r}", path + suffix) from None
+    if isinstance(result, float) and not math.isfinite(result):
+        raise DescriptionError(f"expected a finite number, got {value!r}", path)
+    return result
+
+
+def decode(raw: Any, kind: type[T], path: str = "") -> T:
+    """Build ``kind`` from a table (of TOML or JSON); an unknown key is answered with the nearest known one."""
+    if not isinstance(raw, Mapping):
+        raise DescriptionError(f"expected a table, got {raw!r}", path)
+    table = {str(key): value for key, value in cast("Mapping[object, Any]", raw).items()}
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    for key in table:
+        if key not in fields:
+            raise DescriptionError(f"unknown key, {nearest(key, fields)}", join(path, key))
+    for name, field in fields.items():
+        if field.required and name not in table:
+            raise DescriptionError("missing", join(path, name))
+    with at(path):
+        return kind(**table)
+
+
+def decode_tagged(raw: Any, table: Mapping[str, type[T]], path: str, noun: str) -> T:
+    """Build a row of ``table`` from ``{type = "dense", units = 3}``, or from its bare name where that says it all."""
+    fields: dict[str, Any] = {"type": raw} if isinstance(raw, str) else raw
+    if not isinstance(fields, dict) or "type" not in fields:
+        raise DescriptionError(f"expected a table with a key 'type', got {raw!r}", path)
+    tag = fields["type"]
+    if not isinstance(tag, str) or tag not in table:
+        raise DescriptionError(f"unknown {noun} {tag!r}, {nearest(str(tag), table)}", join(path, "type"))
+    return decode({key: value for key, value in fields.items() if key != "type"}, table[tag], path)
+
+
+def encode_tagged(row: Description, table: Mapping[str, type[Description]]) -> dict[str, Any]:
+    """Inverse of `decode_tagged`: a plain table, defaults included."""
+    tag = next(name for name, kind in table.items() if type(row) is kind)
+    return {"type": tag, **msgspec.to_builtins(row)}
+
+
+@contextmanager
+def at(path: str) -> Iterator[None]:
+    """Put ``path`` in front of the path of any `DescriptionError` raised inside."""
+    try:
+        yield
+    except DescriptionError as error:
+        raise DescriptionError(error.sentence, join(path, error.path)) from None
+
+
+def join(path: str, name: str) -> str:
+    """``layers[2]`` and ``units`` to ``layers[2].units``."""
+    return ".".join(part for part in (path, name) if part)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say after an unknown name: the nearest known one, or all that are known."""
+    known = list(known)
+    match = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    return f"did you mean {match[0]!r}?" if match else f"known: {', '.join(known)}"
+
+
+def _is_description(kind: Any) -> TypeGuard[type[Description]]:
+    return isinstance(kind, type) and issubclass(kind, Description)
+
+
+def _inside(value: Any, path: str) -> tuple[Any, str]:
+    """Follow msgspec's path (``[2][0]``) into ``value``, as far as it is made of indices."""
+    suffix = ""
+    for part in path.replace("]", "").split("[")[1:]:
+        if not part.isdigit():
+            break
+        value, suffix = value[int(part)], f"{suffix}[{part}]"
+    return value, suffix
+
+
+def _expected(sentence: str, kind: Any) -> str:
+    """msgspec's sentence as the first half of ours."""
+    if sentence.startswith("Invalid enum value"):
+        return f"expected one of {', '.join(map(repr, typing.get_args(kind)))}"
+    sentence = sentence.replace("`", "").partition(", got ")[0]
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,175 @@
+"""The table of layers: what each is called, its shapes, parameter names, kinks and rounding constants.
+
+A row says what a layer *is*; what it means is said once in `gradcheck.network.reference`, and each backend builds it by
+itself. A third party adds a row with `register_layer`, and one function per backend.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from gradcheck.errors import DescriptionError
+from gradcheck.network.describe import Description
+
+Shape: TypeAlias = tuple[int, ...]
+Size: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Kink(NamedTuple):
+    """A point where the slope of an activation or loss jumps, and the slope that every build takes there."""
+
+    at: float
+    left: float
+    right: float
+    chosen: float
+
+
+class Cancellation(NamedTuple):
+    """Absolute rounding of an activation *as usually computed*, in unit roundoffs, beyond that of its own size.
+
+    ``1 - tanh(z)**2`` is rounded like 1, not like itself: ``slope=1``. Where the absolute error grows with the argument
+    (``z * sigmoid(z)``) it is multiplied by ``clip(|z|, 1, reach)``: beyond ``reach`` nothing is left to cancel.
+    """
+
+    value: float = 0.0
+    slope: float = 0.0
+    reach: float = 1.0
+
+
+class Layer(Description, frozen=True):
+    """A row of the table of layers: immutable data. Shapes are those of one sample, without the batch axis."""
+
+    def output_shape(self, inputs: Shape) -> Shape:
+        """Shape of one output, given that of one input; raises `DescriptionError` where the input does not fit."""
+        raise NotImplementedError
+
+    def parameter_shapes(self, inputs: Shape) -> Mapping[str, Shape]:
+        """Shapes of the parameters by their names within the layer, as in PyTorch's ``state_dict``."""
+        raise NotImplementedError
+
+
+class Dense(Layer, frozen=True):
+    """``x W^T + b`` with ``weight`` (units, features) and ``bias`` (units,)."""
+
+    units: Size
+    bias: bool = True
+
+    def output_shape(self, inputs: Shape) -> Shape:
+        if len(inputs) != 1:
+            raise DescriptionError(f"expected an input of rank 1 for dense, got shape {inputs}")
+        return (self.units,)
+
+    def parameter_shapes(self, inputs: Shape) -> Mapping[str, Shape]:
+        weight: dict[str, Shape] = {"weight": (self.units, *inputs)}
+        return weight | {"bias": (self.units,)} if self.bias else weight
+
+
+class Activation(Layer, frozen=True):
+    """A function applied to each entry: same shape out as in, no parameters."""
+
+    cancellation: ClassVar[Cancellation] = Cancellation()
+
+    @property
+    def kinks(self) -> tuple[Kink, ...]:
+        """Where the slope jumps; empty for a smooth function."""
+        return ()
+
+    def output_shape(self, inputs: Shape) -> Shape:
+        return inputs
+
+    def parameter_shapes(self, inputs: Shape) -> Mapping[str, Shape]:
+        return {}
+
+
+class Arctan(Activation, frozen=True):
+    """``arctan(z)``"""
+
+
+class Tanh(Activation, frozen=True):
+    """``tanh(z)``"""
+
+    cancellation = Cancellation(slope=1)
+
+
+class Sigmoid(Activation, frozen=True):
+    """``1 / (1 + exp(-z))``"""
+
+    cancellation = Cancellation(slope=1)
+
+
+class ReLU(Activation, frozen=True):
+    """``max(z, 0)``, slope 0 at 0"""
+
+    @property
+    def kinks(self) -> tuple[Kink, ...]:
+        return (Kink(0.0, left=0.0, right=1.0, chosen=0.0),)
+
+
+class LeakyReLU(Activation, frozen=True):
+    """``z`` above 0, ``slope * z`` elsewhere; slope ``slope`` at 0"""
+
+    slope: float = 0.01
+
+    @property
+    def kinks(self) -> tuple[Kink, ...]:
+        return (Kink(0.0, left=self.slope, right=1.0, chosen=self.slope),) if self.slope != 1 else ()
+
+
+class ELU(Activation, frozen=True):
+    """``z`` above 0, ``alpha * (exp(z) - 1)`` elsewhere; slope ``alpha`` at 0 (a kink unless ``alpha`` is 1)"""
+
+    alpha: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+
+    cancellation = Cancellation(value=1, slope=1)
+
+    @property
+    def kinks(self) -> tuple[Kink, ...]:
+        return (Kink(0.0, left=self.alpha, right=1.0, chosen=self.alpha),) if self.alpha != 1 else ()
+
+
+class GELU(Activation, frozen=True):
+    """``z * Phi(z)``, Phi the normal distribution function; with ``approximate="tanh"`` its usual tanh form"""
+
+    approximate: Literal["none", "tanh"] = "none"
+
+    cancellation = Cancellation(value=1, slope=1, reach=10)
+
+
+class SiLU(Activation, frozen=True):
+    """``z / (1 + exp(-z))``"""
+
+    cancellation = Cancellation(slope=1, reach=40)
+
+
+class Softplus(Activation, frozen=True):
+    """``log(1 + exp(z))``"""
+
+
+class Identity(Activation, frozen=True):
+    """``z``"""
+
+
+LAYERS: dict[str, type[Layer]] = {
+    "dense": Dense,
+    "arctan": Arctan,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "elu": ELU,
+    "gelu": GELU,
+    "silu": SiLU,
+    "softplus": Softplus,
+    "identity": Identity,
+}
+
+L = TypeVar("L", bound=Layer)
+
+
+def register_layer(name: str, row: type[L]) -> type[L]:
+    """Add a third party's row to the table; a name that is taken raises `DescriptionError`."""
+    if LAYERS.get(name, row) is not row:
+        raise DescriptionError(f"layer {name!r} is registered already, as {LAYERS[name].__name__}")
+    LAYERS[name] = row
+    return row

@@ -1,0 +1,113 @@
+"""The table of losses: the domain of their targets, the shape they want, kinks and rounding constants.
+
+Every loss is a mean, as PyTorch defines it: over all entries of the output, for `CrossEntropy` over the samples.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Annotated, ClassVar, TypeVar
+
+import msgspec
+
+from gradcheck.errors import DescriptionError
+from gradcheck.network.describe import Description
+from gradcheck.network.layers import Cancellation, Kink, Shape
+
+
+class Targets(Enum):
+    """The domain of a loss's targets; the value is how an error message names it."""
+
+    SIGNS = "-1 or +1"
+    PROBABILITIES = "between 0 and 1"
+    REALS = "finite"
+    CLASSES = "class indices"
+
+
+class Loss(Description, frozen=True):
+    """A row of the table of losses. `z` is the network's output, `y` the target, of the same shape."""
+
+    targets: ClassVar[Targets] = Targets.REALS
+    cancellation: ClassVar[Cancellation] = Cancellation()
+
+    @property
+    def kinks(self) -> tuple[Kink, ...]:
+        """Jumps of slope, in the margin ``y * z`` for targets that are signs."""
+        return ()
+
+    def target_shape(self, outputs: Shape) -> Shape:
+        """Shape of one target, given that of one output."""
+        return outputs
+
+
+class Logistic(Loss, frozen=True):
+    """``log(1 + exp(-y z))``"""
+
+    targets = Targets.SIGNS
+
+
+class BinaryCrossEntropy(Loss, frozen=True):
+    """``log(1 + exp(z)) - y z`` from the logit z"""
+
+    targets = Targets.PROBABILITIES
+    cancellation = Cancellation(value=1, slope=1, reach=1e300)
+
+
+class CrossEntropy(Loss, frozen=True):
+    """``log(sum_k exp(z_k)) - z_y``: one logit a class along the last axis, the target a class index"""
+
+    targets = Targets.CLASSES
+    cancellation = Cancellation(value=1, slope=1)
+
+    def target_shape(self, outputs: Shape) -> Shape:
+        if len(outputs) != 1:
+            raise DescriptionError(f"cross_entropy expects one axis of classes, got outputs of shape {outputs}")
+        return ()
+
+
+class MSE(Loss, frozen=True):
+    """``(z - y)**2``"""
+
+
+class Huber(Loss, frozen=True):
+    """``(z - y)**2 / 2`` up to ``delta``, ``delta * (|z - y| - delta / 2)`` beyond"""
+
+    delta: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+
+
+class Hinge(Loss, frozen=True):
+    """``max(0, 1 - y z)``, slope 0 at the margin"""
+
+    targets = Targets.SIGNS
+
+    @property
+    def kinks(self) -> tuple[Kink, ...]:
+        return (Kink(1.0, left=-1.0, right=0.0, chosen=0.0),)
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "logistic": Logistic,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "cross_entropy": CrossEntropy,
+    "mse": MSE,
+    "huber": Huber,
+    "hinge": Hinge,
+}
+
+L = TypeVar("L", bound=Loss)
+
+
+def register_loss(name: str, row: type[L]) -> type[L]:
+    """Add a third party's row to the table; a name that is taken raises `DescriptionError`."""
+    if LOSSES.get(name, row) is not row:
+        raise DescriptionError(f"loss {name!r} is registered already, as {LOSSES[name].__name__}")
+    LOSSES[name] = row
+    return row
+
+
+def loss_name(loss: Loss) -> str:
+    """The name under which the loss stands in the table."""
+    return _name(type(loss), LOSSES)
+
+
+def _name(kind: type[Loss], table: Mapping[str, type[Loss]]) -> str:
+    return next(name for name, row in table.items() if row is kind)

@@ -1,0 +1,224 @@
+r"""How far apart two correct builds of one network may be: running error analysis in root mean square.
+
+Beside every value stands the variance of its rounding error in units of :math:`u^2` (u the unit roundoff), under the
+usual model that each operation contributes an independent relative error of size u (Higham, *Accuracy and Stability of
+Numerical Algorithms*, 2nd ed., section 2.8 and 3.3). With w the variance of a value, for a dense layer z = x W^T + b
+
+    w_z = w_x (W^2)^T + x^2 (W^2)^T + b^2 + z^2
+
+(error of the input carried over, rounding of the products, of the sum), for an activation a = rho(z)
+
+    w_a = rho'^2 w_z + a^2 + c_a^2
+
+and on the way back, d = g rho'(z), with c_a, c_s the absolute rounding of value and slope as usually computed
+(`Cancellation`: 1 - tanh(z)^2 rounds like 1, not like itself),
+
+    w_d = rho'^2 w_g + g^2 (rho''^2 w_z + c_s^2) + d^2
+    w_W = w_d^T x^2 + (d^2)^T (w_x + x^2) + (d^T x)^2.
+
+The bound of an entry is ``SAFETY * u * sqrt(w_i + FLOOR^2 mean(w))`` over its block. rho' comes from the reference by complex
+step, rho'' by differencing that, so no derivative is written down here and a third party's activation needs none.
+
+A pre-activation closer to a kink than its own bound may honestly be put on either side of it. What that can change in
+the gradient is carried beside the variance, as a sum of absolute values.
+
+SAFETY and FLOOR are measured, not derived: `benchmarks/rounding.py` states the largest error in units of the bound.
+"""
+
+from collections.abc import Mapping
+from functools import singledispatch
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcheck.network import layers as ly
+from gradcheck.network import reference
+from gradcheck.network.calculus import Array, Precision, Uncertain, absolute, curvature, jumps, precision, slope
+from gradcheck.network.loss_rounding import loss_errors
+from gradcheck.network.network import Network, is_weight, layer_parameters
+
+SAFETY = 100.0
+FLOOR = 0.1
+
+
+class Cotangent(NamedTuple):
+    """A gradient, its variance in units of u^2, and what kinks may change in it: (exact, any) along axis 0."""
+
+    value: Array
+    variance: Array
+    kinks: Array
+
+
+class ErrorBounds(NamedTuple):
+    """Bounds on the difference between a correct build and the exact value; ``inf`` where the build may overflow.
+
+    Attributes
+    ----------
+    loss : float
+    rounding : dict of str to array
+        By parameter name: how far rounding alone may put each entry off.
+    kinks : dict of str to array
+        How much further an entry may be off because a pre-activation lies within its own rounding of a kink.
+    exact : dict of str to array
+        The part of ``kinks`` that is due to pre-activations equal to a kink: there is no derivative there.
+    units : tuple of str
+        The units that lie on a kink or within rounding of one: ``"layer 1, sample 3, unit 0"``.
+    """
+
+    loss: float
+    rounding: dict[str, Array]
+    kinks: dict[str, Array]
+    exact: dict[str, Array]
+    units: tuple[str, ...]
+
+
+def error_bounds(
+    network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array, dtype: str
+) -> ErrorBounds:
+    """Bound loss and every gradient entry of a correct build that computes in ``dtype``.
+
+    Parameters
+    ----------
+    parameters, inputs, targets
+        As `reference.loss` takes them, in float64, holding the values that the build gets.
+    dtype : {"float32", "float64"}
+    """
+    arithmetic = precision(dtype)
+    with np.errstate(all="ignore"):
+        states = _forward(network, parameters, inputs, arithmetic)
+        loss, top, at_margin = loss_errors(network.loss, states[-1], targets, _tolerance(states[-1], arithmetic))
+        cotangent = Cotangent(top.value, top.variance, at_margin if _has_kinks(network) else at_margin[:0])
+        gradients, units = _backward(network, parameters, states, cotangent, arithmetic)
+        if network.weight_decay:
+            loss = _add_decay(network, parameters, loss, gradients)
+        return ErrorBounds(
+            loss=SAFETY * arithmetic.u * float(np.sqrt(_or_inf(loss.variance) + arithmetic.underflow**2)),
+            rounding={name: _bound(gradient.variance, arithmetic) for name, gradient in gradients.items()},
+            kinks={name: _allowance(gradient, 1) for name, gradient in gradients.items()},
+            exact={name: _allowance(gradient, 0) for name, gradient in gradients.items()},
+            units=(*units, *_places("loss", at_margin)),
+        )
+
+
+def _has_kinks(network: Network) -> bool:
+    return bool(network.loss.kinks) or any(isinstance(layer, ly.Activation) and layer.kinks for layer in network.layers)
+
+
+def _forward(
+    network: Network, parameters: Mapping[str, Array], inputs: Array, arithmetic: Precision
+) -> list[Uncertain]:
+    states = [Uncertain(inputs, np.zeros_like(inputs))]
+    for index, layer in enumerate(network.layers):
+        value, variance = forward_errors(layer, layer_parameters(parameters, index), states[-1])
+        overflows = ~(np.abs(value) < arithmetic.largest / 2)
+        states.append(Uncertain(value, np.where(overflows, np.inf, variance + arithmetic.underflow**2)))
+    return states
+
+
+def _backward(
+    network: Network, parameters: Mapping[str, Array], states: list[Uncertain], top: Cotangent, arithmetic: Precision
+) -> tuple[dict[str, Cotangent], list[str]]:
+    gradients: dict[str, Cotangent] = {}
+    units: list[str] = []
+    cotangent = top
+    for index in reversed(range(len(network.layers))):
+        layer, x = network.layers[index], states[index]
+        if isinstance(layer, ly.Activation):
+            at_kink = jumps(layer.kinks, x.value, _tolerance(x, arithmetic))
+            units += _places(f"layer {index}", at_kink)
+            cotangent = _through_activation(layer, x, cotangent, at_kink)
+        else:
+            cotangent, own = backward_errors(layer, layer_parameters(parameters, index), x, cotangent)
+            gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
+        cotangent = cotangent._replace(variance=cotangent.variance + arithmetic.underflow**2)
+    return {name: gradients[name] for name in network.parameter_shapes}, units
+
+
+@singledispatch
+def forward_errors(layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertain) -> Uncertain:
+    """Output of a layer with its variance. A third party's layer that is no `Activation` registers its own rule."""
+    raise NotImplementedError(f"no rounding analysis for {type(layer).__name__}: add one with forward_errors.register")
+
+
+@forward_errors.register
+def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain) -> Uncertain:
+    a = reference.apply(layer, parameters, z.value)
+    own = a**2 + absolute(layer.cancellation, z.value).value ** 2
+    return Uncertain(a, slope(layer, z.value) ** 2 * z.variance + own)
+
+
+def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, at_kink: Array) -> Cotangent:
+    slopes = slope(layer, z.value)
+    bent = curvature(lambda point: slope(layer, point), z.value) ** 2 * z.variance
+    own = absolute(layer.cancellation, z.value).slope ** 2
+    value = g.value * slopes
+    kinks = g.kinks * np.abs(slopes) + np.abs(g.value) * at_kink[: len(g.kinks)]
+    return Cotangent(value, slopes**2 * g.variance + g.value**2 * (bent + own) + value**2, kinks)
+
+
+@forward_errors.register
+def _(layer: ly.Dense, parameters: Mapping[str, Array], x: Uncertain) -> Uncertain:
+    z = reference.apply(layer, parameters, x.value)
+    variance = (x.variance + x.value**2) @ (parameters["weight"] ** 2).T + z**2
+    return Uncertain(z, variance + parameters["bias"] ** 2 if layer.bias else variance)
+
+
+@singledispatch
+def backward_errors(
+    layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertain, g: Cotangent
+) -> tuple[Cotangent, dict[str, Cotangent]]:
+    """Gradients at a layer's input and of its parameters, given the one at its output, ``g``."""
+    raise NotImplementedError(f"no rounding analysis for {type(layer).__name__}: add one with backward_errors.register")
+
+
+@backward_errors.register
+def _(
+    layer: ly.Dense, parameters: Mapping[str, Array], x: Uncertain, g: Cotangent
+) -> tuple[Cotangent, dict[str, Cotangent]]:
+    weight, spread = parameters["weight"], g.variance + g.value**2
+    below = g.value @ weight
+    down = Cotangent(below, spread @ weight**2 + below**2, g.kinks @ np.abs(weight))
+    product = g.value.T @ x.value
+    variance = spread.T @ x.value**2 + (g.value**2).T @ x.variance + product**2
+    own = {"weight": Cotangent(product, variance, np.swapaxes(g.kinks, 1, 2) @ np.abs(x.value))}
+    if layer.bias:
+        total = g.value.sum(axis=0)
+        own["bias"] = Cotangent(total, spread.sum(axis=0) + total**2, g.kinks.sum(axis=1))
+    return down, own
+
+
+def _add_decay(
+    network: Network, parameters: Mapping[str, Array], loss: Uncertain, gradients: dict[str, Cotangent]
+) -> Uncertain:
+    """Account for ``weight_decay / 2 * sum(w**2)`` in ``gradients``, and return the loss that includes it."""
+    for name in filter(is_weight, gradients):
+        decay = network.weight_decay * parameters[name]
+        value, variance, kinks = gradients[name]
+        gradients[name] = Cotangent(value + decay, variance + decay**2 + (value + decay) ** 2, kinks)
+        total = (network.weight_decay / 2 * parameters[name] ** 2).sum()
+        loss = Uncertain(loss.value + total, loss.variance + total**2)
+    return Uncertain(loss.value, loss.variance + loss.value**2)
+
+
+def _tolerance(z: Uncertain, arithmetic: Precision) -> Array:
+    """Distance from a kink below which a build may find itself on the other side."""
+    return SAFETY * arithmetic.u * np.sqrt(_or_inf(z.variance))
+
+
+def _places(where: str, at_kink: Array) -> list[str]:
+    """Names of the units at a kink."""
+    return [f"{where}, sample {n}, unit {', '.join(map(str, unit))}" for n, *unit in np.argwhere(at_kink[1] > 0)]
+
+
+def _allowance(gradient: Cotangent, row: int) -> Array:
+    return gradient.kinks[row] if len(gradient.kinks) else np.zeros_like(gradient.value)
+
+
+def _bound(variance: Array, arithmetic: Precision) -> Array:
+    variance = _or_inf(variance)
+    return SAFETY * arithmetic.u * np.sqrt(variance + FLOOR**2 * variance.mean() + arithmetic.underflow**2)
+
+
+def _or_inf(variance: Array) -> Array:
+    """Where the analysis itself overflowed, nothing is known."""
+    return np.where(np.isnan(variance), np.inf, variance)
