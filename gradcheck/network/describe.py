@@ -35,7 +35,10 @@ class Description(msgspec.Struct, frozen=True):
 
 def checked(value: Any, kind: Any, path: str) -> Any:
     """Return ``value`` as the annotated type ``kind`` (lists become tuples), or say where it fails and why."""
-    item = (*typing.get_args(kind), None)[0]
+    options = typing.get_args(kind)
+    if isinstance(value, Description) and type(value) in options:
+        return value
+    item = options[0] if typing.get_origin(kind) is tuple else None
     if _is_description(item):
         return tuple(checked(each, item, f"{path}[{i}]") for i, each in enumerate(checked(value, tuple, path)))
     if _is_description(kind):

@@ -1,0 +1,98 @@
+"""Cases as files, TOML or JSON, both ways."""
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import tomli_w
+
+from gradcheck.case import Case, Given, resolve
+from gradcheck.errors import DescriptionError, OutputError
+from gradcheck.network.describe import at, decode
+from gradcheck.network.network import Network, from_table, to_table
+
+PARSERS: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads}
+WRITERS: dict[str, Callable[[Any], str]] = {".toml": tomli_w.dumps, ".json": lambda table: json.dumps(table, indent=2)}
+
+
+def load(path: str | os.PathLike[str]) -> Case:
+    """Read a case from a ``.toml`` or ``.json`` file; data files are looked for beside it.
+
+    Raises
+    ------
+    DescriptionError
+        ``net.toml: layers[2].units: expected int >= 1, got 0``
+    """
+    path = Path(path)
+    with at(str(path)):
+        if path.suffix not in PARSERS:
+            raise DescriptionError(f"expected a file ending in {' or '.join(PARSERS)}")
+        try:
+            table = PARSERS[path.suffix](path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DescriptionError("no such file") from None
+        except (OSError, ValueError) as error:
+            raise DescriptionError(str(error)) from None
+        return case_from_table(table, path.parent)
+
+
+def case_from_table(table: Any, folder: Path) -> Case:
+    """A case from the table that a file holds: a network's, with a table ``case`` in it."""
+    if not isinstance(table, Mapping):
+        raise DescriptionError(f"expected a table, got {table!r}")
+    network = dict(cast("Mapping[str, Any]", table))
+    recipe = network.pop("case", {})
+    if not isinstance(recipe, Mapping):
+        raise DescriptionError(f"expected a table, got {recipe!r}", "case")
+    fields: dict[str, Any] = dict(cast("Mapping[str, Any]", recipe))
+    if "network" in fields:
+        raise DescriptionError("unknown key", "case.network")
+    for key in ("data", "init"):
+        if isinstance(fields.get(key), dict):
+            fields[key] = Given.of(fields[key])
+    if isinstance(fields.get("data"), str):
+        fields["data"] = resolve(fields["data"], folder)
+    return decode({"network": from_table(network), **fields}, Case, "case")
+
+
+def case_to_table(case: Case) -> dict[str, Any]:
+    """Inverse of `case_from_table`."""
+    fields = {name: getattr(case, name) for name in case.__struct_fields__ if name != "network"}
+    recipe = {name: dict(value.arrays) if isinstance(value, Given) else value for name, value in fields.items()}
+    return {**to_table(case.network), "case": {name: value for name, value in recipe.items() if value is not None}}
+
+
+def save(case: Case | Network, path: str | os.PathLike[str]) -> None:
+    """Write a case or network as ``.toml`` or ``.json``.
+
+    Raises
+    ------
+    OutputError
+        Where the file exists already, or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in WRITERS:
+        raise OutputError(f"{path}: expected a name ending in {' or '.join(WRITERS)}")
+    if path.exists():
+        raise OutputError(f"{path}: exists already")
+    table = case_to_table(case) if isinstance(case, Case) else to_table(case)
+    write(path, WRITERS[path.suffix](table))
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all: what stood there before is replaced only by a complete new text."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device is written to, never replaced
+            path.write_text(text, encoding="utf-8")
+            return
+        new = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            new.write_text(text, encoding="utf-8")
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None

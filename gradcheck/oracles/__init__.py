@@ -1,0 +1,1 @@
+"""Derivatives obtained without backpropagation, each with a bound on its error: (function, point, direction) -> Estimate."""

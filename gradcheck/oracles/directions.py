@@ -1,0 +1,52 @@
+"""Random directions: which way to probe, and how far.
+
+Signs are random, so that errors of opposite sign do not cancel for one direction and all others, and magnitudes vary, so that a
+permutation is seen; never all ones, never positive only. Each block draws from a stream of its own name: adding a parameter
+re-draws no other.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+ATTEMPTS = 50
+TELLING = 0.7  # |g . v| against the norm of the entrywise product: below it a wrong constant factor could hide
+
+
+def signs(name: str, shape: tuple[int, ...], seed: int, attempt: int = 0) -> Array:
+    """Entries +-U(0.5, 1.5) for the block of this name."""
+    rng = np.random.default_rng([seed, attempt, *name.encode()])
+    return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)
+
+
+def direction(point: Mapping[str, Array], gradient: Mapping[str, Array], seed: int) -> dict[str, Array]:
+    """A direction over all blocks, entries in units of `scales`, redrawn until it would show a wrong factor in any block."""
+    return {name: _telling(name, scales(point[name], gradient[name]), gradient[name], seed) for name in gradient}
+
+
+def scales(theta: Array, g: Array) -> Array:
+    """How far each entry can be moved before f is a different function.
+
+    ``max(|theta_i|, min(rms(theta), rms(g theta) / |g_i|))``: its own size, else that of its block unless f is steep there.
+    A block of zeros says nothing of its scale: 1.
+    """
+    rms = float(np.sqrt(np.mean(theta**2))) if theta.size else 0.0
+    if rms == 0:
+        return np.ones_like(theta)
+    with np.errstate(all="ignore"):
+        steep = np.sqrt(np.mean((g * theta) ** 2)) / np.abs(g)
+    return np.maximum(np.abs(theta), np.where(g == 0, rms, np.minimum(rms, steep)))
+
+
+def _telling(name: str, scale: Array, g: Array, seed: int) -> Array:
+    """Attempts differ only in the stream that they draw from; the last one is taken as it comes."""
+    v = scale
+    for attempt in range(ATTEMPTS):
+        v = scale * signs(name, g.shape, seed, attempt)
+        if abs(np.vdot(g, v)) >= TELLING * np.linalg.norm(g * v):
+            break
+    return v

@@ -1,0 +1,66 @@
+"""A function along a line through a point: what every oracle evaluates, with the points counted."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Point: TypeAlias = Mapping[str, Array]
+Function: TypeAlias = Callable[[dict[str, Array]], Any]
+
+
+class Estimate(NamedTuple):
+    """A derivative along a direction: ``|value - truth| <= bound``."""
+
+    value: float
+    bound: float
+    evaluations: int
+
+
+class Sample(NamedTuple):
+    """One evaluation on the line: f(x + h v) - f(x) - g . d, with d = fl(x + h v) - x taken exactly."""
+
+    residual: float
+    size: float
+
+
+class Line:
+    """``h -> f(x + h v)`` minus what a claimed gradient predicts.
+
+    Parameters
+    ----------
+    function : callable
+        From arrays by name to a real scalar.
+    point, direction, gradient : mapping of str to array
+        The direction may name some of the point's arrays only; the others stay where they are.
+    """
+
+    def __init__(self, function: Function, point: Point, direction: Point, gradient: Point) -> None:
+        self.function, self.point, self.direction, self.gradient = function, point, direction, gradient
+        self.evaluations = 0
+        self.origin = self._evaluate({})
+
+    def sample(self, h: float) -> Sample:
+        """Residual of the claim at distance ``h``, and the size of f there."""
+        moved = {name: self.point[name] + h * v for name, v in self.direction.items()}
+        value = self._evaluate(moved)
+        with np.errstate(all="ignore"):
+            predicted = sum(float(np.vdot(self.gradient[name], moved[name] - self.point[name])) for name in moved)
+            return Sample(value - self.origin - predicted, abs(value))
+
+    @property
+    def product(self) -> float:
+        """g . v"""
+        return sum(float(np.vdot(self.gradient[name], v)) for name, v in self.direction.items())
+
+    @property
+    def spread(self) -> float:
+        """Euclidean norm of the entrywise product of g and v: the size that rounding of g . v scales with."""
+        return float(np.sqrt(sum(np.sum((self.gradient[name] * v) ** 2) for name, v in self.direction.items())))
+
+    def _evaluate(self, moved: Mapping[str, Array]) -> float:
+        self.evaluations += 1
+        with np.errstate(all="ignore"):
+            return float(self.function({**self.point, **moved}))
