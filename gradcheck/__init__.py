@@ -1,0 +1,85 @@
+"""Gradient verification without a tolerance.
+
+One network description is built several independent ways; losses and gradients are compared with each other and with
+derivatives that use no backpropagation. Importing this package imports nothing else: names are resolved when they are
+first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradcheck.case import Case as Case
+    from gradcheck.case import Given as Given
+    from gradcheck.errors import BackendBroken as BackendBroken
+    from gradcheck.errors import BackendError as BackendError
+    from gradcheck.errors import BackendNotInstalled as BackendNotInstalled
+    from gradcheck.errors import DataError as DataError
+    from gradcheck.errors import DescriptionError as DescriptionError
+    from gradcheck.errors import GradcheckError as GradcheckError
+    from gradcheck.errors import GradientMismatch as GradientMismatch
+    from gradcheck.errors import OutputError as OutputError
+    from gradcheck.errors import UnknownBackend as UnknownBackend
+    from gradcheck.files import load as load
+    from gradcheck.files import save as save
+    from gradcheck.network.layers import ELU as ELU
+    from gradcheck.network.layers import GELU as GELU
+    from gradcheck.network.layers import Activation as Activation
+    from gradcheck.network.layers import Arctan as Arctan
+    from gradcheck.network.layers import Dense as Dense
+    from gradcheck.network.layers import Identity as Identity
+    from gradcheck.network.layers import Layer as Layer
+    from gradcheck.network.layers import LeakyReLU as LeakyReLU
+    from gradcheck.network.layers import ReLU as ReLU
+    from gradcheck.network.layers import Sigmoid as Sigmoid
+    from gradcheck.network.layers import SiLU as SiLU
+    from gradcheck.network.layers import Softplus as Softplus
+    from gradcheck.network.layers import Tanh as Tanh
+    from gradcheck.network.layers import register_layer as register_layer
+    from gradcheck.network.losses import MSE as MSE
+    from gradcheck.network.losses import BinaryCrossEntropy as BinaryCrossEntropy
+    from gradcheck.network.losses import CrossEntropy as CrossEntropy
+    from gradcheck.network.losses import Hinge as Hinge
+    from gradcheck.network.losses import Huber as Huber
+    from gradcheck.network.losses import Logistic as Logistic
+    from gradcheck.network.losses import Loss as Loss
+    from gradcheck.network.losses import register_loss as register_loss
+    from gradcheck.network.network import Network as Network
+    from gradcheck.protocol import Batch as Batch
+    from gradcheck.registry import backend as backend
+    from gradcheck.registry import installed as installed
+    from gradcheck.report.report import Report as Report
+    from gradcheck.verdict.findings import Finding as Finding
+    from gradcheck.verdict.findings import Verdict as Verdict
+    from gradcheck.verifier import verify as verify
+
+_HOME = {
+    "gradcheck.case": "Case Given",
+    "gradcheck.errors": "BackendBroken BackendError BackendNotInstalled DataError DescriptionError GradcheckError "
+    "GradientMismatch OutputError UnknownBackend",
+    "gradcheck.files": "load save",
+    "gradcheck.network.layers": "ELU GELU Activation Arctan Dense Identity Layer LeakyReLU ReLU Sigmoid SiLU Softplus Tanh "
+    "register_layer",
+    "gradcheck.network.losses": "MSE BinaryCrossEntropy CrossEntropy Hinge Huber Logistic Loss register_loss",
+    "gradcheck.network.network": "Network",
+    "gradcheck.protocol": "Batch",
+    "gradcheck.registry": "backend installed",
+    "gradcheck.report.report": "Report",
+    "gradcheck.verdict.findings": "Finding Verdict",
+    "gradcheck.verifier": "verify",
+}
+_PUBLIC = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__version__ = "0.1.0"
+__all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'gradcheck' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

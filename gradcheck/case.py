@@ -1,21 +1,19 @@
 """`Case`: a network made concrete. A case is a recipe; parameters and batch are drawn or read when they are used."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, cast
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from gradcheck import data
+from gradcheck.arrays import Array
 from gradcheck.errors import DescriptionError
 from gradcheck.network.describe import Description, at, nearest
 from gradcheck.network.layers import Shape
 from gradcheck.network.network import Network, is_weight
 from gradcheck.protocol import Batch
-
-Array: TypeAlias = NDArray[Any]
 
 
 class Given(Description, frozen=True):
@@ -106,8 +104,8 @@ def _fans(shape: Shape) -> tuple[int, int]:
     return shape[1] * window, shape[0] * window
 
 
-# Standard deviation by name and shape of a parameter; biases (rank 1) are 0 except in "normal".
-SPREADS: dict[str, Any] = {
+# Standard deviation by name and shape of a parameter; biases are 0 except in "normal".
+SPREADS: dict[str, Callable[[str, Shape], float]] = {
     "normal": lambda _name, _shape: 1.0,
     "he": lambda name, shape: np.sqrt(2 / _fans(shape)[0]) if is_weight(name) else 0.0,
     "glorot": lambda name, shape: np.sqrt(2 / sum(_fans(shape))) if is_weight(name) else 0.0,
@@ -124,7 +122,7 @@ def _given(arrays: Given, name: str, shape: Shape, dtype: str) -> Array:
 
 
 def _nested(values: Any) -> Any:
-    return tuple(map(_nested, values)) if isinstance(values, list) else values
+    return tuple(map(_nested, cast("list[Any]", values))) if isinstance(values, list) else values
 
 
 def resolve(source: str, folder: Path) -> str:

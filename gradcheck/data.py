@@ -1,26 +1,24 @@
-"""Where batches come from: sets that are generated, sets that scikit-learn ships, and files (NPZ, CSV, LIBSVM; never pickle).
+"""Where batches come from: generated sets, sets that scikit-learn ships, and files (NPZ, CSV, LIBSVM; never pickle).
 
-Every source gives inputs and labels; `batch` turns labels into the targets that a loss wants and refuses what does not fit,
-in one line that says what, where and the value.
+Every source gives inputs and labels; `batch` turns labels into the targets that a loss wants and refuses what does
+not fit, in one line that says what, where and the value.
 """
 
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gradcheck.arrays import Array
 from gradcheck.errors import DataError
 from gradcheck.network.describe import nearest
 from gradcheck.network.losses import Loss, Targets
 from gradcheck.network.network import Network
 from gradcheck.protocol import Batch
-
-Array: TypeAlias = NDArray[Any]
 
 
 class Labelled(NamedTuple):
@@ -183,7 +181,7 @@ def _read_npz(path: Path) -> tuple[Array, Array]:
 
 
 @contextmanager
-def _unreadable(path: Path) -> Iterator[None]:
+def _unreadable(path: Path) -> Generator[None]:
     """Whatever a reader raises or warns of, as one line that names the file."""
     try:
         with warnings.catch_warnings(action="error"):
@@ -196,7 +194,7 @@ def _unreadable(path: Path) -> Iterator[None]:
 
 def _sklearn(name: str) -> Callable[..., Any]:
     try:
-        from sklearn import datasets  # pyright: ignore[reportMissingTypeStubs]
+        from sklearn import datasets
     except ImportError:
         raise DataError("this data needs scikit-learn: pip install 'gradcheck[data]'") from None
     return getattr(datasets, name)

@@ -1,20 +1,18 @@
 """All that somebody needs to plug in a backend.
 
-A backend has one function, ``build(network) -> model``; a module with a function ``build`` is a backend. A model answers
-two questions about parameters and a batch. A bare function ``(network, parameters, batch) -> (loss, gradients)`` is accepted
-wherever a backend is: `FunctionBackend` dresses it.
+A backend has one function, ``build(network) -> model``; a module with a function ``build`` is a backend. A model
+answers two questions about parameters and a batch. A bare function ``(network, parameters, batch) -> (loss,
+gradients)`` is accepted wherever a backend is: `FunctionBackend` dresses it.
 
 Register a backend under the entry-point group ``gradcheck.backends``, or name it ``path/to/file.py:attribute``.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from numpy.typing import NDArray
-
+from gradcheck.arrays import Array
 from gradcheck.network.network import Network
 
-Array: TypeAlias = NDArray[Any]
 Parameters: TypeAlias = Mapping[str, Array]
 
 

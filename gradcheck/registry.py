@@ -1,7 +1,7 @@
 """From a name to a backend, lazily: the only place that imports what it is told to.
 
-A backend is named by a registered name (``manual``), by ``module:attribute``, or by ``path/to/file.py:attribute``. Third
-parties register in the entry-point group ``gradcheck.backends``.
+A backend is named by a registered name (``manual``), by ``module:attribute``, or by ``path/to/file.py:attribute``.
+Third parties register in the entry-point group ``gradcheck.backends``.
 """
 
 import importlib
@@ -71,7 +71,9 @@ def backend(name: str) -> Backend:
     if name in entries:
         return _registered(name, entries[name])
     if not colon:
-        raise UnknownBackend(f"unknown backend {name!r}, {nearest(name, entries)} (or module:attribute, or file.py:attribute)")
+        raise UnknownBackend(
+            f"unknown backend {name!r}, {nearest(name, entries)} (or module:attribute, or file.py:attribute)"
+        )
     return as_backend(_attribute(_import(path, name), attribute, name), name)
 
 

@@ -1,11 +1,12 @@
 """The Autograd build: only forwards are written here; HIPS Autograd differentiates them.
 
-Where one of its own rules overflows or loses the dtype, a primitive with a ``defvjp`` of ours replaces it, and says why.
+Where one of its own rules overflows or loses the dtype, a primitive with a ``defvjp`` of ours replaces it, and says
+why.
 """
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
@@ -13,22 +14,20 @@ from autograd import value_and_grad
 from autograd.extend import defvjp, primitive
 from autograd.scipy.special import erf
 from autograd.tracer import getval
-from numpy.typing import NDArray
 from scipy.special import expit
 
+from gradcheck.arrays import Array
 from gradcheck.errors import BackendError
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network.network import Network, is_weight, layer_parameters
 from gradcheck.protocol import Batch, Parameters
 
-Array: TypeAlias = NDArray[Any]
-
 # Autograd's rule for tanh is g / cosh(z)^2, which overflows from |z| = 711 on (355 once squared).
 tanh = primitive(np.tanh)
 defvjp(tanh, lambda a, z: lambda g: g * (1 - a * a))
 
-# Autograd has no rule for expit in autograd.scipy.special that keeps to exp(-|z|); written as a quotient it would overflow.
+# Written as a quotient, 1 / (1 + exp(-z)) would overflow on one side.
 sigmoid = primitive(expit)
 defvjp(sigmoid, lambda a, z: lambda g: g * (a * (1 - a)))
 
@@ -38,7 +37,7 @@ defvjp(softplus, lambda a, z: lambda g: g * expit(z))
 
 
 def where_positive(condition: Any, z: Any) -> Any:
-    """``z`` where the condition holds, else 0. ``anp.where`` would promote float32 gradients, ``anp.maximum`` share a tie."""
+    """``z`` where the condition holds, else 0: ``anp.where`` promotes float32 gradients, ``anp.maximum`` shares a tie."""
     return getval(condition) * z
 
 

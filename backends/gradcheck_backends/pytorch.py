@@ -1,22 +1,20 @@
 """The PyTorch build: an ``nn.Sequential`` of ``torch.nn`` modules, whose ``state_dict`` gives our parameters their names."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from gradcheck.arrays import Array
 from gradcheck.errors import BackendError
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network.layers import Shape
 from gradcheck.network.network import Network, is_weight
 from gradcheck.protocol import Batch, Parameters
-
-Array: TypeAlias = NDArray[Any]
 
 
 class Arctan(nn.Module):
@@ -58,7 +56,7 @@ class TorchModel:
     def __init__(self, network: Network) -> None:
         self.network = network
         try:
-            modules = [MODULES[type(row)](row, shape) for row, shape in zip(network.layers, network.shapes)]
+            modules = [MODULES[type(row)](row, shape) for row, shape in zip(network.layers, network.shapes, strict=False)]
             self.criterion = LOSSES[type(network.loss)](network.loss)
         except KeyError as missing:
             raise BackendError(f"the torch build has no module for {missing.args[0].__name__}") from None
@@ -79,17 +77,21 @@ class TorchModel:
         return loss.item(), {name: g.numpy() for name, g in zip(tensors, gradients, strict=True)}
 
     def _loss(self, tensors: dict[str, Tensor], batch: Batch) -> Tensor:
-        outputs = functional_call(self.module, tensors, (torch.from_numpy(batch.inputs),))
-        loss = self.criterion(outputs, torch.from_numpy(batch.targets))
+        outputs = functional_call(self.module, tensors, (_tensor(batch.inputs),))
+        loss = self.criterion(outputs, _tensor(batch.targets))
         if self.network.weight_decay:
             decayed = torch.stack([t.square().sum() for name, t in tensors.items() if is_weight(name)]).sum()
             loss = loss + self.network.weight_decay / 2 * decayed
         return loss
 
 
+def _tensor(array: Array) -> Tensor:
+    """A tensor that shares the array's memory; it is only read."""
+    return torch.from_numpy(array)  # pyright: ignore[reportUnknownMemberType] NumPy's generics are unknown to torch
+
+
 def _tensors(parameters: Parameters) -> dict[str, Tensor]:
-    """Tensors that share the arrays' memory; only read."""
-    return {name: torch.from_numpy(value) for name, value in parameters.items()}
+    return {name: _tensor(value) for name, value in parameters.items()}
 
 
 def build(network: Network) -> TorchModel:

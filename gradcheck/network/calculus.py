@@ -1,15 +1,13 @@
 """What the rounding analysis needs to know of a function, taken from the reference forward: slopes, curvature, kinks."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
-
-Array: TypeAlias = NDArray[Any]
 
 IMAGINARY = 1e-30  # far below any rounding; Im f(x + ih) / h has no cancellation
 
@@ -44,7 +42,7 @@ def absolute(cancellation: ly.Cancellation, z: Array) -> ly.Cancellation:
 
 def slope(layer: ly.Activation, z: Array) -> Array:
     """rho'(z) by complex step."""
-    return reference.apply(layer, {}, z + 1j * IMAGINARY).imag / IMAGINARY
+    return np.imag(reference.apply(layer, {}, z + 1j * IMAGINARY)) / IMAGINARY
 
 
 def curvature(slopes: Callable[[Array], Array], z: Array) -> Array:

@@ -7,7 +7,7 @@ The types are msgspec's and carry the constraints (``Annotated[int, Meta(ge=1)]`
 import difflib
 import math
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeGuard, TypeVar, cast
 
@@ -74,8 +74,8 @@ def decode(raw: Any, kind: type[T], path: str = "") -> T:
 
 def decode_tagged(raw: Any, table: Mapping[str, type[T]], path: str, noun: str) -> T:
     """Build a row of ``table`` from ``{type = "dense", units = 3}``, or from its bare name where that says it all."""
-    fields: dict[str, Any] = {"type": raw} if isinstance(raw, str) else raw
-    if not isinstance(fields, dict) or "type" not in fields:
+    fields = {"type": raw} if isinstance(raw, str) else cast("dict[str, Any]", raw if isinstance(raw, dict) else {})
+    if "type" not in fields:
         raise DescriptionError(f"expected a table with a key 'type', got {raw!r}", path)
     tag = fields["type"]
     if not isinstance(tag, str) or tag not in table:
@@ -90,7 +90,7 @@ def encode_tagged(row: Description, table: Mapping[str, type[Description]]) -> d
 
 
 @contextmanager
-def at(path: str) -> Iterator[None]:
+def at(path: str) -> Generator[None]:
     """Put ``path`` in front of the path of any `DescriptionError` raised inside."""
     try:
         yield

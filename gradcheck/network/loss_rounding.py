@@ -4,15 +4,14 @@ from functools import singledispatch
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
-from gradcheck.network.calculus import IMAGINARY, Array, Uncertain, absolute, curvature, jumps
+from gradcheck.network.calculus import IMAGINARY, Uncertain, absolute, curvature, jumps
 
 
 @singledispatch
-def loss_errors(
-    loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array
-) -> tuple[Uncertain, Uncertain, Array]:
+def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array) -> tuple[Uncertain, Uncertain, Array]:
     """The mean loss, its gradient at ``z``, each with its variance, and the jumps of slope as `calculus.jumps` gives them.
 
     This rule is for losses that act on each entry; one that does not registers its own.
@@ -29,13 +28,11 @@ def loss_errors(
 
 
 @loss_errors.register
-def _(
-    loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array
-) -> tuple[Uncertain, Uncertain, Array]:
+def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array) -> tuple[Uncertain, Uncertain, Array]:
     each, n = reference.losses(loss, z.value, y), len(y)
     gap = z.value - z.value.max(axis=1, keepdims=True)
     p = np.exp(gap) / np.exp(gap).sum(axis=1, keepdims=True)
-    hot = np.arange(p.shape[1]) == y[:, None]
+    hot: Array = np.eye(p.shape[1])[y]
     mean = each.mean()
     spread = ((p - hot) ** 2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2
     total = Uncertain(mean, spread.sum() / n**2 + mean**2)
@@ -47,4 +44,4 @@ def _(
 
 
 def _slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
-    return reference.losses(loss, z + 1j * IMAGINARY, y).imag / IMAGINARY
+    return np.imag(reference.losses(loss, z + 1j * IMAGINARY, y)) / IMAGINARY

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from gradcheck.errors import DescriptionError
 from gradcheck.network.describe import Description, at, decode, decode_tagged, encode_tagged
 from gradcheck.network.layers import LAYERS, Layer, Shape, Size
 from gradcheck.network.losses import LOSSES, Loss
+
 
 class Network(Description, frozen=True):
     """An immutable description; data only, no arrays.
@@ -97,11 +97,9 @@ def to_table(network: Network) -> dict[str, Any]:
 def from_table(table: Mapping[str, Any]) -> Network:
     """Inverse of `to_table`; a layer or loss may also stand there as its bare name."""
     raw = dict(table)
-    layers = raw.get("layers")
-    if isinstance(layers, list):
-        raw["layers"] = tuple(
-            decode_tagged(layer, LAYERS, f"layers[{index}]", "layer") for index, layer in enumerate(layers)
-        )
+    if isinstance(raw.get("layers"), list):
+        layers: list[Any] = raw["layers"]
+        raw["layers"] = tuple(decode_tagged(row, LAYERS, f"layers[{index}]", "layer") for index, row in enumerate(layers))
     if "loss" in raw:
         raw["loss"] = decode_tagged(raw["loss"], LOSSES, "loss", "loss")
     return decode(raw, Network)

@@ -1,26 +1,24 @@
 """What a network means: one plain forward, in any NumPy dtype (float32, float64, longdouble, complex).
 
-This is what the oracles differentiate, so it has no backward, no buffers and no cleverness, and no backend may import it.
-It survives the complex step ``Im f(x + ih) / h``: every branch is chosen by the real part, and no function is used that is
-not analytic there (``abs``, ``maximum``, ``logaddexp``) or that loses a tiny imaginary part (``log(1 + exp(z))``).
-The largest exponent that occurs is 0, so logits of 1e4 overflow nothing.
+This is what the oracles differentiate, so it has no backward, no buffers and no cleverness, and no backend may import
+it. It survives the complex step ``Im f(x + ih) / h``: every branch is chosen by the real part, and no function is
+used that is not analytic there (``abs``, ``maximum``, ``logaddexp``) or that loses a tiny imaginary part (``log(1 +
+exp(z))``). The largest exponent that occurs is 0, so logits of 1e4 overflow nothing.
 
 A third party's layer or loss adds a function with ``apply.register`` or ``losses.register``.
 """
 
 from collections.abc import Mapping
 from functools import singledispatch
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erfc
 
+from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network.network import Network, is_weight, layer_parameters
-
-Array: TypeAlias = NDArray[Any]
 
 
 def loss(network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array) -> Any:
@@ -83,12 +81,12 @@ def _(_layer: ly.ReLU, _parameters: Mapping[str, Array], z: Array) -> Array:
 
 @apply.register
 def _(layer: ly.LeakyReLU, _parameters: Mapping[str, Array], z: Array) -> Array:
-    return np.where(z.real > 0, z, layer.slope * z)
+    return np.where(np.real(z) > 0, z, layer.slope * z)
 
 
 @apply.register
 def _(layer: ly.ELU, _parameters: Mapping[str, Array], z: Array) -> Array:
-    return np.where(z.real > 0, z, layer.alpha * np.expm1(z - positive_part(z)))
+    return np.where(np.real(z) > 0, z, layer.alpha * np.expm1(z - positive_part(z)))
 
 
 @apply.register
@@ -133,7 +131,7 @@ def _(_loss: ls.BinaryCrossEntropy, z: Array, y: Array) -> Array:
 @losses.register
 def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
     gaps = z - np.take_along_axis(z, y[:, None], axis=1)
-    largest = gaps.real.max(axis=1, keepdims=True)
+    largest = np.real(gaps).max(axis=1, keepdims=True)
     return (largest + np.log(np.exp(gaps - largest).sum(axis=1, keepdims=True)))[:, 0]
 
 
@@ -145,8 +143,8 @@ def _(_loss: ls.MSE, z: Array, y: Array) -> Array:
 @losses.register
 def _(loss: ls.Huber, z: Array, y: Array) -> Array:
     d = z - y
-    size = np.where(d.real > 0, d, -d)
-    return np.where(size.real <= loss.delta, d * d / 2, loss.delta * (size - loss.delta / 2))
+    size = np.where(np.real(d) > 0, d, -d)
+    return np.where(np.real(size) <= loss.delta, d * d / 2, loss.delta * (size - loss.delta / 2))
 
 
 @losses.register
@@ -156,15 +154,15 @@ def _(_loss: ls.Hinge, z: Array, y: Array) -> Array:
 
 def positive_part(z: Array) -> Array:
     """``max(z, 0)``, slope 0 at 0."""
-    return np.where(z.real > 0, z, z.dtype.type(0))
+    return np.where(np.real(z) > 0, z, z.dtype.type(0))
 
 
 def sigmoid(z: Array) -> Array:
     """``1 / (1 + exp(-z))``, from ``exp(-|z|)`` alone."""
-    decay = np.exp(np.where(z.real > 0, -z, z))
-    return np.where(z.real > 0, 1, decay) / (1 + decay)
+    decay = np.exp(np.where(np.real(z) > 0, -z, z))
+    return np.where(np.real(z) > 0, 1, decay) / (1 + decay)
 
 
 def softplus(z: Array) -> Array:
     """``log(1 + exp(z))``, from ``exp(-|z|)`` alone."""
-    return positive_part(z) + np.log1p(np.exp(np.where(z.real > 0, -z, z)))
+    return positive_part(z) + np.log1p(np.exp(np.where(np.real(z) > 0, -z, z)))

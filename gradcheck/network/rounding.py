@@ -16,8 +16,9 @@ and on the way back, d = g rho'(z), with c_a, c_s the absolute rounding of value
     w_d = rho'^2 w_g + g^2 (rho''^2 w_z + c_s^2) + d^2
     w_W = w_d^T x^2 + (d^2)^T (w_x + x^2) + (d^T x)^2.
 
-The bound of an entry is ``SAFETY * u * sqrt(w_i + FLOOR^2 mean(w))`` over its block. rho' comes from the reference by complex
-step, rho'' by differencing that, so no derivative is written down here and a third party's activation needs none.
+The bound of an entry is ``SAFETY * u * sqrt(w_i + FLOOR^2 mean(w))`` over its block. rho' comes from the reference by
+complex step, rho'' by differencing that, so no derivative is written down here and a third party's activation needs
+none.
 
 A pre-activation closer to a kink than its own bound may honestly be put on either side of it. What that can change in
 the gradient is carried beside the variance, as a sum of absolute values.
@@ -31,9 +32,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
-from gradcheck.network.calculus import Array, Precision, Uncertain, absolute, curvature, jumps, precision, slope
+from gradcheck.network.calculus import Precision, Uncertain, absolute, curvature, jumps, precision, slope
 from gradcheck.network.loss_rounding import loss_errors
 from gradcheck.network.network import Network, is_weight, layer_parameters
 
@@ -104,9 +106,7 @@ def _has_kinks(network: Network) -> bool:
     return bool(network.loss.kinks) or any(isinstance(layer, ly.Activation) and layer.kinks for layer in network.layers)
 
 
-def _forward(
-    network: Network, parameters: Mapping[str, Array], inputs: Array, arithmetic: Precision
-) -> list[Uncertain]:
+def _forward(network: Network, parameters: Mapping[str, Array], inputs: Array, arithmetic: Precision) -> list[Uncertain]:
     states = [Uncertain(inputs, np.zeros_like(inputs))]
     for index, layer in enumerate(network.layers):
         value, variance = forward_errors(layer, layer_parameters(parameters, index), states[-1])

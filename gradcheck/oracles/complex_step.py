@@ -1,7 +1,7 @@
 """The complex step: Im f(x + i h v) / h has no cancellation and never crosses a kink.
 
-Squire and Trapp, *Using complex variables to estimate derivatives of real functions*, SIAM Review 40 (1998). The function must
-be analytic where it is evaluated and written for complex arguments; `gradcheck.network.reference` is.
+Squire and Trapp, *Using complex variables to estimate derivatives of real functions*, SIAM Review 40 (1998). The
+function must be analytic where it is evaluated and written for complex arguments; `gradcheck.network.reference` is.
 """
 
 import numpy as np
@@ -23,4 +23,5 @@ def complex_step(function: Function, point: Point, direction: Point) -> float:
     """
     with np.errstate(all="ignore"):
         moved = {name: point[name] + 1j * STEP * v for name, v in direction.items()}
-        return float(np.imag(function({**point, **moved}))) / STEP
+        value: complex = function({**point, **moved})
+        return float(value.imag) / STEP

@@ -9,8 +9,9 @@ A is even in h and B odd, so Richardson windows (`richardson`) find the limits T
 
     what smaller windows say + noise carried + |T_B| + its noise + slack,      slack = 32 u |g o v|_2
 
-and the least one is taken, unless a window nearer the point contradicts it. T_B in the bound is what keeps a kink inside the step
-from becoming an accusation. Because A is a difference to the claim, a correct claim leaves nothing to extrapolate.
+and the least one is taken, unless a window nearer the point contradicts it. T_B in the bound is what keeps a kink
+inside the step from becoming an accusation. Because A is a difference to the claim, a correct claim leaves nothing to
+extrapolate.
 
 The factor 32 and the ladder's constants are measured, not derived.
 """

@@ -1,17 +1,15 @@
 """Random directions: which way to probe, and how far.
 
-Signs are random, so that errors of opposite sign do not cancel for one direction and all others, and magnitudes vary, so that a
-permutation is seen; never all ones, never positive only. Each block draws from a stream of its own name: adding a parameter
-re-draws no other.
+Signs are random, so that errors of opposite sign do not cancel for one direction and all others, and magnitudes vary,
+so that a permutation is seen; never all ones, never positive only. Each block draws from a stream of its own name:
+adding a parameter re-draws no other.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[Any]
+from gradcheck.arrays import Array
 
 ATTEMPTS = 50
 TELLING = 0.7  # |g . v| against the norm of the entrywise product: below it a wrong constant factor could hide
@@ -31,8 +29,8 @@ def direction(point: Mapping[str, Array], gradient: Mapping[str, Array], seed: i
 def scales(theta: Array, g: Array) -> Array:
     """How far each entry can be moved before f is a different function.
 
-    ``max(|theta_i|, min(rms(theta), rms(g theta) / |g_i|))``: its own size, else that of its block unless f is steep there.
-    A block of zeros says nothing of its scale: 1.
+    ``max(|theta_i|, min(rms(theta), rms(g theta) / |g_i|))``: its own size, else that of its block unless f is steep
+    there. A block of zeros says nothing of its scale: 1.
     """
     rms = float(np.sqrt(np.mean(theta**2))) if theta.size else 0.0
     if rms == 0:

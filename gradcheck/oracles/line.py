@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[Any]
+from gradcheck.arrays import Array
+
 Point: TypeAlias = Mapping[str, Array]
 Function: TypeAlias = Callable[[dict[str, Array]], Any]
 

@@ -1,8 +1,8 @@
 """The noise of a computed function, measured and not assumed.
 
-Differences of order k of m equally spaced values estimate the noise's standard deviation once the spacing is so small that the
-function itself is a polynomial of lower order there: sigma_k^2 = (k!)^2 / (2k)! mean((Delta^k f)^2). More and Wild, *Estimating
-computational noise*, SIAM J. Sci. Comput. 33 (2011).
+Differences of order k of m equally spaced values estimate the noise's standard deviation once the spacing is so small
+that the function itself is a polynomial of lower order there: sigma_k^2 = (k!)^2 / (2k)! mean((Delta^k f)^2). More
+and Wild, *Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011).
 """
 
 from math import comb

@@ -1,7 +1,8 @@
 """Richardson extrapolation over windows of neighbouring steps, each window with the error that it admits.
 
-A quantity Q(h) = q + sum_j c_j h^p_j is known at steps h_1 > h_2 > ... A window of k neighbouring steps gives the q that k - 1
-of the powers p_j let through: weights w with sum_i w_i = 1 and sum_i w_i h_i^p_j = 0 (Richardson 1911; Joyce, SIAM Review 13, 1971).
+A quantity Q(h) = q + sum_j c_j h^p_j is known at steps h_1 > h_2 > ... A window of k neighbouring steps gives the q
+that k - 1 of the powers p_j let through: weights w with sum_i w_i = 1 and sum_i w_i h_i^p_j = 0 (Richardson 1911;
+Joyce, SIAM Review 13, 1971).
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+
+from gradcheck.arrays import Array
 
 ODD = (0, 2, 4, 6, 8, 10)  # powers of a central difference
 EVEN = (0, 1, 3, 5, 7, 9)  # of a second difference divided by h
@@ -28,12 +31,11 @@ class Window(NamedTuple):
 def weights(steps: tuple[float, ...], powers: tuple[int, ...]) -> tuple[float, ...]:
     """Weights of the steps, given relative to the first: exact for the constant and the next powers."""
     matrix = np.array([[h**p for h in steps] for p in powers[: len(steps)]])
-    return tuple(np.linalg.solve(matrix, np.eye(len(steps))[0]).tolist())
+    solution: Array = np.linalg.solve(matrix, np.eye(len(steps))[0])
+    return tuple(solution.tolist())
 
 
-def extrapolate(
-    steps: Sequence[float], values: Sequence[float], noise: Sequence[float], powers: tuple[int, ...]
-) -> Window:
+def extrapolate(steps: Sequence[float], values: Sequence[float], noise: Sequence[float], powers: tuple[int, ...]) -> Window:
     """The value of the window made of all these steps, compared with the two windows that leave out an end."""
     value, carried = _weigh(steps, values, noise, powers)
     if len(steps) == 1:

@@ -6,8 +6,9 @@ from typing import TypeAlias
 import numpy as np
 from scipy.special import erf, expit
 
+from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
-from gradcheck_backends.manual.rules import Array, activation_rule
+from gradcheck_backends.manual.rules import activation_rule
 
 Result: TypeAlias = tuple[Array, Callable[[Array], Array]]
 
@@ -36,7 +37,7 @@ def relu(_: ly.ReLU, z: Array) -> Result:
 
 @activation_rule(ly.LeakyReLU)
 def leaky_relu(layer: ly.LeakyReLU, z: Array) -> Result:
-    slopes = np.where(z > 0, z.dtype.type(1), z.dtype.type(layer.slope))
+    slopes: Array = np.where(z > 0, 1, layer.slope).astype(z.dtype)
     return z * slopes, lambda g: g * slopes
 
 

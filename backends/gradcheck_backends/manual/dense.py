@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from gradcheck.arrays import Array
 from gradcheck.network.layers import Dense
-from gradcheck_backends.manual.rules import Array, Gradients, LayerPullback, layer_rule
+from gradcheck_backends.manual.rules import Gradients, LayerPullback, layer_rule
 
 
 @layer_rule(Dense)

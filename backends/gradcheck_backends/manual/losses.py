@@ -6,8 +6,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.special import expit
 
+from gradcheck.arrays import Array
 from gradcheck.network import losses as ls
-from gradcheck_backends.manual.rules import Array, loss_rule
+from gradcheck_backends.manual.rules import loss_rule
 
 Result: TypeAlias = tuple[Any, Callable[[], Array]]
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from gradcheck.arrays import Array
 from gradcheck.network.network import Network, is_weight, layer_parameters
 from gradcheck.protocol import Batch, Parameters
 from gradcheck_backends.manual import activations as activations
 from gradcheck_backends.manual import dense as dense
 from gradcheck_backends.manual import losses as losses
-from gradcheck_backends.manual.rules import LAYER_RULES, LOSS_RULES, Array, LayerPullback, LossRule, find
+from gradcheck_backends.manual.rules import LAYER_RULES, LOSS_RULES, LayerPullback, LossRule, find
 
 
 class ManualModel:

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from numpy.typing import NDArray
-
+from gradcheck.arrays import Array
 from gradcheck.errors import BackendError
 from gradcheck.network.layers import Activation, Layer
 from gradcheck.network.losses import Loss
 
-Array: TypeAlias = NDArray[Any]
 Gradients: TypeAlias = dict[str, Array]
 LayerPullback: TypeAlias = Callable[[Array], tuple[Array, Gradients]]
 LayerRule: TypeAlias = Callable[[Any, Mapping[str, Array], Array], tuple[Array, LayerPullback]]
@@ -25,7 +23,7 @@ S = TypeVar("S", bound=LossRule)
 
 
 def layer_rule(kind: type[Layer]) -> Callable[[R], R]:
-    """Enter ``rule(layer, parameters, x) -> (y, pullback)``; the pullback returns the gradients at x and of the parameters."""
+    """Enter ``rule(layer, parameters, x) -> (y, pullback)``; the pullback gives the gradients at x and of the parameters."""
 
     def enter(rule: R) -> R:
         LAYER_RULES[kind] = rule

@@ -1,0 +1,146 @@
+"""The reference's own derivatives, by two oracles that never see a backend, and the gradient that they settle on.
+
+The complex step comes first, at rounding level: for small networks every entry, else along directions. Real
+differences are the independent second: along one direction over all blocks, then block by block where that said too
+little. Where the two disagree the complex step is refused for the block, and real differences decide (a third party's
+layer may not survive complex arguments).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradcheck.arrays import Array
+from gradcheck.oracles.complex_step import complex_step
+from gradcheck.oracles.differences import Slopes, differences, one_sided
+from gradcheck.oracles.directions import direction, scales
+from gradcheck.oracles.line import Estimate
+from gradcheck.verdict.compare import Allowance, Settlement
+from gradcheck.verdict.settle import Slope, by_witness, every_entry
+
+# Every entry, where P evaluations of about max(P n, 1e5) operations stay below this: a second or so. Chosen, not derived.
+AFFORDABLE = 3e8
+CALL = 1e5
+# Real differences are asked again for a block that they resolve no better, relative to its contribution |g o v|.
+COARSE = 1e-6
+
+Claims = Mapping[str, Mapping[str, Array]]
+
+
+class Arbiter:
+    """Oracles of one loss at one point.
+
+    Parameters
+    ----------
+    loss : callable
+        The reference's loss of parameters by name.
+    parameters : dict of str to array
+        The point, in float64.
+    allowed : dict of str to Allowance
+        By block, for the builds.
+    own : float
+        The reference's rounding relative to that of the builds: 1, or u64 / u32 where they compute in float32.
+    samples : int
+        Of the batch, as a measure of what an evaluation costs.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[[Mapping[str, Array]], Any],
+        parameters: dict[str, Array],
+        allowed: Mapping[str, Allowance],
+        *,
+        own: float,
+        samples: int,
+        seed: int,
+    ) -> None:
+        self.loss, self.parameters, self.allowed, self.own, self.seed = loss, parameters, allowed, own, seed
+        self.evaluations = 0
+        self.notes: list[str] = []
+        count = sum(value.size for value in parameters.values())
+        self.exhaustive = count * max(count * samples, CALL) <= AFFORDABLE
+        self._refused: set[str] = set()
+
+    def settle(self, claims: Claims) -> dict[str, Settlement]:
+        """The gradient to believe, for each block where there is one; ``claims`` by block, then backend."""
+        first = {name: self._settle(name, claims.get(name, {})) for name in self.parameters}
+        settled = {name: settlement for name, settlement in first.items() if settlement}
+        for name in self._contradicted({name: settlement.reference for name, settlement in settled.items()}):
+            self._refused.add(name)
+            self.notes.append(f"{name}: complex step and real differences disagree; the verdict rests on real differences")
+            again = by_witness(name, claims.get(name, {}), self.allowed[name], self.slope(name), self.seed)
+            settled.pop(name)
+            settled |= {name: again} if again else {}
+        return settled
+
+    def slope(self, name: str) -> Slope:
+        """The oracle in force for one block: (direction, claimed gradient) -> derivative."""
+        return self._real(name) if name in self._refused else self._complex(name)
+
+    def one_sided(self, name: str, index: tuple[int, ...], gradient: Array) -> Slopes:
+        """Derivatives to the left and to the right along one entry."""
+        unit = np.zeros_like(gradient)
+        unit[index] = scales(self.parameters[name], gradient)[index]
+        slopes = one_sided(self.loss, self.parameters, {name: unit}, {name: gradient})
+        self.evaluations += slopes.left.evaluations + slopes.right.evaluations
+        left, right = (Estimate(side.value / unit[index], side.bound / unit[index], 0) for side in slopes)
+        return Slopes(left, right)
+
+    def _settle(self, name: str, claims: Mapping[str, Array]) -> Settlement | None:
+        if self.exhaustive:
+            return every_entry(self.slope(name), np.zeros_like(self.parameters[name]))
+        return by_witness(name, claims, self.allowed[name], self.slope(name), self.seed)
+
+    def _complex(self, name: str) -> Slope:
+        def slope(v: Array, _claim: Array) -> Estimate:
+            self.evaluations += 1
+            value = complex_step(self.loss, self.parameters, {name: v})
+            # Rounding of a directional derivative, the signs of v being random: that of the entries, in squares.
+            return Estimate(value, self.own * float(np.linalg.norm(v * self.allowed[name].rounding)), 1)
+
+        return slope
+
+    def _real(self, name: str) -> Slope:
+        def slope(v: Array, claim: Array) -> Estimate:
+            return self._differences({name: v}, {name: claim})
+
+        return slope
+
+    def _differences(self, v: Mapping[str, Array], claim: Mapping[str, Array]) -> Estimate:
+        estimate = differences(self.loss, self.parameters, v, claim)
+        self.evaluations += estimate.evaluations
+        return estimate
+
+    def _contradicted(self, gradient: Mapping[str, Array]) -> list[str]:
+        """Blocks on which real differences refute what has been settled; notes how far they confirm the rest."""
+        if not gradient:
+            return []
+        v = direction(self.parameters, gradient, self.seed)
+        together = self._differences(v, gradient)
+        agree = self._within(together, v, gradient)
+        resolution = {name: _relative(together.bound, gradient[name] * v[name]) for name in gradient}
+        contradicted: list[str] = []
+        for name in gradient:
+            if agree and resolution[name] <= COARSE:
+                continue
+            alone = self._differences({name: v[name]}, {name: gradient[name]})
+            resolution[name] = _relative(alone.bound, gradient[name] * v[name])
+            if not self._within(alone, {name: v[name]}, gradient):
+                contradicted.append(name)
+        confirmed = [value for name, value in resolution.items() if name not in contradicted and np.isfinite(value)]
+        if confirmed:
+            self.notes.append(f"real differences confirm the reference gradient of every block to {max(confirmed):.1e}")
+        return contradicted
+
+    def _within(self, estimate: Estimate, v: Mapping[str, Array], gradient: Mapping[str, Array]) -> bool:
+        claimed = sum(float(np.vdot(gradient[name], v[name])) for name in v)
+        rounding = self.own * float(np.sqrt(sum(np.sum((v[name] * self.allowed[name].rounding) ** 2) for name in v)))
+        # Where several kinks meet, a correct convention need not lie between the one-sided slopes.
+        kinks = sum(float(np.sum(np.abs(v[name]) * self.allowed[name].kinks)) for name in v)
+        return not abs(estimate.value - claimed) > estimate.bound + rounding + kinks
+
+
+def _relative(bound: float, contribution: Array) -> float:
+    size = float(np.linalg.norm(contribution))
+    return bound / size if size else float("inf")

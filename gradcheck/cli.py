@@ -1,0 +1,144 @@
+"""The command line: arguments in, a report and an exit code out."""
+
+import os
+import sys
+import traceback
+from contextlib import redirect_stdout
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.exceptions import Abort, TyperException
+
+from gradcheck import registry
+from gradcheck.case import Case
+from gradcheck.errors import GradcheckError
+from gradcheck.files import load, write
+from gradcheck.network.layers import Arctan, Dense
+from gradcheck.network.losses import Logistic
+from gradcheck.network.network import Network
+from gradcheck.report import Report
+from gradcheck.report.text import render
+from gradcheck.verdict.findings import Verdict
+from gradcheck.verifier import DEFAULT, verify
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    GOOD = 0
+    WRONG = 1
+    USAGE = 2
+    UNDECIDED = 3
+    INTERNAL = 4
+    INTERRUPTED = 130
+
+
+class FailOn(StrEnum):
+    """Verdicts that can be made to count as failure."""
+
+    INEXACT = "inexact"
+    UNRESOLVED = "unresolved"
+    NONSMOOTH = "nonsmooth"
+
+
+TOUR = Case(Network((2,), (Dense(15), Arctan(), Dense(1), Arctan()), Logistic()), data="two-moons", samples=400)
+
+app = typer.Typer(
+    help="Verify gradients without a tolerance.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command("verify")
+def verify_command(
+    file: Annotated[
+        Path | None, typer.Argument(help="A .toml or .json description; without one, the two-moons network.")
+    ] = None,
+    backend: Annotated[
+        list[str], typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
+    ] = list(DEFAULT),  # noqa: B006
+    accuracy: Annotated[
+        float, typer.Option(min=0.0, help="Relative error up to which an excess is inexact, not wrong.")
+    ] = 0.0,
+    fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
+    json: Annotated[Path | None, typer.Option(help="Write the report as JSON; - for standard output.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random directions in which derivatives are compared.")] = 0,
+) -> int:
+    """Compare losses and gradients of several builds of one network with each other and with backpropagation-free oracles.
+
+    Exit codes: 0 nothing worse than inexact, 1 something wrong, 2 bad usage or input, 3 something unresolved or
+    nonsmooth.
+    """
+    case = load(file) if file else TOUR
+    with redirect_stdout(sys.stderr):  # what a backend prints must not end up in the JSON
+        report = verify(case, backend, accuracy=accuracy, seed=seed)
+    return deliver(report, json, frozenset(map(str, fail_on)))
+
+
+@app.command("backends")
+def backends_command() -> int:
+    """List the registered backends and the versions of what they need. Imports none of them."""
+    table = Table("backend", "needs", "version")
+    for status in registry.installed():
+        table.add_row(status.name, status.requires, status.version or "not installed")
+    Console().print(table)
+    return Exit.GOOD
+
+
+@app.callback()
+def options() -> None:
+    """Verify gradients without a tolerance."""
+
+
+def deliver(report: Report, json: Path | None, fail_on: frozenset[str]) -> Exit:
+    """Write the report where it is wanted, and return the exit code that it deserves."""
+    to_stdout = json is not None and str(json) == "-"
+    if json is not None and not to_stdout:
+        write(json, report.to_json() + "\n")
+    Console(stderr=to_stdout).print(render(report))
+    if to_stdout:
+        print(report.to_json())
+    return exit_code({finding.verdict for finding in report.findings} | {report.verdict}, fail_on)
+
+
+def exit_code(verdicts: set[Verdict], fail_on: frozenset[str]) -> Exit:
+    """1 for wrong or what is asked to fail, 3 for what could not be decided, else 0."""
+    if Verdict.WRONG in verdicts or verdicts & fail_on:
+        return Exit.WRONG
+    return Exit.UNDECIDED if verdicts & {Verdict.UNRESOLVED, Verdict.NONSMOOTH} else Exit.GOOD
+
+
+def main() -> None:
+    """Run, and turn whatever happens into one line and an exit code."""
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has gone: nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        return int(app(standalone_mode=False) or Exit.GOOD)
+    except (KeyboardInterrupt, Abort):
+        return _fail("interrupted", Exit.INTERRUPTED)
+    except GradcheckError as error:
+        return _fail(str(error), Exit.USAGE)
+    except TyperException as error:
+        # format_message names the option; not every exception of typer's has it.
+        return _fail(getattr(error, "format_message", error.__str__)(), Exit.USAGE)
+    except Exception as error:
+        traceback.print_exc()
+        return _fail(f"internal error, please report it with the lines above: {error!r}", Exit.INTERNAL)
+
+
+def _fail(sentence: str, code: Exit) -> Exit:
+    print(f"gradcheck: {' '.join(sentence.split())}", file=sys.stderr)
+    return code

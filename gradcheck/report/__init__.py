@@ -1,0 +1,5 @@
+"""A `Report` and its renderings: text for people, JSON for machines. Renders, computes nothing."""
+
+from gradcheck.report.report import Report
+
+__all__ = ["Report"]

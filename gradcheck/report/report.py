@@ -1,0 +1,69 @@
+"""`Report`: findings, and what was spent on them."""
+
+from typing import Any
+
+import msgspec
+
+from gradcheck.errors import GradientMismatch
+from gradcheck.verdict.findings import Finding, Verdict, overall
+
+FORMAT = 1
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found, block by block.
+
+    Attributes
+    ----------
+    title : str
+        What was checked.
+    findings : tuple of Finding
+        One for each block and backend.
+    evaluations : int
+        Loss evaluations spent by the oracles.
+    notes : tuple of str
+        What was noticed and is no verdict.
+    diagnoses : tuple
+        Named causes of what is wrong.
+    """
+
+    title: str
+    findings: tuple[Finding, ...]
+    evaluations: int = 0
+    notes: tuple[str, ...] = ()
+    diagnoses: tuple[Any, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The first that occurs of wrong, unresolved, nonsmooth, inexact, correct; unresolved if no gradient was checked."""
+        verdict = overall(finding.verdict for finding in self.findings)
+        nothing = all(finding.name == "loss" for finding in self.findings)
+        return Verdict.UNRESOLVED if nothing and verdict is not Verdict.WRONG else verdict
+
+    @property
+    def wrong(self) -> frozenset[str]:
+        """Names of the wrong blocks."""
+        return frozenset(finding.name for finding in self.findings if finding.verdict is Verdict.WRONG)
+
+    def require(self) -> None:
+        """Raise `GradientMismatch` with the whole report unless the verdict is correct or inexact."""
+        if self.verdict not in (Verdict.CORRECT, Verdict.INEXACT):
+            raise GradientMismatch(f"verdict: {self.verdict}\n{self}")
+
+    def to_json(self) -> str:
+        """The report as JSON, ``"format": 1``; infinite numbers are ``null``."""
+        return msgspec.json.format(msgspec.json.encode(self.to_table()), indent=2).decode()
+
+    def to_table(self) -> dict[str, Any]:
+        """The report as plain values; keys are attribute names."""
+        return {
+            "format": FORMAT,
+            "verdict": str(self.verdict),
+            "wrong": sorted(self.wrong),
+            **msgspec.to_builtins(self),
+        }
+
+    def __str__(self) -> str:
+        from gradcheck.report.text import to_text  # rich is imported where something is rendered
+
+        return to_text(self)

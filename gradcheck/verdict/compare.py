@@ -1,0 +1,126 @@
+"""One block: claimed against reference, entry by entry, in units of a bound."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcheck.arrays import Array
+from gradcheck.verdict.findings import Entry, Finding, Verdict
+
+LISTED = 8
+
+
+class Allowance(NamedTuple):
+    """How far each entry of a correct claim may be off.
+
+    Attributes
+    ----------
+    rounding : array
+        Because of rounding.
+    kinks : array
+        Further, because the point lies within rounding of a kink.
+    exact : array
+        The part of ``kinks`` due to points exactly on one.
+    """
+
+    rounding: Array
+    kinks: Array
+    exact: Array
+
+    @property
+    def bound(self) -> Array:
+        """Rounding and kinks together."""
+        return self.rounding + self.kinks
+
+
+class Settlement(NamedTuple):
+    """The gradient to believe for one block, and for each entry the error that may have gone unseen in it."""
+
+    reference: Array
+    unseen: Array
+
+
+class Limits(NamedTuple):
+    """What was asked: how accurate is accurate enough, and how much a check must be able to see to say ``correct``."""
+
+    accuracy: float
+    resolution: float
+
+
+def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowed: Allowance, limits: Limits) -> Finding:
+    """Judge one block.
+
+    Beyond rounding and kinks a claim is wrong, or inexact where the worst relative error is within the accuracy asked
+    for. Within them it is nonsmooth if a kink at this very point matters or was needed, unresolved if this comparison
+    could not have seen an error of ``limits.resolution``, and else correct.
+    """
+    reference, bound = settled.reference, allowed.bound
+    error = np.abs(claimed - reference)
+    scale = entry_scales(claimed, reference)
+    with np.errstate(all="ignore"):
+        ratio = np.where(error > 0, error / bound, 0.0)
+    worst = place(int(np.argmax(ratio)), ratio.shape)
+    visible = bound + np.minimum(error, bound)
+    resolution = float(np.max(np.maximum(visible, settled.unseen) / scale))
+    verdict, reason = _decide(error, scale, allowed, resolution, limits)
+    return Finding(
+        name=name,
+        backend=backend,
+        verdict=verdict,
+        error=float(error[worst] / scale[worst]),
+        bound=float(bound[worst] / scale[worst]),
+        resolution=resolution,
+        block_resolution=block_resolution(claimed, reference, visible),
+        worst_index=worst,
+        entries=_excesses(claimed, reference, bound, ratio),
+        reason=reason,
+    )
+
+
+def entry_scales(claimed: Array, reference: Array) -> Array:
+    """``max(|g_i|, RMS)`` of the claimed block; of the reference where the claimed one is zero; 1 where both are."""
+    for block in (claimed, reference):
+        largest = float(np.max(np.abs(block)))
+        if 0 < largest < np.inf:
+            rms = largest * float(np.sqrt(np.mean((block / largest) ** 2)))
+            return np.maximum(np.abs(block), rms)
+    return np.ones_like(reference)
+
+
+def block_resolution(claimed: Array, reference: Array, visible: Array) -> float:
+    """The smallest factor by which the whole block could be scaled and be flagged in at least one entry."""
+    block = np.abs(claimed) if np.any(claimed) else np.abs(reference)
+    seen = block > 0
+    return float(np.min(visible[seen] / block[seen])) if seen.any() else float(np.min(visible))
+
+
+def _decide(error: Array, scale: Array, allowed: Allowance, resolution: float, limits: Limits) -> tuple[Verdict, str]:
+    if not np.isfinite(allowed.rounding).all():
+        return Verdict.UNRESOLVED, "a correct build may overflow here"
+    beyond = error > allowed.bound
+    if beyond.any():
+        size = float(np.max(error[beyond] / scale[beyond]))
+        if size <= limits.accuracy:
+            return Verdict.INEXACT, f"off by {size:.1e}, within the accuracy of {limits.accuracy:.1e} asked for"
+        return Verdict.WRONG, f"{int(beyond.sum())} of {beyond.size} entries beyond their bound"
+    if (allowed.exact > allowed.rounding).any():
+        return Verdict.NONSMOOTH, "a unit lies exactly on a kink: there is no derivative here"
+    if (error > allowed.rounding).any():
+        return Verdict.NONSMOOTH, "a unit lies within rounding of a kink, and this build took the other side"
+    if resolution > limits.resolution:
+        return (
+            Verdict.UNRESOLVED,
+            f"an error below {resolution:.1e} would go unseen: rounding is amplified that much here",
+        )
+    return Verdict.CORRECT, ""
+
+
+def _excesses(claimed: Array, reference: Array, bound: Array, ratio: Array) -> tuple[Entry, ...]:
+    order = np.argsort(-ratio, axis=None, kind="stable")[:LISTED]
+    indices = [place(int(i), ratio.shape) for i in order if ratio.flat[i] > 1]
+    return tuple(Entry(index, float(claimed[index]), float(reference[index]), float(bound[index])) for index in indices)
+
+
+def place(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The index of a flat position, in plain ints."""
+    return tuple(int(i) for i in np.unravel_index(flat, shape))

@@ -1,0 +1,79 @@
+"""The words of a verdict, as data."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+
+class Verdict(StrEnum):
+    """What a check found out."""
+
+    CORRECT = "correct"
+    INEXACT = "inexact"
+    WRONG = "wrong"
+    UNRESOLVED = "unresolved"
+    NONSMOOTH = "nonsmooth"
+
+
+PRECEDENCE = (Verdict.WRONG, Verdict.UNRESOLVED, Verdict.NONSMOOTH, Verdict.INEXACT, Verdict.CORRECT)
+
+
+def overall(verdicts: Iterable[Verdict]) -> Verdict:
+    """The first that occurs of wrong, unresolved, nonsmooth, inexact, correct; `UNRESOLVED` where nothing was checked."""
+    found = set(verdicts)
+    return next((verdict for verdict in PRECEDENCE if verdict in found), Verdict.UNRESOLVED)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry of a block beyond its bound, in the units of the gradient."""
+
+    index: tuple[int, ...]
+    claimed: float
+    reference: float
+    bound: float
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one block of one backend.
+
+    ``error``, ``bound`` and ``resolution`` are dimensionless, relative to ``max(|g_i|, RMS of the block)`` of the
+    claimed gradient (of the reference where the claimed one is zero; absolute where both are).
+
+    Attributes
+    ----------
+    name : str
+        Of the parameter; ``"loss"`` for the loss.
+    error, bound : float
+        Of the worst entry, the one with the largest error in units of its bound.
+    resolution : float
+        The smallest error of any one entry that would have been flagged.
+    block_resolution : float
+        The smallest relative change of the whole block that would have been flagged.
+    worst_index : tuple of int, optional
+    entries : tuple of Entry
+        The worst entries beyond their bound, worst first.
+    reason : str
+        Why not correct, in one sentence.
+    slopes : (float, float), optional
+        At a kink: the derivatives to the left and right along the entry at ``worst_index``.
+    """
+
+    name: str
+    backend: str
+    verdict: Verdict
+    error: float = 0.0
+    bound: float = 0.0
+    resolution: float = float("inf")
+    block_resolution: float = float("inf")
+    worst_index: tuple[int, ...] | None = None
+    entries: tuple[Entry, ...] = ()
+    reason: str = ""
+    slopes: tuple[float, float] | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Error in units of the bound: above 1 is an excess."""
+        if self.error == 0:
+            return 0.0
+        return self.error / self.bound if self.bound else float("inf")

@@ -1,0 +1,86 @@
+"""Which gradient to believe: an oracle's for every entry where that is affordable, else a witness that it has examined.
+
+Claims of several backends witness for each other entry by entry; the oracle probes whole blocks, and arbitrates the
+entries that are disputed. A block where no claim survives has no reference, and is localised claim by claim.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from gradcheck.arrays import Array
+from gradcheck.oracles.directions import signs
+from gradcheck.oracles.line import Estimate
+from gradcheck.verdict.compare import Allowance, Settlement
+
+Slope: TypeAlias = Callable[[Array, Array], Estimate]
+"""Oracle of one block: (direction, claimed gradient) -> derivative along the direction."""
+
+PROBES = 2
+ARBITRATED = 8
+
+
+def every_entry(slope: Slope, claim: Array) -> Settlement:
+    """The oracle's own gradient, entry by entry."""
+    estimates = [slope(direction, claim) for direction in _units(claim.shape)]
+    reference = np.reshape([estimate.value for estimate in estimates], claim.shape)
+    return Settlement(reference, np.reshape([estimate.bound for estimate in estimates], claim.shape))
+
+
+def by_witness(name: str, claims: Mapping[str, Array], allowed: Allowance, slope: Slope, seed: int) -> Settlement | None:
+    """The first claim that agrees with the oracle along random directions and wherever another such claim disagrees.
+
+    None where every claim is refuted.
+    """
+    unseen = np.full(allowed.rounding.shape, np.inf)
+    standing = dict(claims)
+    for attempt in range(PROBES):
+        v = signs(name, unseen.shape, seed, attempt)
+        residuals = {backend: residual(slope, v, claim, allowed) for backend, claim in standing.items()}
+        standing = {backend: claim for backend, claim in standing.items() if residuals[backend].within}
+        for backend in standing:
+            unseen = np.minimum(unseen, residuals[backend].bound / np.abs(v))
+    standing = _arbitrate(standing, allowed, slope)
+    return Settlement(next(iter(standing.values())), unseen) if standing else None
+
+
+class Residual(NamedTuple):
+    """What the oracle says beyond a claim along one direction, and how much of it is honest."""
+
+    value: float
+    bound: float
+
+    @property
+    def within(self) -> bool:
+        """Whether the claim stands."""
+        return abs(self.value) <= self.bound
+
+
+def residual(slope: Slope, v: Array, claim: Array, allowed: Allowance) -> Residual:
+    """Oracle minus claim along ``v``: the signs being random, rounding adds up in squares; kinks add up in full."""
+    estimate = slope(v, claim)
+    rounding = float(np.linalg.norm(v * allowed.rounding)) + float(np.sum(np.abs(v) * allowed.kinks))
+    return Residual(estimate.value - float(np.vdot(claim, v)), estimate.bound + rounding)
+
+
+def _arbitrate(standing: Mapping[str, Array], allowed: Allowance, slope: Slope) -> dict[str, Array]:
+    """Drop the claims that the oracle refutes at the entries on which they differ most."""
+    if len(standing) < 2:
+        return dict(standing)
+    stacked = np.stack(list(standing.values()))
+    with np.errstate(all="ignore"):
+        dispute = np.ptp(stacked, axis=0) / allowed.bound
+    disputed = [i for i in np.argsort(-dispute, axis=None)[:ARBITRATED] if dispute.flat[i] > 1]
+    for index in disputed:
+        v = np.zeros(dispute.shape)
+        v.flat[index] = 1.0
+        standing = {name: claim for name, claim in standing.items() if residual(slope, v, claim, allowed).within}
+    return dict(standing)
+
+
+def _units(shape: tuple[int, ...]) -> Iterator[Array]:
+    for index in np.ndindex(shape):
+        unit = np.zeros(shape)
+        unit[index] = 1.0
+        yield unit

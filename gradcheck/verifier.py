@@ -1,0 +1,190 @@
+"""The hall: a case x backends x oracles -> Report.
+
+Every backend's loss is compared with the reference's, every gradient entry with a settled gradient
+(`gradcheck.arbiter`), in units of bounds that rounding analysis derives (`gradcheck.network.rounding`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from gradcheck import registry
+from gradcheck.answers import Answer, ask
+from gradcheck.arbiter import Arbiter
+from gradcheck.arrays import Array
+from gradcheck.case import Case
+from gradcheck.network import reference
+from gradcheck.network.calculus import precision
+from gradcheck.network.rounding import ErrorBounds, error_bounds
+from gradcheck.protocol import Backend, Batch
+from gradcheck.report import Report
+from gradcheck.verdict.compare import Allowance, Limits, Settlement, compare, place
+from gradcheck.verdict.findings import Finding, Verdict
+from gradcheck.verdict.localize import localize
+
+DEFAULT = ("manual", "autograd", "torch")
+# A check that could not have seen half of the digits go wrong does not say "correct": 100 sqrt(u). Chosen, not derived.
+SEEING = {"float64": 1.1e-6, "float32": 2.5e-2}
+
+
+class Setting(NamedTuple):
+    """A case made concrete: what the backends get, and what it is held against."""
+
+    case: Case
+    batch: Batch
+    given: dict[str, Array]
+    loss: float
+    bounds: ErrorBounds
+    arbiter: Arbiter
+    limits: Limits
+
+
+def verify(
+    case: Case,
+    backends: Iterable[str | Backend | Callable[..., Any]] = DEFAULT,
+    *,
+    accuracy: float = 0.0,
+    seed: int = 0,
+) -> Report:
+    """Compare losses and gradients of every backend with each other and with derivatives that use no backpropagation.
+
+    Parameters
+    ----------
+    case : Case
+    backends : iterable of str, backend or function
+        Registered names, ``module:attribute``, ``path/to/file.py:attribute``, or a function
+        ``(network, parameters, batch) -> (loss, gradients)``.
+    accuracy : float
+        An excess over its bound that stays within this relative error is ``inexact``; by default every excess is ``wrong``.
+    seed : int
+        Of the random directions.
+
+    Raises
+    ------
+    DescriptionError, DataError, BackendError
+        Where there is nothing to verify. What a backend does wrong is a finding, never an exception.
+    """
+    built = registry.resolve(backends)
+    setting = concrete(case, accuracy, seed)
+    answers = {name: ask(backend, case.network, setting.given, setting.batch) for name, backend in built.items()}
+    settled = setting.arbiter.settle(
+        {
+            name: {backend: answer.gradients[name] for backend, answer in answers.items() if name in answer.gradients}
+            for name in setting.given
+        }
+    )
+    findings = _findings(setting, answers, settled)
+    return Report(
+        title=_title(case, setting.batch),
+        findings=tuple(findings),
+        evaluations=setting.arbiter.evaluations,
+        notes=(*_dissent(findings), *_kinks(setting.bounds), *setting.arbiter.notes, *_remarks(answers)),
+    )
+
+
+def concrete(case: Case, accuracy: float, seed: int) -> Setting:
+    """Draw or read what the case describes, and bound what may be computed from it."""
+    given, batch = case.parameters, case.batch
+    parameters = {name: value.astype(np.float64) for name, value in given.items()}
+    inputs = batch.inputs.astype(np.float64)
+    targets = batch.targets.astype(np.float64) if batch.targets.dtype.kind == "f" else batch.targets
+    loss = partial(reference.loss, case.network, inputs=inputs, targets=targets)
+    bounds = error_bounds(case.network, parameters, inputs, targets, case.dtype)
+    allowed = {name: Allowance(bounds.rounding[name], bounds.kinks[name], bounds.exact[name]) for name in parameters}
+    own = precision("float64").u / precision(case.dtype).u
+    arbiter = Arbiter(loss, parameters, allowed, own=own, samples=len(inputs), seed=seed)
+    with np.errstate(all="ignore"):
+        value = float(loss(parameters))
+    return Setting(case, batch, given, value, bounds, arbiter, Limits(accuracy, max(accuracy, SEEING[case.dtype])))
+
+
+def _findings(setting: Setting, answers: Mapping[str, Answer], settled: Mapping[str, Settlement]) -> list[Finding]:
+    """Loss first, then every parameter; what exists only in somebody's answer last."""
+    strangers = {name for answer in answers.values() for name in answer.defects} - {"loss", *setting.given}
+    findings = [_loss_finding(backend, answer, setting) for backend, answer in answers.items()]
+    for name in (*setting.given, *sorted(strangers)):
+        for backend, answer in answers.items():
+            if name in answer.defects:
+                findings.append(_defect(name, backend, answer.defects[name]))
+            elif name in answer.gradients:
+                findings.append(_gradient_finding(name, backend, answer.gradients[name], setting, settled.get(name)))
+    return findings
+
+
+def _defect(name: str, backend: str, sentence: str) -> Finding:
+    return Finding(name=name, backend=backend, verdict=Verdict.WRONG, reason=sentence)
+
+
+def _loss_finding(backend: str, answer: Answer, setting: Setting) -> Finding:
+    if "loss" in answer.defects:
+        return _defect("loss", backend, answer.defects["loss"])
+    claimed = max(answer.losses, key=lambda loss: abs(loss - setting.loss))
+    nothing = np.zeros(())
+    allowed = Allowance(np.asarray(setting.bounds.loss), nothing, nothing)
+    settled = Settlement(np.asarray(setting.loss), nothing)
+    return compare("loss", backend, np.asarray(claimed), settled, allowed, setting.limits)
+
+
+def _gradient_finding(name: str, backend: str, claimed: Array, setting: Setting, settled: Settlement | None) -> Finding:
+    allowed = setting.arbiter.allowed[name]
+    if settled is None:
+        return _localized(name, backend, claimed, setting)
+    finding = compare(name, backend, claimed, settled, allowed, setting.limits)
+    if finding.verdict is not Verdict.NONSMOOTH:
+        return finding
+    worst = place(int(np.argmax(allowed.kinks)), claimed.shape)
+    left, right = setting.arbiter.one_sided(name, worst, settled.reference)
+    return msgspec.structs.replace(finding, worst_index=worst, slopes=(left.value, right.value))
+
+
+def _localized(name: str, backend: str, claimed: Array, setting: Setting) -> Finding:
+    """No claim stood: compare with this claim itself, its wrong entries replaced by the oracle's."""
+    arbiter = setting.arbiter
+    located = localize(name, claimed, arbiter.allowed[name], arbiter.slope(name), arbiter.seed)
+    mended = claimed.copy()
+    mended.flat[located.indices] = located.values
+    settled = Settlement(mended, np.zeros_like(mended))
+    finding = compare(name, backend, claimed, settled, arbiter.allowed[name], setting.limits)
+    count = f"{'' if located.complete else 'at least '}{len(located.indices)} of {claimed.size}"
+    return msgspec.structs.replace(
+        finding,
+        verdict=Verdict.WRONG,
+        reason=f"refuted by the oracle along a random direction; {count} entries found wrong",
+    )
+
+
+def _dissent(findings: list[Finding]) -> list[str]:
+    """Who is the odd one out, for each block on which the backends are not all wrong."""
+    notes: list[str] = []
+    for name in dict.fromkeys(finding.name for finding in findings):
+        here = [finding for finding in findings if finding.name == name]
+        wrong = [finding.backend for finding in here if finding.verdict is Verdict.WRONG]
+        right = [finding.backend for finding in here if finding.verdict is not Verdict.WRONG]
+        if wrong and right:
+            notes.append(f"{name}: {', '.join(wrong)} against {', '.join(right)} and the reference")
+    return notes
+
+
+def _kinks(bounds: ErrorBounds) -> list[str]:
+    if not bounds.units:
+        return []
+    shown = "; ".join(bounds.units[:3]) + (f" and {len(bounds.units) - 3} more" if len(bounds.units) > 3 else "")
+    return [f"on a kink, or within rounding of one: {shown}"]
+
+
+def _remarks(answers: Mapping[str, Answer]) -> list[str]:
+    return [f"{backend}: {note}" for backend, answer in answers.items() for note in answer.notes]
+
+
+def _title(case: Case, batch: Batch) -> str:
+    network = case.network
+    shaping = [
+        shape for layer, shape in zip(network.layers, network.shapes[1:], strict=True) if layer.parameter_shapes(shape)
+    ]
+    widths = "-".join("x".join(map(str, shape)) for shape in (network.inputs, *shaping))
+    count = sum(int(np.prod(shape)) for shape in network.parameter_shapes.values())
+    data = case.data if isinstance(case.data, str) else "given data"
+    return f"{widths}, {count} parameters, {len(batch.inputs)} samples of {data}, {case.dtype}"
