@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcheck.arrays import Array
-
 ODD = (0, 2, 4, 6, 8, 10)  # powers of a central difference
 EVEN = (0, 1, 3, 5, 7, 9)  # of a second difference divided by h
 SIDED = (0, 1, 2, 3, 4, 5)  # of a one-sided difference
@@ -31,8 +29,7 @@ class Window(NamedTuple):
 def weights(steps: tuple[float, ...], powers: tuple[int, ...]) -> tuple[float, ...]:
     """Weights of the steps, given relative to the first: exact for the constant and the next powers."""
     matrix = np.array([[h**p for h in steps] for p in powers[: len(steps)]])
-    solution: Array = np.linalg.solve(matrix, np.eye(len(steps))[0])
-    return tuple(solution.tolist())
+    return tuple(float(row[0]) for row in np.linalg.inv(matrix))
 
 
 def extrapolate(steps: Sequence[float], values: Sequence[float], noise: Sequence[float], powers: tuple[int, ...]) -> Window:
