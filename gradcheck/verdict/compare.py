@@ -60,9 +60,11 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
     with np.errstate(all="ignore"):
         ratio = np.where(error > 0, error / bound, 0.0)
     worst = place(int(np.argmax(ratio)), ratio.shape)
-    visible = bound + np.minimum(error, bound)
+    # A claim beyond rounding alone is flagged at least as nonsmooth, so only kinks at this very point hide anything.
+    visible = allowed.rounding + allowed.exact + np.minimum(error, allowed.rounding)
     resolution = float(np.max(np.maximum(visible, settled.unseen) / scale))
-    verdict, reason = _decide(error, scale, allowed, resolution, limits)
+    both_zero = not (np.any(claimed) or np.any(reference))
+    verdict, reason = _decide(error, scale, allowed, resolution, limits, both_zero)
     return Finding(
         name=name,
         backend=backend,
@@ -94,7 +96,9 @@ def block_resolution(claimed: Array, reference: Array, visible: Array) -> float:
     return float(np.min(visible[seen] / block[seen])) if seen.any() else float(np.min(visible))
 
 
-def _decide(error: Array, scale: Array, allowed: Allowance, resolution: float, limits: Limits) -> tuple[Verdict, str]:
+def _decide(
+    error: Array, scale: Array, allowed: Allowance, resolution: float, limits: Limits, both_zero: bool
+) -> tuple[Verdict, str]:
     if not np.isfinite(allowed.rounding).all():
         return Verdict.UNRESOLVED, "a correct build may overflow here"
     beyond = error > allowed.bound
@@ -107,7 +111,7 @@ def _decide(error: Array, scale: Array, allowed: Allowance, resolution: float, l
         return Verdict.NONSMOOTH, "a unit lies exactly on a kink: there is no derivative here"
     if (error > allowed.rounding).any():
         return Verdict.NONSMOOTH, "a unit lies within rounding of a kink, and this build took the other side"
-    if resolution > limits.resolution:
+    if resolution > limits.resolution and not both_zero:
         return (
             Verdict.UNRESOLVED,
             f"an error below {resolution:.1e} would go unseen: rounding is amplified that much here",
