@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcheck.arrays import Array
 from gradcheck.oracles.complex_step import complex_step
-from gradcheck.oracles.differences import Slopes, differences, one_sided
+from gradcheck.oracles.differences import FIRST, Slopes, differences, one_sided
 from gradcheck.oracles.directions import direction, scales
 from gradcheck.oracles.line import Estimate
 from gradcheck.verdict.compare import Allowance, Settlement
@@ -24,6 +24,8 @@ AFFORDABLE = 3e8
 CALL = 1e5
 # Real differences are asked again for a block that they resolve no better, relative to its contribution |g o v|.
 COARSE = 1e-6
+# A unit that switches within this step lies on a kink, for all that finite differences can tell.
+AT_ONCE = 1e-13
 
 Claims = Mapping[str, Mapping[str, Array]]
 
@@ -37,6 +39,8 @@ class Arbiter:
         The reference's loss of parameters by name.
     parameters : dict of str to array
         The point, in float64.
+    sides : callable
+        On which side of every kink the units are, for parameters by name.
     allowed : dict of str to Allowance
         By block, for the builds.
     own : float
@@ -49,6 +53,7 @@ class Arbiter:
         self,
         loss: Callable[[Mapping[str, Array]], Any],
         parameters: dict[str, Array],
+        sides: Callable[[Mapping[str, Array]], Array],
         allowed: Mapping[str, Allowance],
         *,
         own: float,
@@ -56,6 +61,7 @@ class Arbiter:
         seed: int,
     ) -> None:
         self.loss, self.parameters, self.allowed, self.own, self.seed = loss, parameters, allowed, own, seed
+        self.sides = sides
         self.evaluations = 0
         self.notes: list[str] = []
         count = sum(value.size for value in parameters.values())
@@ -108,9 +114,22 @@ class Arbiter:
         return slope
 
     def _differences(self, v: Mapping[str, Array], claim: Mapping[str, Array]) -> Estimate:
-        estimate = differences(self.loss, self.parameters, v, claim)
+        estimate = differences(self.loss, self.parameters, v, claim, self._first_step(v))
         self.evaluations += estimate.evaluations
         return estimate
+
+    def _first_step(self, v: Mapping[str, Array]) -> float:
+        """The largest step of the ladder below the first switch of a unit; one that switches at once is on a kink."""
+        at_once = self._switched(v, AT_ONCE)
+        step = FIRST
+        while step > AT_ONCE and np.any(self._switched(v, step) & ~at_once):
+            step /= 2
+        return step
+
+    def _switched(self, v: Mapping[str, Array], step: float) -> Array:
+        here = self.sides(self.parameters)
+        moved = [{**self.parameters, **{k: self.parameters[k] + h * v[k] for k in v}} for h in (-step, step)]
+        return (self.sides(moved[0]) != here) | (self.sides(moved[1]) != here)
 
     def _contradicted(self, gradient: Mapping[str, Array]) -> list[str]:
         """Blocks on which real differences refute what has been settled; notes how far they confirm the rest."""

@@ -1,7 +1,7 @@
 """Hypothesis strategies for networks and cases; the only place that imports Hypothesis.
 
-Arguments are keyword-only and validated at once. Small arrays are drawn entry by entry, so that a failure shrinks to zeros and
-ones; larger ones by seed.
+Arguments are keyword-only and validated at once. Small arrays are drawn entry by entry, so that a failure shrinks to zeros
+and ones; larger ones by seed.
 """
 
 from collections.abc import Sequence

@@ -18,6 +18,7 @@ from gradcheck.arrays import Array
 from gradcheck.case import Case
 from gradcheck.network import reference
 from gradcheck.network.calculus import precision
+from gradcheck.network.kinks import sides
 from gradcheck.network.rounding import ErrorBounds, error_bounds
 from gradcheck.protocol import Backend, Batch
 from gradcheck.report import Report
@@ -95,10 +96,19 @@ def concrete(case: Case, accuracy: float, seed: int) -> Setting:
     bounds = error_bounds(case.network, parameters, inputs, targets, case.dtype)
     allowed = {name: Allowance(bounds.rounding[name], bounds.kinks[name], bounds.exact[name]) for name in parameters}
     own = precision("float64").u / precision(case.dtype).u
-    arbiter = Arbiter(loss, parameters, allowed, own=own, samples=len(inputs), seed=seed)
+    side = partial(sides, case.network, inputs=inputs, targets=targets)
+    arbiter = Arbiter(loss, parameters, side, allowed, own=own, samples=len(inputs), seed=seed)
     with np.errstate(all="ignore"):
         value = float(loss(parameters))
-    return Setting(case, batch, given, value, bounds, arbiter, Limits(accuracy, max(accuracy, SEEING[case.dtype])))
+    return Setting(
+        case,
+        batch,
+        given,
+        value,
+        bounds,
+        arbiter,
+        Limits(accuracy, max(accuracy, SEEING[case.dtype]), float(np.finfo(case.dtype).tiny)),
+    )
 
 
 def _findings(setting: Setting, answers: Mapping[str, Answer], settled: Mapping[str, Settlement]) -> list[Finding]:

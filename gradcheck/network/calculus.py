@@ -9,6 +9,7 @@ from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
 
+SATURATED = 8.0  # margin for libraries that round the last digit the wrong way; chosen, not derived
 IMAGINARY = 1e-30  # far below any rounding; Im f(x + ih) / h has no cancellation
 
 
@@ -34,10 +35,21 @@ def precision(dtype: str) -> Precision:
     return Precision(float(info.eps) / 2, max(float(info.tiny), 1e-150), float(info.max))
 
 
-def absolute(cancellation: ly.Cancellation, z: Array) -> ly.Cancellation:
-    """The absolute rounding of value and slope at each ``z``, in units of u."""
-    reach = np.clip(np.abs(z), 1, cancellation.reach)
-    return cancellation._replace(value=cancellation.value * reach, slope=cancellation.slope * reach)
+def value_rounding(cancellation: ly.Cancellation, z: Array) -> Array:
+    """Absolute rounding of a function's value, in units of u, beyond that of its own size."""
+    return cancellation.value * np.clip(np.abs(z), 1, cancellation.value_reach)
+
+
+def slope_rounding(cancellation: ly.Cancellation, z: Array, slopes: Array, bend: Array, u: float) -> Array:
+    """Absolute rounding of a function's slope, in units of u, beyond that of its own size.
+
+    Where a function has saturated, slope and curvature both far below u, the terms of its slope cancel exactly: what is
+    lost then is the slope itself, ``1 - tanh(30)**2`` gives 0.
+    """
+    cancelled = cancellation.slope * np.clip(np.abs(z), 1, cancellation.slope_reach)
+    if not cancellation.left:
+        cancelled = np.where(z < 0, 0.0, cancelled)
+    return np.minimum(cancelled, SATURATED * (np.abs(slopes) + bend) / u)
 
 
 def slope(layer: ly.Activation, z: Array) -> Array:

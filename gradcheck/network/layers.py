@@ -26,15 +26,26 @@ class Kink(NamedTuple):
 
 
 class Cancellation(NamedTuple):
-    """Absolute rounding of an activation *as usually computed*, in unit roundoffs, beyond that of its own size.
+    """Absolute rounding of a function *as usually computed*, in unit roundoffs, beyond that of its own size.
 
     ``1 - tanh(z)**2`` is rounded like 1, not like itself: ``slope=1``. Where the absolute error grows with the argument
-    (``z * sigmoid(z)``) it is multiplied by ``clip(|z|, 1, reach)``: beyond ``reach`` nothing is left to cancel.
+    (``1 + z * (1 - sigmoid(z))``) it is multiplied by ``clip(|z|, 1, reach)``: beyond ``reach`` nothing is left to cancel.
+
+    Attributes
+    ----------
+    value, slope : float
+        Of the function and of its derivative.
+    value_reach, slope_reach : float
+        How far either grows with the argument.
+    left : bool
+        Whether it holds for negative arguments too.
     """
 
     value: float = 0.0
     slope: float = 0.0
-    reach: float = 1.0
+    value_reach: float = 1.0
+    slope_reach: float = 1.0
+    left: bool = True
 
 
 class Layer(Description, frozen=True):
@@ -74,6 +85,11 @@ class Activation(Layer, frozen=True):
     def kinks(self) -> tuple[Kink, ...]:
         """Where the slope jumps; empty for a smooth function."""
         return ()
+
+    @property
+    def joints(self) -> tuple[float, ...]:
+        """Where two formulas meet, with a kink or without."""
+        return tuple(kink.at for kink in self.kinks)
 
     def output_shape(self, inputs: Shape) -> Shape:
         return inputs
@@ -127,19 +143,23 @@ class ELU(Activation, frozen=True):
     def kinks(self) -> tuple[Kink, ...]:
         return (Kink(0.0, left=self.alpha, right=1.0, chosen=self.alpha),) if self.alpha != 1 else ()
 
+    @property
+    def joints(self) -> tuple[float, ...]:
+        return (0.0,)
+
 
 class GELU(Activation, frozen=True):
     """``z * Phi(z)``, Phi the normal distribution function; with ``approximate="tanh"`` its usual tanh form"""
 
     approximate: Literal["none", "tanh"] = "none"
 
-    cancellation = Cancellation(value=1, slope=1, reach=10)
+    cancellation = Cancellation(value=1, slope=1, value_reach=10, slope_reach=10)
 
 
 class SiLU(Activation, frozen=True):
     """``z / (1 + exp(-z))``"""
 
-    cancellation = Cancellation(slope=1, reach=40)
+    cancellation = Cancellation(slope=1, slope_reach=40, left=False)
 
 
 class Softplus(Activation, frozen=True):

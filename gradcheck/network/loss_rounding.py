@@ -7,40 +7,43 @@ import numpy as np
 from gradcheck.arrays import Array
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
-from gradcheck.network.calculus import IMAGINARY, Uncertain, absolute, curvature, jumps
+from gradcheck.network.calculus import IMAGINARY, SATURATED, Uncertain, curvature, jumps, slope_rounding, value_rounding
 
 
 @singledispatch
-def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array) -> tuple[Uncertain, Uncertain, Array]:
+def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: float) -> tuple[Uncertain, Uncertain, Array]:
     """The mean loss, its gradient at ``z``, each with its variance, and the jumps of slope as `calculus.jumps` gives them.
 
     This rule is for losses that act on each entry; one that does not registers its own.
     """
-    own = absolute(loss.cancellation, z.value)
     each = reference.losses(loss, z.value, y)
     slopes = _slopes(loss, z.value, y)
+    bend = curvature(lambda point: _slopes(loss, point, y), z.value)
+    own = slope_rounding(loss.cancellation, z.value, slopes, bend, u) * np.minimum(np.abs(y), 1)
     mean = each.mean()
-    spread = slopes**2 * z.variance + each**2 + own.value**2
+    spread = slopes**2 * z.variance + each**2 + value_rounding(loss.cancellation, z.value) ** 2
     total = Uncertain(mean, spread.sum() / z.value.size**2 + mean**2)
-    bent = curvature(lambda point: _slopes(loss, point, y), z.value) ** 2 * z.variance
-    gradient = Uncertain(slopes / z.value.size, (bent + 2 * slopes**2 + own.slope**2) / z.value.size**2)
+    variance = bend**2 * z.variance + 2 * slopes**2 + own**2
+    gradient = Uncertain(slopes / z.value.size, variance / z.value.size**2)
     return total, gradient, jumps(loss.kinks, y * z.value, tolerance) * np.abs(y) / z.value.size
 
 
 @loss_errors.register
-def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array) -> tuple[Uncertain, Uncertain, Array]:
+def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array, u: float) -> tuple[Uncertain, Uncertain, Array]:
     each, n = reference.losses(loss, z.value, y), len(y)
     gap = z.value - z.value.max(axis=1, keepdims=True)
     p = np.exp(gap) / np.exp(gap).sum(axis=1, keepdims=True)
     hot: Array = np.eye(p.shape[1])[y]
+    rest = np.sum(p * (1 - hot), axis=1, keepdims=True)  # 1 - p_y without cancellation
     mean = each.mean()
     spread = ((p - hot) ** 2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2
     total = Uncertain(mean, spread.sum() / n**2 + mean**2)
     # dp_k = p_k (dz_k - sum_j p_j dz_j); the exponent z - max is itself rounded.
     exponent = z.variance + gap**2
     moved = p**2 * (exponent + (p**2 * exponent).sum(axis=1, keepdims=True) + 1)
-    variance = (moved + hot * loss.cancellation.slope**2 + (p - hot) ** 2) / n**2
-    return total, Uncertain((p - hot) / n, variance), np.zeros((2, *p.shape))
+    own = hot * np.minimum(loss.cancellation.slope, SATURATED * rest / u)
+    gradient = p * (1 - hot) - rest * hot
+    return total, Uncertain(gradient / n, (moved + own**2 + gradient**2) / n**2), np.zeros((2, *p.shape))
 
 
 def _slopes(loss: ls.Loss, z: Array, y: Array) -> Array:

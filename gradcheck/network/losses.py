@@ -24,7 +24,10 @@ class Targets(Enum):
 
 
 class Loss(Description, frozen=True):
-    """A row of the table of losses. `z` is the network's output, `y` the target, of the same shape."""
+    """A row of the table of losses. ``z`` is the network's output, ``y`` the target.
+
+    A slope's `Cancellation` counts as far as the target is not 0: ``sigmoid(z) - y``.
+    """
 
     targets: ClassVar[Targets] = Targets.REALS
     cancellation: ClassVar[Cancellation] = Cancellation()
@@ -33,6 +36,11 @@ class Loss(Description, frozen=True):
     def kinks(self) -> tuple[Kink, ...]:
         """Jumps of slope, in the margin ``y * z`` for targets that are signs."""
         return ()
+
+    @property
+    def joints(self) -> tuple[float, ...]:
+        """Where two formulas meet: in the margin ``y * z`` for targets that are signs, else in ``|z - y|``."""
+        return tuple(kink.at for kink in self.kinks)
 
     def target_shape(self, outputs: Shape) -> Shape:
         """Shape of one target, given that of one output."""
@@ -49,7 +57,7 @@ class BinaryCrossEntropy(Loss, frozen=True):
     """``log(1 + exp(z)) - y z`` from the logit z"""
 
     targets = Targets.PROBABILITIES
-    cancellation = Cancellation(value=1, slope=1, reach=1e300)
+    cancellation = Cancellation(value=1, slope=1, value_reach=1e300)
 
 
 class CrossEntropy(Loss, frozen=True):
@@ -72,6 +80,10 @@ class Huber(Loss, frozen=True):
     """``(z - y)**2 / 2`` up to ``delta``, ``delta * (|z - y| - delta / 2)`` beyond"""
 
     delta: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+
+    @property
+    def joints(self) -> tuple[float, ...]:
+        return (self.delta,)
 
 
 class Hinge(Loss, frozen=True):

@@ -131,8 +131,11 @@ def _(_loss: ls.BinaryCrossEntropy, z: Array, y: Array) -> Array:
 @losses.register
 def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
     gaps = z - np.take_along_axis(z, y[:, None], axis=1)
-    largest = np.real(gaps).max(axis=1, keepdims=True)
-    return (largest + np.log(np.exp(gaps - largest).sum(axis=1, keepdims=True)))[:, 0]
+    top = np.argmax(np.real(gaps), axis=1)[:, None]
+    largest = np.take_along_axis(gaps, top, axis=1)
+    others = np.exp(gaps - largest)
+    np.put_along_axis(others, top, 0, axis=1)  # its exp is 1: log1p keeps what log(1 + tiny) would round away
+    return largest[:, 0] + np.log1p(others.sum(axis=1))
 
 
 @losses.register

@@ -35,7 +35,16 @@ import numpy as np
 from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
-from gradcheck.network.calculus import Precision, Uncertain, absolute, curvature, jumps, precision, slope
+from gradcheck.network.calculus import (
+    Precision,
+    Uncertain,
+    curvature,
+    jumps,
+    precision,
+    slope,
+    slope_rounding,
+    value_rounding,
+)
 from gradcheck.network.loss_rounding import loss_errors
 from gradcheck.network.network import Network, is_weight, layer_parameters
 
@@ -88,7 +97,9 @@ def error_bounds(
     arithmetic = precision(dtype)
     with np.errstate(all="ignore"):
         states = _forward(network, parameters, inputs, arithmetic)
-        loss, top, at_margin = loss_errors(network.loss, states[-1], targets, _tolerance(states[-1], arithmetic))
+        loss, top, at_margin = loss_errors(
+            network.loss, states[-1], targets, _tolerance(states[-1], arithmetic), arithmetic.u
+        )
         cotangent = Cotangent(top.value, top.variance, at_margin if _has_kinks(network) else at_margin[:0])
         gradients, units = _backward(network, parameters, states, cotangent, arithmetic)
         if network.weight_decay:
@@ -126,7 +137,7 @@ def _backward(
         if isinstance(layer, ly.Activation):
             at_kink = jumps(layer.kinks, x.value, _tolerance(x, arithmetic))
             units += _places(f"layer {index}", at_kink)
-            cotangent = _through_activation(layer, x, cotangent, at_kink)
+            cotangent = _through_activation(layer, x, cotangent, at_kink, arithmetic.u)
         else:
             cotangent, own = backward_errors(layer, layer_parameters(parameters, index), x, cotangent)
             gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
@@ -143,17 +154,20 @@ def forward_errors(layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertai
 @forward_errors.register
 def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain) -> Uncertain:
     a = reference.apply(layer, parameters, z.value)
-    own = a**2 + absolute(layer.cancellation, z.value).value ** 2
+    own = a**2 + value_rounding(layer.cancellation, z.value) ** 2
     return Uncertain(a, slope(layer, z.value) ** 2 * z.variance + own)
 
 
-def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, at_kink: Array) -> Cotangent:
+def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, at_kink: Array, u: float) -> Cotangent:
     slopes = slope(layer, z.value)
-    bent = curvature(lambda point: slope(layer, point), z.value) ** 2 * z.variance
-    own = absolute(layer.cancellation, z.value).slope ** 2
+    bend = curvature(lambda point: slope(layer, point), z.value)
+    own = slope_rounding(layer.cancellation, z.value, slopes, bend, u)
     value = g.value * slopes
-    kinks = g.kinks * np.abs(slopes) + np.abs(g.value) * at_kink[: len(g.kinks)]
-    return Cotangent(value, slopes**2 * g.variance + g.value**2 * (bent + own) + value**2, kinks)
+    at_kink = at_kink[: len(g.kinks)]
+    # Beyond a kink the slope is at most |rho'| + jump; what kinks above may change comes through with that.
+    kinks = g.kinks * (np.abs(slopes) + at_kink) + np.abs(g.value) * at_kink
+    spread = slopes**2 * g.variance + g.value**2 * (bend**2 * z.variance + own**2)
+    return Cotangent(value, spread + value**2, kinks)
 
 
 @forward_errors.register

@@ -9,9 +9,8 @@ A is even in h and B odd, so Richardson windows (`richardson`) find the limits T
 
     what smaller windows say + noise carried + |T_B| + its noise + slack,      slack = 32 u |g o v|_2
 
-and the least one is taken, unless a window nearer the point contradicts it. T_B in the bound is what keeps a kink
-inside the step from becoming an accusation. Because A is a difference to the claim, a correct claim leaves nothing to
-extrapolate.
+and the least one is taken, unless a window nearer the point contradicts it. T_B in the bound is what keeps a kink inside
+the step from becoming an accusation. Because A is a difference to the claim, a correct claim leaves nothing to extrapolate.
 
 The factor 32 and the ladder's constants are measured, not derived.
 """
@@ -45,7 +44,7 @@ class Slopes(NamedTuple):
     right: Estimate
 
 
-def differences(function: Function, point: Point, direction: Point, gradient: Point) -> Estimate:
+def differences(function: Function, point: Point, direction: Point, gradient: Point, first: float = FIRST) -> Estimate:
     """Slope of a real function along a direction, with the bound derived above.
 
     Parameters
@@ -56,11 +55,13 @@ def differences(function: Function, point: Point, direction: Point, gradient: Po
         Steps of 1/8 of the direction and less are taken: its entries carry the scale of each parameter.
     gradient : mapping of str to array
         The claim. A wrong one only costs accuracy.
+    first : float
+        The largest step: below the nearest kink, where that is known.
     """
     line = Line(function, point, direction, gradient)
     spread = noise(line)
     slack = SLACK * UNIT * line.spread
-    rungs = [_rung(line, FIRST / 2**i, spread) for i in range(CERTAIN)]
+    rungs = [_rung(line, first / 2**i, spread) for i in range(CERTAIN)]
     best, ratio = _best(rungs, slack), 2
     while best.bound > 2 * slack and rungs[-1].noise < best.bound and rungs[-1].h > NEAREST:
         rungs.append(_rung(line, rungs[-1].h / ratio, spread))

@@ -41,10 +41,14 @@ class Settlement(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What was asked: how accurate is accurate enough, and how much a check must be able to see to say ``correct``."""
+    """What was asked: how accurate is accurate enough, and how much a check must be able to see to say ``correct``.
+
+    What is smaller than ``zero`` underflows in the arithmetic of the claim.
+    """
 
     accuracy: float
     resolution: float
+    zero: float
 
 
 def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowed: Allowance, limits: Limits) -> Finding:
@@ -56,14 +60,14 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
     """
     reference, bound = settled.reference, allowed.bound
     error = np.abs(claimed - reference)
-    scale = entry_scales(claimed, reference)
+    scale = entry_scales(claimed, reference, limits.zero)
     with np.errstate(all="ignore"):
         ratio = np.where(error > 0, error / bound, 0.0)
     worst = place(int(np.argmax(ratio)), ratio.shape)
     # A claim beyond rounding alone is flagged at least as nonsmooth, so only kinks at this very point hide anything.
     visible = allowed.rounding + allowed.exact + np.minimum(error, allowed.rounding)
     resolution = float(np.max(np.maximum(visible, settled.unseen) / scale))
-    both_zero = not (np.any(claimed) or np.any(reference))
+    both_zero = bool(np.all(np.maximum(np.abs(claimed), np.abs(reference)) < limits.zero))
     verdict, reason = _decide(error, scale, allowed, resolution, limits, both_zero)
     return Finding(
         name=name,
@@ -79,11 +83,11 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
     )
 
 
-def entry_scales(claimed: Array, reference: Array) -> Array:
+def entry_scales(claimed: Array, reference: Array, zero: float) -> Array:
     """``max(|g_i|, RMS)`` of the claimed block; of the reference where the claimed one is zero; 1 where both are."""
     for block in (claimed, reference):
         largest = float(np.max(np.abs(block)))
-        if 0 < largest < np.inf:
+        if zero <= largest < np.inf:
             rms = largest * float(np.sqrt(np.mean((block / largest) ** 2)))
             return np.maximum(np.abs(block), rms)
     return np.ones_like(reference)
