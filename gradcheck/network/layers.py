@@ -111,7 +111,7 @@ class Tanh(Activation, frozen=True):
 class Sigmoid(Activation, frozen=True):
     """``1 / (1 + exp(-z))``"""
 
-    cancellation = Cancellation(slope=1)
+    cancellation = Cancellation(slope=1, left=False)
 
 
 class ReLU(Activation, frozen=True):

@@ -134,8 +134,8 @@ def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
     top = np.argmax(np.real(gaps), axis=1)[:, None]
     largest = np.take_along_axis(gaps, top, axis=1)
     others = np.exp(gaps - largest)
-    np.put_along_axis(others, top, 0, axis=1)  # its exp is 1: log1p keeps what log(1 + tiny) would round away
-    return largest[:, 0] + np.log1p(others.sum(axis=1))
+    np.put_along_axis(others, top, 0, axis=1)  # its exp is 1; log1p keeps what log(1 + tiny) would round away
+    return largest[:, 0] + log1p(others.sum(axis=1))
 
 
 @losses.register
@@ -168,4 +168,9 @@ def sigmoid(z: Array) -> Array:
 
 def softplus(z: Array) -> Array:
     """``log(1 + exp(z))``, from ``exp(-|z|)`` alone."""
-    return positive_part(z) + np.log1p(np.exp(np.where(np.real(z) > 0, -z, z)))
+    return positive_part(z) + log1p(np.exp(np.where(np.real(z) > 0, -z, z)))
+
+
+def log1p(x: Array) -> Array:
+    """``log(1 + x)`` for x >= 0. NumPy's own rounds the real part of a tiny complex argument to 0."""
+    return 2 * np.arctanh(x / (2 + x))

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gradcheck.oracles.line import Estimate, Function, Line, Point
-from gradcheck.oracles.noise import UNIT, noise
+from gradcheck.oracles.noise import AHEAD, UNIT, noise
 from gradcheck.oracles.richardson import EVEN, LARGEST, ODD, SIDED, extrapolate
 
 FIRST = 1 / 8
@@ -77,7 +77,7 @@ def one_sided(function: Function, point: Point, direction: Point, gradient: Poin
 
 
 def _one_side(line: Line) -> Estimate:
-    spread = max(noise(line), UNIT)
+    spread = max(noise(line, AHEAD), UNIT * UNIT)
     steps = [FIRST / 2**i for i in range(2 * CERTAIN)]
     values = [line.sample(h).residual / h for h in steps]
     noises = [spread / h for h in steps]

@@ -1,8 +1,8 @@
 """The noise of a computed function, measured and not assumed.
 
-Differences of order k of m equally spaced values estimate the noise's standard deviation once the spacing is so small
-that the function itself is a polynomial of lower order there: sigma_k^2 = (k!)^2 / (2k)! mean((Delta^k f)^2). More
-and Wild, *Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011).
+Differences of order k of m equally spaced values estimate the noise's standard deviation once the spacing is so small that
+the function itself is a polynomial of lower order there: sigma_k^2 = (k!)^2 / (2k)! mean((Delta^k f)^2). More and Wild,
+*Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011).
 """
 
 from math import comb
@@ -12,20 +12,24 @@ import numpy as np
 from gradcheck.oracles.line import Line
 
 UNIT = 2.0**-53
-SPACING = UNIT**0.4
-POINTS = 6
+SPACINGS = (UNIT**0.4, UNIT**0.62)
+CENTRED = range(-2, 4)
+AHEAD = range(6)
+ALIKE = 100  # two estimates from so few values may differ this much; chosen, not derived
 
 
-def noise(line: Line) -> float:
+def noise(line: Line, offsets: range = CENTRED) -> float:
     """Standard deviation of f's own noise along a line, never below 2 u |f|.
 
-    Measured at two spacings; the smaller is taken, because a kink or a plateau inflates one of them and noise neither.
+    Measured at two spacings, far apart. The larger estimate is taken, unless it is so much larger that a kink must have
+    inflated it; but where the smaller one is next to nothing, the function stands still over that spacing (it computes in
+    float32, say), and it is the smaller one that says nothing.
     """
-    return max(min(_spread(line, SPACING), _spread(line, SPACING / 3)), 2 * UNIT * abs(line.origin))
+    low, high = sorted(_spread(line, offsets, spacing) for spacing in SPACINGS)
+    least = 2 * UNIT * abs(line.origin)
+    return max(high if high <= ALIKE * low or low < least / ALIKE else low, least)
 
 
-def _spread(line: Line, spacing: float) -> float:
-    offsets = [i for i in range(-POINTS // 2 + 1, POINTS // 2 + 1) if i]
-    values = {0: 0.0} | {i: line.sample(i * spacing).residual for i in offsets}
-    table = np.array([values[i] for i in sorted(values)])
-    return max(float(np.sqrt(np.mean(np.diff(table, order) ** 2) / comb(2 * order, order))) for order in (4, 5))
+def _spread(line: Line, offsets: range, spacing: float) -> float:
+    values = np.array([line.sample(i * spacing).residual if i else 0.0 for i in offsets])
+    return max(float(np.sqrt(np.mean(np.diff(values, order) ** 2) / comb(2 * order, order))) for order in (4, 5))

@@ -1,0 +1,139 @@
+"""The oracles: their values lie within the bounds that they state, and the bounds are small enough to be of use."""
+
+import numpy as np
+import pytest
+
+from gradcheck.network import layers as ly
+from gradcheck.network import reference
+from gradcheck.oracles.complex_step import complex_step
+from gradcheck.oracles.differences import differences, one_sided
+from gradcheck.oracles.directions import TELLING, direction, scales, signs
+from gradcheck.oracles.line import Line
+from gradcheck.oracles.noise import noise
+from gradcheck.oracles.richardson import EVEN, ODD, SIDED, extrapolate, weights
+
+AT = {"x": np.array([0.7])}
+ALONG = {"x": np.array([1.0])}
+
+
+def along(f, claim: float, at: float = 0.7):
+    """Real differences of a function of one number."""
+    return differences(lambda p: float(f(p["x"][0])), {"x": np.array([at])}, ALONG, {"x": np.array([claim])})
+
+
+SMOOTH = [
+    (np.sin, np.cos, 0.7),
+    (np.exp, np.exp, 3.0),
+    (lambda x: x**2 / 2, lambda x: x, 0.7),
+    (lambda x: np.tanh(30 * x), lambda x: 30 / np.cosh(30 * x) ** 2, 0.01),
+    (lambda x: 1e-9 * np.sin(x), lambda x: 1e-9 * np.cos(x), 0.7),
+    (lambda x: np.log(x), lambda x: 1 / x, 1e-3),
+    (lambda x: np.sin(x) + 1e9, np.cos, 0.7),
+]
+
+
+@pytest.mark.parametrize(("f", "slope", "at"), SMOOTH)
+@pytest.mark.parametrize("claimed", [1.0, 1 + 1e-3, -1.0, 0.0])
+def test_real_differences_hold_their_bound_whatever_the_claim(f, slope, at, claimed):
+    estimate = along(f, claimed * slope(at), at)
+    assert abs(estimate.value - slope(at)) <= estimate.bound
+
+
+@pytest.mark.parametrize(("f", "slope", "at"), SMOOTH[:-1])
+def test_real_differences_resolve_ten_digits_in_a_few_dozen_evaluations(f, slope, at):
+    estimate = along(f, slope(at), at)
+    assert estimate.bound <= 1e-9 * abs(slope(at))
+    assert estimate.evaluations <= 60
+
+
+def test_a_constant_of_1e9_widens_the_bound_and_raises_no_alarm():
+    quiet, loud = along(np.sin, np.cos(0.7)), along(lambda x: np.sin(x) + 1e9, np.cos(0.7))
+    assert loud.bound > 1e4 * quiet.bound
+    assert abs(loud.value - np.cos(0.7)) <= loud.bound
+
+
+@pytest.mark.parametrize("distance", [1e-1, 1e-2, 1e-4, 1e-6, 1e-8])
+def test_a_kink_near_the_point_is_stepped_below(distance):
+    estimate = along(lambda x: np.sin(x) + max(x - 0.7 - distance, 0), np.cos(0.7))
+    assert abs(estimate.value - np.cos(0.7)) <= estimate.bound
+    assert estimate.bound < 1e-5
+
+
+@pytest.mark.parametrize("jump", [1.0, -1.0, 1e-3])
+@pytest.mark.parametrize("side", [0.0, 1.0])
+def test_at_a_kink_the_bound_covers_both_slopes_and_the_sides_are_told_apart(jump, side):
+    def f(x):
+        return np.sin(x) + jump * max(x - 0.7, 0)
+
+    claim = np.cos(0.7) + side * jump
+    estimate = along(f, claim)
+    assert abs(estimate.value - claim) <= estimate.bound * (1 + 1e-9)
+    slopes = one_sided(lambda p: float(f(p["x"][0])), AT, ALONG, {"x": np.array([claim])})
+    assert slopes.left.value == pytest.approx(np.cos(0.7), abs=1e-8)
+    assert slopes.right.value == pytest.approx(np.cos(0.7) + jump, abs=1e-8)
+
+
+def test_a_joint_of_the_second_derivative_is_no_kink():
+    estimate = along(lambda x: np.sin(x) + max(x - 0.7, 0) ** 2, np.cos(0.7))
+    assert abs(estimate.value - np.cos(0.7)) <= estimate.bound < 1e-5
+
+
+def test_a_direction_moves_only_the_blocks_it_names_and_leaves_the_point_alone():
+    point = {"a": np.array([1.0, 2.0]), "b": np.array([3.0])}
+    kept = {name: value.copy() for name, value in point.items()}
+    claim = {"a": np.array([2.0, 4.0])}
+    estimate = differences(lambda p: float(p["a"] @ p["a"] * p["b"][0] / 3), point, {"a": np.ones(2)}, claim)
+    assert estimate.value == pytest.approx(6.0, abs=1e-12)
+    assert all(np.array_equal(point[name], kept[name]) for name in point)
+
+
+def test_the_complex_step_is_exact_where_differences_cannot_be():
+    z = np.array([700.0])
+    slope = complex_step(lambda p: reference.apply(ly.Tanh(), {}, p["z"])[0], {"z": -z / 40}, {"z": np.ones(1)})
+    assert slope == pytest.approx(1 / np.cosh(17.5) ** 2, rel=1e-14)
+
+
+def test_windows_are_exact_for_the_powers_they_let_through():
+    steps = [1.0, 0.5, 0.25, 0.125]
+    for powers in (ODD, EVEN, SIDED):
+        values = [3.0 + sum(h**p for p in powers[1:4]) for h in steps]
+        window = extrapolate(steps, values, [1e-12] * 4, powers)
+        assert window.value == pytest.approx(3.0, abs=1e-12)
+        assert window.disagreement > 1e-3  # smaller windows do not know the last power
+        assert window.noise == pytest.approx(1e-12 * sum(map(abs, weights(tuple(steps), powers))))
+
+
+def test_noise_is_measured():
+    rng = np.random.default_rng(0)
+    quiet = Line(lambda p: float(np.sin(p["x"][0])), AT, ALONG, {"x": np.cos(AT["x"])})
+    loud = Line(lambda p: float(np.sin(p["x"][0]) + 1e-7 * rng.standard_normal()), AT, ALONG, {"x": np.cos(AT["x"])})
+    assert noise(quiet) < 1e-15
+    assert 1e-8 < noise(loud) < 1e-6
+
+
+def test_directions_are_seeded_by_name_and_mixed_in_sign():
+    assert np.array_equal(signs("0.weight", (50,), 3), signs("0.weight", (50,), 3))
+    assert not np.array_equal(signs("0.weight", (50,), 3), signs("2.weight", (50,), 3))
+    v = signs("0.weight", (200,), 0)
+    assert (v > 0).sum() > 60
+    assert (v < 0).sum() > 60
+    assert np.unique(np.abs(v)).size == 200
+    assert np.all((np.abs(v) >= 0.5) & (np.abs(v) <= 1.5))
+
+
+def test_a_direction_would_show_a_wrong_factor_in_any_block():
+    rng = np.random.default_rng(1)
+    point = {name: rng.standard_normal(40) for name in "abc"}
+    gradient = {name: rng.standard_normal(40) for name in "abc"}
+    v = direction(point, gradient, 0)
+    for name in point:
+        assert abs(gradient[name] @ v[name]) >= TELLING * np.linalg.norm(gradient[name] * v[name])
+
+
+def test_scales_follow_the_entry_the_block_and_the_steepness():
+    theta, g = np.array([100.0, 1.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0, 1e9])
+    s = scales(theta, g)
+    assert s[0] == 100
+    assert s[2] == pytest.approx(np.sqrt(np.mean(theta**2)))
+    assert s[3] < 1e-6
+    assert np.array_equal(scales(np.zeros(3), np.ones(3)), np.ones(3))
