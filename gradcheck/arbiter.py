@@ -20,7 +20,7 @@ from gradcheck.verdict.compare import Allowance, Settlement
 from gradcheck.verdict.settle import Slope, by_witness, every_entry
 
 # Every entry, where P evaluations of about max(P n, 1e5) operations stay below this: a second or so. Chosen, not derived.
-AFFORDABLE = 3e8
+AFFORDABLE = 1e8
 CALL = 1e5
 # Real differences are asked again for a block that they resolve no better, relative to its contribution |g o v|.
 COARSE = 1e-6

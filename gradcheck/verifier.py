@@ -94,7 +94,9 @@ def concrete(case: Case, accuracy: float, seed: int) -> Setting:
     targets = batch.targets.astype(np.float64) if batch.targets.dtype.kind == "f" else batch.targets
     loss = partial(reference.loss, case.network, inputs=inputs, targets=targets)
     bounds = error_bounds(case.network, parameters, inputs, targets, case.dtype)
-    allowed = {name: Allowance(bounds.rounding[name], bounds.kinks[name], bounds.exact[name]) for name in parameters}
+    allowed = {
+        name: Allowance(bounds.rounding[name], bounds.exact[name], bounds.down[name], bounds.up[name]) for name in parameters
+    }
     own = precision("float64").u / precision(case.dtype).u
     side = partial(sides, case.network, inputs=inputs, targets=targets)
     arbiter = Arbiter(loss, parameters, side, allowed, own=own, samples=len(inputs), seed=seed)
@@ -133,7 +135,7 @@ def _loss_finding(backend: str, answer: Answer, setting: Setting) -> Finding:
         return _defect("loss", backend, answer.defects["loss"])
     claimed = max(answer.losses, key=lambda loss: abs(loss - setting.loss))
     nothing = np.zeros(())
-    allowed = Allowance(np.asarray(setting.bounds.loss), nothing, nothing)
+    allowed = Allowance(np.asarray(setting.bounds.loss), nothing, nothing, nothing)
     settled = Settlement(np.asarray(setting.loss), nothing)
     return compare("loss", backend, np.asarray(claimed), settled, allowed, setting.limits)
 

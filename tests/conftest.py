@@ -1,6 +1,7 @@
 """Hypothesis profiles: ``ci`` draws the same examples every time, ``nightly`` explores."""
 
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
@@ -9,3 +10,9 @@ settings.register_profile(
 )
 settings.register_profile("nightly", parent=settings.get_profile("ci"), derandomize=False, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# Set by continuous integration: there the installed wheel is tested, never the checkout.
+if os.environ.get("GRADCHECK_INSTALLED"):
+    import gradcheck
+
+    assert not Path(gradcheck.__file__).resolve().is_relative_to(Path(__file__).resolve().parents[1]), gradcheck.__file__

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gradcheck_backends
 import pytest
 
 import gradcheck
-import gradcheck_backends
 
 HARNESS = Path(gradcheck.__file__).parent
 BACKENDS = Path(gradcheck_backends.__file__).parent
@@ -89,7 +89,7 @@ def test_these_rules_see_a_forbidden_import(tmp_path):
 
 
 def fresh(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True).stdout
 
 
 def test_importing_gradcheck_imports_nothing_third_party():

@@ -1,6 +1,6 @@
-"""What the rounding analysis needs to know of a function, taken from the reference forward: slopes, curvature, kinks."""
+"""What the rounding analysis needs to know of a function, taken from the reference forward: slopes, curvature, rounding."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +31,10 @@ class Precision(NamedTuple):
 def precision(dtype: str) -> Precision:
     """Unit roundoff, absolute error of one underflow in units of u, and overflow threshold of a dtype."""
     info = np.finfo(dtype)
+    u = float(info.eps) / 2
+    # Correct builds flush subnormals (``1 / (1 + exp(96))`` is 0 in float32), so an underflow costs a whole ``tiny``.
     # The analysis squares: in float64 it cannot see below 1e-150 itself.
-    return Precision(float(info.eps) / 2, max(float(info.tiny), 1e-150), float(info.max))
+    return Precision(u, max(float(info.tiny) / u, 1e-150), float(info.max))
 
 
 def value_rounding(cancellation: ly.Cancellation, z: Array) -> Array:
@@ -62,17 +64,3 @@ def curvature(slopes: Callable[[Array], Array], z: Array) -> Array:
     step = 1e-6 * np.maximum(np.abs(z), 1)
     here = slopes(z)
     return np.minimum(np.abs(slopes(z + step) - here), np.abs(here - slopes(z - step))) / step
-
-
-def jumps(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
-    """Jump of the slope at each ``z`` that lies on a kink (row 0), or within ``tolerance`` of one (row 1).
-
-    Returns
-    -------
-    array, shape (2, *z.shape)
-    """
-    found = np.zeros((2, *z.shape))
-    for kink in kinks:
-        distance = np.abs(z - kink.at)
-        found += abs(kink.right - kink.left) * np.stack([distance == 0, distance <= tolerance])
-    return found

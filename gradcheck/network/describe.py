@@ -43,23 +43,23 @@ def checked(value: Any, kind: Any, path: str) -> Any:
         return tuple(checked(each, item, f"{path}[{i}]") for i, each in enumerate(checked(value, tuple, path)))
     if _is_description(kind):
         if not isinstance(value, kind):
-            raise DescriptionError(f"expected a {kind.__name__.lower()}, got {value!r}", path)
+            raise DescriptionError(f"expected a {kind.__name__.lower()}, got {shown(value)}", path)
         return value
     try:
         result = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         expected, _, inside = str(error).partition(" - at `$")
         value, suffix = _inside(value, inside.rstrip("`"))
-        raise DescriptionError(f"{_expected(expected, kind)}, got {value!r}", path + suffix) from None
+        raise DescriptionError(f"{_expected(expected, kind)}, got {shown(value)}", path + suffix) from None
     if isinstance(result, float) and not math.isfinite(result):
-        raise DescriptionError(f"expected a finite number, got {value!r}", path)
+        raise DescriptionError(f"expected a finite number, got {shown(value)}", path)
     return result
 
 
 def decode(raw: Any, kind: type[T], path: str = "") -> T:
     """Build ``kind`` from a table (of TOML or JSON); an unknown key is answered with the nearest known one."""
     if not isinstance(raw, Mapping):
-        raise DescriptionError(f"expected a table, got {raw!r}", path)
+        raise DescriptionError(f"expected a table, got {shown(raw)}", path)
     table = {str(key): value for key, value in cast("Mapping[object, Any]", raw).items()}
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     for key in table:
@@ -76,7 +76,7 @@ def decode_tagged(raw: Any, table: Mapping[str, type[T]], path: str, noun: str) 
     """Build a row of ``table`` from ``{type = "dense", units = 3}``, or from its bare name where that says it all."""
     fields = {"type": raw} if isinstance(raw, str) else cast("dict[str, Any]", raw if isinstance(raw, dict) else {})
     if "type" not in fields:
-        raise DescriptionError(f"expected a table with a key 'type', got {raw!r}", path)
+        raise DescriptionError(f"expected a table with a key 'type', got {shown(raw)}", path)
     tag = fields["type"]
     if not isinstance(tag, str) or tag not in table:
         raise DescriptionError(f"unknown {noun} {tag!r}, {nearest(str(tag), table)}", join(path, "type"))
@@ -85,7 +85,9 @@ def decode_tagged(raw: Any, table: Mapping[str, type[T]], path: str, noun: str) 
 
 def encode_tagged(row: Description, table: Mapping[str, type[Description]]) -> dict[str, Any]:
     """Inverse of `decode_tagged`: a plain table, defaults included."""
-    tag = next(name for name, kind in table.items() if type(row) is kind)
+    tag = next((name for name, kind in table.items() if type(row) is kind), None)
+    if tag is None:
+        raise DescriptionError(f"{type(row).__name__} is not registered, known: {', '.join(table)}")
     return {"type": tag, **msgspec.to_builtins(row)}
 
 
@@ -110,6 +112,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {match[0]!r}?" if match else f"known: {', '.join(known)}"
 
 
+def shown(value: Any) -> str:
+    """What was there instead, in so few words that the sentence stays one line."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def _is_description(kind: Any) -> TypeGuard[type[Description]]:
     return isinstance(kind, type) and issubclass(kind, Description)
 
@@ -129,4 +137,5 @@ def _expected(sentence: str, kind: Any) -> str:
     if sentence.startswith("Invalid enum value"):
         return f"expected one of {', '.join(map(repr, typing.get_args(kind)))}"
     sentence = sentence.replace("`", "").partition(", got ")[0]
+    sentence = sentence.replace(" | null", "").replace("object", "table").replace(" | ", " or ")
     return sentence[:1].lower() + sentence[1:]

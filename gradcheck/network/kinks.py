@@ -1,9 +1,13 @@
-"""On which side of every kink and joint a network's units are: what a finite step must not change.
+"""Kinks of a network: on which side its units are, and what a unit on a kink may change in the gradient.
 
-Below the first switch along a direction a piecewise function is one smooth piece, and extrapolation is valid.
+Below the first switch of a unit along a direction a piecewise function is one smooth piece, and extrapolation is valid.
+
+A unit within rounding of a kink may honestly be given any slope from one side's to the other's. What that does to a gradient
+is carried as three rows along axis 0, all of them magnitudes: EXACT, the part due to units exactly on a kink; DOWN and UP,
+how far a correct gradient may lie below and above the reference's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -30,3 +34,45 @@ def sides(network: Network, parameters: Mapping[str, Array], inputs: Array, targ
         margin = states[-1] * targets if network.loss.targets is ls.Targets.SIGNS else np.abs(states[-1] - targets)
         signs += [np.sign(margin - joint).ravel() for joint in network.loss.joints]
     return np.concatenate(signs) if signs else np.zeros(0)
+
+
+def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
+    """Rows of what the slope may be off by, for each ``z`` on a kink or within ``tolerance`` of one.
+
+    Returns
+    -------
+    array, shape (3, *z.shape)
+        EXACT, DOWN, UP.
+    """
+    rows = np.zeros((3, *z.shape))
+    for kink in kinks:
+        distance: Array = z - kink.at
+        taken = np.where(distance < 0, kink.left, np.where(distance > 0, kink.right, kink.chosen))
+        low, high = min(kink.left, kink.right), max(kink.left, kink.right)
+        near = np.where(np.abs(distance) <= tolerance, 1.0, 0.0)
+        rows += np.stack([np.where(distance == 0, high - low, 0.0), (taken - low) * near, (high - taken) * near])
+    return rows
+
+
+def through_factor(rows: Array, factor: Array) -> Array:
+    """Rows of a product with ``factor``, entry by entry: a negative one exchanges DOWN and UP."""
+    exact, down, up = rows * np.abs(factor)
+    return np.stack([exact, np.where(factor < 0, up, down), np.where(factor < 0, down, up)])
+
+
+def through_product(rows: Array, matrix: Array) -> Array:
+    """Rows of a matrix product with ``matrix`` from the right."""
+    if not rows.any():
+        return np.zeros((*rows.shape[:-1], matrix.shape[-1]))
+    plus, minus = np.maximum(matrix, 0), np.maximum(-matrix, 0)
+    exact, down, up = rows
+    return np.stack([exact @ np.abs(matrix), down @ plus + up @ minus, up @ plus + down @ minus])
+
+
+def through_slope(rows: Array, g: Array, slopes: Array, free: Array) -> Array:
+    """Rows of ``g * slope``, where ``g`` has rows of its own and the slope the freedom ``free``.
+
+    (g + e)(s + t) - g s = e s + g t + e t; the last term counts in full on both sides.
+    """
+    both = np.max(rows, axis=0) * np.max(free, axis=0)
+    return through_factor(rows, slopes) + through_factor(free, g) + both

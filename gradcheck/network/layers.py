@@ -5,7 +5,7 @@ itself. A third party adds a row with `register_layer`, and one function per bac
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -79,7 +79,10 @@ class Dense(Layer, frozen=True):
 class Activation(Layer, frozen=True):
     """A function applied to each entry: same shape out as in, no parameters."""
 
-    cancellation: ClassVar[Cancellation] = Cancellation()
+    @property
+    def cancellation(self) -> Cancellation:
+        """Rounding that is not relative to value and slope themselves."""
+        return Cancellation()
 
     @property
     def kinks(self) -> tuple[Kink, ...]:
@@ -105,13 +108,17 @@ class Arctan(Activation, frozen=True):
 class Tanh(Activation, frozen=True):
     """``tanh(z)``"""
 
-    cancellation = Cancellation(slope=1)
+    @property
+    def cancellation(self) -> Cancellation:
+        return Cancellation(slope=1)
 
 
 class Sigmoid(Activation, frozen=True):
     """``1 / (1 + exp(-z))``"""
 
-    cancellation = Cancellation(slope=1, left=False)
+    @property
+    def cancellation(self) -> Cancellation:
+        return Cancellation(slope=1, left=False)
 
 
 class ReLU(Activation, frozen=True):
@@ -137,7 +144,9 @@ class ELU(Activation, frozen=True):
 
     alpha: Annotated[float, msgspec.Meta(ge=0)] = 1.0
 
-    cancellation = Cancellation(value=1, slope=1)
+    @property
+    def cancellation(self) -> Cancellation:
+        return Cancellation(value=self.alpha, slope=self.alpha)
 
     @property
     def kinks(self) -> tuple[Kink, ...]:
@@ -153,13 +162,17 @@ class GELU(Activation, frozen=True):
 
     approximate: Literal["none", "tanh"] = "none"
 
-    cancellation = Cancellation(value=1, slope=1, value_reach=10, slope_reach=10)
+    @property
+    def cancellation(self) -> Cancellation:
+        return Cancellation(value=1, slope=1, value_reach=10, slope_reach=10)
 
 
 class SiLU(Activation, frozen=True):
     """``z / (1 + exp(-z))``"""
 
-    cancellation = Cancellation(slope=1, slope_reach=40, left=False)
+    @property
+    def cancellation(self) -> Cancellation:
+        return Cancellation(slope=1, slope_reach=40, left=False)
 
 
 class Softplus(Activation, frozen=True):

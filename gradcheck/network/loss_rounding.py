@@ -7,12 +7,13 @@ import numpy as np
 from gradcheck.arrays import Array
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
-from gradcheck.network.calculus import IMAGINARY, SATURATED, Uncertain, curvature, jumps, slope_rounding, value_rounding
+from gradcheck.network.calculus import IMAGINARY, SATURATED, Uncertain, curvature, slope_rounding, value_rounding
+from gradcheck.network.kinks import freedom, through_factor
 
 
 @singledispatch
 def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: float) -> tuple[Uncertain, Uncertain, Array]:
-    """The mean loss, its gradient at ``z``, each with its variance, and the jumps of slope as `calculus.jumps` gives them.
+    """The mean loss, its gradient at ``z``, each with its variance, and what kinks may change in the gradient.
 
     This rule is for losses that act on each entry; one that does not registers its own.
     """
@@ -25,7 +26,7 @@ def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: floa
     total = Uncertain(mean, spread.sum() / z.value.size**2 + mean**2)
     variance = bend**2 * z.variance + 2 * slopes**2 + own**2
     gradient = Uncertain(slopes / z.value.size, variance / z.value.size**2)
-    return total, gradient, jumps(loss.kinks, y * z.value, tolerance) * np.abs(y) / z.value.size
+    return total, gradient, through_factor(freedom(loss.kinks, y * z.value, tolerance), y / z.value.size)
 
 
 @loss_errors.register
@@ -34,16 +35,17 @@ def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array, u: float)
     gap = z.value - z.value.max(axis=1, keepdims=True)
     p = np.exp(gap) / np.exp(gap).sum(axis=1, keepdims=True)
     hot: Array = np.eye(p.shape[1])[y]
-    rest = np.sum(p * (1 - hot), axis=1, keepdims=True)  # 1 - p_y without cancellation
-    mean = each.mean()
-    spread = ((p - hot) ** 2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2
-    total = Uncertain(mean, spread.sum() / n**2 + mean**2)
-    # dp_k = p_k (dz_k - sum_j p_j dz_j); the exponent z - max is itself rounded.
-    exponent = z.variance + gap**2
-    moved = p**2 * (exponent + (p**2 * exponent).sum(axis=1, keepdims=True) + 1)
-    own = hot * np.minimum(loss.cancellation.slope, SATURATED * rest / u)
+    others = 1 - np.eye(p.shape[1])
+    rest = p @ others  # 1 - p without cancellation
     gradient = p * (1 - hot) - rest * hot
-    return total, Uncertain(gradient / n, (moved + own**2 + gradient**2) / n**2), np.zeros((2, *p.shape))
+    mean = each.mean()
+    spread = (gradient**2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2
+    total = Uncertain(mean, spread.sum() / n**2 + mean**2)
+    # dp_k = p_k ((1 - p_k) dz_k - sum of p_j dz_j over the others); the exponent z - max is itself rounded.
+    exponent = z.variance + gap**2
+    moved = p**2 * (rest**2 * exponent + (p**2 * exponent) @ others)
+    own = p * (1 - hot) + np.minimum(loss.cancellation.slope, SATURATED * rest / u) * hot
+    return total, Uncertain(gradient / n, (moved + own**2 + gradient**2) / n**2), np.zeros((3, *p.shape))
 
 
 def _slopes(loss: ls.Loss, z: Array, y: Array) -> Array:

@@ -39,21 +39,22 @@ from gradcheck.network.calculus import (
     Precision,
     Uncertain,
     curvature,
-    jumps,
     precision,
     slope,
     slope_rounding,
     value_rounding,
 )
+from gradcheck.network.kinks import freedom, through_product, through_slope
 from gradcheck.network.loss_rounding import loss_errors
 from gradcheck.network.network import Network, is_weight, layer_parameters
 
 SAFETY = 100.0
 FLOOR = 0.1
+TERMS = 64  # a sum of n terms is at most sqrt(n) times the root of the sum of their squares, which the variance holds
 
 
 class Cotangent(NamedTuple):
-    """A gradient, its variance in units of u^2, and what kinks may change in it: (exact, any) along axis 0."""
+    """A gradient, its variance in units of u^2, and what kinks may change in it (`gradcheck.network.kinks`)."""
 
     value: Array
     variance: Array
@@ -68,17 +69,18 @@ class ErrorBounds(NamedTuple):
     loss : float
     rounding : dict of str to array
         By parameter name: how far rounding alone may put each entry off.
-    kinks : dict of str to array
-        How much further an entry may be off because a pre-activation lies within its own rounding of a kink.
+    down, up : dict of str to array
+        How much further an entry may lie below or above, because a pre-activation lies within its own rounding of a kink.
     exact : dict of str to array
-        The part of ``kinks`` that is due to pre-activations equal to a kink: there is no derivative there.
+        The part of that which is due to pre-activations equal to a kink: there is no derivative there.
     units : tuple of str
         The units that lie on a kink or within rounding of one: ``"layer 1, sample 3, unit 0"``.
     """
 
     loss: float
     rounding: dict[str, Array]
-    kinks: dict[str, Array]
+    down: dict[str, Array]
+    up: dict[str, Array]
     exact: dict[str, Array]
     units: tuple[str, ...]
 
@@ -100,29 +102,27 @@ def error_bounds(
         loss, top, at_margin = loss_errors(
             network.loss, states[-1], targets, _tolerance(states[-1], arithmetic), arithmetic.u
         )
-        cotangent = Cotangent(top.value, top.variance, at_margin if _has_kinks(network) else at_margin[:0])
+        cotangent = Cotangent(top.value, top.variance, at_margin)
         gradients, units = _backward(network, parameters, states, cotangent, arithmetic)
         if network.weight_decay:
-            loss = _add_decay(network, parameters, loss, gradients)
+            loss = _add_decay(network, parameters, loss, gradients, arithmetic)
+        summed = _guarded(loss._replace(value=loss.value * states[-1].value.size), arithmetic, arithmetic.largest)
         return ErrorBounds(
-            loss=SAFETY * arithmetic.u * float(np.sqrt(_or_inf(loss.variance) + arithmetic.underflow**2)),
-            rounding={name: _bound(gradient.variance, arithmetic) for name, gradient in gradients.items()},
-            kinks={name: _allowance(gradient, 1) for name, gradient in gradients.items()},
-            exact={name: _allowance(gradient, 0) for name, gradient in gradients.items()},
+            loss=SAFETY * arithmetic.u * float(np.sqrt(summed)),
+            rounding={name: _bound(gradient, arithmetic) for name, gradient in gradients.items()},
+            exact={name: _or_inf(gradient.kinks[0]) for name, gradient in gradients.items()},
+            down={name: _or_inf(gradient.kinks[1]) for name, gradient in gradients.items()},
+            up={name: _or_inf(gradient.kinks[2]) for name, gradient in gradients.items()},
             units=(*units, *_places("loss", at_margin)),
         )
-
-
-def _has_kinks(network: Network) -> bool:
-    return bool(network.loss.kinks) or any(isinstance(layer, ly.Activation) and layer.kinks for layer in network.layers)
 
 
 def _forward(network: Network, parameters: Mapping[str, Array], inputs: Array, arithmetic: Precision) -> list[Uncertain]:
     states = [Uncertain(inputs, np.zeros_like(inputs))]
     for index, layer in enumerate(network.layers):
-        value, variance = forward_errors(layer, layer_parameters(parameters, index), states[-1])
-        overflows = ~(np.abs(value) < arithmetic.largest / 2)
-        states.append(Uncertain(value, np.where(overflows, np.inf, variance + arithmetic.underflow**2)))
+        state = forward_errors(layer, layer_parameters(parameters, index), states[-1])
+        # Builds square what they compute (1 + z*z, d*d), also where the result is then thrown away.
+        states.append(state._replace(variance=_guarded(state, arithmetic, arithmetic.largest**0.5)))
     return states
 
 
@@ -135,13 +135,13 @@ def _backward(
     for index in reversed(range(len(network.layers))):
         layer, x = network.layers[index], states[index]
         if isinstance(layer, ly.Activation):
-            at_kink = jumps(layer.kinks, x.value, _tolerance(x, arithmetic))
-            units += _places(f"layer {index}", at_kink)
-            cotangent = _through_activation(layer, x, cotangent, at_kink, arithmetic.u)
+            free = freedom(layer.kinks, x.value, _tolerance(x, arithmetic))
+            units += _places(f"layer {index}", free)
+            cotangent = _through_activation(layer, x, cotangent, free, arithmetic.u)
         else:
             cotangent, own = backward_errors(layer, layer_parameters(parameters, index), x, cotangent)
             gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
-        cotangent = cotangent._replace(variance=cotangent.variance + arithmetic.underflow**2)
+        cotangent = cotangent._replace(variance=_guarded(cotangent, arithmetic, arithmetic.largest))
     return {name: gradients[name] for name in network.parameter_shapes}, units
 
 
@@ -158,16 +158,13 @@ def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain) -> Un
     return Uncertain(a, slope(layer, z.value) ** 2 * z.variance + own)
 
 
-def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, at_kink: Array, u: float) -> Cotangent:
+def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: Array, u: float) -> Cotangent:
     slopes = slope(layer, z.value)
     bend = curvature(lambda point: slope(layer, point), z.value)
     own = slope_rounding(layer.cancellation, z.value, slopes, bend, u)
     value = g.value * slopes
-    at_kink = at_kink[: len(g.kinks)]
-    # Beyond a kink the slope is at most |rho'| + jump; what kinks above may change comes through with that.
-    kinks = g.kinks * (np.abs(slopes) + at_kink) + np.abs(g.value) * at_kink
     spread = slopes**2 * g.variance + g.value**2 * (bend**2 * z.variance + own**2)
-    return Cotangent(value, spread + value**2, kinks)
+    return Cotangent(value, spread + value**2, through_slope(g.kinks, g.value, slopes, free))
 
 
 @forward_errors.register
@@ -191,10 +188,10 @@ def _(
 ) -> tuple[Cotangent, dict[str, Cotangent]]:
     weight, spread = parameters["weight"], g.variance + g.value**2
     below = g.value @ weight
-    down = Cotangent(below, spread @ weight**2 + below**2, g.kinks @ np.abs(weight))
+    down = Cotangent(below, spread @ weight**2 + below**2, through_product(g.kinks, weight))
     product = g.value.T @ x.value
     variance = spread.T @ x.value**2 + (g.value**2).T @ x.variance + product**2
-    own = {"weight": Cotangent(product, variance, np.swapaxes(g.kinks, 1, 2) @ np.abs(x.value))}
+    own = {"weight": Cotangent(product, variance, through_product(np.swapaxes(g.kinks, 1, 2), x.value))}
     if layer.bias:
         total = g.value.sum(axis=0)
         own["bias"] = Cotangent(total, spread.sum(axis=0) + total**2, g.kinks.sum(axis=1))
@@ -202,16 +199,27 @@ def _(
 
 
 def _add_decay(
-    network: Network, parameters: Mapping[str, Array], loss: Uncertain, gradients: dict[str, Cotangent]
+    network: Network,
+    parameters: Mapping[str, Array],
+    loss: Uncertain,
+    gradients: dict[str, Cotangent],
+    arithmetic: Precision,
 ) -> Uncertain:
     """Account for ``weight_decay / 2 * sum(w**2)`` in ``gradients``, and return the loss that includes it."""
     for name in filter(is_weight, gradients):
         decay = network.weight_decay * parameters[name]
         value, variance, kinks = gradients[name]
         gradients[name] = Cotangent(value + decay, variance + decay**2 + (value + decay) ** 2, kinks)
-        total = (network.weight_decay / 2 * parameters[name] ** 2).sum()
-        loss = Uncertain(loss.value + total, loss.variance + total**2)
+        squares = np.square(parameters[name]).sum()
+        total = network.weight_decay / 2 * squares
+        loss = Uncertain(loss.value + total, loss.variance + (total**2 if squares < arithmetic.largest / 2 else np.inf))
     return Uncertain(loss.value, loss.variance + loss.value**2)
+
+
+def _guarded(x: Uncertain | Cotangent, arithmetic: Precision, largest: float) -> Array:
+    """The variance with underflow; ``inf`` where ``x``, or a sum of the terms that it is made of, may pass ``largest``."""
+    fits = np.abs(x.value) + TERMS * np.sqrt(x.variance) < largest
+    return np.where(fits, x.variance + arithmetic.underflow**2, np.inf)
 
 
 def _tolerance(z: Uncertain, arithmetic: Precision) -> Array:
@@ -219,18 +227,14 @@ def _tolerance(z: Uncertain, arithmetic: Precision) -> Array:
     return SAFETY * arithmetic.u * np.sqrt(_or_inf(z.variance))
 
 
-def _places(where: str, at_kink: Array) -> list[str]:
-    """Names of the units at a kink."""
-    return [f"{where}, sample {n}, unit {', '.join(map(str, unit))}" for n, *unit in np.argwhere(at_kink[1] > 0)]
+def _places(where: str, free: Array) -> list[str]:
+    """Names of the units on a kink."""
+    return [f"{where}, sample {n}, unit {', '.join(map(str, unit))}" for n, *unit in np.argwhere(free.any(axis=0))]
 
 
-def _allowance(gradient: Cotangent, row: int) -> Array:
-    return gradient.kinks[row] if len(gradient.kinks) else np.zeros_like(gradient.value)
-
-
-def _bound(variance: Array, arithmetic: Precision) -> Array:
-    variance = _or_inf(variance)
-    return SAFETY * arithmetic.u * np.sqrt(variance + FLOOR**2 * variance.mean() + arithmetic.underflow**2)
+def _bound(gradient: Cotangent, arithmetic: Precision) -> Array:
+    variance = _guarded(gradient, arithmetic, arithmetic.largest)
+    return SAFETY * arithmetic.u * np.sqrt(variance + FLOOR**2 * variance.mean())
 
 
 def _or_inf(variance: Array) -> Array:

@@ -17,20 +17,25 @@ class Allowance(NamedTuple):
     ----------
     rounding : array
         Because of rounding.
-    kinks : array
-        Further, because the point lies within rounding of a kink.
     exact : array
-        The part of ``kinks`` due to points exactly on one.
+        Because the point lies exactly on a kink.
+    down, up : array
+        Below and above, because it lies on a kink or within rounding of one.
     """
 
     rounding: Array
-    kinks: Array
     exact: Array
+    down: Array
+    up: Array
 
     @property
-    def bound(self) -> Array:
-        """Rounding and kinks together."""
-        return self.rounding + self.kinks
+    def kinks(self) -> Array:
+        """Either way."""
+        return np.maximum(self.down, self.up)
+
+    def bound(self, error: Array) -> Array:
+        """Rounding and kinks together, on the side of this error (claimed minus reference)."""
+        return self.rounding + np.where(error < 0, self.down, self.up)
 
 
 class Settlement(NamedTuple):
@@ -58,7 +63,8 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
     for. Within them it is nonsmooth if a kink at this very point matters or was needed, unresolved if this comparison
     could not have seen an error of ``limits.resolution``, and else correct.
     """
-    reference, bound = settled.reference, allowed.bound
+    reference = settled.reference
+    bound = allowed.bound(claimed - reference)
     error = np.abs(claimed - reference)
     scale = entry_scales(claimed, reference, limits.zero)
     with np.errstate(all="ignore"):
@@ -68,7 +74,7 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
     visible = allowed.rounding + allowed.exact + np.minimum(error, allowed.rounding)
     resolution = float(np.max(np.maximum(visible, settled.unseen) / scale))
     both_zero = bool(np.all(np.maximum(np.abs(claimed), np.abs(reference)) < limits.zero))
-    verdict, reason = _decide(error, scale, allowed, resolution, limits, both_zero)
+    verdict, reason = _decide(error, bound, scale, allowed, resolution, limits, both_zero)
     return Finding(
         name=name,
         backend=backend,
@@ -101,11 +107,11 @@ def block_resolution(claimed: Array, reference: Array, visible: Array) -> float:
 
 
 def _decide(
-    error: Array, scale: Array, allowed: Allowance, resolution: float, limits: Limits, both_zero: bool
+    error: Array, bound: Array, scale: Array, allowed: Allowance, resolution: float, limits: Limits, both_zero: bool
 ) -> tuple[Verdict, str]:
     if not np.isfinite(allowed.rounding).all():
         return Verdict.UNRESOLVED, "a correct build may overflow here"
-    beyond = error > allowed.bound
+    beyond = error > bound
     if beyond.any():
         size = float(np.max(error[beyond] / scale[beyond]))
         if size <= limits.accuracy:

@@ -70,7 +70,7 @@ def _arbitrate(standing: Mapping[str, Array], allowed: Allowance, slope: Slope) 
         return dict(standing)
     stacked = np.stack(list(standing.values()))
     with np.errstate(all="ignore"):
-        dispute = np.ptp(stacked, axis=0) / allowed.bound
+        dispute = np.ptp(stacked, axis=0) / (allowed.rounding + allowed.kinks)
     disputed = [i for i in np.argsort(-dispute, axis=None)[:ARBITRATED] if dispute.flat[i] > 1]
     for index in disputed:
         v = np.zeros(dispute.shape)

@@ -1,0 +1,306 @@
+"""Descriptions: data that evaluates back, hashes, goes through files both ways, and refuses what cannot be."""
+
+import copy
+import json
+import pickle
+import tomllib
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gradcheck
+from gradcheck import ELU, GELU, MSE, Arctan, Case, Dense, Given, Huber, LeakyReLU, Logistic, Network, load, save
+from gradcheck.errors import DataError, DescriptionError, OutputError
+from gradcheck.network.layers import LAYERS, Activation
+from gradcheck.network.losses import LOSSES
+from gradcheck.strategies import cases
+
+NAMES = {name: getattr(gradcheck, name) for name in gradcheck.__all__}
+NETWORK = Network((2,), (Dense(3), Arctan(), Dense(1)), Logistic())
+WRITTEN_OUT = Case(
+    Network((1,), (Dense(1),), Logistic()),
+    data=Given.of({"inputs": [[0.1], [1e-300]], "targets": [[1], [-1]]}),
+    init=Given.of({"0.weight": np.float32([[0.1]]), "0.bias": [2]}),
+)
+TABLE = {"inputs": [2], "loss": "logistic", "layers": [{"type": "dense", "units": 1}]}
+
+
+def from_file(folder, table):
+    """What becomes of a table in a file, as the error it raises or the case it is."""
+    path = folder / "net.json"
+    path.write_text(json.dumps(table))
+    return load(path)
+
+
+def complaint(folder, **changes):
+    with pytest.raises((DescriptionError, DataError)) as caught:
+        from_file(folder, {**TABLE, **changes})
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(str(folder / "net.json"))
+    return message.partition("net.json: ")[2]
+
+
+@given(cases())
+def test_repr_evaluates_back_and_equal_descriptions_hash_alike(case):
+    again = eval(repr(case), NAMES)
+    assert again == case
+    assert hash(again) == hash(case)
+    assert {case: 1}[again] == 1
+
+
+@given(cases(), st.sampled_from([".toml", ".json"]))
+def test_a_case_comes_back_from_a_file_as_it_was(tmp_path_factory, case, suffix):
+    path = tmp_path_factory.mktemp("cases") / f"case{suffix}"
+    save(case, path)
+    again = load(path)
+    assert again == case
+    assert all(np.array_equal(again.parameters[name], value) for name, value in case.parameters.items())
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(again.batch, case.batch, strict=True))
+
+
+def test_different_descriptions_differ():
+    assert Network((2,), (Dense(3), Arctan(), Dense(1)), Huber()) != NETWORK
+    assert Dense(3) != Dense(3, bias=False)
+    assert Case(NETWORK) != Case(NETWORK, seed=1)
+    assert len({Dense(3), Dense(3), Dense(4)}) == 2
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_each_layer_goes_through_a_file(tmp_path, name, suffix):
+    layer = LAYERS[name](units=2) if name == "dense" else LAYERS[name]()
+    network = Network((2,), (layer,), MSE())
+    save(network, tmp_path / f"net{suffix}")
+    assert load(tmp_path / f"net{suffix}").network == network
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_loss_goes_through_a_file(tmp_path, name):
+    network = Network((2,), (Dense(1),), LOSSES[name]())
+    save(network, tmp_path / "net.toml")
+    assert load(tmp_path / "net.toml").network == network
+
+
+def test_fields_that_are_no_default_go_through_a_file(tmp_path):
+    layers = (Dense(3, bias=False), LeakyReLU(0.3), ELU(0.5), GELU("tanh"))
+    case = Case(Network((2,), layers, Huber(0.1), weight_decay=0.25), samples=3, seed=2**70, init="he", scale=0.1)
+    save(case, tmp_path / "net.toml")
+    assert load(tmp_path / "net.toml") == case
+
+
+def test_what_is_written_is_toml_and_json_that_others_read(tmp_path):
+    for suffix, parse in ((".toml", tomllib.loads), (".json", json.loads)):
+        save(WRITTEN_OUT, tmp_path / f"net{suffix}")
+        table = parse((tmp_path / f"net{suffix}").read_text())
+        assert table["layers"] == [{"type": "dense", "units": 1, "bias": True}]
+        assert table["case"]["data"]["inputs"] == [[0.1], [1e-300]]
+
+
+def test_layers_and_losses_may_stand_as_bare_names(tmp_path):
+    case = from_file(tmp_path, {**TABLE, "layers": [{"type": "dense", "units": 1}, "arctan"], "loss": {"type": "logistic"}})
+    assert case.network == Network((2,), (Dense(1), Arctan()), Logistic())
+
+
+def test_a_byte_order_mark_is_no_error(tmp_path):
+    (tmp_path / "net.json").write_text(json.dumps(TABLE), encoding="utf-8-sig")
+    assert load(tmp_path / "net.json").network.inputs == (2,)
+
+
+def test_a_data_file_is_beside_the_description_wherever_one_reads_and_saves_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "my data.csv").write_text("a,b,y\n1,2,1\n3,4,-1\n")
+    case = from_file(tmp_path / "sub", {**TABLE, "case": {"data": "my data.csv"}})
+    save(load("sub/net.json"), "sub/copy.toml")
+    save(load("sub/net.json"), "elsewhere.toml")
+    for path in ("sub/copy.toml", "elsewhere.toml", tmp_path / "sub/copy.toml"):
+        assert np.array_equal(load(path).batch.inputs, case.batch.inputs)
+    assert tomllib.loads((tmp_path / "sub/copy.toml").read_text())["case"]["data"] == "my data.csv"
+
+
+def test_descriptions_are_immutable_and_can_be_copied():
+    with pytest.raises(AttributeError):
+        NETWORK.layers[0].units = 4
+    assert copy.deepcopy(WRITTEN_OUT) == pickle.loads(pickle.dumps(WRITTEN_OUT)) == WRITTEN_OUT
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Dense(0),
+        lambda: Dense(units=0),
+        lambda: msgspec.structs.replace(Dense(1), units=0),
+        lambda: eval("Dense(units=0)", NAMES),
+    ],
+)
+def test_a_width_of_0_is_refused_however_the_layer_is_made(make):
+    with pytest.raises(DescriptionError, match=r"^units: expected int >= 1, got 0$"):
+        make()
+
+
+def test_a_width_of_0_is_refused_in_a_file_of_either_kind(tmp_path):
+    layers = [{"type": "dense", "units": 1}, {"type": "dense", "units": 0}]
+    assert complaint(tmp_path, layers=layers) == "layers[1].units: expected int >= 1, got 0"
+    (tmp_path / "net.toml").write_text('inputs=[2]\nloss="mse"\nlayers=[{type="dense", units=0}]')
+    with pytest.raises(DescriptionError, match=r"net\.toml: layers\[0\]\.units: expected int >= 1, got 0$"):
+        load(tmp_path / "net.toml")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Dense(2.5), "units: expected int, got 2.5"),
+        (lambda: Dense(True), "units: expected int, got True"),
+        (lambda: Dense("3"), "units: expected int, got '3'"),
+        (lambda: LeakyReLU(float("nan")), "slope: expected a finite number, got nan"),
+        (lambda: ELU(-1.0), "alpha: expected float >= 0.0, got -1.0"),
+        (lambda: GELU("tan"), "approximate: expected one of 'none', 'tanh', got 'tan'"),
+        (lambda: Huber(0.0), "delta: expected float > 0.0, got 0.0"),
+        (lambda: Network((0,), (), MSE()), "inputs[0]: expected int >= 1, got 0"),
+        (lambda: Network(2, (), MSE()), "inputs: expected array, got 2"),
+        (lambda: Network((2,), (Arctan(), Dense), MSE()), f"layers[1]: expected a layer, got {Dense!r}"),
+        (lambda: Network((2, 2), (Dense(1),), MSE()), "layers[0]: expected an input of rank 1 for dense, got shape (2, 2)"),
+        (lambda: Network((2,), (), "mse"), "loss: expected a loss, got 'mse'"),
+        (lambda: Network((2,), (), MSE(), weight_decay=float("inf")), "weight_decay: expected a finite number, got inf"),
+        (lambda: Case(NETWORK, samples=0), "samples: expected int >= 1, got 0"),
+        (lambda: Case(NETWORK, samples=1.5), "samples: expected int, got 1.5"),
+        (lambda: Case(NETWORK, seed=-1), "seed: expected int >= 0, got -1"),
+        (lambda: Case(NETWORK, dtype="float16"), "dtype: expected one of 'float64', 'float32', got 'float16'"),
+        (lambda: Case(NETWORK, init="hee"), "init: unknown init 'hee', did you mean 'he'?"),
+        (lambda: Case(NETWORK, data=3), "data: expected str or table, got 3"),
+        (lambda: Case(NETWORK, init=Given.of({})), "init.0.weight: missing"),
+        (lambda: Given((("a", 1), ("a", 2))), "a: given twice"),
+        (lambda: Given.of({"a": [[1], [1, 2]]}), "a: expected an array, got rows of different lengths"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_is_refused_in_python_with_path_and_value(make, message):
+    with pytest.raises(DescriptionError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"layers": [{"type": "dens", "units": 1}]}, "layers[0].type: unknown layer 'dens', did you mean 'dense'?"),
+        ({"layers": [{"type": "dense", "unit": 1}]}, "layers[0].unit: unknown key, did you mean 'units'?"),
+        ({"layers": ["dense"]}, "layers[0].units: missing"),
+        ({"layers": [3]}, "layers[0]: expected a table with a key 'type', got 3"),
+        ({"layers": "dense"}, "layers: expected array, got 'dense'"),
+        ({"layers": "x" * 10**4}, f"layers: expected array, got '{'x' * 76}..."),
+        ({"loss": "logstic"}, "loss.type: unknown loss 'logstic', did you mean 'logistic'?"),
+        ({"loss": {"type": "huber", "delta": -1}}, "loss.delta: expected float > 0.0, got -1"),
+        ({"layer": []}, "layer: unknown key, did you mean 'layers'?"),
+        ({"case": 1}, "case: expected a table, got 1"),
+        ({"case": {"sample": 1}}, "case.sample: unknown key, did you mean 'samples'?"),
+        ({"case": {"samples": 0}}, "case.samples: expected int >= 1, got 0"),
+        ({"case": {"dtype": "float16"}}, "case.dtype: expected one of 'float64', 'float32', got 'float16'"),
+        ({"case": {"network": {}}}, "case.network: unknown key"),
+        ({"case": {"init": {"0.weight": [[1, 2]]}}}, "case.init.0.bias: missing"),
+        (
+            {"case": {"init": {"0.weight": [[1]], "0.bias": [1]}}},
+            "case.init.0.weight: expected shape (1, 2), got (1, 1)",
+        ),
+        (
+            {"case": {"init": {"0.weight": [[1, 2]], "0.bias": [1], "1.bias": [1]}}},
+            "case.init.1.bias: unknown array, did you mean '0.bias'?",
+        ),
+        (
+            {"case": {"init": {"0.weight": [["a", "b"]], "0.bias": [1]}}},
+            "init: 0.weight has dtype <U1, expected real numbers",
+        ),
+        (
+            {"case": {"init": {"0.weight": [[1, 1e300]], "0.bias": [1]}, "dtype": "float32"}},
+            "init: 0.weight[0, 1] is 1e+300, expected a finite float32",
+        ),
+        ({"case": {"data": {"inputs": [[1, 2]]}}}, "case.data.targets: missing"),
+        (
+            {"case": {"data": {"inputs": [[1, 2], [3]], "targets": [1, 1]}}},
+            "case.data.inputs: expected an array, got rows of different lengths",
+        ),
+        ({"case": {"data": {"inputs": [[1, 2]], "targets": [0]}}}, "data: targets[0, 0] is 0, Logistic expects -1 or +1"),
+        ({"case": {"data": {"inputs": [[1, 2]], "targets": [1]}, "samples": 2}}, "data: 1 samples, 2 were asked for"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_file_with_path_value_and_nearest_name(tmp_path, changes, sentence):
+    assert complaint(tmp_path, **changes) == sentence
+
+
+def test_the_table_that_the_refused_ones_vary_is_good(tmp_path):
+    assert from_file(tmp_path, TABLE).network == Network((2,), (Dense(1),), Logistic())
+    init = {"0.weight": [[1, 2]], "0.bias": [1]}
+    data = {"inputs": [[1, 2], [3, 4]], "targets": [1, -1]}
+    case = from_file(tmp_path, {**TABLE, "case": {"init": init, "data": data, "samples": 1}})
+    assert case.batch.inputs.tolist() == [[1, 2]]
+    assert case.parameters["0.weight"].tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("net.toml", b"inputs = [2\nloss = 3", r"Unclosed array \(at line 2, column 1\)"),
+        ("net.toml", b"inputs = [2]\ninputs = [3]\n", r"Cannot overwrite a value .*line 2.*"),
+        ("net.toml", b"# \xff", r"'utf-8' codec can't decode byte 0xff in position 2.*"),
+        ("net.json", b'{"inputs": [2]', r"Expecting ',' delimiter: line 1 column 15.*"),
+        ("net.json", b'{"inputs": [2], "inputs": [3]}', r"key 'inputs' stands twice in one table"),
+        ("net.json", b'{"inputs": [2], "loss": "mse", "layers": [NaN]}', r"layers\[0\]: expected a table .*, got nan"),
+        ("net.json", b"[" * 100_000, r".*(recursion|overflow).*"),
+        ("net.json", b"[]", r"expected a table, got \[\]"),
+        ("net.yaml", b"inputs: 2", r"expected a file ending in \.toml or \.json"),
+        ("net.json", None, r"No such file or directory"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_that_is_no_description_is_refused_in_one_line(tmp_path, name, content, sentence):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DescriptionError, match=rf"{name}: {sentence}$") as caught:
+        load(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_description(tmp_path):
+    (tmp_path / "net.toml").mkdir()
+    with pytest.raises(DescriptionError, match=r"net\.toml: \w+"):
+        load(tmp_path / "net.toml")
+
+
+def test_saving_overwrites_nothing(tmp_path):
+    path = tmp_path / "net.toml"
+    path.write_text("mine")
+    with pytest.raises(OutputError, match=r"net\.toml: exists already$"):
+        save(NETWORK, path)
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["net.yaml", "no/net.toml"])
+def test_saving_where_one_cannot_is_refused_and_leaves_nothing(tmp_path, name):
+    with pytest.raises(OutputError, match=name):
+        save(NETWORK, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_that_nobody_registered_cannot_be_saved(tmp_path):
+    class Mine(Activation, frozen=True):
+        pass
+
+    with pytest.raises(DescriptionError, match="Mine is not registered, known: dense, "):
+        save(Network((2,), (Mine(),), MSE()), tmp_path / "net.toml")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_parameter_beyond_memory_is_refused_with_its_shape():
+    case = Case(Network((2,), (Dense(10**14), Dense(1)), Logistic()))
+    with pytest.raises(DescriptionError, match=r"^0\.weight: an array of shape \(100000000000000, 2\) does not fit"):
+        _ = case.parameters
+
+
+def test_a_scale_beyond_the_dtype_is_refused_when_drawn():
+    with pytest.raises(DataError, match=r"^scale 1e\+300: 0\.weight\[0, 0\] is .*, expected a finite float32$"):
+        _ = Case(NETWORK, scale=1e300, dtype="float32").parameters
+    assert np.isfinite(Case(NETWORK, scale=1e300).parameters["0.weight"]).all()

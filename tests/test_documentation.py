@@ -1,0 +1,100 @@
+"""Examples are run: in the README, in docstrings, and the files of examples/."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import gradcheck
+from gradcheck import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+MODULES = [
+    module.name for module in pkgutil.walk_packages(gradcheck.__path__, "gradcheck.") if "__main__" not in module.name
+]
+
+
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def layers_as_before():
+    from gradcheck.network.layers import LAYERS
+
+    before = dict(LAYERS)
+    yield
+    LAYERS.clear()
+    LAYERS.update(before)
+
+
+@pytest.mark.usefixtures("layers_as_before")
+def test_the_examples_of_the_readme_do_what_they_say():
+    result = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert result.attempted >= 15
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_docstrings_do_what_they_say(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_there_are_docstring_examples_to_run():
+    finder = doctest.DocTestFinder()
+    assert sum(len(test.examples) for name in MODULES for test in finder.find(importlib.import_module(name))) >= 3
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("gradcheck ")]
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_the_commands_of_the_readme_succeed(command, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", shlex.split(command))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 0
+    assert "verdict: correct" in capsys.readouterr().out
+
+
+def test_the_readme_has_the_two_commands():
+    text = (ROOT / "README.md").read_text()
+    assert "\npip install -c constraints.txt '.[all]' && gradcheck verify\n" in text
+    assert "\npip install -c constraints.txt '.[all,test]' && pytest\n" in text
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_is_correct_in_every_build(path):
+    report = gradcheck.verify(gradcheck.load(path))
+    assert report.verdict == "correct", str(report)
+    losses = [finding for finding in report.findings if finding.name == "loss"]
+    assert len(losses) == 3
+    assert all(finding.error < 1e-14 for finding in losses)
+
+
+def test_the_examples_are_the_networks_of_the_tour():
+    widths = {path.stem: [layer.units for layer in gradcheck.load(path).network.layers[::2]] for path in EXAMPLES}
+    assert widths["two_moons"] == [15, 1]
+    assert widths["two_moons_deep"] == [4, 5, 8, 4, 1]
+    assert [widths[f"tour_{name}"] for name in ("1_layer", "2_layers", "3_layers", "5_layers")] == [
+        [1], [8, 1], [3, 4, 1], [4, 5, 8, 4, 1],
+    ]  # fmt: skip
+    assert widths["digits"] == [32, 10]
+
+
+def test_the_course_example_is_independent_and_a_mistake_in_it_is_found(tmp_path):
+    source = (ROOT / "examples" / "numpy_course.py").read_text()
+    assert not re.search(r"import (torch|autograd|gradcheck)|from (torch|autograd|gradcheck)", source)
+    broken = tmp_path / "course.py"
+    broken.write_text(source.replace("dA = W[l].T @ dZ", "dA = -W[l].T @ dZ"))
+    report = gradcheck.verify(gradcheck.load("examples/two_moons_deep.toml"), [f"{broken}:loss_and_gradients"])
+    flipped_an_odd_number_of_times = (6, 2)
+    assert report.wrong == {f"{index}.{kind}" for index in flipped_an_odd_number_of_times for kind in ("weight", "bias")}
