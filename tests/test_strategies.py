@@ -125,8 +125,14 @@ def test_a_failure_shrinks_to_one_unit_and_zeros():
 
 @pytest.mark.parametrize(
     ("strategy", "argument"),
-    [(networks, {"max_depth": 0}), (networks, {"max_width": 0}), (networks, {"losses": ()}), (cases, {"max_samples": 0}), (cases, {"dtypes": ("float16",)})],
-)  # fmt: skip
+    [
+        (networks, {"max_depth": 0}),
+        (networks, {"max_width": 0}),
+        (networks, {"losses": ()}),
+        (cases, {"max_samples": 0}),
+        (cases, {"dtypes": ("float16",)}),
+    ],
+)
 def test_a_bad_argument_is_refused_at_once_with_its_name_and_value(strategy, argument):
     (name,) = argument
     with pytest.raises(InvalidArgument, match=f"{name}="):

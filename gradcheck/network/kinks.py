@@ -44,20 +44,23 @@ def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
     array, shape (3, *z.shape)
         EXACT, DOWN, UP.
     """
-    rows = np.zeros((3, *z.shape))
+    rows: Array = np.zeros((3, *z.shape))
     for kink in kinks:
         distance: Array = z - kink.at
         taken = np.where(distance < 0, kink.left, np.where(distance > 0, kink.right, kink.chosen))
         low, high = min(kink.left, kink.right), max(kink.left, kink.right)
-        near = np.where(np.abs(distance) <= tolerance, 1.0, 0.0)
-        rows += np.stack([np.where(distance == 0, high - low, 0.0), (taken - low) * near, (high - taken) * near])
+        near: Array = np.abs(distance) <= tolerance
+        rows[0] += np.where(distance == 0, high - low, 0.0)
+        rows[1] += np.where(near, taken - low, 0.0)
+        rows[2] += np.where(near, high - taken, 0.0)
     return rows
 
 
 def through_factor(rows: Array, factor: Array) -> Array:
     """Rows of a product with ``factor``, entry by entry: a negative one exchanges DOWN and UP."""
-    exact, down, up = rows * np.abs(factor)
-    return np.stack([exact, np.where(factor < 0, up, down), np.where(factor < 0, down, up)])
+    exact, down, up = rows
+    turned: list[Array] = [exact, np.where(factor < 0, up, down), np.where(factor < 0, down, up)]
+    return np.stack(turned) * np.abs(factor)
 
 
 def through_product(rows: Array, matrix: Array) -> Array:

@@ -1,0 +1,132 @@
+"""Every entry of every build is within its bound of an independent 80-bit computation, and the bound is not loose."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck import Batch, Case, Dense, Given, Network
+from gradcheck.network.rounding import error_bounds
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def load(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem + "_loaded", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+truth = load(ROOT / "tests" / "truth.py")
+extended = pytest.mark.skipif(not truth.EXTENDED, reason="longdouble is double here")
+BUILDS = ("manual", "autograd", "torch")
+
+
+def ratios(network: Network, parameters, inputs, targets, dtype: str):
+    """Error of every entry of every build in units of its bound."""
+    wide = {name: value.astype("f8") for name, value in parameters.items()}
+    wide_targets = targets.astype("f8") if targets.dtype.kind == "f" else targets
+    bounds = error_bounds(network, wide, inputs.astype("f8"), wide_targets, dtype)
+    _, exact = truth.truth(network, wide, inputs.astype("f8"), wide_targets)
+    for build in BUILDS:
+        _, found = gradcheck.backend(build).build(network).loss_and_gradients(parameters, Batch(inputs, targets))
+        for name, gradient in found.items():
+            error = np.abs((gradient.astype(np.longdouble) - exact[name]).astype("f8"))
+            # Build and truth may lie on different sides of a kink, the reference on either.
+            bound = bounds.rounding[name] + bounds.down[name] + bounds.up[name]
+            with np.errstate(all="ignore"):
+                yield np.where(error == 0, 0.0, error / bound)
+
+
+def random_networks(count: int, seed: int):
+    benchmark = load(ROOT / "benchmarks" / "rounding.py")
+    rng = np.random.default_rng(seed)
+    return [benchmark.draw(rng) for _ in range(count)]
+
+
+@extended
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_entry_of_every_build_is_within_its_bound_of_80_bit_truth(dtype):
+    found = []
+    for network, parameters, (inputs, targets) in random_networks(60, seed=1):
+        given = {name: value.astype(dtype) for name, value in parameters.items()}
+        y = targets.astype(dtype) if targets.dtype.kind == "f" else targets
+        found += [ratio.ravel() for ratio in ratios(network, given, inputs.astype(dtype), y, dtype)]
+    everything = np.concatenate(found)
+    assert everything.max() <= 1
+    assert np.median(everything) > 1e-3
+
+
+@extended
+def test_an_entry_off_by_a_hundred_times_its_bound_is_beyond_it():
+    """The twin: the comparison with the truth can fail."""
+    network, parameters, (inputs, targets) = random_networks(1, seed=5)[0]
+    name = next(iter(parameters))
+    _, exact = truth.truth(network, parameters, inputs, targets)
+    bounds = error_bounds(network, parameters, inputs, targets, "float64")
+    _, found = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, Batch(inputs, targets))
+    spoiled = found[name] + 2 * bounds.rounding[name] + bounds.up[name]
+    assert (np.abs((spoiled - exact[name]).astype("f8")) > bounds.rounding[name] + bounds.up[name]).all()
+
+
+def one_unit(layer, z: float, *, dtype: str, weight: float = 1.0):
+    network = Network((1,), (Dense(1), layer, Dense(1)), gradcheck.MSE())
+    parameters = {"0.weight": [[1.0]], "0.bias": [0.0], "2.weight": [[weight]], "2.bias": [0.0]}
+    given = {name: np.array(value, dtype=dtype) for name, value in parameters.items()}
+    return network, given, np.array([[z]], dtype=dtype), np.array([[1.0]], dtype=dtype)
+
+
+CORNERS = {
+    "sigmoid flushed to 0": (gradcheck.Sigmoid(), -96.0, "float32"),
+    "elu with a large alpha": (gradcheck.ELU(alpha=1e6), -8.0, "float64"),
+    "tanh saturated": (gradcheck.Tanh(), 15.0, "float64"),
+    "gelu in its left tail": (gradcheck.GELU(), -5.3, "float32"),
+    "silu where its slope vanishes": (gradcheck.SiLU(), -1.2784645, "float64"),
+}
+
+
+@extended
+@pytest.mark.parametrize("name", CORNERS)
+def test_corners_of_single_activations_stay_within_the_bound(name):
+    layer, z, dtype = CORNERS[name]
+    for weight in (1.0, 1e-3, 1e3):
+        assert max(ratio.max() for ratio in ratios(*one_unit(layer, z, dtype=dtype, weight=weight), dtype)) <= 1
+
+
+@extended
+@pytest.mark.parametrize("slope", [-0.5, 3.0])
+def test_nested_kinks_are_allowed_for(slope):
+    rng = np.random.default_rng(7)
+    layer = gradcheck.LeakyReLU(slope=slope)
+    network = Network((3,), (Dense(4), layer, Dense(3), layer, Dense(2)), gradcheck.Hinge())
+    for _ in range(20):
+        parameters = {name: rng.integers(-2, 3, shape) / 10 for name, shape in network.parameter_shapes.items()}
+        inputs, targets = rng.integers(-2, 3, (5, 3)) / 10, rng.choice([-1.0, 1.0], (5, 2))
+        assert max(ratio.max() for ratio in ratios(network, parameters, inputs, targets, "float64")) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("layer", [gradcheck.GELU("tanh"), gradcheck.Softplus(), gradcheck.Identity()], ids=repr)
+def test_where_a_build_may_overflow_nothing_is_promised(layer):
+    network = Network((1,), (Dense(1), layer), gradcheck.MSE())
+    wide = {"0.weight": np.array([[1.0]]), "0.bias": np.zeros(1)}
+    large = np.array([[1e30]])
+    bounds = error_bounds(network, wide, large, np.zeros((1, 1)), "float32")
+    assert np.isinf(bounds.loss)
+    assert all(np.isinf(bound).all() for bound in bounds.rounding.values())
+    assert np.isfinite(error_bounds(network, wide, large, np.zeros((1, 1)), "float64").loss)
+
+
+def test_a_block_lost_to_saturation_is_unresolved_and_not_called_correct():
+    case = Case(
+        Network((1,), (Dense(1), gradcheck.Tanh(), Dense(1)), gradcheck.MSE()),
+        data=Given.of({"inputs": [[30.0]], "targets": [[0.5]]}),
+        init=Given.of({"0.weight": [[1.0]], "0.bias": [0.0], "2.weight": [[1.0]], "2.bias": [0.0]}),
+    )
+    report = gradcheck.verify(case)
+    assert report.verdict == "unresolved"
+    assert {finding.name for finding in report.findings if finding.verdict == "unresolved"} == {"0.weight", "0.bias"}
