@@ -121,8 +121,8 @@ def cases(
 
 def _reals(shape: tuple[int, ...]) -> st.SearchStrategy[Array]:
     """Zeros, ones and other integers, which meet kinks exactly, and numbers of float32, which both dtypes represent."""
-    whole = st.integers(-3, 3).map(float)
-    other = st.floats(-4, 4, width=32, allow_subnormal=False)
+    whole = st.integers(-2, 2).map(float)
+    other = st.floats(-2, 2, width=32, allow_subnormal=False)
     return npst.arrays(np.float64, shape, elements=whole | other)
 
 
@@ -132,7 +132,7 @@ def _targets(network: Network, samples: int) -> st.SearchStrategy[Array]:
         ls.Targets.SIGNS: st.sampled_from([1.0, -1.0]),
         ls.Targets.PROBABILITIES: st.sampled_from([0.0, 1.0]) | st.floats(0, 1, width=32, allow_subnormal=False),
         ls.Targets.CLASSES: st.integers(0, network.shapes[-1][-1] - 1),
-        ls.Targets.REALS: st.integers(-3, 3).map(float),
+        ls.Targets.REALS: st.integers(-2, 2).map(float),
     }
     kind = network.loss.targets
     dtype = np.int64 if kind is ls.Targets.CLASSES else np.float64

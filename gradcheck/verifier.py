@@ -137,7 +137,9 @@ def _loss_finding(backend: str, answer: Answer, setting: Setting) -> Finding:
     nothing = np.zeros(())
     allowed = Allowance(np.asarray(setting.bounds.loss), nothing, nothing, nothing)
     settled = Settlement(np.asarray(setting.loss), nothing)
-    return compare("loss", backend, np.asarray(claimed), settled, allowed, setting.limits)
+    # A loss that is all but 0 is no news, however coarsely it is known: only gradients must be resolved.
+    limits = setting.limits._replace(resolution=np.inf)
+    return compare("loss", backend, np.asarray(claimed), settled, allowed, limits)
 
 
 def _gradient_finding(name: str, backend: str, claimed: Array, setting: Setting, settled: Settlement | None) -> Finding:

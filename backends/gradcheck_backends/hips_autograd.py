@@ -119,6 +119,8 @@ class AutogradModel:
 
     def loss_and_gradients(self, parameters: Parameters, batch: Batch) -> tuple[float, dict[str, Array]]:
         """The loss and its gradients, by parameter name."""
+        if not parameters:  # Autograd warns where there is nothing to differentiate by
+            return self.loss(parameters, batch), {}
         value, gradients = self._value_and_grad(dict(parameters), batch)
         return float(value), gradients
 

@@ -33,6 +33,15 @@ class Allowance(NamedTuple):
         """Either way."""
         return np.maximum(self.down, self.up)
 
+    def along(self, v: Array) -> float:
+        """How far a correct claim's derivative along ``v`` may be off, the signs of ``v`` being random.
+
+        Rounding of the entries then adds up in squares; kinks add up in full.
+        """
+        moved = v != 0  # an infinite bound where nothing moves is no matter
+        size = np.abs(v[moved])
+        return float(np.linalg.norm(size * self.rounding[moved]) + np.sum(size * self.kinks[moved]))
+
     def bound(self, error: Array) -> Array:
         """Rounding and kinks together, on the side of this error (claimed minus reference)."""
         return self.rounding + np.where(error < 0, self.down, self.up)

@@ -58,10 +58,9 @@ class Residual(NamedTuple):
 
 
 def residual(slope: Slope, v: Array, claim: Array, allowed: Allowance) -> Residual:
-    """Oracle minus claim along ``v``: the signs being random, rounding adds up in squares; kinks add up in full."""
+    """Oracle minus claim along ``v``."""
     estimate = slope(v, claim)
-    rounding = float(np.linalg.norm(v * allowed.rounding)) + float(np.sum(np.abs(v) * allowed.kinks))
-    return Residual(estimate.value - float(np.vdot(claim, v)), estimate.bound + rounding)
+    return Residual(estimate.value - float(np.vdot(claim, v)), estimate.bound + allowed.along(v))
 
 
 def _arbitrate(standing: Mapping[str, Array], allowed: Allowance, slope: Slope) -> dict[str, Array]:

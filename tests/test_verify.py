@@ -1,0 +1,167 @@
+"""The report of `verify`: its shape, who is the odd one out, what it says where it cannot tell, and which oracle decides."""
+
+import json
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck import MSE, Activation, Case, Dense, Given, Network, ReLU, Tanh, Verdict
+from gradcheck.network import reference
+
+CASE = Case(Network((3,), (Dense(4), Tanh(), Dense(2)), MSE()), samples=5)
+
+
+def manual(network, parameters, batch):
+    return gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
+
+
+def test_a_report_has_one_finding_for_the_loss_and_each_parameter_of_each_backend():
+    report = gradcheck.verify(CASE)
+    expected = [(name, backend) for name in ("loss", *CASE.parameters) for backend in ("manual", "autograd", "torch")]
+    assert [(finding.name, finding.backend) for finding in report.findings] == expected
+    assert report.verdict is Verdict.CORRECT
+    assert report.wrong == frozenset()
+    assert report.evaluations > sum(value.size for value in CASE.parameters.values())
+    report.require()
+
+
+def test_json_keys_are_the_attribute_names():
+    report = gradcheck.verify(CASE)
+    table = json.loads(report.to_json())
+    assert table["format"] == 1
+    assert table["verdict"] == "correct"
+    assert table["evaluations"] == report.evaluations
+    assert table["diagnoses"] == []
+    first = table["findings"][3]
+    assert {"name", "backend", "verdict", "error", "bound", "resolution", "worst_index"} <= set(first)
+    assert first["name"] == "0.weight"
+    assert first["error"] == report.findings[3].error
+
+
+def test_require_raises_an_assertion_that_carries_the_report():
+    def zeros(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        return loss, {name: 0 * gradient for name, gradient in gradients.items()}
+
+    report = gradcheck.verify(CASE, ["torch", zeros])
+    with pytest.raises(gradcheck.GradientMismatch, match=r"0\.weight of zeros"):
+        report.require()
+    assert issubclass(gradcheck.GradientMismatch, AssertionError)
+    assert "0.weight: zeros against torch and the reference" in report.notes
+
+
+def test_a_wrong_loss_is_found_and_the_gradients_beside_it_are_judged_by_themselves():
+    def off(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        return loss * (1 + 1e-12), gradients
+
+    report = gradcheck.verify(CASE, [off])
+    assert report.wrong == {"loss"}
+    assert report.verdict is Verdict.WRONG
+
+
+def test_the_callers_arrays_and_global_state_are_left_alone():
+    before = np.random.get_state()[1].copy()
+    settings = np.geterr()
+    gradcheck.verify(CASE)
+    assert np.array_equal(np.random.get_state()[1], before)
+    assert np.geterr() == settings
+
+
+def test_a_report_is_the_same_every_time():
+    assert gradcheck.verify(CASE).to_json() == gradcheck.verify(CASE).to_json()
+
+
+def test_a_network_without_parameters_has_nothing_to_check_and_says_so():
+    report = gradcheck.verify(Case(Network((2,), (Tanh(),), MSE()), samples=3))
+    assert report.verdict is Verdict.UNRESOLVED
+
+
+def test_a_dead_layer_is_correct_with_an_absolute_resolution():
+    parameters = CASE.parameters | {"2.weight": np.zeros((2, 4))}
+    case = Case(CASE.network, samples=5, init=Given.of(parameters))
+    report = gradcheck.verify(case)
+    assert report.verdict is Verdict.CORRECT
+    dead = next(finding for finding in report.findings if finding.name == "0.weight")
+    assert dead.error == 0
+    assert dead.resolution < 1e-100
+
+    def alive(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        gradients["0.weight"][0, 0] = 1e-30
+        return loss, gradients
+
+    assert gradcheck.verify(case, [alive]).wrong == {"0.weight"}
+
+
+def test_where_float32_may_overflow_the_answer_is_unresolved_and_in_float64_correct():
+    data = Given.of({"inputs": [[1e30]], "targets": [[0.0]]})
+    init = Given.of({"0.weight": [[2.0]], "0.bias": [0.0]})
+    network = Network((1,), (Dense(1),), MSE())
+    assert gradcheck.verify(Case(network, data=data, init=init, dtype="float32")).verdict is Verdict.UNRESOLVED
+    assert gradcheck.verify(Case(network, data=data, init=init)).verdict is Verdict.CORRECT
+
+
+class Bent(Activation, frozen=True):
+    """z + |z|^3 / 3, written with abs: smooth, and not to be had by complex step."""
+
+
+@reference.apply.register
+def _(_layer: Bent, _parameters, z):
+    return z + np.abs(z) ** 3 / 3
+
+
+def bent_network(network, parameters, batch, factor=1.0):
+    x, y, w = batch.inputs, batch.targets, parameters["0.weight"]
+    z = x @ w.T
+    d = z + np.abs(z) ** 3 / 3 - y
+    return np.mean(d**2), {"0.weight": factor * (2 * d / d.size * (1 + z * np.abs(z))).T @ x}
+
+
+def test_where_the_complex_step_fails_real_differences_decide():
+    case = Case(Network((3,), (Dense(2, bias=False), Bent()), MSE()), samples=4)
+    report = gradcheck.verify(case, [bent_network])
+    assert report.verdict is Verdict.CORRECT
+    assert any("rests on real differences" in note for note in report.notes)
+    assert report.findings[1].resolution < 1e-6
+
+    def wrong(network, parameters, batch):
+        return bent_network(network, parameters, batch, factor=1 + 1e-5)
+
+    assert gradcheck.verify(case, [wrong]).wrong == {"0.weight"}
+
+
+def test_units_on_a_kink_are_named():
+    case = Case(
+        Network((1,), (Dense(2), ReLU(), Dense(1)), MSE()),
+        data=Given.of({"inputs": [[0.0], [1.0]], "targets": [[3.0], [1.0]]}),
+        init=Given.of({"0.weight": [[1.0], [1.0]], "0.bias": [0.0, 1.0], "2.weight": [[1.0, 1.0]], "2.bias": [0.0]}),
+    )
+    report = gradcheck.verify(case)
+    assert "on a kink, or within rounding of one: layer 1, sample 0, unit 0" in report.notes
+    verdicts = {finding.name: finding.verdict for finding in report.findings}
+    assert verdicts["0.bias"] is Verdict.NONSMOOTH
+    assert verdicts["2.weight"] is Verdict.CORRECT  # its own derivative exists: relu(0) = 0 is continuous
+
+    def wrong_elsewhere(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        gradients["0.bias"][1] *= 1 + 1e-9
+        return loss, gradients
+
+    report = gradcheck.verify(case, [wrong_elsewhere])
+    assert report.wrong == {"0.bias"}
+    assert report.findings[2].worst_index == (1,)
+
+
+def test_the_text_shows_what_is_wrong_and_folds_nothing_else():
+    def off(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        gradients["0.weight"][3, 1] *= 2
+        return loss, gradients
+
+    text = str(gradcheck.verify(CASE, ["torch", off]))
+    assert "0.weight of off:" in text
+    assert "[3, 1]" in text
+    assert "verdict: wrong" in text
+    assert all(len(line) <= 110 for line in text.splitlines())
