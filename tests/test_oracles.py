@@ -137,3 +137,4 @@ def test_scales_follow_the_entry_the_block_and_the_steepness():
     assert s[2] == pytest.approx(np.sqrt(np.mean(theta**2)))
     assert s[3] < 1e-6
     assert np.array_equal(scales(np.zeros(3), np.ones(3)), np.ones(3))
+    assert (scales(np.array([0.0, 1.0]), np.array([1.0, 0.0])) > 0).all()

@@ -30,14 +30,14 @@ def scales(theta: Array, g: Array) -> Array:
     """How far each entry can be moved before f is a different function.
 
     ``max(|theta_i|, min(rms(theta), rms(g theta) / |g_i|))``: its own size, else that of its block unless f is steep
-    there. A block of zeros says nothing of its scale: 1.
+    there. A block of zeros says nothing of its scale: 1. Nor does a gradient that vanishes wherever the block does not.
     """
     rms = float(np.sqrt(np.mean(theta**2))) if theta.size else 0.0
     if rms == 0:
         return np.ones_like(theta)
     with np.errstate(all="ignore"):
-        steep = np.sqrt(np.mean((g * theta) ** 2)) / np.abs(g)
-    return np.maximum(np.abs(theta), np.where(g == 0, rms, np.minimum(rms, steep)))
+        steep = float(np.sqrt(np.mean((g * theta) ** 2))) / np.abs(g)
+    return np.maximum(np.abs(theta), np.where(steep > 0, np.minimum(rms, steep), rms))
 
 
 def _telling(name: str, scale: Array, g: Array, seed: int) -> Array:
