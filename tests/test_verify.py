@@ -135,7 +135,7 @@ def test_where_the_complex_step_fails_real_differences_decide():
 def test_units_on_a_kink_are_named():
     case = Case(
         Network((1,), (Dense(2), ReLU(), Dense(1)), MSE()),
-        data=Given.of({"inputs": [[0.0], [1.0]], "targets": [[3.0], [1.0]]}),
+        data=Given.of({"inputs": [[0.0], [1.0]], "targets": [[3.0], [2.0]]}),
         init=Given.of({"0.weight": [[1.0], [1.0]], "0.bias": [0.0, 1.0], "2.weight": [[1.0, 1.0]], "2.bias": [0.0]}),
     )
     report = gradcheck.verify(case)
