@@ -132,7 +132,7 @@ def excess(backend: Backend, example: Example, bounds: ErrorBounds, exact: Truth
     """How one build errs. Where the bound is infinite, nothing is claimed, and nothing compared."""
     loss, gradients = backend.build(example.network).loss_and_gradients(example.parameters, example.batch)
     parts = [
-        in_units(gradients[name] - g, bounds.rounding[name] + np.maximum(bounds.down[name], bounds.up[name]))
+        in_units(gradients[name] - g, bounds.rounding[name] + (bounds.high[name] - bounds.low[name]))
         for name, g in exact[1].items()
     ]
     of_loss = in_units(np.array(loss - exact[0]), np.array(bounds.loss))
@@ -149,7 +149,7 @@ def resolutions(bounds: ErrorBounds, exact: Truth) -> Iterator[float]:
     for name, g in exact[1].items():
         scale = np.maximum(np.abs(g), np.sqrt(np.mean(g * g)))
         if scale.all():
-            yield float(((bounds.rounding[name] + np.maximum(bounds.down[name], bounds.up[name])) / scale).max())
+            yield float(((bounds.rounding[name] + (bounds.high[name] - bounds.low[name])) / scale).max())
 
 
 def measure(networks: int, seed: int) -> tuple[dict[tuple[str, str], list[Excess]], dict[str, list[float]]]:

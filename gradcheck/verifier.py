@@ -95,7 +95,8 @@ def concrete(case: Case, accuracy: float, seed: int) -> Setting:
     loss = partial(reference.loss, case.network, inputs=inputs, targets=targets)
     bounds = error_bounds(case.network, parameters, inputs, targets, case.dtype)
     allowed = {
-        name: Allowance(bounds.rounding[name], bounds.exact[name], bounds.down[name], bounds.up[name]) for name in parameters
+        name: Allowance(bounds.rounding[name], bounds.exact[name], bounds.low[name], bounds.high[name])
+        for name in parameters
     }
     own = precision("float64").u / precision(case.dtype).u
     side = partial(sides, case.network, inputs=inputs, targets=targets)

@@ -38,7 +38,7 @@ def ratios(network: Network, parameters, inputs, targets, dtype: str):
         for name, gradient in found.items():
             error = np.abs((gradient.astype(np.longdouble) - exact[name]).astype("f8"))
             # Build and truth may lie on different sides of a kink, the reference on either.
-            bound = bounds.rounding[name] + bounds.down[name] + bounds.up[name]
+            bound = bounds.rounding[name] + (bounds.high[name] - bounds.low[name])
             with np.errstate(all="ignore"):
                 yield np.where(error == 0, 0.0, error / bound)
 
@@ -70,8 +70,10 @@ def test_an_entry_off_by_a_hundred_times_its_bound_is_beyond_it():
     _, exact = truth.truth(network, parameters, inputs, targets)
     bounds = error_bounds(network, parameters, inputs, targets, "float64")
     _, found = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, Batch(inputs, targets))
-    spoiled = found[name] + 2 * bounds.rounding[name] + bounds.up[name]
-    assert (np.abs((spoiled - exact[name]).astype("f8")) > bounds.rounding[name] + bounds.up[name]).all()
+    spoiled = found[name] + 2 * bounds.rounding[name] + (bounds.high[name] - bounds.low[name])
+    assert (
+        np.abs((spoiled - exact[name]).astype("f8")) > bounds.rounding[name] + (bounds.high[name] - bounds.low[name])
+    ).all()
 
 
 def one_unit(layer, z: float, *, dtype: str, weight: float = 1.0):

@@ -69,18 +69,19 @@ class ErrorBounds(NamedTuple):
     loss : float
     rounding : dict of str to array
         By parameter name: how far rounding alone may put each entry off.
-    down, up : dict of str to array
-        How much further an entry may lie below or above, because a pre-activation lies within its own rounding of a kink.
+    low, high : dict of str to array
+        Where a correct gradient lies, rounding apart: ends that differ where a pre-activation lies on a kink, or within its
+        own rounding of one, and either side's slope is an honest one.
     exact : dict of str to array
-        The part of that which is due to pre-activations equal to a kink: there is no derivative there.
+        The part of ``high - low`` that is due to pre-activations equal to a kink: there is no derivative there.
     units : tuple of str
         The units that lie on a kink or within rounding of one: ``"layer 1, sample 3, unit 0"``.
     """
 
     loss: float
     rounding: dict[str, Array]
-    down: dict[str, Array]
-    up: dict[str, Array]
+    low: dict[str, Array]
+    high: dict[str, Array]
     exact: dict[str, Array]
     units: tuple[str, ...]
 
@@ -111,8 +112,8 @@ def error_bounds(
             loss=SAFETY * arithmetic.u * float(np.sqrt(summed)),
             rounding={name: _bound(gradient, arithmetic) for name, gradient in gradients.items()},
             exact={name: _or_inf(gradient.kinks[0]) for name, gradient in gradients.items()},
-            down={name: _or_inf(gradient.kinks[1]) for name, gradient in gradients.items()},
-            up={name: _or_inf(gradient.kinks[2]) for name, gradient in gradients.items()},
+            low={name: gradient.value - _or_inf(gradient.kinks[1]) for name, gradient in gradients.items()},
+            high={name: gradient.value + _or_inf(gradient.kinks[2]) for name, gradient in gradients.items()},
             units=(*units, *_places("loss", at_margin)),
         )
 

@@ -19,19 +19,19 @@ class Allowance(NamedTuple):
         Because of rounding.
     exact : array
         Because the point lies exactly on a kink.
-    down, up : array
-        Below and above, because it lies on a kink or within rounding of one.
+    low, high : array
+        Where a correct gradient lies, rounding apart: ends that differ where the point is on a kink or near one.
     """
 
     rounding: Array
     exact: Array
-    down: Array
-    up: Array
+    low: Array
+    high: Array
 
     @property
     def kinks(self) -> Array:
-        """Either way."""
-        return np.maximum(self.down, self.up)
+        """How much kinks leave open; infinite where that cannot be known."""
+        return np.nan_to_num(self.high - self.low, nan=np.inf, posinf=np.inf)
 
     def along(self, v: Array) -> float:
         """How far a correct claim's derivative along ``v`` may be off, the signs of ``v`` being random.
@@ -42,9 +42,13 @@ class Allowance(NamedTuple):
         size = np.abs(v[moved])
         return float(np.linalg.norm(size * self.rounding[moved]) + np.sum(size * self.kinks[moved]))
 
-    def bound(self, error: Array) -> Array:
-        """Rounding and kinks together, on the side of this error (claimed minus reference)."""
-        return self.rounding + np.where(error < 0, self.down, self.up)
+    def bound(self, claimed: Array, reference: Array) -> Array:
+        """Rounding and kinks together, on the side of the reference on which the claim lies.
+
+        At a kink the reference, too, may stand anywhere between ``low`` and ``high``.
+        """
+        side = np.where(claimed < reference, reference - self.low, self.high - reference)
+        return self.rounding + np.where(self.kinks > 0, np.clip(side, 0, self.kinks), 0.0)
 
 
 class Settlement(NamedTuple):
@@ -73,7 +77,7 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
     could not have seen an error of ``limits.resolution``, and else correct.
     """
     reference = settled.reference
-    bound = allowed.bound(claimed - reference)
+    bound = allowed.bound(claimed, reference)
     error = np.abs(claimed - reference)
     scale = entry_scales(claimed, reference, limits.zero)
     with np.errstate(all="ignore"):
