@@ -1,6 +1,8 @@
 """Asking a backend, and what can be wrong with its answer before any arithmetic."""
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -16,7 +18,7 @@ class Answer(NamedTuple):
     Attributes
     ----------
     losses : tuple of float
-        From ``loss`` and from ``loss_and_gradients``; empty where the backend did not get that far.
+        From every call that returned one.
     gradients : dict of str to array
         Those of the right shape and with finite entries.
     defects : dict of str to str
@@ -25,71 +27,143 @@ class Answer(NamedTuple):
         Noticed, and no verdict.
     """
 
-    losses: tuple[float, ...]
-    gradients: dict[str, Array]
-    defects: dict[str, str]
+    losses: tuple[float, ...] = ()
+    gradients: Mapping[str, Array] = {}
+    defects: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
 
 
 def ask(backend: Backend, network: Network, parameters: Parameters, batch: Batch) -> Answer:
-    """Build the network and evaluate it on copies; whatever the backend raises is its answer."""
+    """Build the network, evaluate the gradient twice and the loss once; whatever the backend raises is its answer."""
+    try:
+        model = backend.build(network)
+    except (Exception, SystemExit) as error:
+        return Answer(defects={"loss": _raised(error)})
+    first, second = (_evaluate(model, "loss_and_gradients", _pair, parameters, batch) for _ in range(2))
+    loss = _evaluate(model, "loss", _loss, parameters, batch)
+    repeated = _repeated(first.gradients, second.gradients, parameters)
+    return Answer(
+        losses=(*loss.losses, *first.losses, *second.losses),
+        gradients=first.gradients,
+        defects={**loss.defects, **repeated.defects, **second.defects, **first.defects},
+        notes=(*first.notes, *repeated.notes),
+    )
+
+
+def _evaluate(
+    model: object,
+    method: str,
+    examine: Callable[[Any, Parameters], Answer],
+    parameters: Parameters,
+    batch: Batch,
+) -> Answer:
+    """One call, on copies of its arguments: what it returned or raised, and which of them it changed."""
     own = {name: value.copy() for name, value in parameters.items()}
     mine = Batch(batch.inputs.copy(), batch.targets.copy())
     try:
-        model = backend.build(network)
-        returned = cast("object", model.loss_and_gradients(own, mine))
-        changed = _changed(own, mine, parameters, batch)
-        answer = _examine(returned, float(model.loss(own, mine)), parameters)
+        with np.errstate(all="ignore"):  # what overflows is seen in the numbers
+            answer = examine(getattr(model, method)(own, mine), parameters)
     except (Exception, SystemExit) as error:
-        sentence = f"raised {type(error).__name__}: {' '.join(str(error).split()) or 'without a message'}"
-        return Answer((), {}, {"loss": sentence})
-    return answer._replace(defects={**answer.defects, **changed})
+        answer = Answer(defects={"loss": _raised(error)})
+    return answer._replace(defects={**answer.defects, **_changed(own, mine, parameters, batch)})
 
 
-def _examine(returned: object, loss: float, parameters: Parameters) -> Answer:
-    """Split what ``loss_and_gradients`` returned into what can be compared and what cannot."""
-    if not isinstance(returned, tuple) or len(cast("tuple[Any, ...]", returned)) != 2:
-        return Answer(
-            (), {}, {"loss": f"returned {type(cast('object', returned)).__name__}, expected a pair (loss, gradients)"}
-        )
-    value, gradients = cast("tuple[Any, Any]", returned)
-    if not isinstance(gradients, Mapping):
-        return Answer((), {}, {"loss": f"returned gradients as {type(gradients).__name__}, expected a dict"})
-    by_name = cast("Mapping[str, Any]", gradients)
-    defects = {name: "no gradient was returned" for name in parameters if name not in by_name}
-    defects |= {str(name): "a gradient for a parameter that does not exist" for name in by_name if name not in parameters}
-    good: dict[str, Array] = {}
-    notes: list[str] = []
-    for name in (name for name in parameters if name in by_name):
-        array = np.asarray(by_name[name])
-        problem = _problem(array, parameters[name])
-        if problem:
-            defects[name] = problem
-            continue
-        good[name] = array.astype(np.float64)
-        if array.dtype != parameters[name].dtype:
-            notes.append(f"{name}: the gradient is {array.dtype}, the parameter {parameters[name].dtype}")
-    losses = (loss, float(value))
-    if not np.isfinite(losses).all():
-        defects["loss"] = f"the loss is {losses[0] if not np.isfinite(losses[0]) else losses[1]}"
-    return Answer(losses, good, defects, tuple(notes))
-
-
-def _problem(array: Array, parameter: Array) -> str:
-    if array.dtype.kind not in "fiu":
-        return f"the gradient has dtype {array.dtype}, expected real numbers"
-    if array.shape != parameter.shape:
-        return f"the gradient has shape {array.shape}, the parameter {parameter.shape}"
-    if not np.isfinite(array).all():
-        index = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
-        return f"the gradient is {array[tuple(index)]} at {index}"
-    return ""
+def _raised(error: BaseException) -> str:
+    message = " ".join(str(error).split()) or "without a message"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    file = Path(frame.filename)
+    ours = file.parent == Path(__file__).parent
+    return f"raised {type(error).__name__}: {message}" + ("" if ours else f" ({file.name}:{frame.lineno})")
 
 
 def _changed(own: Parameters, mine: Batch, parameters: Parameters, batch: Batch) -> dict[str, str]:
-    before = {**parameters, "inputs": batch.inputs, "targets": batch.targets}
-    after = {**own, "inputs": mine.inputs, "targets": mine.targets}
-    altered = [name for name in before if not np.array_equal(before[name], after[name])]
-    where = {name: "the call changed this parameter" for name in altered if name in parameters}
-    batch_too = [name for name in altered if name not in parameters]
-    return where | ({"loss": f"the call changed the batch's {' and '.join(batch_too)}"} if batch_too else {})
+    where = {
+        name: "the call changed this parameter"
+        for name, value in parameters.items()
+        if name not in own or not np.array_equal(own[name], value)
+    }
+    altered = [name for name in Batch._fields if not np.array_equal(getattr(mine, name), getattr(batch, name))]
+    return where | ({"loss": f"the call changed the batch's {' and '.join(altered)}"} if altered else {})
+
+
+def _loss(value: Any, _parameters: Parameters) -> Answer:
+    """A loss is whatever ``float`` takes without parsing it or throwing half of it away."""
+    number = cast("Any", value)[()] if isinstance(value, np.ndarray) else value
+    try:
+        if isinstance(number, str | bytes | complex | np.complexfloating | np.ndarray):
+            raise TypeError
+        loss = float(number)
+    except Exception:
+        return Answer(defects={"loss": f"the loss is {_what(value)}, expected a number"})
+    return Answer(losses=(loss,), defects={} if np.isfinite(loss) else {"loss": f"the loss is {loss}"})
+
+
+def _pair(returned: Any, parameters: Parameters) -> Answer:
+    """Split what ``loss_and_gradients`` returned into what can be compared and what cannot."""
+    pair = cast("tuple[object, ...]", returned) if isinstance(returned, tuple) else ()
+    if len(pair) != 2:
+        return Answer(defects={"loss": f"returned {_what(returned)}, expected a pair (loss, gradients)"})
+    loss, answer = _loss(pair[0], parameters), _gradients(pair[1], parameters)
+    return answer._replace(losses=loss.losses, defects={**answer.defects, **loss.defects})
+
+
+def _gradients(gradients: object, parameters: Parameters) -> Answer:
+    if not isinstance(gradients, Mapping):
+        return Answer(defects=dict.fromkeys(parameters, f"the gradients are {_what(gradients)}, expected a dict"))
+    by_name = cast("Mapping[object, object]", gradients)
+    good: dict[str, Array] = {}
+    defects = {str(name): "a gradient for a parameter that does not exist" for name in by_name if name not in parameters}
+    notes: list[str] = []
+    for name, parameter in parameters.items():
+        array, problem = _comparable(by_name[name], parameter) if name in by_name else (None, "no gradient was returned")
+        if array is None:
+            defects[name] = problem
+            continue
+        good[name] = array.astype(np.float64)
+        if array.dtype != parameter.dtype:
+            notes.append(f"{name}: the gradient is {array.dtype}, the parameter {parameter.dtype}")
+    return Answer(gradients=good, defects=defects, notes=tuple(notes))
+
+
+def _comparable(value: object, parameter: Array) -> tuple[Array | None, str]:
+    """The gradient as an array, or why it cannot be compared."""
+    try:
+        array = np.asarray(value)
+    except Exception as error:
+        return None, f"the gradient is {_what(value)} and no array: {' '.join(str(error).split())}"
+    if array.dtype.kind not in "fiu":
+        return None, f"the gradient is {_what(value)} of dtype {array.dtype}, expected real numbers"
+    if array.shape != parameter.shape:
+        return None, f"the gradient has shape {array.shape}, the parameter {parameter.shape}"
+    if not np.isfinite(array).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        return None, f"the gradient is {array[index]} at {list(index)}"
+    return array, ""
+
+
+def _repeated(first: Mapping[str, Array], second: Mapping[str, Array], parameters: Parameters) -> Answer:
+    """What two calls disagree on: a note where it may be the order of additions, a defect beyond that.
+
+    The line is drawn at sqrt(2 u) of the largest entry. Chosen, not derived.
+    """
+    defects: dict[str, str] = {}
+    notes: list[str] = []
+    for name in (name for name in first if name in second):
+        difference = np.abs(first[name] - second[name])
+        if not difference.any():
+            continue
+        worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), difference.shape))
+        change = f"from {first[name][worst]:.17g} to {second[name][worst]:.17g} at {list(worst)}"
+        if difference[worst] > np.sqrt(np.finfo(parameters[name].dtype).eps) * np.max(np.abs(first[name])):
+            defects[name] = f"a second call changed the gradient {change}"
+        else:
+            notes.append(f"{name}: the gradient changes from call to call, {change}")
+    return Answer(defects=defects, notes=tuple(notes))
+
+
+def _what(value: Any) -> str:
+    """A value that is not what it should be, in few words."""
+    if value is None:
+        return "None"
+    shape = getattr(value, "shape", ())
+    return f"of type {type(value).__name__}" + (f" and shape {tuple(shape)}" if shape else "")

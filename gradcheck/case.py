@@ -1,6 +1,7 @@
 """`Case`: a network made concrete. A case is a recipe; parameters and batch are drawn or read when they are used."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -28,13 +29,30 @@ class Given(Description, frozen=True):
 
     arrays: tuple[tuple[str, Any], ...]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        named: dict[str, Any] = {}
+        for name, array in self.arrays:
+            if name in named:
+                raise DescriptionError("given twice", name)
+            named[name] = _nested(array, name)
+        msgspec.structs.force_setattr(self, "arrays", tuple(named.items()))
+
     @classmethod
     def of(cls, arrays: Mapping[str, Any]) -> Self:
         """From arrays, or nested lists, by name."""
-        return cls(tuple((name, _nested(np.asarray(array).tolist())) for name, array in arrays.items()))
+        return cls(tuple(arrays.items()))
 
-    def __getitem__(self, name: str) -> Any:
-        return dict(self.arrays)[name]
+    def exactly(self, names: Collection[str]) -> dict[str, Any]:
+        """The arrays by name; raises `DescriptionError` unless these are their names."""
+        arrays = dict(self.arrays)
+        for name in arrays:
+            if name not in names:
+                raise DescriptionError(f"unknown array, {nearest(name, names)}", name)
+        for name in names:
+            if name not in arrays:
+                raise DescriptionError("missing", name)
+        return arrays
 
 
 class Case(Description, frozen=True):
@@ -61,7 +79,7 @@ class Case(Description, frozen=True):
     Raises
     ------
     DescriptionError, DataError
-        Where the description cannot be, or, when used, the data does not fit it.
+        Where the description cannot be, or arrays written out do not fit it; for sets and files, when they are used.
     """
 
     network: Network
@@ -76,26 +94,41 @@ class Case(Description, frozen=True):
         super().__post_init__()
         if isinstance(self.init, str) and self.init not in SPREADS:
             raise DescriptionError(f"unknown init {self.init!r}, {nearest(self.init, SPREADS)}", "init")
+        if isinstance(self.data, str):
+            with at("data"):
+                data.check_known(self.data)
+        # What is written out is checked at once; what must be drawn or read, when it is used.
+        if isinstance(self.init, Given):
+            _ = self.parameters
+        if isinstance(self.data, Given):
+            _ = self.batch
 
     @property
     def parameters(self) -> dict[str, Array]:
         """Fresh arrays by ``state_dict`` name, in ``dtype``."""
-        return {name: self._parameter(name, shape) for name, shape in self.network.parameter_shapes.items()}
+        shapes = self.network.parameter_shapes
+        if isinstance(self.init, str):
+            return {name: self._drawn(self.init, name, shape) for name, shape in shapes.items()}
+        with at("init"):
+            arrays = self.init.exactly(shapes)
+            return {name: _shaped(arrays[name], name, shape, self.dtype) for name, shape in shapes.items()}
 
     @property
     def batch(self) -> Batch:
         """Fresh inputs and targets, in ``dtype`` (class indices in int64)."""
-        if isinstance(self.data, Given):
-            arrays = dict(self.data.arrays)
-            return data.fit(self.network, arrays.get("inputs"), arrays.get("targets"), self.dtype, "data")
-        return data.batch(self.network, self.data, self.samples, self.seed, self.dtype)
+        if isinstance(self.data, str):
+            return data.batch(self.network, self.data, self.samples, self.seed, self.dtype)
+        with at("data"):
+            arrays = self.data.exactly(("inputs", "targets"))
+        return data.fit(self.network, arrays["inputs"], arrays["targets"], self.samples, self.dtype, "data")
 
-    def _parameter(self, name: str, shape: Shape) -> Array:
-        with at("init"):
-            if isinstance(self.init, str):
-                drawn = np.random.default_rng([self.seed, *name.encode()]).standard_normal(shape)
-                return (SPREADS[self.init](name, shape) * self.scale * drawn).astype(self.dtype)
-            return _given(self.init, name, shape, self.dtype)
+    def _drawn(self, init: str, name: str, shape: Shape) -> Array:
+        try:
+            drawn = np.random.default_rng([self.seed, *name.encode()]).standard_normal(shape)
+        except (MemoryError, ValueError):  # a ValueError beyond what NumPy can index
+            raise DescriptionError(f"an array of shape {shape} does not fit into memory", name) from None
+        with np.errstate(over="ignore"):
+            return data.numbers(SPREADS[init](name, shape) * self.scale * drawn, name, f"scale {self.scale:g}", self.dtype)
 
 
 def _fans(shape: Shape) -> tuple[int, int]:
@@ -112,19 +145,31 @@ SPREADS: dict[str, Callable[[str, Shape], float]] = {
 }
 
 
-def _given(arrays: Given, name: str, shape: Shape, dtype: str) -> Array:
-    if name not in dict(arrays.arrays):
-        raise DescriptionError(f"no array for the parameter {name!r}")
-    array = np.array(arrays[name], dtype=dtype)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise DescriptionError(f"expected finite numbers of shape {shape}, got shape {array.shape}: {array}", name)
+def _shaped(values: Any, name: str, shape: Shape, dtype: str) -> Array:
+    array = data.numbers(values, name, "init", dtype)
+    if array.shape != shape:
+        raise DescriptionError(f"expected shape {shape}, got {array.shape}", name)
     return array
 
 
-def _nested(values: Any) -> Any:
-    return tuple(map(_nested, cast("list[Any]", values))) if isinstance(values, list) else values
+def _nested(values: Any, name: str) -> Any:
+    """An array, or nested lists, as nested tuples of Python's own numbers."""
+    try:
+        return _tuples(np.asarray(values).tolist())
+    except ValueError:
+        raise DescriptionError("expected an array, got rows of different lengths", name) from None
+
+
+def _tuples(values: Any) -> Any:
+    return tuple(map(_tuples, cast("list[Any]", values))) if isinstance(values, list) else values
 
 
 def resolve(source: str, folder: Path) -> str:
-    """A data file's path, relative to the description that names it."""
+    """Where a data file is that a description in this folder names."""
     return str(folder / source) if source.endswith(data.FILE_TYPES) else source
+
+
+def relative(source: str, folder: Path) -> str:
+    """Inverse of `resolve`: how a description in this folder names a data file."""
+    is_relative = source.endswith(data.FILE_TYPES) and not Path(source).is_absolute()
+    return os.path.relpath(source, folder) if is_relative else source

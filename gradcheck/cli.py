@@ -1,27 +1,29 @@
 """The command line: arguments in, a report and an exit code out."""
 
+import math
 import os
 import sys
 import traceback
-from contextlib import redirect_stdout
+from collections.abc import Generator
+from contextlib import contextmanager, redirect_stdout
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from typer.exceptions import Abort, TyperException
 
 from gradcheck import registry
 from gradcheck.case import Case
-from gradcheck.errors import GradcheckError
-from gradcheck.files import load, write
+from gradcheck.errors import GradcheckError, OutputError
+from gradcheck.files import load, naming, write
 from gradcheck.network.layers import Arctan, Dense
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
 from gradcheck.report import Report
-from gradcheck.report.text import render
+from gradcheck.report.text import WIDTH, render
 from gradcheck.verdict.findings import Verdict
 from gradcheck.verifier import DEFAULT, verify
 
@@ -47,6 +49,13 @@ class FailOn(StrEnum):
 
 TOUR = Case(Network((2,), (Dense(15), Arctan(), Dense(1), Arctan()), Logistic()), data="two-moons", samples=400)
 
+
+def _not_negative(value: float) -> float:
+    if not 0 <= value < math.inf:
+        raise typer.BadParameter(f"expected a finite number >= 0, got {value}")
+    return value
+
+
 app = typer.Typer(
     help="Verify gradients without a tolerance.",
     add_completion=False,
@@ -64,11 +73,13 @@ def verify_command(
         list[str], typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
     ] = list(DEFAULT),  # noqa: B006
     accuracy: Annotated[
-        float, typer.Option(min=0.0, help="Relative error up to which an excess is inexact, not wrong.")
+        float, typer.Option(callback=_not_negative, help="Relative error up to which an excess is inexact, not wrong.")
     ] = 0.0,
     fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON; - for standard output.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random directions in which derivatives are compared.")] = 0,
+    seed: Annotated[
+        int, typer.Option(callback=_not_negative, help="Of the random directions in which derivatives are compared.")
+    ] = 0,
 ) -> int:
     """Compare losses and gradients of several builds of one network with each other and with backpropagation-free oracles.
 
@@ -76,7 +87,7 @@ def verify_command(
     nonsmooth.
     """
     case = load(file) if file else TOUR
-    with redirect_stdout(sys.stderr):  # what a backend prints must not end up in the JSON
+    with redirect_stdout(sys.stderr), naming(file or "two-moons"):  # what a backend prints must not end up in the JSON
         report = verify(case, backend, accuracy=accuracy, seed=seed)
     return deliver(report, json, frozenset(map(str, fail_on)))
 
@@ -87,7 +98,7 @@ def backends_command() -> int:
     table = Table("backend", "needs", "version")
     for status in registry.installed():
         table.add_row(status.name, status.requires, status.version or "not installed")
-    Console().print(table)
+    show(table, sys.stdout)
     return Exit.GOOD
 
 
@@ -99,12 +110,37 @@ def options() -> None:
 def deliver(report: Report, json: Path | None, fail_on: frozenset[str]) -> Exit:
     """Write the report where it is wanted, and return the exit code that it deserves."""
     to_stdout = json is not None and str(json) == "-"
-    if json is not None and not to_stdout:
-        write(json, report.to_json() + "\n")
-    Console(stderr=to_stdout).print(render(report))
+    show(render(report), sys.stderr if to_stdout else sys.stdout)
     if to_stdout:
-        print(report.to_json())
+        with _writing(sys.stdout):
+            sys.stdout.write(report.to_json() + "\n")
+    elif json is not None:
+        write(json, report.to_json() + "\n")
     return exit_code({finding.verdict for finding in report.findings} | {report.verdict}, fail_on)
+
+
+def show(what: RenderableType, stream: TextIO) -> None:
+    """Render for the stream: in colour and as wide as it is for a terminal, plain and 110 columns wide elsewhere."""
+    console = Console(file=stream)
+    if not console.is_terminal:
+        console.width = WIDTH
+    with _writing(stream):
+        with console.capture() as captured:
+            console.print(what)
+        encoding = console.encoding
+        stream.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
+
+
+@contextmanager
+def _writing(stream: TextIO) -> Generator[None]:
+    """Write at once, so that a full disk is an error here; that the reader of a pipe has gone is none."""
+    try:
+        yield
+        stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # what is buffered still goes somewhere
+        if not isinstance(error, BrokenPipeError):
+            raise OutputError(f"{stream.name}: cannot be written: {error.strerror}") from None
 
 
 def exit_code(verdicts: set[Verdict], fail_on: frozenset[str]) -> Exit:
@@ -116,12 +152,7 @@ def exit_code(verdicts: set[Verdict], fail_on: frozenset[str]) -> Exit:
 
 def main() -> None:
     """Run, and turn whatever happens into one line and an exit code."""
-    code = _run()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe has gone: nothing is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    sys.exit(_run())
 
 
 def _run() -> int:
@@ -131,6 +162,8 @@ def _run() -> int:
         return _fail("interrupted", Exit.INTERRUPTED)
     except GradcheckError as error:
         return _fail(str(error), Exit.USAGE)
+    except MemoryError as error:
+        return _fail(f"out of memory: {error}", Exit.USAGE)
     except TyperException as error:
         # format_message names the option; not every exception of typer's has it.
         return _fail(getattr(error, "format_message", error.__str__)(), Exit.USAGE)

@@ -4,9 +4,10 @@ Every source gives inputs and labels; `batch` turns labels into the targets that
 not fit, in one line that says what, where and the value.
 """
 
-import warnings
+import csv
+import math
 import zipfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.arrays import Array
-from gradcheck.errors import DataError
+from gradcheck.errors import DataError, DescriptionError
 from gradcheck.network.describe import nearest
 from gradcheck.network.losses import Loss, Targets
 from gradcheck.network.network import Network
@@ -30,7 +31,7 @@ class Labelled(NamedTuple):
 
 
 def two_moons(samples: int, seed: int) -> Labelled:
-    """Two interleaved half circles of radius 1 to 1.1, rescaled into [0.2, 0.8]^2."""
+    """Two interleaved half circles of radius 1 to 1.1; [-1, 2] x [-1, 0.6], which holds most, becomes [0.2, 0.8]^2."""
     rng = np.random.default_rng([seed, *b"two-moons"])
     labels = rng.integers(0, 2, samples)
     radius, angle = 1 + 0.1 * rng.random(samples), np.pi * (0.5 + rng.random(samples))
@@ -65,22 +66,44 @@ def batch(network: Network, source: str, samples: int | None, seed: int, dtype: 
     Raises
     ------
     DataError
-        ``train.csv: inputs[3, 1] is nan, expected finite numbers``
+        ``train.csv: inputs[3, 1] is nan, expected a finite float64``
     """
+    with _reading(source):
+        inputs, targets = _arrays(network, source, samples, seed)
+    return fit(network, inputs, targets, samples, dtype, source)
+
+
+def check_known(source: str) -> None:
+    """Refuse what is neither the name of a set nor that of a file."""
+    if source not in NAMES and not source.endswith(FILE_TYPES):
+        raise DescriptionError(
+            f"unknown data {source!r}, {nearest(source, NAMES)}, or a file ending in {', '.join(FILE_TYPES)}"
+        )
+
+
+def _arrays(network: Network, source: str, samples: int | None, seed: int) -> tuple[Array, Array]:
     if source.endswith(FILE_TYPES):
-        return fit(network, *_first(_read(Path(source), network), samples, source), dtype, source)
+        return _read(Path(source), math.prod(network.inputs))
     if source == "random":
-        return fit(network, *_random(network, samples or DEFAULT_SAMPLES["random"], seed), dtype, source)
+        return _random(network, samples or DEFAULT_SAMPLES[source], seed)
     if source in GENERATED:
         labelled = GENERATED[source](samples or DEFAULT_SAMPLES[source], seed)
-    elif source in SHIPPED:
-        labelled = SHIPPED[source](samples, seed)
     else:
-        raise DataError(f"unknown data {source!r}, {nearest(source, NAMES)} (or a file ending in {', '.join(FILE_TYPES)})")
-    return fit(network, labelled.inputs, encode(network, labelled, source), dtype, source)
+        labelled = SHIPPED[source](samples, seed)
+    return labelled.inputs, encode(network, labelled)
 
 
-def encode(network: Network, data: Labelled, where: str) -> Array:
+@contextmanager
+def _reading(source: str) -> Generator[None]:
+    """Put the name in front of whatever a reader raises: bytes can be wrong in more ways than any reader lists."""
+    try:
+        yield
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"{source}: {' '.join(reason.split()) or type(error).__name__}") from error
+
+
+def encode(network: Network, data: Labelled) -> Array:
     """Class numbers as the targets that the network's loss wants."""
     kind, shape = network.loss.targets, network.target_shape
     if kind is Targets.CLASSES:
@@ -88,28 +111,30 @@ def encode(network: Network, data: Labelled, where: str) -> Array:
     if kind is Targets.REALS and shape == (data.classes,):
         return np.eye(data.classes)[data.labels]
     if shape != (1,):
-        raise DataError(f"{where}: one label a sample, the network's targets have shape {shape}")
+        raise DataError(f"one label a sample, the network's targets have shape {shape}")
     if kind is Targets.REALS and data.classes > 2:
         return data.labels[:, None].astype(float)
     if data.classes > 2:
-        raise DataError(f"{where}: {data.classes} classes, {type(network.loss).__name__} expects two")
+        raise DataError(f"{data.classes} classes, {type(network.loss).__name__} expects two")
     return data.labels[:, None] * (1.0 if kind is Targets.PROBABILITIES else 2.0) - (kind is not Targets.PROBABILITIES)
 
 
-def fit(network: Network, inputs: Any, targets: Any, dtype: str, where: str) -> Batch:
-    """Refuse arrays that do not fit the network or the domain of its loss; return them in the dtype."""
-    inputs = _numbers(inputs, "inputs", where, dtype)
+def fit(network: Network, inputs: Any, targets: Any, samples: int | None, dtype: str, where: str) -> Batch:
+    """Refuse arrays that do not fit the network or the domain of its loss; return the first samples in the dtype."""
+    inputs = numbers(inputs, "inputs", where, dtype)
     if inputs.shape[1:] != network.inputs or not len(inputs):
         expected = f"(n, {', '.join(map(str, network.inputs))})"
         raise DataError(f"{where}: inputs have shape {inputs.shape}, the network expects {expected} with n >= 1")
     classes = network.loss.targets is Targets.CLASSES
-    targets = _numbers(targets, "targets", where, "float64" if classes else dtype)
+    targets = numbers(targets, "targets", where, "float64" if classes else dtype)
     if targets.shape == (len(inputs),) and network.target_shape == (1,):
         targets = targets[:, None]
     if targets.shape != (len(inputs), *network.target_shape):
         raise DataError(f"{where}: targets have shape {targets.shape}, expected {(len(inputs), *network.target_shape)}")
     _check_domain(network, targets, where)
-    return Batch(inputs, targets.astype(np.int64) if classes else targets)
+    if samples is not None and samples > len(inputs):
+        raise DataError(f"{where}: {len(inputs)} samples, {samples} were asked for")
+    return Batch(inputs[:samples], (targets.astype(np.int64) if classes else targets)[:samples])
 
 
 def _check_domain(network: Network, targets: Array, where: str) -> None:
@@ -127,17 +152,18 @@ def _check_domain(network: Network, targets: Array, where: str) -> None:
         raise DataError(f"{where}: targets[{_text(index)}] is {targets[index]:g}, {loss} expects {domain}")
 
 
-def _numbers(values: Any, name: str, where: str, dtype: str) -> Array:
-    try:
-        with np.errstate(over="ignore"):
-            array = np.asarray(values, dtype=dtype).copy(order="C")
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: {name} are not numbers: {error}") from None
-    if not array.ndim:
-        raise DataError(f"{where}: {name} are the single number {array}, expected an array with one row a sample")
+def numbers(values: Any, name: str, where: str, dtype: str) -> Array:
+    """A fresh array in the dtype; refuses what is no real number, or not finite in it."""
+    raw = np.asarray(values)
+    if raw.dtype.kind not in "biuf":
+        raise DataError(f"{where}: {name} has dtype {raw.dtype}, expected real numbers")
+    if not raw.ndim:
+        raise DataError(f"{where}: {name} is the single number {raw}, expected an array")
+    with np.errstate(over="ignore"):
+        array = raw.astype(dtype, order="C")
     if not np.isfinite(array).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise DataError(f"{where}: {name}[{_text(index)}] is {array[index]}, expected finite numbers ({dtype})")
+        raise DataError(f"{where}: {name}[{_text(index)}] is {raw[index]:g}, expected a finite {dtype}")
     return array
 
 
@@ -158,38 +184,84 @@ def random_targets(rng: np.random.Generator, loss: Loss, shape: tuple[int, ...],
     return rng.choice([-1.0, 1.0] if loss.targets is Targets.SIGNS else [0.0, 1.0], shape)
 
 
-def _read(path: Path, network: Network) -> tuple[Array, Array]:
+def _read(path: Path, features: int) -> tuple[Array, Array]:
     """Inputs and targets as they stand in the file."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    with _unreadable(path):
-        if path.suffix == ".npz":
-            return _read_npz(path)
-        if path.suffix == ".csv":
-            table = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
-            return table[:, :-1], table[:, -1]
-        inputs, targets = _sklearn("load_svmlight_file")(str(path), n_features=network.inputs[0])
-        return inputs.toarray(), targets
+    if path.suffix == ".npz":
+        return _read_npz(path)
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        return _read_csv(lines) if path.suffix == ".csv" else _read_libsvm(lines, features)
 
 
 def _read_npz(path: Path) -> tuple[Array, Array]:
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            raise DataError("not an NPZ file, or a truncated one")
+        stream.seek(0)
+        arrays = np.load(stream, allow_pickle=False)
         missing = {"inputs", "targets"} - set(arrays)
         if missing:
-            raise DataError(f"{path}: no array {min(missing)!r}, the file has {', '.join(arrays) or 'none'}")
+            raise DataError(f"no array {min(missing)!r}, the file has {', '.join(arrays) or 'none'}")
         return arrays["inputs"], arrays["targets"]
 
 
-@contextmanager
-def _unreadable(path: Path) -> Generator[None]:
-    """Whatever a reader raises or warns of, as one line that names the file."""
+def _read_csv(lines: Iterable[str]) -> tuple[Array, Array]:
+    """A header, then one row a sample with its target last."""
+    reader = csv.reader(lines, strict=True)
+    header = next(reader, list[str]())
+    if all(map(_is_number, header)):
+        raise DataError(f"line 1: expected a header with names, got {','.join(header)!r}")
+    rows = [_row(cells, header, f"line {reader.line_num}") for cells in reader if cells]
+    if not rows:
+        raise DataError("no rows below the header")
+    table = np.array(rows)
+    return table[:, :-1], table[:, -1]
+
+
+def _row(cells: list[str], header: list[str], where: str) -> list[float]:
+    if len(cells) != len(header):
+        raise DataError(f"{where}: {len(cells)} cells, the header has {len(header)}")
+    return [_number(cell, f"{where}, column {name!r}") for cell, name in zip(cells, header, strict=True)]
+
+
+def _read_libsvm(lines: Iterable[str], features: int) -> tuple[Array, Array]:
+    """``label index:value ...`` a line; what is not there is 0. Indices count from 1, or from 0 where a 0 occurs."""
+    texts = ((number, line.partition("#")[0].split()) for number, line in enumerate(lines, 1))
+    samples = [_sample(words, f"line {number}") for number, words in texts if words]
+    start = 0 if any(0 in entries for _, entries in samples) else 1
+    inputs = np.zeros((len(samples), features))
+    for row, (_, entries) in enumerate(samples):
+        last = max(entries, default=start)
+        if last - start >= features:
+            raise DataError(f"sample {row} has a feature {last}, the network expects {features} features")
+        inputs[row, np.array(list(entries), dtype=int) - start] = list(entries.values())
+    return inputs, np.array([label for label, _ in samples])
+
+
+def _sample(words: list[str], where: str) -> tuple[float, dict[int, float]]:
+    """The label, and the values by index."""
+    entries: dict[int, float] = {}
+    last = -1
+    for word in words[1:]:
+        index, _, value = word.partition(":")
+        if not index.isdecimal() or int(index) <= last:
+            raise DataError(f"{where}: expected index:value with ascending indices, got {word!r}")
+        last = int(index)
+        entries[last] = _number(value, f"{where}, feature {index}")
+    return _number(words[0], f"{where}, label"), entries
+
+
+def _number(text: str, where: str) -> float:
+    if not _is_number(text):
+        raise DataError(f"{where}: expected a number, got {text!r}")
+    return float(text)
+
+
+def _is_number(text: str) -> bool:
     try:
-        with warnings.catch_warnings(action="error"):
-            yield
-    except (OSError, ValueError, EOFError, KeyError, UserWarning, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: {' '.join(str(error).split())}") from None
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _sklearn(name: str) -> Callable[..., Any]:
@@ -204,17 +276,8 @@ def _some(data: Labelled, samples: int | None, seed: int, where: str) -> Labelle
     """A random choice of samples, or all of them in order."""
     if samples is None:
         return data
-    if samples > len(data.labels):
-        raise DataError(f"{where}: {len(data.labels)} samples, {samples} were asked for")
     chosen = np.random.default_rng([seed, *where.encode()]).permutation(len(data.labels))[:samples]
     return data._replace(inputs=data.inputs[chosen], labels=data.labels[chosen])
-
-
-def _first(arrays: tuple[Array, Array], samples: int | None, where: str) -> tuple[Array, Array]:
-    inputs, targets = arrays
-    if samples is not None and inputs.ndim and samples > len(inputs):
-        raise DataError(f"{where}: {len(inputs)} samples, {samples} were asked for")
-    return (inputs, targets) if samples is None else (inputs[:samples], targets[:samples])
 
 
 def _text(index: tuple[int, ...]) -> str:

@@ -7,7 +7,8 @@ Third parties register in the entry-point group ``gradcheck.backends``.
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -70,7 +71,7 @@ def backend(name: str) -> Backend:
     entries = registered()
     if name in entries:
         return _registered(name, entries[name])
-    if not colon:
+    if not path:
         raise UnknownBackend(
             f"unknown backend {name!r}, {nearest(name, entries)} (or module:attribute, or file.py:attribute)"
         )
@@ -98,7 +99,7 @@ def as_backend(candidate: object, name: str) -> Backend:
         return candidate
     if callable(candidate):
         return FunctionBackend(cast("Callable[..., Any]", candidate))
-    raise BackendError(f"{name}: expected build(network) or a function, got {type(candidate).__name__}")
+    raise BackendError(f"backend {name!r}: expected build(network) or a function, got {type(candidate).__name__}")
 
 
 def _registered(name: str, entry: Entry) -> Backend:
@@ -117,7 +118,7 @@ def _import(module: str, name: str) -> object:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise UnknownBackend(f"backend {name!r}: no module called {error.name!r}") from None
         raise BackendBroken(_broken(name, error)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BackendBroken(_broken(name, error)) from error
 
 
@@ -130,15 +131,23 @@ def _load_file(path: Path, name: str) -> object:
         raise UnknownBackend(f"backend {name!r}: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickling look their module up
-    sys.path.insert(0, str(path.parent.resolve()))
     try:
-        spec.loader.exec_module(module)
+        with _first_on_path(str(path.parent.resolve())):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[spec.name]
         raise BackendBroken(_broken(name, error)) from error
-    finally:
-        sys.path.remove(str(path.parent.resolve()))
     return module
+
+
+@contextmanager
+def _first_on_path(folder: str) -> Generator[None]:
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the file may have changed the path itself
+            sys.path.remove(folder)
 
 
 def _attribute(module: object, attribute: str, name: str) -> object:

@@ -86,15 +86,15 @@ def _details(report: Report) -> list[str]:
 
 def _detail(finding: Finding) -> tuple[str, ...]:
     lines = [
-        f"  [{_text(entry.index)}]  claimed {entry.claimed: .17g}  reference {entry.reference: .17g}  "
+        f"  {_text(entry.index)}claimed {entry.claimed: .17g}  reference {entry.reference: .17g}  "
         f"off by {abs(entry.claimed - entry.reference):.2e}, bound {entry.bound:.2e}"
         for entry in finding.entries[:3]
     ]
     if finding.slopes and finding.worst_index is not None:
         left, right = (slope + 0.0 for slope in finding.slopes)  # no minus zero
-        lines.append(f"  [{_text(finding.worst_index)}]  slope {left:.6g} to the left, {right:.6g} to the right")
+        lines.append(f"  {_text(finding.worst_index)}slope {left:.6g} to the left, {right:.6g} to the right")
     return tuple(lines)
 
 
 def _text(index: tuple[int, ...]) -> str:
-    return ", ".join(map(str, index))
+    return f"[{', '.join(map(str, index))}]  " if index else ""
