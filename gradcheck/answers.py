@@ -23,6 +23,8 @@ class Answer(NamedTuple):
         Those of the right shape and with finite entries.
     defects : dict of str to str
         By parameter name (or ``"loss"``): one sentence each.
+    nonfinite : frozenset of str
+        The names whose defect is a number that is not finite.
     notes : tuple of str
         Noticed, and no verdict.
     """
@@ -30,6 +32,7 @@ class Answer(NamedTuple):
     losses: tuple[float, ...] = ()
     gradients: Mapping[str, Array] = {}
     defects: Mapping[str, str] = {}
+    nonfinite: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
 
@@ -46,6 +49,7 @@ def ask(backend: Backend, network: Network, parameters: Parameters, batch: Batch
         losses=(*loss.losses, *first.losses, *second.losses),
         gradients=first.gradients,
         defects={**loss.defects, **repeated.defects, **second.defects, **first.defects},
+        nonfinite=loss.nonfinite | first.nonfinite,
         notes=(*first.notes, *repeated.notes),
     )
 
@@ -95,7 +99,9 @@ def _loss(value: Any, _parameters: Parameters) -> Answer:
         loss = float(number)
     except Exception:
         return Answer(defects={"loss": f"the loss is {_what(value)}, expected a number"})
-    return Answer(losses=(loss,), defects={} if np.isfinite(loss) else {"loss": f"the loss is {loss}"})
+    if not np.isfinite(loss):
+        return Answer(losses=(loss,), defects={"loss": f"the loss is {loss}"}, nonfinite=frozenset({"loss"}))
+    return Answer(losses=(loss,))
 
 
 def _pair(returned: Any, parameters: Parameters) -> Answer:
@@ -104,7 +110,8 @@ def _pair(returned: Any, parameters: Parameters) -> Answer:
     if len(pair) != 2:
         return Answer(defects={"loss": f"returned {_what(returned)}, expected a pair (loss, gradients)"})
     loss, answer = _loss(pair[0], parameters), _gradients(pair[1], parameters)
-    return answer._replace(losses=loss.losses, defects={**answer.defects, **loss.defects})
+    defects = {**answer.defects, **loss.defects}
+    return answer._replace(losses=loss.losses, defects=defects, nonfinite=answer.nonfinite | loss.nonfinite)
 
 
 def _gradients(gradients: object, parameters: Parameters) -> Answer:
@@ -114,19 +121,23 @@ def _gradients(gradients: object, parameters: Parameters) -> Answer:
     good: dict[str, Array] = {}
     defects = {str(name): "a gradient for a parameter that does not exist" for name in by_name if name not in parameters}
     notes: list[str] = []
+    nonfinite: set[str] = set()
     for name, parameter in parameters.items():
         array, problem = _comparable(by_name[name], parameter) if name in by_name else (None, "no gradient was returned")
-        if array is None:
+        if problem:
             defects[name] = problem
+        if problem and array is not None:
+            nonfinite.add(name)
+        if problem or array is None:
             continue
         good[name] = array.astype(np.float64)
         if array.dtype != parameter.dtype:
             notes.append(f"{name}: the gradient is {array.dtype}, the parameter {parameter.dtype}")
-    return Answer(gradients=good, defects=defects, notes=tuple(notes))
+    return Answer(gradients=good, defects=defects, nonfinite=frozenset(nonfinite), notes=tuple(notes))
 
 
 def _comparable(value: object, parameter: Array) -> tuple[Array | None, str]:
-    """The gradient as an array, or why it cannot be compared."""
+    """The gradient as an array, if it has the form of one, and why it cannot be compared."""
     try:
         array = np.asarray(value)
     except Exception as error:
@@ -137,7 +148,7 @@ def _comparable(value: object, parameter: Array) -> tuple[Array | None, str]:
         return None, f"the gradient has shape {array.shape}, the parameter {parameter.shape}"
     if not np.isfinite(array).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        return None, f"the gradient is {array[index]} at {list(index)}"
+        return array, f"the gradient is {array[index]} at {list(index)}"
     return array, ""
 
 

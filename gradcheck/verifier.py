@@ -121,19 +121,23 @@ def _findings(setting: Setting, answers: Mapping[str, Answer], settled: Mapping[
     for name in (*setting.given, *sorted(strangers)):
         for backend, answer in answers.items():
             if name in answer.defects:
-                findings.append(_defect(name, backend, answer.defects[name]))
+                bound = setting.bounds.rounding.get(name, np.zeros(()))
+                findings.append(_defect(name, backend, answer, may_overflow=not np.isfinite(bound).all()))
             elif name in answer.gradients:
                 findings.append(_gradient_finding(name, backend, answer.gradients[name], setting, settled.get(name)))
     return findings
 
 
-def _defect(name: str, backend: str, sentence: str) -> Finding:
-    return Finding(name=name, backend=backend, verdict=Verdict.WRONG, reason=sentence)
+def _defect(name: str, backend: str, answer: Answer, *, may_overflow: bool) -> Finding:
+    """What cannot be compared is wrong, unless it overflowed where a correct build may."""
+    excused = may_overflow and name in answer.nonfinite
+    reason = answer.defects[name] + (", where a correct build may overflow" if excused else "")
+    return Finding(name=name, backend=backend, verdict=Verdict.UNRESOLVED if excused else Verdict.WRONG, reason=reason)
 
 
 def _loss_finding(backend: str, answer: Answer, setting: Setting) -> Finding:
     if "loss" in answer.defects:
-        return _defect("loss", backend, answer.defects["loss"])
+        return _defect("loss", backend, answer, may_overflow=not np.isfinite(setting.bounds.loss))
     claimed = max(answer.losses, key=lambda loss: abs(loss - setting.loss))
     nothing = np.zeros(())
     allowed = Allowance(np.asarray(setting.bounds.loss), nothing, nothing, nothing)

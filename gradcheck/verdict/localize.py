@@ -24,11 +24,13 @@ class Located(NamedTuple):
     complete: bool
 
 
-def localize(name: str, claim: Array, allowed: Allowance, slope: Slope, seed: int) -> Located:
-    """The first few wrong entries of a block, by bisection."""
+def localize(name: str, claim: Array, allowed: Allowance, slope: Slope, seed: int, lengths: Array | None = None) -> Located:
+    """The first few wrong entries of a block, by bisection; ``lengths`` says how far each entry is to be moved."""
     parts = [np.arange(claim.size)]
     found = Located([], [], True)
     plain = signs(name, (claim.size,), seed, attempt=2)
+    if lengths is not None:
+        plain = plain * lengths.ravel()
     spent = 0
     while parts and spent < BUDGET and len(found.indices) < LISTED:
         part = parts.pop()
