@@ -304,3 +304,10 @@ def test_a_scale_beyond_the_dtype_is_refused_when_drawn():
     with pytest.raises(DataError, match=r"^scale 1e\+300: 0\.weight\[0, 0\] is .*, expected a finite float32$"):
         _ = Case(NETWORK, scale=1e300, dtype="float32").parameters
     assert np.isfinite(Case(NETWORK, scale=1e300).parameters["0.weight"]).all()
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert gradcheck.Dense(np.int64(3)) == gradcheck.Dense(3)
+    assert type(gradcheck.ELU(np.float32(0.5)).alpha) is float
+    with pytest.raises(gradcheck.DescriptionError, match="units"):
+        gradcheck.Dense(np.float64(3.5))

@@ -165,3 +165,11 @@ def test_the_text_shows_what_is_wrong_and_folds_nothing_else():
     assert "[3, 1]" in text
     assert "verdict: wrong" in text
     assert all(len(line) <= 110 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("accuracy", -1.0), ("accuracy", float("nan")), ("seed", -1), ("seed", 0.5)]
+)
+def test_a_bad_argument_is_named_with_its_value(argument, value):
+    with pytest.raises(gradcheck.DescriptionError, match=f"{argument}: expected .*, got {value}"):
+        gradcheck.verify(CASE, **{argument: value})

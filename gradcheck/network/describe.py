@@ -9,6 +9,7 @@ import math
 import typing
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
+from numbers import Integral, Real
 from typing import Any, TypeGuard, TypeVar, cast
 
 import msgspec
@@ -46,7 +47,7 @@ def checked(value: Any, kind: Any, path: str) -> Any:
             raise DescriptionError(f"expected a {kind.__name__.lower()}, got {shown(value)}", path)
         return value
     try:
-        result = msgspec.convert(value, kind)
+        result = msgspec.convert(_plain(value), kind)
     except msgspec.ValidationError as error:
         expected, _, inside = str(error).partition(" - at `$")
         value, suffix = _inside(value, inside.rstrip("`"))
@@ -120,6 +121,13 @@ def shown(value: Any) -> str:
 
 def _is_description(kind: Any) -> TypeGuard[type[Description]]:
     return isinstance(kind, type) and issubclass(kind, Description)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def _inside(value: Any, path: str) -> tuple[Any, str]:
