@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.arrays import Array, norm
 from gradcheck.oracles.complex_step import complex_step
-from gradcheck.oracles.differences import FIRST, Slopes, differences, one_sided
+from gradcheck.oracles.differences import FIRST, Slopes, Start, differences, one_sided
 from gradcheck.oracles.directions import direction, scales
 from gradcheck.oracles.line import Estimate
 from gradcheck.verdict.compare import Allowance, Settlement
@@ -122,7 +122,7 @@ class Arbiter:
         step = FIRST
         while self._switches(v, step):
             step /= 2
-        estimate = differences(self.loss, self.parameters, v, claim, step)
+        estimate = differences(self.loss, self.parameters, v, claim, Start(step))
         self.evaluations += estimate.evaluations
         return estimate
 
@@ -160,5 +160,5 @@ class Arbiter:
 
 
 def _relative(bound: float, contribution: Array) -> float:
-    size = float(np.linalg.norm(contribution))
+    size = norm(contribution)
     return bound / size if size else float("inf")

@@ -1,7 +1,19 @@
-"""The one type that every room shares."""
+"""What every room shares: the type of an array, and a norm that is safe at every size."""
 
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
+
+
+def norm(x: Array) -> float:
+    """Euclidean norm over all entries, also of what is too small or too large to be squared."""
+    largest = float(np.max(np.abs(x), initial=0.0))
+    return largest * float(np.linalg.norm(np.ravel(x) / largest)) if 0 < largest < np.inf else largest
+
+
+def rms(x: Array) -> float:
+    """Root of the mean square, at every size; 0 of nothing."""
+    return norm(x) / max(x.size, 1) ** 0.5

@@ -25,7 +25,7 @@ from gradcheck.protocol import Backend, Batch
 from gradcheck.report import Report
 from gradcheck.verdict.compare import Allowance, Limits, Settlement, compare, place
 from gradcheck.verdict.findings import Finding, Verdict
-from gradcheck.verdict.localize import localize
+from gradcheck.verdict.localize import Search, localize
 
 DEFAULT = ("manual", "autograd", "torch")
 # A check that could not have seen half of the digits go wrong does not say "correct": 100 sqrt(u). Chosen, not derived.
@@ -165,7 +165,7 @@ def _gradient_finding(name: str, backend: str, claimed: Array, setting: Setting,
 def _localized(name: str, backend: str, claimed: Array, setting: Setting) -> Finding:
     """No claim stood: compare with this claim itself, its wrong entries replaced by the oracle's."""
     arbiter = setting.arbiter
-    located = localize(name, claimed, arbiter.allowed[name], arbiter.slope(name), arbiter.seed)
+    located = localize(Search(name, claimed, arbiter.allowed[name], arbiter.slope(name), arbiter.seed))
     mended = claimed.copy()
     mended.flat[located.indices] = located.values
     settled = Settlement(mended, np.zeros_like(mended))

@@ -44,7 +44,31 @@ class Slopes(NamedTuple):
     right: Estimate
 
 
-def differences(function: Function, point: Point, direction: Point, gradient: Point, first: float = FIRST) -> Estimate:
+class Start(NamedTuple):
+    """Where to begin: at large by default, or with what an earlier probe at the same point has found out.
+
+    Attributes
+    ----------
+    step : float
+        The largest step: below the nearest kink, where that is known.
+    noise : float, optional
+        Of the function; measured where it is not given.
+    rungs : int
+        How many steps of ratio 2 before anything is decided.
+    patient : bool
+        Whether to go on down the ladder while that may improve the bound.
+    """
+
+    step: float = FIRST
+    noise: float | None = None
+    rungs: int = CERTAIN
+    patient: bool = True
+
+
+AT_LARGE = Start()
+
+
+def differences(function: Function, point: Point, direction: Point, gradient: Point, start: Start = AT_LARGE) -> Estimate:
     """Slope of a real function along a direction, with the bound derived above.
 
     Parameters
@@ -55,19 +79,18 @@ def differences(function: Function, point: Point, direction: Point, gradient: Po
         Steps of 1/8 of the direction and less are taken: its entries carry the scale of each parameter.
     gradient : mapping of str to array
         The claim. A wrong one only costs accuracy.
-    first : float
-        The largest step: below the nearest kink, where that is known.
+    start : Start
     """
     line = Line(function, point, direction, gradient)
-    spread = noise(line)
+    spread = noise(line) if start.noise is None else start.noise
     slack = SLACK * UNIT * line.spread
-    rungs = [_rung(line, first / 2**i, spread) for i in range(CERTAIN)]
+    rungs = [_rung(line, start.step / 2**i, spread) for i in range(start.rungs)]
     best, ratio = _best(rungs, slack), 2
-    while best.bound > 2 * slack and rungs[-1].noise < best.bound and rungs[-1].h > NEAREST:
+    while start.patient and best.bound > 2 * slack and rungs[-1].noise < best.bound and rungs[-1].h > NEAREST:
         rungs.append(_rung(line, rungs[-1].h / ratio, spread))
         before, best = best, _best(rungs, slack)
         ratio = 2 if best.bound < before.bound / 4 else 8
-    return Estimate(line.product + best.residual, best.bound, line.evaluations)
+    return Estimate(line.product + best.residual, best.bound, line.evaluations, spread, best.step)
 
 
 def one_sided(function: Function, point: Point, direction: Point, gradient: Point) -> Slopes:
@@ -93,6 +116,7 @@ def _one_side(line: Line) -> Estimate:
 class _Best(NamedTuple):
     residual: float
     bound: float
+    step: float = FIRST
 
 
 def _rung(line: Line, h: float, spread: float) -> Rung:
@@ -127,5 +151,5 @@ def _judge(rungs: Sequence[Rung], slack: float) -> _Best:
     steps, noises = [rung.h for rung in rungs], [rung.noise for rung in rungs]
     odd = extrapolate(steps, [rung.odd for rung in rungs], noises, ODD)
     even = extrapolate(steps, [rung.even for rung in rungs], noises, EVEN)
-    bound = odd.disagreement + odd.noise + abs(even.value) + even.noise + slack
-    return _Best(odd.value, bound if bound == bound else float("inf"))
+    bound = 2 * odd.disagreement + odd.noise + abs(even.value) + even.noise + slack
+    return _Best(odd.value, bound if bound == bound else float("inf"), steps[0])

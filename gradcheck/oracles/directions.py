@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.arrays import Array, norm, rms
 
 ATTEMPTS = 50
 TELLING = 0.7  # |g . v| against the norm of the entrywise product: below it a wrong constant factor could hide
@@ -32,12 +32,12 @@ def scales(theta: Array, g: Array) -> Array:
     ``max(|theta_i|, min(rms(theta), rms(g theta) / |g_i|))``: its own size, else that of its block unless f is steep
     there. A block of zeros says nothing of its scale: 1. Nor does a gradient that vanishes wherever the block does not.
     """
-    rms = float(np.sqrt(np.mean(theta**2))) if theta.size else 0.0
-    if rms == 0:
+    usual = rms(theta)
+    if usual == 0:
         return np.ones_like(theta)
     with np.errstate(all="ignore"):
-        steep = float(np.sqrt(np.mean((g * theta) ** 2))) / np.abs(g)
-    return np.maximum(np.abs(theta), np.where(steep > 0, np.minimum(rms, steep), rms))
+        steep = rms(g * theta) / np.abs(g)
+    return np.maximum(np.abs(theta), np.where(steep > 0, np.minimum(usual, steep), usual))
 
 
 def _telling(name: str, scale: Array, g: Array, seed: int) -> Array:
@@ -45,6 +45,6 @@ def _telling(name: str, scale: Array, g: Array, seed: int) -> Array:
     v = scale
     for attempt in range(ATTEMPTS):
         v = scale * signs(name, g.shape, seed, attempt)
-        if abs(np.vdot(g, v)) >= TELLING * np.linalg.norm(g * v):
+        if abs(np.vdot(g, v)) >= TELLING * norm(g * v):
             break
     return v

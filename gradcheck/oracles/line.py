@@ -5,18 +5,23 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.arrays import Array, norm
 
 Point: TypeAlias = Mapping[str, Array]
 Function: TypeAlias = Callable[[dict[str, Array]], Any]
 
 
 class Estimate(NamedTuple):
-    """A derivative along a direction: ``|value - truth| <= bound``."""
+    """A derivative along a direction: ``|value - truth| <= bound``.
+
+    ``noise`` is that of the function, where it was measured, and ``step`` the widest one of the window that was chosen.
+    """
 
     value: float
     bound: float
     evaluations: int
+    noise: float = 0.0
+    step: float = 0.0
 
 
 class Sample(NamedTuple):
@@ -58,7 +63,7 @@ class Line:
     @property
     def spread(self) -> float:
         """Euclidean norm of the entrywise product of g and v: the size that rounding of g . v scales with."""
-        return float(np.sqrt(sum(np.sum((self.gradient[name] * v) ** 2) for name, v in self.direction.items())))
+        return norm(np.array([norm(self.gradient[name] * v) for name, v in self.direction.items()]))
 
     def _evaluate(self, moved: Mapping[str, Array]) -> float:
         self.evaluations += 1

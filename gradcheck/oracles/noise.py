@@ -9,6 +9,7 @@ from math import comb
 
 import numpy as np
 
+from gradcheck.arrays import rms
 from gradcheck.oracles.line import Line
 
 UNIT = 2.0**-53
@@ -23,13 +24,13 @@ def noise(line: Line, offsets: range = CENTRED) -> float:
 
     Measured at two spacings, far apart. The larger estimate is taken, unless it is so much larger that a kink must have
     inflated it; but where the smaller one is next to nothing, the function stands still over that spacing (it computes in
-    float32, say), and it is the smaller one that says nothing.
+    float32, say) or its rounding happens to run in step with it, and it is the smaller one that says nothing.
     """
-    low, high = sorted(_spread(line, offsets, spacing) for spacing in SPACINGS)
     least = 2 * UNIT * abs(line.origin)
+    low, high = sorted(_spread(line, offsets, spacing) for spacing in SPACINGS)
     return max(high if high <= ALIKE * low or low < least / ALIKE else low, least)
 
 
 def _spread(line: Line, offsets: range, spacing: float) -> float:
     values = np.array([line.sample(i * spacing).residual if i else 0.0 for i in offsets])
-    return max(float(np.sqrt(np.mean(np.diff(values, order) ** 2) / comb(2 * order, order))) for order in (4, 5))
+    return max(rms(np.diff(values, order)) / comb(2 * order, order) ** 0.5 for order in (4, 5))

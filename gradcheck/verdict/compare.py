@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.arrays import Array, norm, rms
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 
 LISTED = 8
@@ -40,7 +40,7 @@ class Allowance(NamedTuple):
         """
         moved = v != 0  # an infinite bound where nothing moves is no matter
         size = np.abs(v[moved])
-        return float(np.linalg.norm(size * self.rounding[moved]) + np.sum(size * self.kinks[moved]))
+        return norm(size * self.rounding[moved]) + float(np.sum(size * self.kinks[moved]))
 
     def bound(self, claimed: Array, reference: Array) -> Array:
         """Rounding and kinks together, on the side of the reference on which the claim lies.
@@ -105,10 +105,8 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
 def entry_scales(claimed: Array, reference: Array, zero: float) -> Array:
     """``max(|g_i|, RMS)`` of the claimed block; of the reference where the claimed one is zero; 1 where both are."""
     for block in (claimed, reference):
-        largest = float(np.max(np.abs(block)))
-        if zero <= largest < np.inf:
-            rms = largest * float(np.sqrt(np.mean((block / largest) ** 2)))
-            return np.maximum(np.abs(block), rms)
+        if zero <= float(np.max(np.abs(block))) < np.inf:
+            return np.maximum(np.abs(block), rms(block))
     return np.ones_like(reference)
 
 

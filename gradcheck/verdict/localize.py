@@ -1,7 +1,8 @@
-"""Where a refuted claim is wrong: bisection with an oracle, to single entries.
+"""Where a refuted claim is wrong: which entries, by a few probes.
 
-Each part is probed along random signs on its entries alone; a part whose residual is within its bound is left, any
-other is halved. One wrong entry among P costs about 2 log2(P) probes.
+One wrong entry among P is found by two probes: along random signs v, and along v_i (1 + i / P); the ratio of their
+residuals is 1 + i / P. It is then probed alone, and the rest without it. Where there are several, bisection: a part whose
+residual is within its bound is left, any other is halved, about 2 log2(P) probes an entry.
 """
 
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from gradcheck.arrays import Array
 from gradcheck.oracles.directions import signs
 from gradcheck.verdict.compare import LISTED, Allowance
-from gradcheck.verdict.settle import Slope, residual
+from gradcheck.verdict.settle import Residual, Slope, residual
 
 BUDGET = 256
 
@@ -24,25 +25,72 @@ class Located(NamedTuple):
     complete: bool
 
 
-def localize(name: str, claim: Array, allowed: Allowance, slope: Slope, seed: int, lengths: Array | None = None) -> Located:
-    """The first few wrong entries of a block, by bisection; ``lengths`` says how far each entry is to be moved."""
-    parts = [np.arange(claim.size)]
+class Search:
+    """Probes of parts of one block.
+
+    Parameters
+    ----------
+    claim : array
+    allowed : Allowance
+    slope : callable
+        The oracle: (direction, claimed gradient) -> Estimate.
+    lengths : array, optional
+        How far each entry is to be moved.
+    """
+
+    def __init__(
+        self, name: str, claim: Array, allowed: Allowance, slope: Slope, seed: int, lengths: Array | None = None
+    ) -> None:
+        self.claim, self.allowed, self.slope = claim, allowed, slope
+        self.lengths = np.ones(claim.size) if lengths is None else lengths.ravel()
+        self.plain = signs(name, (claim.size,), seed, attempt=2) * self.lengths
+        self.spent = 0
+
+    def probe(self, part: Array, tilt: Array | float = 1.0) -> Residual:
+        """The residual of a part, each entry moved by its length, tilted or not."""
+        self.spent += 1
+        v = np.zeros(self.claim.size)
+        v[part] = self.plain[part] * tilt
+        return residual(self.slope, v.reshape(self.claim.shape), self.claim, self.allowed)
+
+    def value(self, index: int, seen: Residual) -> float:
+        """The oracle's value of a single entry that was probed alone."""
+        return float(self.claim.flat[index]) + seen.value / float(self.plain[index])
+
+
+def localize(search: Search, budget: int = BUDGET) -> Located:
+    """The first few wrong entries of a block."""
+    return _single(search) or _bisect(search, budget)
+
+
+def _single(search: Search) -> Located | None:
+    """The one wrong entry, if there is one and it explains everything."""
+    everything = np.arange(search.claim.size)
+    plain = search.probe(everything)
+    if plain.within or search.claim.size == 1:
+        return Located([0], [search.value(0, plain)], True) if not plain.within else None
+    tilted = search.probe(everything, 1 + everything / search.claim.size)
+    position = (tilted.value / plain.value - 1) * search.claim.size
+    if not -0.5 < position < search.claim.size - 0.5:
+        return None
+    index = round(position)
+    alone = search.probe(everything[index : index + 1])
+    if alone.within or not search.probe(np.delete(everything, index)).within:
+        return None
+    return Located([index], [search.value(index, alone)], True)
+
+
+def _bisect(search: Search, budget: int) -> Located:
+    parts = [np.arange(search.claim.size)]
     found = Located([], [], True)
-    plain = signs(name, (claim.size,), seed, attempt=2)
-    if lengths is not None:
-        plain = plain * lengths.ravel()
-    spent = 0
-    while parts and spent < BUDGET and len(found.indices) < LISTED:
+    while parts and search.spent < budget and len(found.indices) < LISTED:
         part = parts.pop()
-        v = np.zeros(claim.size)
-        v[part] = plain[part]
-        seen = residual(slope, v.reshape(claim.shape), claim, allowed)
-        spent += 1
+        seen = search.probe(part)
         if seen.within:
             continue
         if len(part) == 1:
             found.indices.append(int(part[0]))
-            found.values.append(float(claim.flat[part[0]]) + seen.value / float(v[part[0]]))
+            found.values.append(search.value(int(part[0]), seen))
         else:
             parts += np.array_split(part, 2)
     return found._replace(complete=not parts)
