@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gradcheck.case import Case as Case
     from gradcheck.case import Given as Given
+    from gradcheck.checker import check as check
     from gradcheck.errors import BackendBroken as BackendBroken
     from gradcheck.errors import BackendError as BackendError
     from gradcheck.errors import BackendNotInstalled as BackendNotInstalled
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from gradcheck.errors import UnknownBackend as UnknownBackend
     from gradcheck.files import load as load
     from gradcheck.files import save as save
+    from gradcheck.linear import check_adjoint as check_adjoint
+    from gradcheck.linear import check_hvp as check_hvp
+    from gradcheck.linear import check_jvp as check_jvp
+    from gradcheck.linear import check_vjp as check_vjp
     from gradcheck.network.layers import ELU as ELU
     from gradcheck.network.layers import GELU as GELU
     from gradcheck.network.layers import Activation as Activation
@@ -55,9 +60,11 @@ if TYPE_CHECKING:
 
 _HOME = {
     "gradcheck.case": "Case Given",
+    "gradcheck.checker": "check",
     "gradcheck.errors": "BackendBroken BackendError BackendNotInstalled DataError DescriptionError GradcheckError "
     "GradientMismatch OutputError UnknownBackend",
     "gradcheck.files": "load save",
+    "gradcheck.linear": "check_adjoint check_hvp check_jvp check_vjp",
     "gradcheck.network.layers": "ELU GELU Activation Arctan Dense Identity Layer LeakyReLU ReLU Sigmoid SiLU Softplus Tanh "
     "register_layer",
     "gradcheck.network.losses": "MSE BinaryCrossEntropy CrossEntropy Hinge Huber Logistic Loss register_loss",

@@ -17,6 +17,7 @@ NETWORK_WING = ("network",)
 CHECKING_WING = ("oracles", "verdict")
 DOORS = ("cli", "__main__")
 HALL = ("verifier", "arbiter", "answers")
+CHECKING_HALL = ("checker", "claim", "linear", "pytree")  # know functions and arrays, never a network
 
 
 def imports(path: Path) -> set[str]:
@@ -48,6 +49,8 @@ def test_imports_run_one_way(path):
         assert not used & {*CHECKING_WING, *HALL, *DOORS, "case", "report", "registry", "protocol"}
     if here in CHECKING_WING:
         assert not used & {*NETWORK_WING, *HALL, *DOORS, "case", "report", "registry", "protocol"}
+    if here in CHECKING_HALL:
+        assert not used & {*NETWORK_WING, *HALL, *DOORS, "case", "registry", "protocol"}
     if here not in DOORS:
         assert not used & set(DOORS)
     if here not in (*HALL, *DOORS):
@@ -62,7 +65,7 @@ def test_the_harness_imports_no_framework_and_no_backend(path):
 
 @pytest.mark.parametrize("path", HARNESS_FILES, ids=lambda path: str(path.relative_to(HARNESS)))
 def test_each_library_has_one_room(path):
-    rooms = {"importlib.util": "registry", "hypothesis": "strategies", "sklearn": "data", "typer": "cli"}
+    rooms = {"importlib.util": "registry", "hypothesis": "strategies", "sklearn": "data", "typer": "cli", "optree": "pytree"}
     for library, only in rooms.items():
         if any(name == library or name.startswith(f"{library}.") for name in imports(path)):
             assert room(path) == only

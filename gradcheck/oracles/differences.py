@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gradcheck.oracles.line import Estimate, Function, Line, Point
-from gradcheck.oracles.noise import AHEAD, UNIT, noise
+from gradcheck.oracles.noise import AHEAD, UNIT, noise, unit
 from gradcheck.oracles.richardson import EVEN, LARGEST, ODD, SIDED, extrapolate
 
 FIRST = 1 / 8
@@ -57,12 +57,15 @@ class Start(NamedTuple):
         How many steps of ratio 2 before anything is decided.
     patient : bool
         Whether to go on down the ladder while that may improve the bound.
+    unit : float
+        At least the roundoff of the function's arithmetic.
     """
 
     step: float = FIRST
     noise: float | None = None
     rungs: int = CERTAIN
     patient: bool = True
+    unit: float = UNIT
 
 
 AT_LARGE = Start()
@@ -82,34 +85,38 @@ def differences(function: Function, point: Point, direction: Point, gradient: Po
     start : Start
     """
     line = Line(function, point, direction, gradient)
-    spread = noise(line) if start.noise is None else start.noise
+    steps = [start.step / 2**i for i in range(start.rungs)]
+    u = max(start.unit, unit([line.sample(side * h).value for h in steps for side in (1, -1)]))
+    spread = noise(line, at_least=u) if start.noise is None else start.noise
     slack = SLACK * UNIT * line.spread
-    rungs = [_rung(line, start.step / 2**i, spread) for i in range(start.rungs)]
+    rungs = [_rung(line, h, spread, u) for h in steps]
     best, ratio = _best(rungs, slack), 2
     while start.patient and best.bound > 2 * slack and rungs[-1].noise < best.bound and rungs[-1].h > NEAREST:
-        rungs.append(_rung(line, rungs[-1].h / ratio, spread))
+        rungs.append(_rung(line, rungs[-1].h / ratio, spread, u))
         before, best = best, _best(rungs, slack)
         ratio = 2 if best.bound < before.bound / 4 else 8
-    return Estimate(line.product + best.residual, best.bound, line.evaluations, spread, best.step)
+    return Estimate(line.product + best.residual, best.bound, line.evaluations, spread, best.step, u)
 
 
-def one_sided(function: Function, point: Point, direction: Point, gradient: Point) -> Slopes:
+def one_sided(function: Function, point: Point, direction: Point, gradient: Point, at_least: float = UNIT) -> Slopes:
     """The derivatives to either side, each fitted by itself: at a kink symmetric extrapolation is not valid."""
-    left = _one_side(Line(function, point, {name: -v for name, v in direction.items()}, gradient))
-    return Slopes(left._replace(value=-left.value), _one_side(Line(function, point, direction, gradient)))
+    left = _one_side(Line(function, point, {name: -v for name, v in direction.items()}, gradient), at_least)
+    return Slopes(left._replace(value=-left.value), _one_side(Line(function, point, direction, gradient), at_least))
 
 
-def _one_side(line: Line) -> Estimate:
-    spread = max(noise(line, AHEAD), UNIT * UNIT)
+def _one_side(line: Line, at_least: float) -> Estimate:
     steps = [FIRST / 2**i for i in range(2 * CERTAIN)]
     values = [line.sample(h).residual / h for h in steps]
+    u = max(at_least, unit([line.sample(h).value for h in steps]))
+    spread = max(noise(line, AHEAD, u), UNIT * UNIT)
     noises = [spread / h for h in steps]
     windows = [
         (_Best(window.value, window.disagreement + window.noise))
         for first, last in _windows(len(steps))
         for window in [extrapolate(steps[first:last], values[first:last], noises[first:last], SIDED)]
     ]
-    best = min((window for window in windows if window.bound == window.bound), key=lambda window: window.bound)
+    finite = [window for window in windows if window.bound == window.bound]
+    best = min(finite, key=lambda window: window.bound, default=_Best(0.0, float("inf")))
     return Estimate(line.product + best.residual, best.bound, line.evaluations)
 
 
@@ -119,9 +126,9 @@ class _Best(NamedTuple):
     step: float = FIRST
 
 
-def _rung(line: Line, h: float, spread: float) -> Rung:
+def _rung(line: Line, h: float, spread: float, u: float) -> Rung:
     ahead, behind = line.sample(h), line.sample(-h)
-    noisy = max(spread, 2 * UNIT * max(ahead.size, behind.size))
+    noisy = max(spread, 2 * u * max(abs(ahead.value), abs(behind.value)))
     odd, even = (ahead.residual - behind.residual) / (2 * h), (ahead.residual + behind.residual) / (2 * h)
     return Rung(h, odd, even, noisy / h)
 

@@ -14,7 +14,8 @@ Function: TypeAlias = Callable[[dict[str, Array]], Any]
 class Estimate(NamedTuple):
     """A derivative along a direction: ``|value - truth| <= bound``.
 
-    ``noise`` is that of the function, where it was measured, and ``step`` the widest one of the window that was chosen.
+    ``noise`` is that of the function, where it was measured, ``step`` the widest one of the window that was chosen, and
+    ``unit`` the roundoff of the arithmetic that the function's values show.
     """
 
     value: float
@@ -22,13 +23,14 @@ class Estimate(NamedTuple):
     evaluations: int
     noise: float = 0.0
     step: float = 0.0
+    unit: float = 2.0**-53
 
 
 class Sample(NamedTuple):
-    """One evaluation on the line: f(x + h v) - f(x) - g . d, with d = fl(x + h v) - x taken exactly."""
+    """One evaluation on the line: f(x + h v), and f(x + h v) - f(x) - g . d with d = fl(x + h v) - x taken exactly."""
 
     residual: float
-    size: float
+    value: float
 
 
 class Line:
@@ -45,15 +47,21 @@ class Line:
     def __init__(self, function: Function, point: Point, direction: Point, gradient: Point) -> None:
         self.function, self.point, self.direction, self.gradient = function, point, direction, gradient
         self.evaluations = 0
+        self._known: dict[float, Sample] = {}
         self.origin = self._evaluate({})
 
     def sample(self, h: float) -> Sample:
-        """Residual of the claim at distance ``h``, and the size of f there."""
+        """Residual of the claim at distance ``h``, and the value of f there; each distance is evaluated once."""
+        if h not in self._known:
+            self._known[h] = self._sample(h)
+        return self._known[h]
+
+    def _sample(self, h: float) -> Sample:
         moved = {name: self.point[name] + h * v for name, v in self.direction.items()}
         value = self._evaluate(moved)
         with np.errstate(all="ignore"):
             predicted = sum(float(np.vdot(self.gradient[name], moved[name] - self.point[name])) for name in moved)
-            return Sample(value - self.origin - predicted, abs(value))
+            return Sample(value - self.origin - predicted, value)
 
     @property
     def product(self) -> float:

@@ -5,6 +5,7 @@ the function itself is a polynomial of lower order there: sigma_k^2 = (k!)^2 / (
 *Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011).
 """
 
+from collections.abc import Sequence
 from math import comb
 
 import numpy as np
@@ -13,22 +14,40 @@ from gradcheck.arrays import rms
 from gradcheck.oracles.line import Line
 
 UNIT = 2.0**-53
-SPACINGS = (UNIT**0.4, UNIT**0.62)
 CENTRED = range(-2, 4)
 AHEAD = range(6)
 ALIKE = 100  # two estimates from so few values may differ this much; chosen, not derived
+CAUTION = 3  # a spread estimated from three values is that often too small; chosen, not derived
 
 
-def noise(line: Line, offsets: range = CENTRED) -> float:
-    """Standard deviation of f's own noise along a line, never below 2 u |f|.
+def noise(line: Line, offsets: range = CENTRED, at_least: float = UNIT) -> float:
+    """Standard deviation of f's own noise along a line, with caution, and never below 2 u |f|.
 
     Measured at two spacings, far apart. The larger estimate is taken, unless it is so much larger that a kink must have
-    inflated it; but where the smaller one is next to nothing, the function stands still over that spacing (it computes in
-    float32, say) or its rounding happens to run in step with it, and it is the smaller one that says nothing.
+    inflated it; but where the smaller one is next to nothing, the function stands still over that spacing or its rounding
+    happens to run in step with it, and it is the smaller one that says nothing.
+
+    A function known to compute with the roundoff ``at_least`` is given a spacing to match.
     """
-    least = 2 * UNIT * abs(line.origin)
-    low, high = sorted(_spread(line, offsets, spacing) for spacing in SPACINGS)
-    return max(high if high <= ALIKE * low or low < least / ALIKE else low, least)
+    low, high = sorted(_spread(line, offsets, UNIT**power) for power in (0.4, 0.62))
+    if at_least > UNIT:
+        low, high = 0.0, max(high, _spread(line, offsets, at_least**0.4))
+    least = 2 * at_least * abs(line.origin)
+    measured = high if high <= ALIKE * low or low < least / ALIKE else low
+    return max(CAUTION * measured if measured > least else measured, least)
+
+
+def unit(seen: Sequence[float]) -> float:
+    """Unit roundoff of the narrowest format that holds all these values, if they are more than a few.
+
+    A function all of whose values are numbers of float32, or of float16, was computed in that.
+    """
+    values = np.unique([value for value in seen if np.isfinite(value)])
+    for dtype in (np.float16, np.float32):
+        with np.errstate(all="ignore"):
+            if len(values) > 2 and np.array_equal(values.astype(dtype).astype(float), values):
+                return float(np.finfo(dtype).eps) / 2
+    return UNIT
 
 
 def _spread(line: Line, offsets: range, spacing: float) -> float:

@@ -1,0 +1,143 @@
+"""A claimed gradient before any arithmetic: called, copied, examined, and its own rounding estimated."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradcheck.arrays import Array, rms
+from gradcheck.pytree import Pytree, take_apart
+
+ULPS = 2  # neighbours at which the gradient is asked again
+REPRODUCED = 2.0**-26  # relative; beyond this a second call's answer is another answer, not rounding. Chosen, not derived.
+JUMP = 1e-6  # relative to its block's scale; what changes more than this within one ulp is a kink, not rounding. Chosen.
+
+
+class Claim(NamedTuple):
+    """What there is to be judged.
+
+    Attributes
+    ----------
+    function : callable
+        The loss of float64 arrays by name.
+    point, gradient : dict of str to array
+        In float64; the gradient holds the blocks that can be compared.
+    rounding : dict of str to array
+        How far the gradient's own rounding may put each entry off.
+    defects, doubts : dict of str to str
+        What is wrong, and what cannot be decided, before any comparison: one sentence each, by block.
+    notes : tuple of str
+    """
+
+    function: Callable[[Mapping[str, Array]], float]
+    point: dict[str, Array]
+    gradient: dict[str, Array]
+    rounding: dict[str, Array]
+    defects: dict[str, str]
+    doubts: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, seed: int) -> Claim:
+    """Call both, twice, on copies; take the gradient in float64 where it follows its input's dtype."""
+    tree = take_apart(at)
+    first, defects = _gradients(gradient, tree, tree.arrays)
+    second, _ = _gradients(gradient, tree, tree.arrays)
+    wide = {name: value.astype(np.float64) for name, value in tree.arrays.items()}
+    notes = _aliases(gradient, at, tree)
+    if any(value.dtype != np.float64 for value in tree.arrays.values()):
+        promoted, trouble = _gradients(gradient, tree, wide)
+        if not trouble and all(value.dtype == np.float64 for value in promoted.values()):
+            first = second = promoted
+            notes.append("judged in float64, which loss and gradient follow")
+    doubts = {name: "its values change from call to call" for name in first if not _same(first[name], second.get(name))}
+    function = _function(loss, tree)
+    here = np.asarray(function(wide))
+    if not np.isfinite(here):
+        doubts |= dict.fromkeys(first, f"the loss is {here} here")
+    elif not _same(here, np.asarray(function(wide))):
+        doubts |= dict.fromkeys(first, "the loss changes from call to call")
+    rounding = _rounding(gradient, tree, wide, first, seed)
+    good = {name: value.astype(np.float64) for name, value in first.items() if name not in defects}
+    return Claim(function, wide, good, rounding, defects, doubts, tuple(notes))
+
+
+def _function(loss: Callable[[Any], Any], tree: Pytree) -> Callable[[Mapping[str, Array]], float]:
+    def function(arrays: Mapping[str, Array]) -> float:
+        try:
+            return float(loss(tree.rebuild({name: value.copy() for name, value in arrays.items()})))
+        except (ArithmeticError, ValueError):  # math.log(-1e-9) raises where np.log gives nan: outside the domain
+            return float("nan")
+
+    return function
+
+
+def _gradients(
+    gradient: Callable[[Any], Any], tree: Pytree, arrays: Mapping[str, Array]
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """One call on copies: the blocks by name, and what is wrong with its form."""
+    own = {name: value.copy() for name, value in arrays.items()}
+    answer = take_apart(gradient(tree.rebuild(own)), "the gradient").arrays
+    defects = {name: "the call changed this input" for name in arrays if not np.array_equal(own[name], arrays[name])}
+    for name, value in arrays.items():
+        problem = _form(answer.get(name), value)
+        defects |= {name: problem} if problem else {}
+    strangers = {name: "a gradient for what does not exist" for name in answer if name not in tree.names}
+    return {name: answer[name] for name in arrays if name in answer}, defects | strangers
+
+
+def _form(claimed: Array | None, value: Array) -> str:
+    if claimed is None:
+        return "no gradient was returned"
+    if claimed.shape != value.shape:
+        return f"the gradient has shape {claimed.shape}, the input {value.shape}"
+    if not np.isfinite(claimed).all():
+        index = [int(i) for i in np.argwhere(~np.isfinite(claimed))[0]]
+        return f"the gradient is {claimed[tuple(index)]} at {index}"
+    return ""
+
+
+def _aliases(gradient: Callable[[Any], Any], at: Any, tree: Pytree) -> list[str]:
+    """Outputs that share memory with the input: worth knowing, and no verdict (the gradient of x.x/2 is x)."""
+    own = tree.rebuild({name: value.copy() for name, value in tree.arrays.items()})
+    inputs, outputs = _arrays(own), _arrays(gradient(own))
+    shared = any(np.shares_memory(a, b) for a in inputs for b in outputs)
+    return ["the gradient shares memory with its input"] if shared else []
+
+
+def _arrays(point: Any) -> list[Array]:
+    leaves: list[Any] = list(take_apart(point).leaves)
+    return [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
+
+
+def _same(first: Array, second: Array | None) -> bool:
+    if second is None or first.shape != second.shape:
+        return second is None
+    with np.errstate(all="ignore"):
+        return not np.any(np.abs(first - second) > REPRODUCED * np.max(np.abs(first), initial=0.0))
+
+
+def _rounding(
+    gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str, Array], claimed: Mapping[str, Array], seed: int
+) -> dict[str, Array]:
+    """32 u |g| and what a move of one ulp changes, with a floor from its block; a jump within one ulp is a kink."""
+    rng = np.random.default_rng([seed, *b"ulps"])
+    moved: list[dict[str, Array]] = []
+    for _ in range(ULPS):
+        near = {n: _one_ulp(v.astype(claimed[n].dtype) if n in claimed else v, rng) for n, v in wide.items()}
+        moved.append(_gradients(gradient, tree, near)[0])
+    bounds: dict[str, Array] = {}
+    for name, g in claimed.items():
+        u = float(np.finfo(g.dtype).eps) / 2
+        g = g.astype(np.float64)
+        scale = np.maximum(np.abs(g), rms(g))
+        changes = [
+            np.abs(other[name].astype(np.float64) - g) for other in moved if name in other and other[name].shape == g.shape
+        ]
+        change = np.max([np.zeros_like(g), *(np.where(c <= JUMP * scale, c, 0.0) for c in changes)], axis=0)
+        bounds[name] = 32 * u * np.abs(g) + 3 * np.hypot(change, rms(change))
+    return bounds
+
+
+def _one_ulp(value: Array, rng: np.random.Generator) -> Array:
+    return np.nextafter(value, rng.choice([-np.inf, np.inf], value.shape).astype(value.dtype))

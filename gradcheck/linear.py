@@ -1,0 +1,155 @@
+"""Vector-valued functions: products with a Jacobian or a Hessian, reduced to scalar checks by random cotangents.
+
+A cotangent is never uniform: one of all ones hides every fault in a layer whose outputs add up to a constant.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gradcheck.arrays import Array, norm
+from gradcheck.checker import check
+from gradcheck.oracles.directions import signs
+from gradcheck.pytree import Pytree, take_apart
+from gradcheck.report import Report
+from gradcheck.verdict.findings import Finding, Verdict
+
+UNIT = 2.0**-53
+ROUNDING = 1000  # roundoffs of the two sums that an adjoint pair may differ by. Chosen, not derived.
+
+
+def check_vjp(
+    f: Callable[[Any], Any], vjp: Callable[[Any, Any], Any], at: Any, *, accuracy: float = 1e-6, seed: int = 0
+) -> Report:
+    """Whether ``vjp(x, c)`` is c^T J, the vector-Jacobian product of ``f``, by one random cotangent c.
+
+    Parameters
+    ----------
+    f : callable
+        From a pytree like ``at`` to a pytree of arrays.
+    vjp : callable
+        From a point and a cotangent of the structure of ``f``'s output to a pytree like ``at``.
+    at, accuracy, seed
+        As `check` takes them.
+    """
+    c = cotangent(f(at), seed)
+    return check(lambda x: dot(c, f(x)), lambda x: vjp(x, c), at, accuracy=accuracy, seed=seed)
+
+
+def check_jvp(
+    f: Callable[[Any], Any], jvp: Callable[[Any, Any], Any], at: Any, *, accuracy: float = 1e-6, seed: int = 0
+) -> Report:
+    """Whether ``jvp(x, v)`` is J v, the Jacobian-vector product of ``f``, by one random tangent a block.
+
+    The derivative of c^T f(x + sum_b t_b v_b) by t_b, at t = 0, is c^T J v_b: `check` compares these numbers, one for each
+    block b of ``at``, for a random cotangent c.
+    """
+    tree, c = take_apart(at), cotangent(f(at), seed)
+    tangents = {name: _random(name, value, seed) for name, value in tree.arrays.items()}
+
+    def moved(t: Mapping[str, float]) -> Any:
+        return tree.rebuild({name: value + t[name] * tangents[name] for name, value in tree.arrays.items()})
+
+    def products(t: Mapping[str, float]) -> dict[str, float]:
+        return {name: dot(c, jvp(moved(t), _only(tree, name, tangents[name]))) for name in tangents}
+
+    start = dict.fromkeys(tangents, 0.0)
+    return check(lambda t: dot(c, f(moved(t))), products, start, accuracy=accuracy, seed=seed)
+
+
+def check_adjoint(
+    f: Callable[[Any], Any], jvp: Callable[[Any, Any], Any], vjp: Callable[[Any, Any], Any], at: Any, *, seed: int = 0
+) -> Report:
+    """The dot-product test: c^T (J v) = (c^T J) v, for a random tangent and cotangent. No derivative is computed."""
+    tree, c = take_apart(at), cotangent(f(at), seed)
+    v = tree.rebuild({name: _random(name, value, seed) for name, value in tree.arrays.items()})
+    forward, backward = jvp(at, v), vjp(at, c)
+    finding = _equal("adjoint", dot(c, forward), dot(backward, v), _size(c, forward) + _size(backward, v))
+    return Report(title="dot-product test of jvp and vjp", findings=(finding,))
+
+
+def check_hvp(
+    gradient: Callable[[Any], Any],
+    hvp: Callable[[Any, Any], Any],
+    at: Any,
+    *,
+    loss: Callable[[Any], Any] | None = None,
+    accuracy: float = 1e-6,
+    seed: int = 0,
+) -> Report:
+    """Whether ``hvp(x, v)`` is H v, H the Jacobian of ``gradient``, and whether H is symmetric: u^T (H v) = v^T (H u).
+
+    Parameters
+    ----------
+    gradient : callable
+        From a pytree like ``at`` to the same pytree.
+    hvp : callable
+        From a point and a tangent, both like ``at``, to the same pytree.
+    loss : callable, optional
+        Then the gradient is checked too, in the same report: its findings have the backend ``"gradient"``.
+    at, accuracy, seed
+        As `check` takes them.
+    """
+    second = check_jvp(gradient, hvp, at, accuracy=accuracy, seed=seed)
+    tree = take_apart(at)
+    u, v = (tree.rebuild({n: _random(n, a, seed + k) for n, a in tree.arrays.items()}) for k in (1, 2))
+    hu, hv = hvp(at, u), hvp(at, v)
+    symmetry = _equal("symmetry", dot(u, hv), dot(v, hu), _size(u, hv) + _size(v, hu))
+    findings = [_renamed(finding, "hvp") for finding in (*second.findings, symmetry)]
+    notes, evaluations = second.notes, second.evaluations
+    if loss is not None:
+        first = check(loss, gradient, at, accuracy=accuracy, seed=seed)
+        findings = [_renamed(finding, "gradient") for finding in first.findings] + findings
+        notes, evaluations = (*first.notes, *notes), evaluations + first.evaluations
+    return Report(title="Hessian-vector products", findings=tuple(findings), evaluations=evaluations, notes=notes)
+
+
+def cotangent(output: Any, seed: int) -> Any:
+    """Random entries of both signs and of different sizes, in the structure of an output."""
+    tree = take_apart(output, "the output")
+    return tree.rebuild({name: _random(name, value, seed + 1) for name, value in tree.arrays.items()})
+
+
+def dot(a: Any, b: Any) -> float:
+    """Sum over all leaves of the products of their entries."""
+    left, right = take_apart(a).arrays, take_apart(b).arrays
+    return float(sum(np.vdot(left[name].astype(np.float64), right[name].astype(np.float64)) for name in left))
+
+
+def _random(name: str, like: Array, seed: int) -> Array:
+    return signs(name, like.shape, seed).astype(like.dtype)
+
+
+def _only(tree: Pytree, name: str, tangent: Array) -> Any:
+    """The tangent that moves one block and leaves the others."""
+    zero = {other: np.zeros_like(value) for other, value in tree.arrays.items()}
+    return tree.rebuild({**zero, name: tangent})
+
+
+def _size(a: Any, b: Any) -> float:
+    left, right = take_apart(a).arrays, take_apart(b).arrays
+    return float(sum(norm(left[name]) * norm(right[name]) for name in left))
+
+
+def _equal(name: str, one: float, other: float, size: float) -> Finding:
+    """Two sums that must agree to rounding."""
+    error, bound = abs(one - other), ROUNDING * UNIT * size
+    wrong = not error <= bound
+    reason = f"{one:.17g} and {other:.17g} should be equal" if wrong else ""
+    scale = max(abs(one), abs(other)) or 1.0
+    return Finding(
+        name=name,
+        backend="claimed",
+        verdict=Verdict.WRONG if wrong else Verdict.CORRECT,
+        error=error / scale,
+        bound=bound / scale,
+        resolution=bound / scale,
+        block_resolution=bound / scale,
+        reason=reason,
+    )
+
+
+def _renamed(finding: Finding, backend: str) -> Finding:
+    return msgspec.structs.replace(finding, backend=backend)

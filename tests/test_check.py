@@ -1,0 +1,222 @@
+"""`gradcheck.check`: what it finds, what it never accuses, what it cannot tell; and that a blinded one is noticed."""
+
+import dataclasses
+import math
+import re
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck import Verdict, check, checker
+
+rng = np.random.default_rng(0)
+X, Y = rng.standard_normal((40, 6)), rng.choice([-1.0, 1.0], 40)
+AT = {"hidden": {"weight": rng.standard_normal((8, 6)), "bias": rng.standard_normal(8)}, "out": rng.standard_normal(8)}
+
+
+def loss(p):
+    h = np.tanh(X @ p["hidden"]["weight"].T + p["hidden"]["bias"])
+    return np.mean(np.logaddexp(0, -Y * (h @ p["out"])))
+
+
+def gradient(p):
+    h = np.tanh(X @ p["hidden"]["weight"].T + p["hidden"]["bias"])
+    dz = -Y / (1 + np.exp(Y * (h @ p["out"]))) / len(Y)
+    dh = dz[:, None] * p["out"] * (1 - h * h)
+    return {"hidden": {"weight": dh.T @ X, "bias": dh.sum(axis=0)}, "out": h.T @ dz}
+
+
+def spoiled(change):
+    """The correct gradient after a change in place."""
+
+    def claimed(p):
+        g = gradient(p)
+        change(g)
+        return g
+
+    return claimed
+
+
+def test_a_correct_gradient_is_correct_after_a_few_dozen_evaluations():
+    report = check(loss, gradient, AT)
+    assert report.verdict is Verdict.CORRECT
+    assert [finding.name for finding in report.findings] == ["hidden.bias", "hidden.weight", "out"]
+    assert report.evaluations <= 40
+    assert all(finding.resolution < 1e-6 for finding in report.findings)
+
+
+def scale_weight(factor):
+    def change(g):
+        g["hidden"]["weight"] *= factor
+
+    return change
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-1, 1e-3, 3e-6])
+def test_one_wrong_entry_is_found_and_named(size):
+    def change(g):
+        w = g["hidden"]["weight"]
+        w[3, 2] += size * max(abs(w[3, 2]), np.sqrt(np.mean(w**2)))
+
+    report = check(loss, spoiled(change), AT)
+    assert report.wrong == {"hidden.weight"}
+    finding = next(finding for finding in report.findings if finding.verdict is Verdict.WRONG)
+    assert finding.worst_index == (3, 2)
+    assert finding.entries[0].reference == pytest.approx(gradient(AT)["hidden"]["weight"][3, 2], rel=1e-6)
+    assert report.evaluations <= 310 or size < 1e-3
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, 2.0, 40.0, 1 + 3e-6])
+def test_a_wrong_block_is_found(factor):
+    assert check(loss, spoiled(scale_weight(factor)), AT).wrong == {"hidden.weight"}
+
+
+@pytest.mark.parametrize("size", [1e-7, 1e-9])
+def test_a_small_excess_is_inexact_unless_more_accuracy_is_asked_for(size):
+    claimed = spoiled(scale_weight(1 + size))
+    assert check(loss, claimed, AT).verdict is Verdict.INEXACT
+    assert check(loss, claimed, AT, accuracy=size / 10).verdict is Verdict.WRONG
+
+
+BLINDNESS = {
+    "a bound multiplied by 1e6": lambda e: e._replace(bound=1e6 * e.bound + 1),
+    "a reference that returns the claim": None,
+}
+
+
+@pytest.mark.parametrize("name", BLINDNESS)
+def test_a_blinded_checker_no_longer_finds_the_fault(monkeypatch, name):
+    """The twin: the tests above fail when the checker is made blind, and a blind check does not say correct."""
+    honest = checker.differences
+
+    def blind(function, point, direction, claimed, start):
+        estimate = honest(function, point, direction, claimed, start)
+        if BLINDNESS[name]:
+            return BLINDNESS[name](estimate)
+        return estimate._replace(value=sum(float(np.vdot(claimed[n], v)) for n, v in direction.items()))
+
+    monkeypatch.setattr(checker, "differences", blind)
+    report = check(loss, spoiled(scale_weight(2.0)), AT)
+    assert report.wrong == frozenset()
+    if BLINDNESS[name]:
+        assert report.verdict is not Verdict.CORRECT
+
+
+CORRECT = {
+    "a constant of 1e6": (lambda x: np.sin(x).sum() + 1e6, np.cos, rng.standard_normal(4)),
+    "tiny": (lambda x: 1e-12 * np.sin(x).sum(), lambda x: 1e-12 * np.cos(x), rng.standard_normal(4)),
+    "large arguments": (lambda x: np.sin(x * 1e-8).sum(), lambda x: 1e-8 * np.cos(x * 1e-8), 1e8 * rng.standard_normal(4)),
+    "a quadratic that is its own gradient": (lambda x: x @ x / 2, lambda x: x, rng.standard_normal(4)),
+    "a kink nearby": (lambda x: np.maximum(x, 0).sum(), lambda x: (x > 0) * 1.0, np.array([1e-5, -1e-4, 1.0, -2.0])),
+    "a joint at the point": (lambda x: (np.maximum(x, 0) ** 2).sum(), lambda x: 2 * np.maximum(x, 0), np.array([0.0, 1.0])),
+    "constant": (lambda _: 3.0, np.zeros_like, rng.standard_normal(4)),
+    "a number": (lambda x: x**3, lambda x: 3 * x**2, 0.7),
+    "all zeros": (lambda x: (x**2).sum() + x[0], lambda x: 2 * x + np.array([1.0, 0.0]), np.zeros(2)),
+    "float32 arrays": (lambda x: (x**2).sum(), lambda x: 2 * x, np.float32([0.5, -0.3])),
+    "near the edge": (lambda x: math.log(x[0]) + x[1], lambda x: np.array([1 / x[0], 1.0]), np.array([1e-3, 2.0])),
+    "many entries": (lambda x: np.sin(x).sum(), np.cos, rng.standard_normal(100_000)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_awkward_correct_gradients_are_correct(name):
+    f, g, at = CORRECT[name]
+    assert check(f, g, at).verdict is Verdict.CORRECT
+
+
+@pytest.mark.parametrize("name", [name for name in CORRECT if name not in ("constant", "all zeros")])
+def test_the_same_gradients_off_by_a_tenth_of_a_percent_are_wrong(name):
+    f, g, at = CORRECT[name]
+    assert check(f, lambda x: g(x) * (1 + 1e-3), at).verdict is Verdict.WRONG
+
+
+@pytest.mark.parametrize("claimed", [0.0, 1.0, 0.5])
+def test_at_a_kink_any_slope_between_the_sides_is_nonsmooth_and_both_are_given(claimed):
+    def convention(x):
+        return np.where(x > 0, 1.0, np.where(x < 0, 0.0, claimed))
+
+    report = check(lambda x: np.maximum(x, 0).sum(), convention, np.array([1.0, 0.0, -2.0]))
+    assert report.verdict is Verdict.NONSMOOTH
+    assert report.findings[0].worst_index == (1,)
+    assert report.findings[0].slopes == pytest.approx((0, 1), abs=1e-8)
+
+
+def test_a_fault_beside_a_kink_is_found():
+    def claimed(x):
+        return (x > 0) * np.array([1.001, 1.0, 1.0])
+
+    report = check(lambda x: np.maximum(x, 0).sum(), claimed, np.array([1.0, 0.0, -2.0]))
+    assert report.wrong == {"x"}
+    assert report.findings[0].worst_index == (0,)
+
+
+def test_a_random_loss_is_unresolved_and_last_bits_are_not():
+    noise = np.random.default_rng(1)
+    assert check(lambda x: x @ x + noise.standard_normal(), lambda x: 2 * x, np.ones(3)).verdict is Verdict.UNRESOLVED
+    last_bits = check(lambda x: (x @ x) * (1 + 1e-16 * noise.standard_normal()), lambda x: 2 * x, np.ones(3))
+    assert last_bits.verdict is Verdict.CORRECT
+
+
+def test_a_changed_input_is_wrong_and_the_callers_array_is_left_alone():
+    def claimed(x):
+        g = 2 * x
+        x += 1
+        return g
+
+    at = np.ones(3)
+    report = check(lambda x: x @ x, claimed, at)
+    assert report.verdict is Verdict.WRONG
+    assert "changed this input" in report.findings[0].reason
+    assert np.array_equal(at, np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("claimed", "reason"),
+    [
+        (lambda x: {"a": 2 * x["a"]}, "no gradient was returned"),
+        (lambda x: {"a": 2 * x["a"], "b": 2 * x["b"][:1]}, r"shape \(1,\)"),
+        (lambda x: {"a": 2 * x["a"], "b": 2 * x["b"] * np.nan}, "nan"),
+        (lambda x: {"a": 2 * x["a"], "b": 2 * x["b"], "c": x["b"]}, "does not exist"),
+    ],
+)
+def test_what_has_not_the_form_of_a_gradient_is_wrong_with_its_reason(claimed, reason):
+    at = {"a": np.ones(2), "b": np.ones(3)}
+    report = check(lambda x: x["a"] @ x["a"] + x["b"] @ x["b"], claimed, at)
+    (finding,) = (finding for finding in report.findings if finding.verdict is Verdict.WRONG)
+    assert re.search(reason, finding.reason)
+
+
+def test_shared_memory_is_a_note():
+    report = check(lambda x: x @ x / 2, lambda x: x, np.ones(3))
+    assert report.notes == ("the gradient shares memory with its input",)
+
+
+@dataclasses.dataclass
+class Model:
+    weight: np.ndarray
+    steps: int
+
+
+def test_points_of_any_structure_are_named_by_their_paths():
+    at = [Model(np.array([1.0, 2.0]), 3), (4.0, {"k": np.array([[5.0]])})]
+
+    def f(p):
+        return p[0].steps * (p[0].weight ** 2).sum() + p[1][0] ** 2 * p[1][1]["k"][0, 0]
+
+    def g(p):
+        k = p[1][1]["k"]
+        return [Model(2 * p[0].steps * p[0].weight, 0), (2 * p[1][0] * k[0, 0], {"k": np.array([[p[1][0] ** 2]])})]
+
+    report = check(f, g, at)
+    assert report.verdict is Verdict.CORRECT
+    assert [finding.name for finding in report.findings] == ["0.weight", "1.0", "1.1.k"]
+
+
+def test_two_leaves_of_one_name_are_refused():
+    with pytest.raises(gradcheck.DataError, match=r"two leaves are called 'a\.b'"):
+        check(lambda _: 0.0, lambda p: p, {"a": {"b": 1.0}, "a.b": 2.0})
+
+
+def test_a_report_that_checked_nothing_is_unresolved():
+    assert check(lambda _: 1.0, lambda p: p, {"n": 3}).verdict is Verdict.UNRESOLVED

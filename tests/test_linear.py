@@ -1,0 +1,84 @@
+"""Products with Jacobians and Hessians: right ones are correct, and each kind of mistake is found."""
+
+import numpy as np
+import pytest
+
+from gradcheck import Verdict, check_adjoint, check_hvp, check_jvp, check_vjp
+
+rng = np.random.default_rng(3)
+A, B = rng.standard_normal((5, 4)), rng.standard_normal((5, 3))
+AT = {"x": rng.standard_normal(4), "y": rng.standard_normal(3)}
+
+
+def f(p):
+    """Two outputs; the second is a softmax, whose entries add up to 1."""
+    z = A @ p["x"] + B @ p["y"]
+    e = np.exp(z - z.max())
+    return {"tanh": np.tanh(z), "softmax": e / e.sum()}
+
+
+def jvp(p, v, softmax=1.0, y=1.0):
+    out = f(p)
+    dz = A @ v["x"] + y * (B @ v["y"])
+    s = out["softmax"]
+    return {"tanh": (1 - out["tanh"] ** 2) * dz, "softmax": softmax * s * (dz - s @ dz)}
+
+
+def vjp(p, c, softmax=1.0, y=1.0):
+    out = f(p)
+    s = out["softmax"]
+    dz = (1 - out["tanh"] ** 2) * c["tanh"] + softmax * s * (c["softmax"] - s @ c["softmax"])
+    return {"x": A.T @ dz, "y": y * (B.T @ dz)}
+
+
+def test_correct_products_are_correct():
+    for report in (check_vjp(f, vjp, AT), check_jvp(f, jvp, AT), check_adjoint(f, jvp, vjp, AT)):
+        assert report.verdict is Verdict.CORRECT
+
+
+@pytest.mark.parametrize(("check", "product"), [(check_vjp, vjp), (check_jvp, jvp)])
+def test_a_mistake_in_one_block_names_it(check, product):
+    assert check(f, lambda p, c: product(p, c, y=1 + 1e-5), AT).wrong == {"y"}
+
+
+@pytest.mark.parametrize(("check", "product"), [(check_vjp, vjp), (check_jvp, jvp)])
+def test_a_fault_in_a_normalised_layer_is_not_hidden_by_the_cotangent(check, product):
+    assert check(f, lambda p, c: product(p, c, softmax=-1.0), AT).wrong == {"x", "y"}
+
+
+def test_the_dot_product_test_sees_a_pair_that_is_not_adjoint():
+    assert check_adjoint(f, jvp, lambda p, c: vjp(p, c, y=1 + 1e-9), AT).wrong == {"adjoint"}
+
+
+H = rng.standard_normal((4, 4))
+H = H + H.T
+
+
+def loss(x):
+    return x @ H @ x / 2 + np.sin(x).sum()
+
+
+def gradient(x):
+    return H @ x + np.cos(x)
+
+
+def hvp(x, v):
+    return H @ v - np.sin(x) * v
+
+
+def test_a_hessian_is_checked_with_its_gradient_in_one_report():
+    report = check_hvp(gradient, hvp, AT["x"], loss=loss)
+    assert report.verdict is Verdict.CORRECT
+    found = [(finding.name, finding.backend) for finding in report.findings]
+    assert found == [("x", "gradient"), ("x", "hvp"), ("symmetry", "hvp")]
+    assert check_hvp(gradient, lambda x, v: hvp(x, v) * (1 + 1e-5), AT["x"]).wrong == {"x"}
+    assert check_hvp(lambda x: gradient(x) * 2, lambda x, v: hvp(x, v) * 2, AT["x"], loss=loss).wrong == {"x"}
+
+
+def test_a_hessian_that_is_not_symmetric_is_found():
+    skew = np.triu(np.ones((4, 4)), 1)
+
+    def bent(x, v):
+        return hvp(x, v) + 1e-9 * skew @ v
+
+    assert "symmetry" in check_hvp(gradient, bent, AT["x"]).wrong
