@@ -30,6 +30,7 @@ CLEAR = 10.0  # a cheap probe's residual beyond this many bounds needs no dearer
 ENTRIES = 28  # cheap probes to spend on the entries of one block: about 200 evaluations
 FAR = Start(step=2.0)  # where noise is all that matters, steps may be long
 COARSEST = 0.1  # an error that a check must see to say "correct", in whatever precision. Chosen, not derived.
+MANY = 1000  # entries of a block from which on the block's own resolution counts. Chosen, not derived.
 PARTS = 48  # probes to spend on taking one block apart
 
 
@@ -138,13 +139,19 @@ class Judge:
         if again.within:
             again = self.probe([name], 2)
         # An accusation must survive a second direction, and a look at whether both of its sides agree.
-        if again.within or self._kinked(name, again.v[name]):
+        if again.within or self._kinked(name, again.v[name], again.estimate.step):
             return self.take_apart(name, probe)
         return self.accuse(name, again)
 
     def fine(self, name: str, probe: Probe) -> bool:
-        """Whether the probe would have seen an error of the accuracy asked for; a zero gradient is known absolutely."""
-        return probe.resolution(name, self.scale[name]) <= self.seeing or not self.claim.gradient[name].any()
+        """Whether the probe would have seen an error of the accuracy asked for; a zero gradient is known absolutely.
+
+        In a single entry; in a block of very many, where single entries are beyond any one probe, in the block.
+        """
+        scale = self.scale[name]
+        if scale.size >= MANY and 2 * probe.bound <= self.seeing * norm(scale * probe.v[name]):
+            return True
+        return probe.resolution(name, scale) <= self.seeing or not self.claim.gradient[name].any()
 
     def probe(self, names: list[str], attempt: int, start: Start = AT_LARGE) -> Probe:
         """Real differences along a fresh random direction over these blocks."""
@@ -230,7 +237,7 @@ class Judge:
         """What the two sides of one entry say: of different slopes nonsmooth; else whether either refutes the claim."""
         unit = np.zeros_like(self.scale[name])
         unit.flat[index] = np.abs(probe.v[name].flat[index])
-        if self._kinked(name, unit):
+        if self._kinked(name, unit, AT_LARGE.step):
             return Verdict.NONSMOOTH
         sides = self._one_sided(name, unit)
         claimed = float(np.vdot(self.claim.gradient[name], unit))
@@ -242,9 +249,9 @@ class Judge:
         fine = any(side.bound + rounding <= self.seeing * size for side in seen)
         return Verdict.CORRECT if fine else Verdict.UNRESOLVED
 
-    def _kinked(self, name: str, v: Array) -> bool:
+    def _kinked(self, name: str, v: Array, step: float) -> bool:
         """Whether the slopes to the left and right differ by more than their bounds and the accuracy asked for."""
-        left, right = self._one_sided(name, v)
+        left, right = self._one_sided(name, v, step)
         jump = abs(right.value - left.value) - right.bound - left.bound
         return bool(np.isfinite(jump)) and jump > self.accuracy * norm(self.scale[name] * v)
 
@@ -256,8 +263,9 @@ class Judge:
         slopes = (left.value / length, right.value / length)
         return msgspec.structs.replace(finding, slopes=slopes, worst_index=place(index, unit.shape))
 
-    def _one_sided(self, name: str, v: Array) -> Slopes:
-        slopes = one_sided(self.claim.function, self.claim.point, {name: v}, {name: self.claim.gradient[name]}, self.unit)
+    def _one_sided(self, name: str, v: Array, step: float = AT_LARGE.step) -> Slopes:
+        start = AT_LARGE._replace(step=step or AT_LARGE.step, unit=self.unit)
+        slopes = one_sided(self.claim.function, self.claim.point, {name: v}, {name: self.claim.gradient[name]}, start)
         self.evaluations += slopes.left.evaluations + slopes.right.evaluations
         return slopes
 

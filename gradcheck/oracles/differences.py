@@ -95,19 +95,23 @@ def differences(function: Function, point: Point, direction: Point, gradient: Po
         rungs.append(_rung(line, rungs[-1].h / ratio, spread, u))
         before, best = best, _best(rungs, slack)
         ratio = 2 if best.bound < before.bound / 4 else 8
+    if start.patient and ratio == 8:  # rungs that were jumped over on the way below a kink are less noisy than the last
+        taken = {rung.h for rung in rungs}
+        rungs += [_rung(line, h, spread, u) for h in (2 * best.step, 4 * best.step) if h not in taken and h <= start.step]
+        best = _best(sorted(rungs, key=lambda rung: -rung.h), slack)
     return Estimate(line.product + best.residual, best.bound, line.evaluations, spread, best.step, u)
 
 
-def one_sided(function: Function, point: Point, direction: Point, gradient: Point, at_least: float = UNIT) -> Slopes:
+def one_sided(function: Function, point: Point, direction: Point, gradient: Point, start: Start = AT_LARGE) -> Slopes:
     """The derivatives to either side, each fitted by itself: at a kink symmetric extrapolation is not valid."""
-    left = _one_side(Line(function, point, {name: -v for name, v in direction.items()}, gradient), at_least)
-    return Slopes(left._replace(value=-left.value), _one_side(Line(function, point, direction, gradient), at_least))
+    left = _one_side(Line(function, point, {name: -v for name, v in direction.items()}, gradient), start)
+    return Slopes(left._replace(value=-left.value), _one_side(Line(function, point, direction, gradient), start))
 
 
-def _one_side(line: Line, at_least: float) -> Estimate:
-    steps = [FIRST / 2**i for i in range(2 * CERTAIN)]
+def _one_side(line: Line, start: Start) -> Estimate:
+    steps = [start.step / 2**i for i in range(2 * start.rungs)]
     values = [line.sample(h).residual / h for h in steps]
-    u = max(at_least, unit([line.sample(h).value for h in steps]))
+    u = max(start.unit, unit([line.sample(h).value for h in steps]))
     spread = max(noise(line, AHEAD, u), UNIT * UNIT)
     noises = [spread / h for h in steps]
     windows = [
