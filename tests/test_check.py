@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck import Verdict, check, checker
+from gradcheck import Verdict, check, judge
 
 rng = np.random.default_rng(0)
 X, Y = rng.standard_normal((40, 6)), rng.choice([-1.0, 1.0], 40)
@@ -88,7 +88,7 @@ BLINDNESS = {
 @pytest.mark.parametrize("name", BLINDNESS)
 def test_a_blinded_checker_no_longer_finds_the_fault(monkeypatch, name):
     """The twin: the tests above fail when the checker is made blind, and a blind check does not say correct."""
-    honest = checker.differences
+    honest = judge.differences
 
     def blind(function, point, direction, claimed, start):
         estimate = honest(function, point, direction, claimed, start)
@@ -96,7 +96,7 @@ def test_a_blinded_checker_no_longer_finds_the_fault(monkeypatch, name):
             return BLINDNESS[name](estimate)
         return estimate._replace(value=sum(float(np.vdot(claimed[n], v)) for n, v in direction.items()))
 
-    monkeypatch.setattr(checker, "differences", blind)
+    monkeypatch.setattr(judge, "differences", blind)
     report = check(loss, spoiled(scale_weight(2.0)), AT)
     assert report.wrong == frozenset()
     if BLINDNESS[name]:
