@@ -1,14 +1,14 @@
 """A claimed gradient before any arithmetic: called, copied, examined, and its own rounding estimated."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from gradcheck.arrays import Array, rms
 from gradcheck.pytree import Pytree, take_apart
 
-ULPS = 2  # neighbours at which the gradient is asked again
+ULPS = 1  # neighbours at which the gradient is asked again
 REPRODUCED = 2.0**-26  # relative; beyond this a second call's answer is another answer, not rounding. Chosen, not derived.
 JUMP = 1e-6  # relative to its block's scale; what changes more than this within one ulp is a kink, not rounding. Chosen.
 
@@ -41,15 +41,14 @@ class Claim(NamedTuple):
 def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, seed: int) -> Claim:
     """Call both, twice, on copies; take the gradient in float64 where it follows its input's dtype."""
     tree = take_apart(at)
-    first, defects = _gradients(gradient, tree, tree.arrays)
-    second, _ = _gradients(gradient, tree, tree.arrays)
+    first, defects, notes = _gradients(gradient, tree, tree.arrays)
+    second = _gradients(gradient, tree, tree.arrays).blocks
     wide = {name: value.astype(np.float64) for name, value in tree.arrays.items()}
-    notes = _aliases(gradient, at, tree)
     if any(value.dtype != np.float64 for value in tree.arrays.values()):
-        promoted, trouble = _gradients(gradient, tree, wide)
+        promoted, trouble, _ = _gradients(gradient, tree, wide)
         if not trouble and all(value.dtype == np.float64 for value in promoted.values()):
             first = second = promoted
-            notes.append("judged in float64, which loss and gradient follow")
+            notes = (*notes, "judged in float64, which loss and gradient follow")
     doubts = {name: "its values change from call to call" for name in first if not _same(first[name], second.get(name))}
     function = _function(loss, tree)
     here = np.asarray(function(wide))
@@ -59,7 +58,7 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
         doubts |= dict.fromkeys(first, "the loss changes from call to call")
     rounding = _rounding(gradient, tree, wide, first, seed)
     good = {name: value.astype(np.float64) for name, value in first.items() if name not in defects}
-    return Claim(function, wide, good, rounding, defects, doubts, tuple(notes))
+    return Claim(function, wide, good, rounding, defects, doubts, notes)
 
 
 def _function(loss: Callable[[Any], Any], tree: Pytree) -> Callable[[Mapping[str, Array]], float]:
@@ -72,18 +71,32 @@ def _function(loss: Callable[[Any], Any], tree: Pytree) -> Callable[[Mapping[str
     return function
 
 
-def _gradients(
-    gradient: Callable[[Any], Any], tree: Pytree, arrays: Mapping[str, Array]
-) -> tuple[dict[str, Array], dict[str, str]]:
-    """One call on copies: the blocks by name, and what is wrong with its form."""
+class Answer(NamedTuple):
+    """One call of a gradient: its blocks by name, what is wrong with its form, what was noticed."""
+
+    blocks: dict[str, Array]
+    defects: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def _gradients(gradient: Callable[[Any], Any], tree: Pytree, arrays: Mapping[str, Array]) -> Answer:
+    """One call on copies."""
     own = {name: value.copy() for name, value in arrays.items()}
-    answer = take_apart(gradient(tree.rebuild(own)), "the gradient").arrays
+    returned = take_apart(gradient(tree.rebuild(own)), "the gradient")
+    answer = returned.arrays
     defects = {name: "the call changed this input" for name in arrays if not np.array_equal(own[name], arrays[name])}
     for name, value in arrays.items():
         problem = _form(answer.get(name), value)
         defects |= {name: problem} if problem else {}
     strangers = {name: "a gradient for what does not exist" for name in answer if name not in tree.names}
-    return {name: answer[name] for name in arrays if name in answer}, defects | strangers
+    # Worth knowing, and no verdict: the gradient of x.x/2 is x.
+    shared = any(np.shares_memory(mine, leaf) for mine in own.values() for leaf in returned.leaves if _is_array(leaf))
+    notes = ("the gradient shares memory with its input",) if shared else ()
+    return Answer({name: answer[name] for name in arrays if name in answer}, defects | strangers, notes)
+
+
+def _is_array(leaf: Any) -> TypeGuard[Array]:
+    return isinstance(leaf, np.ndarray)
 
 
 def _form(claimed: Array | None, value: Array) -> str:
@@ -95,19 +108,6 @@ def _form(claimed: Array | None, value: Array) -> str:
         index = [int(i) for i in np.argwhere(~np.isfinite(claimed))[0]]
         return f"the gradient is {claimed[tuple(index)]} at {index}"
     return ""
-
-
-def _aliases(gradient: Callable[[Any], Any], at: Any, tree: Pytree) -> list[str]:
-    """Outputs that share memory with the input: worth knowing, and no verdict (the gradient of x.x/2 is x)."""
-    own = tree.rebuild({name: value.copy() for name, value in tree.arrays.items()})
-    inputs, outputs = _arrays(own), _arrays(gradient(own))
-    shared = any(np.shares_memory(a, b) for a in inputs for b in outputs)
-    return ["the gradient shares memory with its input"] if shared else []
-
-
-def _arrays(point: Any) -> list[Array]:
-    leaves: list[Any] = list(take_apart(point).leaves)
-    return [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
 
 
 def _same(first: Array, second: Array | None) -> bool:
@@ -125,7 +125,7 @@ def _rounding(
     moved: list[dict[str, Array]] = []
     for _ in range(ULPS):
         near = {n: _one_ulp(v.astype(claimed[n].dtype) if n in claimed else v, rng) for n, v in wide.items()}
-        moved.append(_gradients(gradient, tree, near)[0])
+        moved.append(_gradients(gradient, tree, near).blocks)
     bounds: dict[str, Array] = {}
     for name, g in claimed.items():
         u = float(np.finfo(g.dtype).eps) / 2

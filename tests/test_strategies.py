@@ -104,12 +104,12 @@ def test_the_strategies_can_draw(name):
 
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
 def test_every_activation_can_be_drawn(layer):
-    find(networks(), lambda network: layer in network.layers, settings=QUICK)
+    assert layer in find(networks(), lambda network: layer in network.layers, settings=QUICK).layers
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_every_loss_can_be_drawn(loss):
-    find(networks(), lambda network: network.loss == loss, settings=QUICK)
+    assert find(networks(), lambda network: network.loss == loss, settings=QUICK).loss == loss
 
 
 def test_a_failure_shrinks_to_one_unit_and_zeros():

@@ -92,6 +92,14 @@ def encode_tagged(row: Description, table: Mapping[str, type[Description]]) -> d
     return {"type": tag, **msgspec.to_builtins(row)}
 
 
+def register(table: dict[str, Any], name: str, row: type[T], noun: str) -> type[T]:
+    """Enter a row under a name of its own."""
+    if table.get(name, row) is not row:
+        raise DescriptionError(f"{noun} {name!r} is registered already, as {table[name].__name__}")
+    table[name] = row
+    return row
+
+
 @contextmanager
 def at(path: str) -> Generator[None]:
     """Put ``path`` in front of the path of any `DescriptionError` raised inside."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from gradcheck.errors import DescriptionError
-from gradcheck.network.describe import Description
+from gradcheck.network.describe import Description, register
 
 Shape: TypeAlias = tuple[int, ...]
 Size: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -202,7 +202,4 @@ L = TypeVar("L", bound=Layer)
 
 def register_layer(name: str, row: type[L]) -> type[L]:
     """Add a third party's row to the table; a name that is taken raises `DescriptionError`."""
-    if LAYERS.get(name, row) is not row:
-        raise DescriptionError(f"layer {name!r} is registered already, as {LAYERS[name].__name__}")
-    LAYERS[name] = row
-    return row
+    return register(LAYERS, name, row, "layer")

@@ -3,14 +3,13 @@
 Every loss is a mean, as PyTorch defines it: over all entries of the output, for `CrossEntropy` over the samples.
 """
 
-from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
 
 from gradcheck.errors import DescriptionError
-from gradcheck.network.describe import Description
+from gradcheck.network.describe import Description, register
 from gradcheck.network.layers import Cancellation, Kink, Shape
 
 
@@ -110,16 +109,4 @@ L = TypeVar("L", bound=Loss)
 
 def register_loss(name: str, row: type[L]) -> type[L]:
     """Add a third party's row to the table; a name that is taken raises `DescriptionError`."""
-    if LOSSES.get(name, row) is not row:
-        raise DescriptionError(f"loss {name!r} is registered already, as {LOSSES[name].__name__}")
-    LOSSES[name] = row
-    return row
-
-
-def loss_name(loss: Loss) -> str:
-    """The name under which the loss stands in the table."""
-    return _name(type(loss), LOSSES)
-
-
-def _name(kind: type[Loss], table: Mapping[str, type[Loss]]) -> str:
-    return next(name for name, row in table.items() if row is kind)
+    return register(LOSSES, name, row, "loss")

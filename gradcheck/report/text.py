@@ -1,14 +1,17 @@
 """A report for people, as a rich table."""
 
 import io
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from gradcheck.report.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
+
+if TYPE_CHECKING:
+    from gradcheck.report.report import Report
 
 STYLES = {
     Verdict.CORRECT: "green",
@@ -24,7 +27,7 @@ LEGEND = (
 WIDTH = 110
 
 
-def render(report: Report) -> RenderableType:
+def render(report: "Report") -> RenderableType:
     """The whole report: a table, the worst entries of what is wrong, notes, and the verdict."""
     verdict = Text.assemble("verdict: ", (str(report.verdict), STYLES[report.verdict]))
     verdict.append(f"   ({report.evaluations} loss evaluations without backpropagation)", style="dim")
@@ -33,7 +36,7 @@ def render(report: Report) -> RenderableType:
     return Group(Text(report.title, style="bold"), _table(report), Text(LEGEND, style="dim"), *entries, *notes, verdict)
 
 
-def to_text(report: Report) -> str:
+def to_text(report: "Report") -> str:
     """The report as plain text, 110 columns wide."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False)
     console.print(render(report))
@@ -42,7 +45,7 @@ def to_text(report: Report) -> str:
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
-def _table(report: Report) -> Table:
+def _table(report: "Report") -> Table:
     table = Table()
     for column in ("parameter", "backend"):
         table.add_column(column, no_wrap=True)
@@ -74,7 +77,7 @@ def _style(finding: Finding) -> str:
     return "red" if finding.verdict is Verdict.WRONG else ""
 
 
-def _details(report: Report) -> list[str]:
+def _details(report: "Report") -> list[str]:
     """The worst entries of what is wrong, and the slopes beside a kink: once for backends that have them in common."""
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for finding in report.findings:
