@@ -21,6 +21,7 @@ from gradcheck.oracles.noise import UNIT
 from gradcheck.verdict.compare import LISTED, Allowance, entry_scales, place
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.localize import Located, Search, localize
+from gradcheck.verdict.settle import Residual
 
 BACKEND = "claimed"
 QUICK = 3  # rungs of a cheap probe,
@@ -30,6 +31,7 @@ ENTRIES = 28  # cheap probes to spend on the entries of one block: about 200 eva
 FAR = Start(step=2.0)  # where noise is all that matters, steps may be long
 COARSEST = 0.1  # an error that a check must see to say "correct", in whatever precision. Chosen, not derived.
 MANY = 1000  # entries of a block from which on the block's own resolution counts. Chosen, not derived.
+PATIENCE = 1500  # evaluations after which no further block is taken apart. Chosen, not derived.
 PARTS = 48  # probes to spend on taking one block apart
 
 
@@ -133,7 +135,7 @@ class Judge:
         claimed = float(np.vdot(self.claim.gradient[name], probe.v[name]))
         rounding = self.allowed[name].along(probe.v[name])
         sides = [side for side in self._one_sided(name, probe.v[name]) if np.isfinite(side.bound)]
-        agreeing = [side for side in sides if abs(side.value - claimed - probe.residual) <= probe.bound + side.bound]
+        agreeing = [side for side in sides if abs(side.value - claimed - probe.residual) <= 2 * probe.bound + side.bound]
         if len(agreeing) != 1 or agreeing[0].bound + rounding >= probe.bound:
             return probe
         return probe._replace(residual=agreeing[0].value - claimed, bound=agreeing[0].bound + rounding)
@@ -166,7 +168,7 @@ class Judge:
         search = self._search(name, probe, AT_LARGE)
         scale = self.scale[name].ravel()
         parts, wrong, kinks, noisy = [np.arange(scale.size)], Located([], [], False), list[int](), list[int]()
-        while parts and search.spent < PARTS and len(wrong.indices) < LISTED:
+        while parts and search.spent < PARTS and self.evaluations < PATIENCE and len(wrong.indices) < LISTED:
             part = parts.pop()
             seen = search.probe(part)
             if seen.within and seen.bound + min(abs(seen.value), seen.bound) <= self.seeing * float(
@@ -177,7 +179,8 @@ class Judge:
                 parts += np.array_split(part, 2)
                 continue
             index = int(part[0])
-            side = self._side(name, index, probe)
+            step = float(search.plain[index])
+            side = self._side(name, index, probe, Residual(seen.value / step, seen.bound / abs(step)))
             if side is Verdict.NONSMOOTH:
                 kinks.append(index)
             elif side is Verdict.UNRESOLVED and seen.within:
@@ -195,21 +198,32 @@ class Judge:
             return self._finding(name, Verdict.UNRESOLVED, probe, reason)
         return self._finding(name, Verdict.CORRECT, probe)
 
-    def _side(self, name: str, index: int, probe: Probe) -> Verdict:
-        """What the two sides of one entry say: of different slopes nonsmooth; else whether either refutes the claim."""
+    def _side(self, name: str, index: int, probe: Probe, seen: Residual) -> Verdict:
+        """What the two sides of one entry say; ``seen`` is the residual of its derivative by two-sided steps.
+
+        Of different slopes nonsmooth, unless two-sided steps below the kink agree with one of them alone: the point then
+        lies on that side. Else whether a side refutes the claim.
+        """
         unit = np.zeros_like(self.scale[name])
-        unit.flat[index] = np.abs(probe.v[name].flat[index])
-        if self._kinked(name, unit, AT_LARGE.step):
-            return Verdict.NONSMOOTH
-        sides = self._one_sided(name, unit)
-        claimed = float(np.vdot(self.claim.gradient[name], unit))
-        rounding = self.allowed[name].along(unit)
-        size = float(self.scale[name].flat[index] * unit.flat[index])
-        seen = [side for side in sides if np.isfinite(side.bound)]
-        if any(abs(side.value - claimed) > side.bound + rounding for side in seen):
+        unit.flat[index] = length = float(np.abs(probe.v[name].flat[index]))
+        claimed, scale = float(self.claim.gradient[name].flat[index]), float(self.scale[name].flat[index])
+        rounding = self.allowed[name].along(unit) / length
+        sides = [
+            Residual(side.value / length - claimed, side.bound / length + rounding)
+            for side in self._one_sided(name, unit)
+            if np.isfinite(side.bound)
+        ]
+        if (
+            len(sides) == 2
+            and abs(sides[0].value - sides[1].value) > sides[0].bound + sides[1].bound + self.accuracy * scale
+        ):
+            # On a kink itself the bound is half the jump, which just reaches both sides: twice that leaves no doubt.
+            sides = [side for side in sides if abs(side.value - seen.value) <= 2 * seen.bound + side.bound]
+            if len(sides) != 1:
+                return Verdict.NONSMOOTH
+        if not all(side.within for side in sides):
             return Verdict.WRONG
-        fine = any(side.bound + rounding <= self.seeing * size for side in seen)
-        return Verdict.CORRECT if fine else Verdict.UNRESOLVED
+        return Verdict.CORRECT if any(side.bound <= self.seeing * scale for side in sides) else Verdict.UNRESOLVED
 
     def _kinked(self, name: str, v: Array, step: float) -> bool:
         """Whether the slopes to the left and right differ by more than their bounds and the accuracy asked for."""

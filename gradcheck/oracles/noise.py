@@ -29,10 +29,13 @@ def noise(line: Line, offsets: range = CENTRED, at_least: float = UNIT) -> float
 
     A function known to compute with the roundoff ``at_least`` is given a spacing to match.
     """
-    low, high = sorted(_spread(line, offsets, UNIT**power) for power in (0.4, 0.62))
+    least = 2 * at_least * abs(line.origin)
+    first = _spread(line, offsets, UNIT**0.4)
+    if at_least == UNIT and least / ALIKE < first <= least:
+        return least  # as noisy as rounding of the value alone: nothing to be explained by a second spacing
+    low, high = sorted([first, _spread(line, offsets, UNIT**0.62)])
     if at_least > UNIT:
         low, high = 0.0, max(high, _spread(line, offsets, at_least**0.4))
-    least = 2 * at_least * abs(line.origin)
     measured = high if high <= ALIKE * low or low < least / ALIKE else low
     return max(CAUTION * measured if measured > least else measured, least)
 
