@@ -28,6 +28,7 @@ QUICK = 3  # rungs of a cheap probe,
 NEARER = 8  # which begins nearer by this: fewer rungs extrapolate less far. Both chosen, not derived.
 CLEAR = 10.0  # a cheap probe's residual beyond this many bounds needs no dearer one. Chosen, not derived.
 ENTRIES = 28  # cheap probes to spend on the entries of one block: about 200 evaluations
+NEAR = Start(step=1e-5)  # where only what happens at the point matters
 FAR = Start(step=2.0)  # where noise is all that matters, steps may be long
 COARSEST = 0.1  # an error that a check must see to say "correct", in whatever precision. Chosen, not derived.
 MANY = 1000  # entries of a block from which on the block's own resolution counts. Chosen, not derived.
@@ -179,8 +180,7 @@ class Judge:
                 parts += np.array_split(part, 2)
                 continue
             index = int(part[0])
-            step = float(search.plain[index])
-            side = self._side(name, index, probe, Residual(seen.value / step, seen.bound / abs(step)))
+            side = self._side(name, index, probe)
             if side is Verdict.NONSMOOTH:
                 kinks.append(index)
             elif side is Verdict.UNRESOLVED and seen.within:
@@ -198,8 +198,8 @@ class Judge:
             return self._finding(name, Verdict.UNRESOLVED, probe, reason)
         return self._finding(name, Verdict.CORRECT, probe)
 
-    def _side(self, name: str, index: int, probe: Probe, seen: Residual) -> Verdict:
-        """What the two sides of one entry say; ``seen`` is the residual of its derivative by two-sided steps.
+    def _side(self, name: str, index: int, probe: Probe) -> Verdict:
+        """What the two sides of one entry say.
 
         Of different slopes nonsmooth, unless two-sided steps below the kink agree with one of them alone: the point then
         lies on that side. Else whether a side refutes the claim.
@@ -217,6 +217,8 @@ class Judge:
             len(sides) == 2
             and abs(sides[0].value - sides[1].value) > sides[0].bound + sides[1].bound + self.accuracy * scale
         ):
+            estimate = self._differences({name: unit}, {name: self.claim.gradient[name]}, NEAR)
+            seen = Residual(estimate.value / length - claimed, estimate.bound / length)
             # On a kink itself the bound is half the jump, which just reaches both sides: twice that leaves no doubt.
             sides = [side for side in sides if abs(side.value - seen.value) <= 2 * seen.bound + side.bound]
             if len(sides) != 1:
