@@ -9,7 +9,13 @@ from gradcheck.report import Report
 
 
 def check(
-    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, *, accuracy: float = 1e-6, seed: int = 0
+    loss: Callable[[Any], Any],
+    gradient: Callable[[Any], Any],
+    at: Any,
+    *,
+    accuracy: float = 1e-6,
+    complex_step: bool = False,
+    seed: int = 0,
 ) -> Report:
     """Whether ``gradient`` is the gradient of ``loss`` at a point.
 
@@ -24,6 +30,9 @@ def check(
         handed on as they are.
     accuracy : float
         Relative to the larger of an entry and its block's RMS: an error beyond its bound and within this is ``inexact``.
+    complex_step : bool
+        Use the complex step, which resolves to rounding, if real differences vouch for it: ``loss`` must be analytic and
+        take complex arrays. Where it is refused, a note says why.
     seed : int
         Of the random directions.
 
@@ -38,8 +47,8 @@ def check(
         Where two leaves of the point have one name.
     """
     claim = examine(loss, gradient, at, seed)
-    judge = Judge(claim, accuracy, seed)
+    judge = Judge(claim, accuracy, seed, complex_step)
     findings = judge.findings()
     count = sum(value.size for value in claim.point.values())
     blocks = f"{len(claim.point)} block{'s' if len(claim.point) != 1 else ''}"
-    return Report(title=f"{blocks}, {count} parameters", findings=findings, evaluations=judge.evaluations, notes=claim.notes)
+    return Report(title=f"{blocks}, {count} parameters", findings=findings, evaluations=judge.evaluations, notes=judge.notes)

@@ -20,6 +20,8 @@ class Claim(NamedTuple):
     ----------
     function : callable
         The loss of float64 arrays by name.
+    analytic : callable
+        The loss of arrays by name as it is, for complex ones.
     point, gradient : dict of str to array
         In float64; the gradient holds the blocks that can be compared.
     rounding : dict of str to array
@@ -30,6 +32,7 @@ class Claim(NamedTuple):
     """
 
     function: Callable[[Mapping[str, Array]], float]
+    analytic: Callable[[Mapping[str, Array]], Any]
     point: dict[str, Array]
     gradient: dict[str, Array]
     rounding: dict[str, Array]
@@ -51,6 +54,10 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
             notes = (*notes, "judged in float64, which loss and gradient follow")
     doubts = {name: "its values change from call to call" for name in first if not _same(first[name], second.get(name))}
     function = _function(loss, tree)
+
+    def analytic(arrays: Mapping[str, Array]) -> Any:
+        return loss(tree.rebuild(arrays))
+
     here = np.asarray(function(wide))
     if not np.isfinite(here):
         doubts |= dict.fromkeys(first, f"the loss is {here} here")
@@ -58,7 +65,7 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
         doubts |= dict.fromkeys(first, "the loss changes from call to call")
     rounding = _rounding(gradient, tree, wide, first, seed)
     good = {name: value.astype(np.float64) for name, value in first.items() if name not in defects}
-    return Claim(function, wide, good, rounding, defects, doubts, notes)
+    return Claim(function, analytic, wide, good, rounding, defects, doubts, notes)
 
 
 def _function(loss: Callable[[Any], Any], tree: Pytree) -> Callable[[Mapping[str, Array]], float]:

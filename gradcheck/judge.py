@@ -7,17 +7,18 @@ then taken apart: its smooth parts are judged, and at a single entry a kink is t
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from gradcheck.analytic import analytic_slope, refusal
 from gradcheck.arrays import Array, norm
 from gradcheck.claim import Claim
 from gradcheck.oracles.differences import AT_LARGE, Slopes, Start, differences, one_sided
 from gradcheck.oracles.directions import direction
 from gradcheck.oracles.line import Estimate
 from gradcheck.oracles.noise import UNIT
+from gradcheck.probe import Probe
 from gradcheck.verdict.compare import LISTED, Allowance, entry_scales, place
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.localize import Located, Search, localize
@@ -32,35 +33,18 @@ NEAR = Start(step=1e-5)  # where only what happens at the point matters
 FAR = Start(step=2.0)  # where noise is all that matters, steps may be long
 COARSEST = 0.1  # an error that a check must see to say "correct", in whatever precision. Chosen, not derived.
 MANY = 1000  # entries of a block from which on the block's own resolution counts. Chosen, not derived.
+VOUCHED = 1e-6  # how well real differences must know a slope to vouch for the complex step. Chosen, not derived.
 PATIENCE = 1500  # evaluations after which no further block is taken apart. Chosen, not derived.
 PARTS = 48  # probes to spend on taking one block apart
-
-
-class Probe(NamedTuple):
-    """A residual along a direction: the oracle's slope minus the claimed one, and how much of it is honest."""
-
-    v: Mapping[str, Array]
-    residual: float
-    bound: float
-    estimate: Estimate
-
-    @property
-    def within(self) -> bool:
-        """Whether the claim stands; a bound that is not a number decides nothing."""
-        return not abs(self.residual) > self.bound
-
-    def resolution(self, name: str, scale: Array) -> float:
-        """The smallest relative error of one entry of a block that would have moved this probe beyond its bound."""
-        return float(
-            np.max((self.bound + min(abs(self.residual), self.bound)) / (np.abs(self.v[name]) * scale), initial=0.0)
-        )
 
 
 class Judge:
     """The procedure of `check` on one claim."""
 
-    def __init__(self, claim: Claim, accuracy: float, seed: int) -> None:
+    def __init__(self, claim: Claim, accuracy: float, seed: int, complex_step: bool = False) -> None:
         self.claim, self.accuracy, self.seed = claim, accuracy, seed
+        self.complex_step, self.vouched = complex_step, False
+        self.notes = claim.notes
         self.evaluations = 0
         self.start, self.seeing, self.unit = AT_LARGE, accuracy, UNIT
         zero = {name: np.zeros_like(g) for name, g in claim.gradient.items()}
@@ -78,6 +62,8 @@ class Judge:
             self.unit = together.estimate.unit
             if self.unit > UNIT:  # a function in float32 is judged at its own precision
                 self.seeing = max(self.accuracy, min(100 * self.unit**0.5, COARSEST))
+            if self.complex_step:
+                together = self._vouched(together)
         found: list[Finding] = []
         for name in dict.fromkeys([*claim.point, *claim.defects]):
             if name in claim.defects:
@@ -87,6 +73,20 @@ class Judge:
             elif together is not None:
                 found.append(self.judge(name, together))
         return tuple(found)
+
+    def _vouched(self, real: Probe) -> Probe:
+        """The same probe by complex step, if real differences vouch for it; all further probes then use it too."""
+        gradient = {name: self.claim.gradient[name] for name in real.v}
+        estimate = analytic_slope(self.claim, real.v, gradient)
+        self.evaluations += estimate.evaluations
+        size = norm(np.array([norm(self.scale[name] * v) for name, v in real.v.items()]))
+        reason = refusal(estimate, real.estimate, fine=real.bound <= VOUCHED * size)
+        self.vouched = not reason
+        if reason:
+            self.notes = (*self.notes, reason)
+            return real
+        own = real.bound - real.estimate.bound
+        return Probe(real.v, estimate.value - real.estimate.value + real.residual, estimate.bound + own, estimate)
 
     def judge(self, name: str, together: Probe) -> Finding:
         """By the common probe where it is within its bound and fine enough, else by probes of the block alone."""
@@ -263,6 +263,10 @@ class Judge:
         return sorted(entries, key=lambda entry: -abs(entry.claimed - entry.reference) / float(scale[entry.index]))
 
     def _differences(self, v: Mapping[str, Array], gradient: Mapping[str, Array], start: Start) -> Estimate:
+        if self.vouched:
+            estimate = analytic_slope(self.claim, v, gradient)
+            self.evaluations += estimate.evaluations
+            return estimate
         estimate = differences(self.claim.function, self.claim.point, v, gradient, start._replace(unit=self.unit))
         self.evaluations += estimate.evaluations
         return estimate

@@ -62,7 +62,7 @@ def is_movable(leaf: Any) -> bool:
 
 
 def _like(leaf: Any, array: Array) -> Any:
-    return float(array) if isinstance(leaf, float) and not isinstance(leaf, np.generic) else array
+    return array.item() if isinstance(leaf, float) and not isinstance(leaf, np.generic) else array
 
 
 def _register_dataclasses(point: Any) -> None:

@@ -220,3 +220,52 @@ def test_two_leaves_of_one_name_are_refused():
 
 def test_a_report_that_checked_nothing_is_unresolved():
     assert check(lambda _: 1.0, lambda p: p, {"n": 3}).verdict is Verdict.UNRESOLVED
+
+
+def analytic_loss(x):
+    return np.sum(np.sin(x)) + 100.0
+
+
+def test_the_complex_step_resolves_what_noise_hides_from_differences():
+    at = np.arange(1.0, 5.0)
+
+    def off(x):
+        return np.cos(x) * np.array([1, 1 + 1e-11, 1, 1])
+
+    assert check(analytic_loss, off, at).verdict is Verdict.CORRECT
+    report = check(analytic_loss, off, at, complex_step=True, accuracy=1e-12)
+    assert report.wrong == {"x"}
+    assert report.findings[0].worst_index == (1,)
+    assert check(analytic_loss, np.cos, at, complex_step=True).findings[0].resolution < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("f", "reason"),
+    [
+        (lambda x: np.sum(np.abs(x) * x), "disagrees with real differences"),
+        (lambda x: float(np.sum(np.real(x) * np.abs(np.real(x)))), "disagrees with real differences"),
+        (lambda x: np.sum(np.logaddexp(0, x) * 0 + np.abs(x) * x), "does not take complex arguments"),
+    ],
+)
+def test_the_complex_step_is_refused_where_it_would_mislead_and_the_verdict_is_the_same(f, reason):
+    at = np.array([0.5, -0.7])
+    right = check(f, lambda x: 2 * np.abs(x), at, complex_step=True)
+    assert right.verdict is Verdict.CORRECT
+    assert any(reason in note for note in right.notes)
+    assert check(f, lambda x: 2 * x, at, complex_step=True).verdict is Verdict.WRONG
+
+
+def test_a_probe_that_does_not_move_and_a_skipped_block_say_nothing(monkeypatch):
+    """Two more ways to be blind: neither may end in "correct"."""
+    monkeypatch.setattr(judge, "direction", lambda point, g, seed: {name: 1e-200 * np.ones_like(g[name]) for name in g})
+    assert check(loss, spoiled(scale_weight(2.0)), AT).verdict is not Verdict.CORRECT
+    monkeypatch.undo()
+    honest = judge.direction
+
+    def skipping(point, g, seed):
+        v = honest(point, g, seed)
+        return {name: 1e-200 * w if name == "hidden.weight" else w for name, w in v.items()}
+
+    monkeypatch.setattr(judge, "direction", skipping)
+    report = check(loss, spoiled(scale_weight(2.0)), AT)
+    assert {finding.name for finding in report.findings if finding.verdict is Verdict.CORRECT} == {"hidden.bias", "out"}

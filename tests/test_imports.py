@@ -17,7 +17,15 @@ NETWORK_WING = ("network",)
 CHECKING_WING = ("oracles", "verdict")
 DOORS = ("cli", "__main__")
 HALL = ("verifier", "arbiter", "answers")
-CHECKING_HALL = ("checker", "claim", "judge", "linear", "pytree")  # know functions and arrays, never a network
+CHECKING_HALL = (
+    "analytic",
+    "checker",
+    "claim",
+    "judge",
+    "linear",
+    "probe",
+    "pytree",
+)  # know functions and arrays, never a network
 
 
 def imports(path: Path) -> set[str]:
