@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import Array, norm
+from gradcheck.arrays import Array, dot, norm
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.differences import FIRST, Slopes, Start, differences, one_sided
 from gradcheck.oracles.directions import direction, scales
@@ -118,7 +118,7 @@ class Arbiter:
         With several kinks at one point the true slope need not lie between those that differences see.
         """
         if self._switches(v, AT_ONCE):
-            return Estimate(sum(float(np.vdot(claim[name], v[name])) for name in v), float("inf"), 0)
+            return Estimate(sum(dot(claim[name], v[name]) for name in v), float("inf"), 0)
         step = FIRST
         while self._switches(v, step):
             step /= 2
@@ -154,7 +154,7 @@ class Arbiter:
         return contradicted
 
     def _within(self, estimate: Estimate, v: Mapping[str, Array], gradient: Mapping[str, Array]) -> bool:
-        claimed = sum(float(np.vdot(gradient[name], v[name])) for name in v)
+        claimed = sum(dot(gradient[name], v[name]) for name in v)
         # Kinks count: where several meet, a correct convention need not lie between the one-sided slopes.
         return abs(estimate.value - claimed) <= estimate.bound + sum(self.allowed[name].along(v[name]) for name in v)
 

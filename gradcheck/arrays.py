@@ -1,4 +1,4 @@
-"""What every room shares: the type of an array, and a norm that is safe at every size."""
+"""What every room shares: the type of an array, an inner product, and a norm that is safe at every size."""
 
 from typing import Any, TypeAlias
 
@@ -8,10 +8,15 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 
 
+def dot(a: Array, b: Array) -> float:
+    """Sum of the products of entries, pairwise: more accurate than BLAS, whose threads get in the way of a framework's."""
+    return float(np.sum(a * b))
+
+
 def norm(x: Array) -> float:
     """Euclidean norm over all entries, also of what is too small or too large to be squared."""
     largest = float(np.max(np.abs(x), initial=0.0))
-    return largest * float(np.linalg.norm(np.ravel(x) / largest)) if 0 < largest < np.inf else largest
+    return largest * float(np.sqrt(np.sum((x / largest) ** 2))) if 0 < largest < np.inf else largest
 
 
 def rms(x: Array) -> float:

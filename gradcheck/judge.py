@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from gradcheck.analytic import analytic_slope, refusal
-from gradcheck.arrays import Array, norm
+from gradcheck.arrays import Array, dot, norm
 from gradcheck.claim import Claim
 from gradcheck.oracles.differences import AT_LARGE, Slopes, Start, differences, one_sided
 from gradcheck.oracles.directions import direction
@@ -123,7 +123,7 @@ class Judge:
         gradient = {name: self.claim.gradient[name] for name in names}
         v = direction(self.claim.point, gradient, self.seed + 1000 * attempt)
         estimate = self._differences(v, gradient, start)
-        claimed = sum(float(np.vdot(gradient[name], v[name])) for name in v)
+        claimed = sum(dot(gradient[name], v[name]) for name in v)
         rounding = norm(np.array([self.allowed[name].along(v[name]) for name in v]))
         return Probe(v, estimate.value - claimed, estimate.bound + rounding, estimate)
 
@@ -133,7 +133,7 @@ class Judge:
         Both sides are fitted apart. If exactly one of them agrees with what the tiny two-sided steps say, the point lies on
         that side, and the slope there is known as well as that side is.
         """
-        claimed = float(np.vdot(self.claim.gradient[name], probe.v[name]))
+        claimed = dot(self.claim.gradient[name], probe.v[name])
         rounding = self.allowed[name].along(probe.v[name])
         sides = [side for side in self._one_sided(name, probe.v[name]) if np.isfinite(side.bound)]
         agreeing = [side for side in sides if abs(side.value - claimed - probe.residual) <= 2 * probe.bound + side.bound]

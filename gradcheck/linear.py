@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from gradcheck import arrays
 from gradcheck.arrays import Array, norm
 from gradcheck.checker import check
 from gradcheck.oracles.directions import signs
@@ -115,7 +116,7 @@ def cotangent(output: Any, seed: int) -> Any:
 def dot(a: Any, b: Any) -> float:
     """Sum over all leaves of the products of their entries."""
     left, right = take_apart(a).arrays, take_apart(b).arrays
-    return float(sum(np.vdot(left[name].astype(np.float64), right[name].astype(np.float64)) for name in left))
+    return float(sum(arrays.dot(left[name].astype(np.float64), right[name].astype(np.float64)) for name in left))
 
 
 def _random(name: str, like: Array, seed: int) -> Array:

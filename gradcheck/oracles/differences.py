@@ -90,15 +90,17 @@ def differences(function: Function, point: Point, direction: Point, gradient: Po
     spread = noise(line, at_least=u) if start.noise is None else start.noise
     slack = SLACK * UNIT * line.spread
     rungs = [_rung(line, h, spread, u) for h in steps]
-    best, ratio = _best(rungs, slack), 2
+    judged = _judge_all(rungs, slack)
+    best, ratio = _best(judged), 2
     while start.patient and best.bound > 2 * slack and rungs[-1].noise < best.bound and rungs[-1].h > NEAREST:
         rungs.append(_rung(line, rungs[-1].h / ratio, spread, u))
-        before, best = best, _best(rungs, slack)
+        judged += _judge_last(rungs, slack)
+        before, best = best, _best(judged)
         ratio = 2 if best.bound < before.bound / 4 else 8
     if start.patient and ratio == 8:  # rungs that were jumped over on the way below a kink are less noisy than the last
         taken = {rung.h for rung in rungs}
         rungs += [_rung(line, h, spread, u) for h in (2 * best.step, 4 * best.step) if h not in taken and h <= start.step]
-        best = _best(sorted(rungs, key=lambda rung: -rung.h), slack)
+        best = _best(_judge_all(sorted(rungs, key=lambda rung: -rung.h), slack))
     return Estimate(line.product + best.residual, best.bound, line.evaluations, spread, best.step, u)
 
 
@@ -137,12 +139,11 @@ def _rung(line: Line, h: float, spread: float, u: float) -> Rung:
     return Rung(h, odd, even, noisy / h)
 
 
-def _best(rungs: Sequence[Rung], slack: float) -> _Best:
+def _best(windows: Sequence[_Best]) -> _Best:
     """The window of least bound; one nearer the point that contradicts it takes over."""
     best = _Best(0.0, float("inf"))
     nearer: list[_Best] = []
-    for first, last in _windows(len(rungs)):
-        window = _judge(rungs[first:last], slack)
+    for window in windows:
         if window.bound < best.bound:
             best, nearer = window, []
         elif window.bound < float("inf"):
@@ -151,6 +152,15 @@ def _best(rungs: Sequence[Rung], slack: float) -> _Best:
         if abs(window.residual - best.residual) > window.bound + best.bound:
             best = window
     return best
+
+
+def _judge_all(rungs: Sequence[Rung], slack: float) -> list[_Best]:
+    return [_judge(rungs[first:last], slack) for first, last in _windows(len(rungs))]
+
+
+def _judge_last(rungs: Sequence[Rung], slack: float) -> list[_Best]:
+    """The windows that end with the last rung."""
+    return [_judge(rungs[first:], slack) for first in range(max(0, len(rungs) - LARGEST), len(rungs))]
 
 
 def _windows(count: int) -> list[tuple[int, int]]:

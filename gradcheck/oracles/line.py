@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradcheck.arrays import Array, norm
+from gradcheck.arrays import Array, dot, norm
 
 Point: TypeAlias = Mapping[str, Array]
 Function: TypeAlias = Callable[[dict[str, Array]], Any]
@@ -60,13 +60,13 @@ class Line:
         moved = {name: self.point[name] + h * v for name, v in self.direction.items()}
         value = self._evaluate(moved)
         with np.errstate(all="ignore"):
-            predicted = sum(float(np.vdot(self.gradient[name], moved[name] - self.point[name])) for name in moved)
+            predicted = sum(dot(self.gradient[name], moved[name] - self.point[name]) for name in moved)
             return Sample(value - self.origin - predicted, value)
 
     @property
     def product(self) -> float:
         """g . v"""
-        return sum(float(np.vdot(self.gradient[name], v)) for name, v in self.direction.items())
+        return sum(dot(self.gradient[name], v) for name, v in self.direction.items())
 
     @property
     def spread(self) -> float:

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.arrays import Array, dot
 from gradcheck.oracles.directions import signs
 from gradcheck.oracles.line import Estimate
 from gradcheck.verdict.compare import Allowance, Settlement
@@ -60,7 +60,7 @@ class Residual(NamedTuple):
 def residual(slope: Slope, v: Array, claim: Array, allowed: Allowance) -> Residual:
     """Oracle minus claim along ``v``."""
     estimate = slope(v, claim)
-    return Residual(estimate.value - float(np.vdot(claim, v)), estimate.bound + allowed.along(v))
+    return Residual(estimate.value - dot(claim, v), estimate.bound + allowed.along(v))
 
 
 def _arbitrate(standing: Mapping[str, Array], allowed: Allowance, slope: Slope) -> dict[str, Array]:
