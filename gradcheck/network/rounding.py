@@ -21,11 +21,12 @@ complex step, rho'' by differencing that, so no derivative is written down here 
 none.
 
 A pre-activation closer to a kink than its own bound may honestly be put on either side of it. What that can change in
-the gradient is carried beside the variance (`gradcheck.network.kinks`). Where a value may overflow the bound is infinite.
+the gradient is carried beside the variance (`gradcheck.network.kinks`). Where a value may overflow the bound is
+infinite.
 
-SAFETY and FLOOR are measured, not derived. ``python benchmarks/rounding.py --networks 1500 --seed 77`` (depth 1 to 12, weights
-scaled 0.03 to 16, 750,000 entries a build and dtype, against 80-bit arithmetic) finds the largest error at 0.15 of the bound,
-the median at 1.7e-3, in float64 and float32 and for all three builds alike.
+SAFETY and FLOOR are measured, not derived. ``python benchmarks/rounding.py --networks 1500 --seed 77`` (depth 1 to 12,
+weights scaled 0.03 to 16, 750,000 entries a build and dtype, against 80-bit arithmetic) finds the largest error at 0.15 of
+the bound, the median at 1.7e-3, in float64 and float32 and for all three builds alike.
 """
 
 from collections.abc import Mapping

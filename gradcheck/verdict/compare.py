@@ -85,7 +85,8 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
     worst = place(int(np.argmax(ratio)), ratio.shape)
     # A claim beyond rounding alone is flagged at least as nonsmooth, so only kinks at this very point hide anything.
     visible = allowed.rounding + allowed.exact + np.minimum(error, allowed.rounding)
-    resolution = float(np.max(np.maximum(visible, settled.unseen) / scale))
+    with np.errstate(over="ignore"):
+        resolution = float(np.max(np.maximum(visible, settled.unseen) / scale))
     both_zero = bool(np.all(np.maximum(np.abs(claimed), np.abs(reference)) < limits.zero))
     verdict, reason = _decide(error, bound, scale, allowed, resolution, limits, both_zero)
     return Finding(
@@ -114,7 +115,8 @@ def block_resolution(claimed: Array, reference: Array, visible: Array) -> float:
     """The smallest factor by which the whole block could be scaled and be flagged in at least one entry."""
     block = np.abs(claimed) if np.any(claimed) else np.abs(reference)
     seen = block > 0
-    return float(np.min(visible[seen] / block[seen])) if seen.any() else float(np.min(visible))
+    with np.errstate(over="ignore"):  # beside a denormal entry anything is large
+        return float(np.min(visible[seen] / block[seen])) if seen.any() else float(np.min(visible))
 
 
 def _decide(
