@@ -19,6 +19,6 @@ def by_hand(network, parameters, batch):
     return loss, gradients
 
 
-console = Console(record=True, width=104, file=io.StringIO())
+console = Console(record=True, width=118, file=io.StringIO())
 console.print(render(gradcheck.verify(gradcheck.load("examples/two_moons.toml"), ["manual", "autograd", "torch", by_hand])))
 console.save_svg(sys.argv[1], title="gradcheck verify")
