@@ -62,6 +62,10 @@ class Judge:
             self.unit = together.estimate.unit
             if self.unit > UNIT:  # a function in float32 is judged at its own precision
                 self.seeing = max(self.accuracy, min(100 * self.unit**0.5, COARSEST))
+                self.notes = (
+                    *self.notes,
+                    f"the loss has unit roundoff {self.unit:.1e}: errors below {self.seeing:.1e} may pass",
+                )
             if self.complex_step:
                 together = self._vouched(together)
         found: list[Finding] = []

@@ -269,3 +269,15 @@ def test_a_probe_that_does_not_move_and_a_skipped_block_say_nothing(monkeypatch)
     monkeypatch.setattr(judge, "direction", skipping)
     report = check(loss, spoiled(scale_weight(2.0)), AT)
     assert {finding.name for finding in report.findings if finding.verdict is Verdict.CORRECT} == {"hidden.bias", "out"}
+
+
+def test_a_loss_in_float32_is_judged_at_its_own_precision_and_the_report_says_so():
+    def narrow(x):
+        return np.float32(np.sin(x).sum())
+
+    at = np.array([0.3, 1.1, -0.4])
+    report = check(narrow, np.cos, at)
+    assert report.verdict is Verdict.CORRECT
+    assert any("unit roundoff 6.0e-08" in note for note in report.notes)
+    assert not check(lambda x: np.sin(x).sum(), np.cos, at).notes
+    assert check(narrow, lambda x: 1.1 * np.cos(x), at).verdict is Verdict.WRONG
