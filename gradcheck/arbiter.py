@@ -61,7 +61,7 @@ class Arbiter:
         seed: int,
     ) -> None:
         self.loss, self.parameters, self.allowed, self.own, self.seed = loss, parameters, allowed, own, seed
-        self.sides = sides
+        self.sides, self._here = sides, sides(parameters)
         self.evaluations = 0
         self.notes: list[str] = []
         count = sum(value.size for value in parameters.values())
@@ -128,9 +128,8 @@ class Arbiter:
 
     def _switches(self, v: Mapping[str, Array], step: float) -> bool:
         """Whether any unit is on another side of its kink at this distance, either way."""
-        here = self.sides(self.parameters)
         moved = ({**self.parameters, **{k: self.parameters[k] + h * v[k] for k in v}} for h in (-step, step))
-        return any(bool(np.any(self.sides(there) != here)) for there in moved)
+        return any(bool(np.any(self.sides(there) != self._here)) for there in moved)
 
     def _contradicted(self, gradient: Mapping[str, Array]) -> list[str]:
         """Blocks on which real differences refute what has been settled; notes how far they confirm the rest."""

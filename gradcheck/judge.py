@@ -208,8 +208,7 @@ class Judge:
         Of different slopes nonsmooth, unless two-sided steps below the kink agree with one of them alone: the point then
         lies on that side. Else whether a side refutes the claim.
         """
-        unit = np.zeros_like(self.scale[name])
-        unit.flat[index] = length = float(np.abs(probe.v[name].flat[index]))
+        unit, length = self._along_entry(name, index, probe)
         claimed, scale = float(self.claim.gradient[name].flat[index]), float(self.scale[name].flat[index])
         rounding = self.allowed[name].along(unit) / length
         sides = [
@@ -231,6 +230,13 @@ class Judge:
             return Verdict.WRONG
         return Verdict.CORRECT if any(side.bound <= self.seeing * scale for side in sides) else Verdict.UNRESOLVED
 
+    def _along_entry(self, name: str, index: int, probe: Probe) -> tuple[Array, float]:
+        """The direction that moves one entry as far as a probe did, and how far that is."""
+        unit = np.zeros_like(self.scale[name])
+        length = float(np.abs(probe.v[name].flat[index]))
+        unit.flat[index] = length
+        return unit, length
+
     def _kinked(self, name: str, v: Array, step: float) -> bool:
         """Whether the slopes to the left and right differ by more than their bounds and the accuracy asked for."""
         left, right = self._one_sided(name, v, step)
@@ -238,8 +244,7 @@ class Judge:
         return bool(np.isfinite(jump)) and jump > self.accuracy * norm(self.scale[name] * v)
 
     def _nonsmooth(self, name: str, index: int, probe: Probe) -> Finding:
-        unit = np.zeros_like(self.scale[name])
-        unit.flat[index] = length = float(np.abs(probe.v[name].flat[index]))
+        unit, length = self._along_entry(name, index, probe)
         left, right = self._one_sided(name, unit)
         finding = self._finding(name, Verdict.NONSMOOTH, probe, "a kink: the slopes to the left and right differ")
         slopes = (left.value / length, right.value / length)

@@ -26,6 +26,8 @@ def sides(network: Network, parameters: Mapping[str, Array], inputs: Array, targ
     array of -1, 0, 1
         Flat; empty for a network of smooth functions.
     """
+    if not network.loss.joints and not any(isinstance(layer, ly.Activation) and layer.joints for layer in network.layers):
+        return np.zeros(0)
     with np.errstate(all="ignore"):
         states = reference.forward(network, parameters, inputs)
     activations = [(layer, z) for layer, z in zip(network.layers, states, strict=False) if isinstance(layer, ly.Activation)]
@@ -33,7 +35,7 @@ def sides(network: Network, parameters: Mapping[str, Array], inputs: Array, targ
     if network.loss.joints:
         margin = states[-1] * targets if network.loss.targets is ls.Targets.SIGNS else np.abs(states[-1] - targets)
         signs += [np.sign(margin - joint).ravel() for joint in network.loss.joints]
-    return np.concatenate(signs) if signs else np.zeros(0)
+    return np.concatenate(signs)
 
 
 def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:

@@ -155,7 +155,7 @@ def _best(windows: Sequence[_Best]) -> _Best:
 
 
 def _judge_all(rungs: Sequence[Rung], slack: float) -> list[_Best]:
-    return [_judge(rungs[first:last], slack) for first, last in _windows(len(rungs))]
+    return [window for last in range(1, len(rungs) + 1) for window in _judge_last(rungs[:last], slack)]
 
 
 def _judge_last(rungs: Sequence[Rung], slack: float) -> list[_Best]:
