@@ -13,9 +13,10 @@ import numpy as np
 
 from gradcheck.arrays import Array, dot, norm
 from gradcheck.oracles.complex_step import complex_step
-from gradcheck.oracles.differences import FIRST, Slopes, Start, differences, one_sided
+from gradcheck.oracles.differences import Start, differences
 from gradcheck.oracles.directions import direction, scales
 from gradcheck.oracles.line import Estimate
+from gradcheck.oracles.sides import FIRST, Slopes, one_sided
 from gradcheck.verdict.compare import Allowance, Settlement
 from gradcheck.verdict.settle import Slope, by_witness, every_entry
 

@@ -51,4 +51,5 @@ def check(
     findings = judge.findings()
     count = sum(value.size for value in claim.point.values())
     blocks = f"{len(claim.point)} block{'s' if len(claim.point) != 1 else ''}"
-    return Report(title=f"{blocks}, {count} parameters", findings=findings, evaluations=judge.evaluations, notes=judge.notes)
+    title, prober = f"{blocks}, {count} parameters", judge.prober
+    return Report(title=title, findings=findings, evaluations=prober.evaluations, notes=prober.notes)

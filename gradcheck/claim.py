@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from gradcheck.arrays import Array, rms
+from gradcheck.oracles.directions import scales
 from gradcheck.pytree import Pytree, take_apart
 
 REPRODUCED = 2.0**-26  # relative; beyond this a second call's answer is another answer, not rounding. Chosen, not derived.
@@ -21,6 +22,10 @@ class Claim(NamedTuple):
         The loss of float64 arrays by name.
     analytic : callable
         The loss of arrays by name as it is, for complex ones.
+    loss : float
+        At the point.
+    evaluations : int
+        Of the loss, spent so far.
     point, gradient : dict of str to array
         In float64; the gradient holds the blocks that can be compared.
     rounding : dict of str to array
@@ -32,6 +37,8 @@ class Claim(NamedTuple):
 
     function: Callable[[Mapping[str, Array]], float]
     analytic: Callable[[Mapping[str, Array]], Any]
+    loss: float
+    evaluations: int
     point: dict[str, Array]
     gradient: dict[str, Array]
     rounding: dict[str, Array]
@@ -57,14 +64,14 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
     def analytic(arrays: Mapping[str, Array]) -> Any:
         return loss(tree.rebuild(arrays))
 
-    here = np.asarray(function(wide))
+    here, again = function(wide), function(wide)
     if not np.isfinite(here):
         doubts |= dict.fromkeys(first, f"the loss is {here} here")
-    elif not _same(here, np.asarray(function(wide))):
+    elif not _same(np.asarray(here), np.asarray(again)):
         doubts |= dict.fromkeys(first, "the loss changes from call to call")
     rounding = _rounding(gradient, tree, wide, first, seed)
     good = {name: value.astype(np.float64) for name, value in first.items() if name not in defects}
-    return Claim(function, analytic, wide, good, rounding, defects, doubts, notes)
+    return Claim(function, analytic, here, 2, wide, good, rounding, defects, doubts, notes)
 
 
 def _function(loss: Callable[[Any], Any], tree: Pytree) -> Callable[[Mapping[str, Array]], float]:
@@ -126,7 +133,10 @@ def _same(first: Array, second: Array | None) -> bool:
 def _rounding(
     gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str, Array], claimed: Mapping[str, Array], seed: int
 ) -> dict[str, Array]:
-    """32 u |g| and what a move of one ulp changes, with a floor from its block; a jump within one ulp is a kink."""
+    """32 u |g| and what a move of one ulp changes, with a floor from its block in units of `scales`.
+
+    A jump within one ulp is a kink.
+    """
     rng = np.random.default_rng([seed, *b"ulps"])
     near = {n: _one_ulp(v.astype(claimed[n].dtype) if n in claimed else v, rng) for n, v in wide.items()}
     moved = _gradients(gradient, tree, near).blocks
@@ -138,7 +148,8 @@ def _rounding(
         if name in moved and moved[name].shape == g.shape:
             change = np.abs(moved[name].astype(np.float64) - g)
         change = np.where(change <= JUMP * np.maximum(np.abs(g), rms(g)), change, 0.0)
-        bounds[name] = 32 * u * np.abs(g) + 3 * np.hypot(change, rms(change))
+        natural = scales(wide[name], g)
+        bounds[name] = 32 * u * np.abs(g) + 3 * np.hypot(change, rms(change * natural) / natural)
     return bounds
 
 

@@ -1,29 +1,193 @@
-"""What one direction says of a claim."""
+"""Probes of one claim: what a random direction says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from gradcheck.arrays import Array
-from gradcheck.oracles.line import Estimate
+from gradcheck.analytic import analytic_slope, refusal
+from gradcheck.arrays import Array, norm
+from gradcheck.claim import Claim
+from gradcheck.oracles.differences import AT_LARGE, Start, second_look, slope
+from gradcheck.oracles.directions import direction
+from gradcheck.oracles.line import Estimate, Line
+from gradcheck.oracles.noise import UNIT, quiet
+from gradcheck.oracles.regression import regression
+from gradcheck.oracles.sides import Slopes, sides
+from gradcheck.verdict.compare import Allowance, entry_scales
+
+COARSEST = 0.1  # an error that a check must see to say "correct", in whatever precision. Chosen, not derived.
+MANY = 1000  # entries of a block from which on the block's own resolution counts. Chosen, not derived.
+VOUCHED = 1e-6  # how well real differences must know a slope to vouch for the complex step. Chosen, not derived.
+ENOUGH = 1e-4  # of what must be seen: finer than this no further step is worth its evaluations. Chosen, not derived.
+QUICK = 3  # rungs of a cheap probe,
+NEARER = 8  # which begins nearer by this: fewer rungs extrapolate less far. Both chosen, not derived.
+NOISY = 100  # a bound within so many times the noise at its step is the noise's doing. Chosen, not derived.
+
+CAREFUL = AT_LARGE._replace(sided=True)
 
 
 class Probe(NamedTuple):
-    """A residual along a direction: the oracle's slope minus the claimed one, and how much of it is honest."""
+    """A residual along a line: the oracle's slope minus the claimed one, and how much of it is honest."""
 
-    v: Mapping[str, Array]
+    line: Line
     residual: float
     bound: float
     estimate: Estimate
+
+    @property
+    def v(self) -> Mapping[str, Array]:
+        """The direction."""
+        return self.line.direction
 
     @property
     def within(self) -> bool:
         """Whether the claim stands; a bound that is not a number decides nothing."""
         return not abs(self.residual) > self.bound
 
+    @property
+    def noisy(self) -> bool:
+        """Whether noise is what makes the bound coarse."""
+        return self.estimate.step > 0 and self.bound <= NOISY * self.estimate.noise / self.estimate.step
+
     def resolution(self, name: str, scale: Array) -> float:
         """The smallest relative error of one entry of a block that would have moved this probe beyond its bound."""
         return float(
             np.max((self.bound + min(abs(self.residual), self.bound)) / (np.abs(self.v[name]) * scale), initial=0.0)
         )
+
+    def block_resolution(self, name: str, scale: Array) -> float:
+        """The same for an error of random sign in every entry of the block."""
+        size = norm(scale * self.v[name])
+        return 2 * self.bound / size if size else float("inf")
+
+
+class Prober:
+    """Directions, oracles and what has been found out on the way: the function's noise, its precision, a step to begin at.
+
+    Parameters
+    ----------
+    claim : Claim
+    accuracy : float
+        Asked for; ``seeing`` is what can be asked of a function in a narrower precision.
+    seed : int
+    """
+
+    def __init__(self, claim: Claim, accuracy: float, seed: int) -> None:
+        self.claim, self.accuracy, self.seed = claim, accuracy, seed
+        self.evaluations, self.notes = claim.evaluations, claim.notes
+        self.quick, self.noise, self.unit, self.seeing = AT_LARGE, 0.0, UNIT, accuracy
+        self.vouched = False
+        zero = {name: np.zeros_like(g) for name, g in claim.gradient.items()}
+        self.allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
+        self.scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items()}
+
+    def first(self, names: Sequence[str], complex_step: bool) -> tuple[Probe, Probe]:
+        """Two directions over all blocks: one with every care, one at the three steps that the noise is measured at."""
+        beside = self.draw(names, 3)
+        spread = quiet(beside)
+        self.evaluations += beside.evaluations
+        probe = self.probe(names, 0, CAREFUL._replace(noise=spread))
+        self._learn(probe.estimate)
+        if not probe.within and probe.estimate.sided:
+            probe = self.carefully(probe.line)
+        second = self._judged(beside, second_look(beside, self.noise, self.unit))
+        if not second.within:  # three steps may agree by accident
+            second = self.carefully(beside)
+        return self._vouch(probe) if complex_step else probe, second
+
+    def carefully(self, line: Line) -> Probe:
+        """With patience; one side may speak for the claim, but what refutes it rests on both."""
+        start = CAREFUL._replace(noise=self.noise)
+        probe = self.again(line, start)
+        return self.again(line, start._replace(sided=False)) if probe.estimate.sided and not probe.within else probe
+
+    def _learn(self, estimate: Estimate) -> None:
+        self.noise, self.unit = estimate.noise, estimate.unit
+        step = (estimate.step or AT_LARGE.step) / NEARER
+        self.quick = Start(step=step, noise=self.noise, rungs=QUICK, patient=False)
+        if self.unit > UNIT:  # a function in float32 is judged at its own precision
+            self.seeing = max(self.accuracy, min(100 * self.unit**0.5, COARSEST))
+            self.notes = (
+                *self.notes,
+                f"the loss has unit roundoff {self.unit:.1e}: errors below {self.seeing:.1e} may pass",
+            )
+
+    def probe(self, names: Sequence[str], attempt: int, start: Start) -> Probe:
+        """Along a random direction over these blocks, one for each attempt."""
+        return self.again(self.draw(names, attempt), start)
+
+    def again(self, line: Line, start: Start) -> Probe:
+        """Along a line, some of whose samples may be known."""
+        return self._judged(line, self._slope(line, start))
+
+    def regressed(self, line: Line) -> Probe:
+        """By many steps along a line, which average the noise."""
+        before = line.evaluations
+        estimate = regression(line)
+        self.evaluations += line.evaluations - before
+        return self._judged(line, estimate)
+
+    def part(self, name: str, v: Array, start: Start) -> Estimate:
+        """The slope of one block along a direction of its own."""
+        return self._slope(self.line({name: v}), start)
+
+    def sides(self, line: Line, rungs: int = 12, step: float = AT_LARGE.step) -> Slopes:
+        """Either side of the point along a line."""
+        before = line.evaluations
+        slopes = sides(line, step or AT_LARGE.step, self.unit, self.noise or None, rungs)
+        self.evaluations += line.evaluations - before
+        return slopes
+
+    def line(self, v: Mapping[str, Array]) -> Line:
+        """Along any direction."""
+        gradient = {name: self.claim.gradient[name] for name in v}
+        return Line(self.claim.function, self.claim.point, v, gradient, self.claim.loss)
+
+    def is_fine(self, name: str, probe: Probe) -> bool:
+        """Whether the probe would have seen an error of the accuracy asked for; a zero gradient is known absolutely."""
+        seen = probe.bound + min(abs(probe.residual), probe.bound)
+        return seen <= 2 * self.level(name, probe.v[name]) or not self.claim.gradient[name].any()
+
+    def level(self, name: str, v: Array) -> float:
+        """The bound at which a probe along ``v`` sees an error of the accuracy asked for.
+
+        In a single entry; in the block where it has very many, or where the function is of a narrow precision: single
+        entries are then beyond any one probe.
+        """
+        moved = (np.abs(v) * self.scale[name])[v != 0]
+        if moved.size >= MANY or self.unit > UNIT:
+            return self.seeing * norm(moved) / 2
+        return self.seeing * float(np.min(moved)) / 2
+
+    def draw(self, names: Sequence[str], attempt: int) -> Line:
+        """A random direction over these blocks."""
+        gradient = {name: self.claim.gradient[name] for name in names}
+        return self.line(direction(self.claim.point, gradient, self.seed + 1000 * attempt))
+
+    def _slope(self, line: Line, start: Start) -> Estimate:
+        before = line.evaluations
+        if self.vouched:
+            estimate = analytic_slope(self.claim, line.direction, line.gradient)
+            self.evaluations += estimate.evaluations
+            return estimate
+        level = min(self.level(name, v) for name, v in line.direction.items())
+        estimate = slope(line, start._replace(unit=self.unit, enough=ENOUGH * level))
+        self.evaluations += line.evaluations - before
+        return estimate
+
+    def _judged(self, line: Line, estimate: Estimate) -> Probe:
+        rounding = norm(np.array([self.allowed[name].along(v) for name, v in line.direction.items()]))
+        return Probe(line, estimate.value - line.product, estimate.bound + rounding, estimate)
+
+    def _vouch(self, real: Probe) -> Probe:
+        """The same probe by complex step, if real differences vouch for it; all further probes then use it too."""
+        estimate = analytic_slope(self.claim, real.v, real.line.gradient)
+        self.evaluations += estimate.evaluations
+        size = norm(np.array([norm(self.scale[name] * v) for name, v in real.v.items()]))
+        reason = refusal(estimate, real.estimate, fine=real.bound <= VOUCHED * size)
+        self.vouched = not reason
+        if reason:
+            self.notes = (*self.notes, reason)
+            return real
+        return self._judged(real.line, estimate)

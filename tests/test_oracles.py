@@ -6,11 +6,12 @@ import pytest
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
 from gradcheck.oracles.complex_step import complex_step
-from gradcheck.oracles.differences import differences, one_sided
+from gradcheck.oracles.differences import differences
 from gradcheck.oracles.directions import TELLING, direction, scales, signs
 from gradcheck.oracles.line import Line
 from gradcheck.oracles.noise import noise
 from gradcheck.oracles.richardson import EVEN, ODD, SIDED, extrapolate, weights
+from gradcheck.oracles.sides import one_sided
 
 AT = {"x": np.array([0.7])}
 ALONG = {"x": np.array([1.0])}

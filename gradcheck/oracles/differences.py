@@ -11,6 +11,7 @@ A is even in h and B odd, so Richardson windows (`richardson`) find the limits T
 
 and the least one is taken, unless a window nearer the point contradicts it. T_B in the bound is what keeps a kink inside
 the step from becoming an accusation. Because A is a difference to the claim, a correct claim leaves nothing to extrapolate.
+Where the least bound is too coarse, the two sides are asked (`sides`), and then smaller steps.
 
 The factor 32 and the ladder's constants are measured, not derived.
 """
@@ -19,13 +20,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gradcheck.oracles.line import Estimate, Function, Line, Point
-from gradcheck.oracles.noise import AHEAD, UNIT, noise, unit
-from gradcheck.oracles.richardson import EVEN, LARGEST, ODD, SIDED, extrapolate
+from gradcheck.oracles.noise import BESIDE, UNIT, noise, stands_still, unit
+from gradcheck.oracles.richardson import EVEN, ODD, Limit, ending_with, extrapolate, least
+from gradcheck.oracles.sides import FIRST, NEAREST, choose
 
-FIRST = 1 / 8
 CERTAIN = 6  # rungs of ratio 2 before anything is decided
-NEAREST = 1e-12
 SLACK = 32
+NARROWEST = 2.0**-11
+SIDES = 1000  # times coarser than `Start.enough` a side may be: what it saves is many small steps
 
 
 class Rung(NamedTuple):
@@ -37,15 +39,8 @@ class Rung(NamedTuple):
     noise: float
 
 
-class Slopes(NamedTuple):
-    """One-sided derivatives, each with its bound."""
-
-    left: Estimate
-    right: Estimate
-
-
 class Start(NamedTuple):
-    """Where to begin: at large by default, or with what an earlier probe at the same point has found out.
+    """Where to begin and when to stop: at large by default, or with what an earlier probe at the same point has found out.
 
     Attributes
     ----------
@@ -59,6 +54,10 @@ class Start(NamedTuple):
         Whether to go on down the ladder while that may improve the bound.
     unit : float
         At least the roundoff of the function's arithmetic.
+    enough : float
+        A bound that is good enough to stop at.
+    sided : bool
+        Whether one side may speak for the point, where small steps across it say which.
     """
 
     step: float = FIRST
@@ -66,6 +65,8 @@ class Start(NamedTuple):
     rungs: int = CERTAIN
     patient: bool = True
     unit: float = UNIT
+    enough: float = 0.0
+    sided: bool = False
 
 
 AT_LARGE = Start()
@@ -84,52 +85,67 @@ def differences(function: Function, point: Point, direction: Point, gradient: Po
         The claim. A wrong one only costs accuracy.
     start : Start
     """
-    line = Line(function, point, direction, gradient)
+    return slope(Line(function, point, direction, gradient), start)
+
+
+def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
+    """The same along a line, some of whose samples may be known."""
     steps = [start.step / 2**i for i in range(start.rungs)]
     u = max(start.unit, unit([line.sample(side * h).value for h in steps for side in (1, -1)]))
-    spread = noise(line, at_least=u) if start.noise is None else start.noise
+    spread = start.noise
+    if spread is None:
+        spread = noise(line, at_least=u)
+        u = max(u, _narrow(line, spread))
     slack = SLACK * UNIT * line.spread
     rungs = [_rung(line, h, spread, u) for h in steps]
+    best, sided = least(_judge_all(rungs, slack)), False
+    if start.patient and best.bound > max(2 * slack, start.enough):
+        best, sided = _patiently(line, rungs, best, slack, spread, u, start)
+    return Estimate(line.product + best.value, best.bound, line.evaluations, spread, best.step, u, sided)
+
+
+def _narrow(line: Line, spread: float) -> float:
+    """The roundoff of a function that computes more narrowly than it returns, as far as its noise tells; at most float16's."""
+    return min(spread / abs(2 * line.origin), NARROWEST) if line.origin and stands_still(line) else UNIT
+
+
+def second_look(line: Line, spread: float, u: float) -> Estimate:
+    """A slope from the three pairs of steps at which `is_quiet` has looked: far from large, and nearly free."""
+    rungs = [_rung(line, k * BESIDE, spread, u) for k in (3, 2, 1)]
+    best = least(_judge_all(rungs, SLACK * UNIT * line.spread))
+    return Estimate(line.product + best.value, best.bound, line.evaluations, spread, best.step, u)
+
+
+def _patiently(
+    line: Line, rungs: list[Rung], best: Limit, slack: float, spread: float, u: float, start: Start
+) -> tuple[Limit, bool]:
+    """Ask the sides, and then descend while that may improve the bound."""
+    while start.sided and len(rungs) <= 2 * CERTAIN:
+        chosen = choose(line, [rung.h for rung in rungs], spread, SIDES * start.enough)
+        if chosen.limit.bound + slack < best.bound:
+            return chosen.limit._replace(bound=chosen.limit.bound + slack), True
+        if chosen.kink:  # no smaller step will tell another story
+            return best, False
+        if not chosen.promising:
+            break
+        rungs += [_rung(line, rungs[-1].h / 2**i, spread, u) for i in (1, 2, 3)]
+    return _descend(line, rungs, slack, spread, u, start), False
+
+
+def _descend(line: Line, rungs: list[Rung], slack: float, spread: float, u: float, start: Start) -> Limit:
     judged = _judge_all(rungs, slack)
-    best, ratio = _best(judged), 2
-    while start.patient and best.bound > 2 * slack and rungs[-1].noise < best.bound and rungs[-1].h > NEAREST:
+    best, ratio = least(judged), 2
+    enough = max(2 * slack, start.enough)
+    while best.bound > enough and not rungs[-1].noise >= best.bound and rungs[-1].h > NEAREST:
         rungs.append(_rung(line, rungs[-1].h / ratio, spread, u))
         judged += _judge_last(rungs, slack)
-        before, best = best, _best(judged)
+        before, best = best, least(judged)
         ratio = 2 if best.bound < before.bound / 4 else 8
-    if start.patient and ratio == 8:  # rungs that were jumped over on the way below a kink are less noisy than the last
+    if ratio == 8 and best.step:  # rungs that were jumped over on the way below a kink are less noisy than the last
         taken = {rung.h for rung in rungs}
         rungs += [_rung(line, h, spread, u) for h in (2 * best.step, 4 * best.step) if h not in taken and h <= start.step]
-        best = _best(_judge_all(sorted(rungs, key=lambda rung: -rung.h), slack))
-    return Estimate(line.product + best.residual, best.bound, line.evaluations, spread, best.step, u)
-
-
-def one_sided(function: Function, point: Point, direction: Point, gradient: Point, start: Start = AT_LARGE) -> Slopes:
-    """The derivatives to either side, each fitted by itself: at a kink symmetric extrapolation is not valid."""
-    left = _one_side(Line(function, point, {name: -v for name, v in direction.items()}, gradient), start)
-    return Slopes(left._replace(value=-left.value), _one_side(Line(function, point, direction, gradient), start))
-
-
-def _one_side(line: Line, start: Start) -> Estimate:
-    steps = [start.step / 2**i for i in range(2 * start.rungs)]
-    values = [line.sample(h).residual / h for h in steps]
-    u = max(start.unit, unit([line.sample(h).value for h in steps]))
-    spread = max(noise(line, AHEAD, u), UNIT * UNIT)
-    noises = [spread / h for h in steps]
-    windows = [
-        (_Best(window.value, window.disagreement + window.noise))
-        for first, last in _windows(len(steps))
-        for window in [extrapolate(steps[first:last], values[first:last], noises[first:last], SIDED)]
-    ]
-    finite = [window for window in windows if window.bound == window.bound]
-    best = min(finite, key=lambda window: window.bound, default=_Best(0.0, float("inf")))
-    return Estimate(line.product + best.residual, best.bound, line.evaluations)
-
-
-class _Best(NamedTuple):
-    residual: float
-    bound: float
-    step: float = FIRST
+        best = least(_judge_all(sorted(rungs, key=lambda rung: -rung.h), slack))
+    return best
 
 
 def _rung(line: Line, h: float, spread: float, u: float) -> Rung:
@@ -139,38 +155,18 @@ def _rung(line: Line, h: float, spread: float, u: float) -> Rung:
     return Rung(h, odd, even, noisy / h)
 
 
-def _best(windows: Sequence[_Best]) -> _Best:
-    """The window of least bound; one nearer the point that contradicts it takes over."""
-    best = _Best(0.0, float("inf"))
-    nearer: list[_Best] = []
-    for window in windows:
-        if window.bound < best.bound:
-            best, nearer = window, []
-        elif window.bound < float("inf"):
-            nearer.append(window)
-    for window in nearer:
-        if abs(window.residual - best.residual) > window.bound + best.bound:
-            best = window
-    return best
-
-
-def _judge_all(rungs: Sequence[Rung], slack: float) -> list[_Best]:
+def _judge_all(rungs: Sequence[Rung], slack: float) -> list[Limit]:
     return [window for last in range(1, len(rungs) + 1) for window in _judge_last(rungs[:last], slack)]
 
 
-def _judge_last(rungs: Sequence[Rung], slack: float) -> list[_Best]:
+def _judge_last(rungs: Sequence[Rung], slack: float) -> list[Limit]:
     """The windows that end with the last rung."""
-    return [_judge(rungs[first:], slack) for first in range(max(0, len(rungs) - LARGEST), len(rungs))]
+    return [_judge(rungs[first:], slack) for first in ending_with(len(rungs))]
 
 
-def _windows(count: int) -> list[tuple[int, int]]:
-    """First and last rung (exclusive) of every window, from the widest steps down to the point."""
-    return [(first, last) for last in range(1, count + 1) for first in range(max(0, last - LARGEST), last)]
-
-
-def _judge(rungs: Sequence[Rung], slack: float) -> _Best:
+def _judge(rungs: Sequence[Rung], slack: float) -> Limit:
     steps, noises = [rung.h for rung in rungs], [rung.noise for rung in rungs]
     odd = extrapolate(steps, [rung.odd for rung in rungs], noises, ODD)
     even = extrapolate(steps, [rung.even for rung in rungs], noises, EVEN)
     bound = 2 * odd.disagreement + odd.noise + abs(even.value) + even.noise + slack
-    return _Best(odd.value, bound if bound == bound else float("inf"), steps[0])
+    return Limit(odd.value, bound if bound == bound else float("inf"), steps[0])

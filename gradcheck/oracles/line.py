@@ -14,8 +14,19 @@ Function: TypeAlias = Callable[[dict[str, Array]], Any]
 class Estimate(NamedTuple):
     """A derivative along a direction: ``|value - truth| <= bound``.
 
-    ``noise`` is that of the function, where it was measured, ``step`` the widest one of the window that was chosen, and
-    ``unit`` the roundoff of the arithmetic that the function's values show.
+    Attributes
+    ----------
+    value, bound : float
+    evaluations : int
+        How many this estimate has cost.
+    noise : float
+        Of the function, where it was measured.
+    step : float
+        The widest one of the window that was chosen.
+    unit : float
+        Roundoff of the arithmetic that the function's values show.
+    sided : bool
+        Whether it is the slope of one side, chosen by what small steps across the point say.
     """
 
     value: float
@@ -24,6 +35,7 @@ class Estimate(NamedTuple):
     noise: float = 0.0
     step: float = 0.0
     unit: float = 2.0**-53
+    sided: bool = False
 
 
 class Sample(NamedTuple):
@@ -42,13 +54,17 @@ class Line:
         From arrays by name to a real scalar.
     point, direction, gradient : mapping of str to array
         The direction may name some of the point's arrays only; the others stay where they are.
+    origin : float, optional
+        The function's value at the point, where that is known.
     """
 
-    def __init__(self, function: Function, point: Point, direction: Point, gradient: Point) -> None:
+    def __init__(
+        self, function: Function, point: Point, direction: Point, gradient: Point, origin: float | None = None
+    ) -> None:
         self.function, self.point, self.direction, self.gradient = function, point, direction, gradient
         self.evaluations = 0
         self._known: dict[float, Sample] = {}
-        self.origin = self._evaluate({})
+        self.origin = self._evaluate({}) if origin is None else origin
 
     def sample(self, h: float) -> Sample:
         """Residual of the claim at distance ``h``, and the value of f there; each distance is evaluated once."""

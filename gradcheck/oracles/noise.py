@@ -16,6 +16,13 @@ from gradcheck.oracles.line import Line
 UNIT = 2.0**-53
 CENTRED = range(-2, 4)
 AHEAD = range(6)
+BEHIND = range(-5, 1)
+SYMMETRIC = range(-3, 4)
+BESIDE = 2.0**-11  # about u^(1/5): a smooth function's differences of order 5 and 6 are below rounding there
+NEAR = UNIT**0.62
+WIDEST = 2.0**-8
+QUIET = 20  # times rounding; chosen, not derived
+PLAIN = 1e4  # roundings that a change must amount to before its absence is telling; chosen, not derived
 ALIKE = 100  # two estimates from so few values may differ this much; chosen, not derived
 CAUTION = 3  # a spread estimated from three values is that often too small; chosen, not derived
 
@@ -23,21 +30,56 @@ CAUTION = 3  # a spread estimated from three values is that often too small; cho
 def noise(line: Line, offsets: range = CENTRED, at_least: float = UNIT) -> float:
     """Standard deviation of f's own noise along a line, with caution, and never below 2 u |f|.
 
-    Measured at two spacings, far apart. The larger estimate is taken, unless it is so much larger that a kink must have
-    inflated it; but where the smaller one is next to nothing, the function stands still over that spacing or its rounding
-    happens to run in step with it, and it is the smaller one that says nothing.
+    What looks far from quiet on both sides of the point may be a kink there, or the edge of where f exists: the quietest of
+    both sides and either one is taken.
 
     A function known to compute with the roundoff ``at_least`` is given a spacing to match.
     """
-    least = 2 * at_least * abs(line.origin)
-    first = _spread(line, offsets, UNIT**0.4)
-    if at_least == UNIT and least / ALIKE < first <= least:
-        return least  # as noisy as rounding of the value alone: nothing to be explained by a second spacing
-    low, high = sorted([first, _spread(line, offsets, UNIT**0.62)])
+    floor = 2 * at_least * abs(line.origin)
+    spacing = UNIT**0.4
+    while stands_still(line, spacing) and spacing < WIDEST:
+        spacing *= 8
+    measured = [_measured(line, offsets, at_least, spacing)]
+    if offsets == CENTRED and not measured[0] <= ALIKE * floor:
+        measured += [_measured(line, side, at_least, spacing) for side in (AHEAD, BEHIND)]
+    return min((one for one in measured if np.isfinite(one)), default=floor)
+
+
+def quiet(line: Line) -> float | None:
+    """The noise, where it is not much more than rounding of the value; None where that cannot be told so cheaply.
+
+    Seen by differences of order 5 and 6 at the spacing `BESIDE`, where curvature can only add to it.
+    """
+    floor = 2 * UNIT * abs(line.origin)
+    spread = _spread(line, SYMMETRIC, BESIDE, (5, 6))
+    if stands_still(line, BESIDE) or not floor / ALIKE < spread <= QUIET * floor:
+        return None
+    return CAUTION * spread if spread > floor else floor
+
+
+def stands_still(line: Line, spacing: float = NEAR) -> bool:
+    """Whether f does not change in its last bit, to either side, where the claim says that it changes by many roundings.
+
+    Its arithmetic is then narrower than the format of its values.
+    """
+    if abs(line.product) * spacing <= PLAIN * UNIT * abs(line.origin):
+        return False
+    return any(line.sample(side * spacing).value == line.origin for side in (-2, 2))
+
+
+def _measured(line: Line, offsets: range, at_least: float, spacing: float) -> float:
+    """Measured at two spacings, the other one tiny.
+
+    Noise is the same at both. What is seen at the wide one alone may be a kink; but where the tiny one shows next to nothing,
+    the function stands still over it or its rounding happens to run in step with it.
+    """
+    floor = 2 * at_least * abs(line.origin)
+    wide, tiny = (_spread(line, offsets, one) for one in (spacing, NEAR))
     if at_least > UNIT:
-        low, high = 0.0, max(high, _spread(line, offsets, at_least**0.4))
-    measured = high if high <= ALIKE * low or low < least / ALIKE else low
-    return max(CAUTION * measured if measured > least else measured, least)
+        wide, tiny = max(wide, tiny, _spread(line, offsets, at_least**0.4)), 0.0
+    kinked = wide > ALIKE * tiny and tiny >= floor / ALIKE
+    measured = tiny if kinked else max(wide, tiny)
+    return max(CAUTION * measured if measured > floor else measured, floor)
 
 
 def unit(seen: Sequence[float]) -> float:
@@ -53,6 +95,6 @@ def unit(seen: Sequence[float]) -> float:
     return UNIT
 
 
-def _spread(line: Line, offsets: range, spacing: float) -> float:
+def _spread(line: Line, offsets: range, spacing: float, orders: tuple[int, int] = (4, 5)) -> float:
     values = np.array([line.sample(i * spacing).residual if i else 0.0 for i in offsets])
-    return max(rms(np.diff(values, order)) / comb(2 * order, order) ** 0.5 for order in (4, 5))
+    return max(rms(np.diff(values, order)) / comb(2 * order, order) ** 0.5 for order in orders)

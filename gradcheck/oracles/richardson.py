@@ -5,7 +5,7 @@ that k - 1 of the powers p_j let through: weights w with sum_i w_i = 1 and sum_i
 Joyce, SIAM Review 13, 1971).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,6 +23,37 @@ class Window(NamedTuple):
     value: float
     disagreement: float
     noise: float
+
+
+class Limit(NamedTuple):
+    """What a window says, with the bound that it admits and the widest of its steps."""
+
+    value: float
+    bound: float
+    step: float = 0.0
+
+
+NOTHING = Limit(0.0, float("inf"))
+
+
+def least(windows: Iterable[Limit]) -> Limit:
+    """The window of least bound, of those given from wide steps to small; one nearer the point that contradicts it takes over."""
+    best = NOTHING
+    nearer: list[Limit] = []
+    for window in windows:
+        if window.bound < best.bound:
+            best, nearer = window, []
+        elif window.bound < float("inf"):
+            nearer.append(window)
+    for window in nearer:
+        if abs(window.value - best.value) > window.bound + best.bound:
+            best = window
+    return best
+
+
+def ending_with(last: int) -> range:
+    """Where the windows begin that end before rung ``last``."""
+    return range(max(0, last - LARGEST), last)
 
 
 @lru_cache(maxsize=4096)

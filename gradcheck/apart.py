@@ -1,0 +1,92 @@
+"""Taking a block apart that one direction resolves too coarsely, or that lies on a kink.
+
+Its smooth parts are judged, each with a direction of its own; at a single entry a kink is told from noise.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcheck.arrays import Array
+from gradcheck.oracles.line import Estimate, Line
+from gradcheck.probe import CAREFUL, Probe, Prober
+from gradcheck.verdict.compare import LISTED
+from gradcheck.verdict.findings import Verdict
+from gradcheck.verdict.localize import Located, Search
+from gradcheck.verdict.settle import Residual
+
+PATIENCE = 1500  # evaluations after which no further block is taken apart. Chosen, not derived.
+PARTS = 48  # probes to spend on one block
+
+
+class Kink(NamedTuple):
+    """A flat index, and the slopes to the left and right along that entry."""
+
+    entry: int
+    slopes: tuple[float, float]
+
+
+class Parts(NamedTuple):
+    """What the parts of a block say: entries found wrong, a kink, whether some part stayed undecided."""
+
+    wrong: Located
+    kink: Kink | None
+    undecided: bool
+
+
+def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
+    """Halve whatever a probe of its own does not find correct and well resolved."""
+    lengths = np.abs(probe.v[name])
+    claim, allowed, scale = prober.claim.gradient[name], prober.allowed[name], prober.scale[name].ravel()
+    start = CAREFUL._replace(noise=prober.noise)
+
+    def slope(v: Array, _: Array) -> Estimate:
+        return prober.part(name, v, start)
+
+    search = Search(name, claim, allowed, slope, prober.seed, lengths)
+    parts, wrong, kink, undecided = [np.arange(scale.size)], Located([], [], False), None, False
+    while parts and search.spent < PARTS and prober.evaluations < PATIENCE and len(wrong.indices) < LISTED:
+        part = parts.pop()
+        seen = search.probe(part)
+        least = float(np.min(np.abs(search.plain[part]) * scale[part]))
+        if seen.within and seen.bound + min(abs(seen.value), seen.bound) <= prober.seeing * least:
+            continue
+        if len(part) > 1:
+            parts += np.array_split(part, 2)
+            continue
+        index = int(part[0])
+        side = _side(prober, name, index, float(lengths.flat[index]))
+        if isinstance(side, Kink):
+            kink = kink or side
+        elif side is Verdict.UNRESOLVED and seen.within:
+            undecided = True
+        elif side is Verdict.WRONG and not seen.within:
+            wrong.indices.append(index)
+            wrong.values.append(search.value(index, seen))
+    return Parts(wrong, kink, undecided or bool(parts))
+
+
+def _side(prober: Prober, name: str, index: int, length: float) -> Verdict | Kink:
+    """What the two sides of one entry say: of different slopes a kink, else whether a side refutes the claim."""
+    line = along_entry(prober, name, index, length)
+    claimed, scale = float(prober.claim.gradient[name].flat[index]), float(prober.scale[name].flat[index])
+    rounding = prober.allowed[name].along(line.direction[name]) / length
+    slopes = prober.sides(line)
+    sides = [
+        Residual(side.value / length - claimed, side.bound / length + rounding)
+        for side in slopes
+        if np.isfinite(side.bound)
+    ]
+    apart = prober.accuracy * scale + sum(side.bound for side in sides)
+    if len(sides) == 2 and abs(sides[0].value - sides[1].value) > apart:
+        return Kink(index, (slopes.left.value / length, slopes.right.value / length))
+    if not all(side.within for side in sides):
+        return Verdict.WRONG
+    return Verdict.CORRECT if any(side.bound <= prober.seeing * scale for side in sides) else Verdict.UNRESOLVED
+
+
+def along_entry(prober: Prober, name: str, index: int, length: float) -> Line:
+    """The line that moves one entry."""
+    unit = np.zeros_like(prober.scale[name])
+    unit.flat[index] = length
+    return prober.line({name: unit})

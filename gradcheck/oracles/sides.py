@@ -1,0 +1,99 @@
+"""Either side of a point by itself, from samples along a line: at a kink symmetric extrapolation is not valid.
+
+A side is fitted through the point in all powers of h, so a fit is good only if the point lies on that side's own piece.
+With a kink beside the point one side is therefore known far better than steps across the kink can tell; which one it is,
+a single pair of steps says, small enough to stay below the kink and large enough to show the jump.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gradcheck.oracles.line import Estimate, Function, Line, Point
+from gradcheck.oracles.noise import AHEAD, BEHIND, UNIT, noise, unit
+from gradcheck.oracles.richardson import NOTHING, SIDED, Limit, ending_with, extrapolate, least
+
+FIRST = 1 / 8
+RUNGS = 12  # of ratio 2, to a side
+NEAREST = 1e-12
+PROMISING = 1000  # times too coarse a side may be to be asked at smaller steps. Chosen, not derived.
+CLEAR = 8  # jumps of slope are told from this many times less noise. Chosen, not derived.
+
+
+class Slopes(NamedTuple):
+    """One-sided derivatives, each with its bound."""
+
+    left: Estimate
+    right: Estimate
+
+
+def one_sided(function: Function, point: Point, direction: Point, gradient: Point) -> Slopes:
+    """The derivatives of a function to either side, as `differences` takes its arguments."""
+    return sides(Line(function, point, direction, gradient))
+
+
+def sides(
+    line: Line, step: float = FIRST, at_least: float = UNIT, spread: float | None = None, rungs: int = RUNGS
+) -> Slopes:
+    """The derivatives along a line to either side, from a largest step on.
+
+    The noise is measured on either side by itself where it is not given.
+    """
+    steps = [step / 2**i for i in range(rungs)]
+    found: list[Estimate] = []
+    for sign, offsets in ((-1, BEHIND), (1, AHEAD)):
+        before = line.evaluations
+        u = max(at_least, unit([line.sample(sign * h).value for h in steps]))
+        own = noise(line, offsets, u) if spread is None else spread
+        limit = fit(line, sign, steps, own)
+        found.append(Estimate(line.product + limit.value, limit.bound, line.evaluations - before))
+    return Slopes(*found)
+
+
+def fit(line: Line, sign: int, steps: Sequence[float], spread: float) -> Limit:
+    """Residual slope of one side, at steps from wide to small."""
+    values = [sign * line.sample(sign * h).residual / h for h in steps]
+    noises = [max(spread, UNIT * UNIT) / h for h in steps]
+    windows: list[Limit] = []
+    for last in range(1, len(steps) + 1):
+        for first in ending_with(last):
+            window = extrapolate(steps[first:last], values[first:last], noises[first:last], SIDED)
+            bound = window.disagreement + window.noise
+            windows.append(Limit(window.value, bound if bound == bound else float("inf"), steps[first]))
+    return least(windows)
+
+
+class Chosen(NamedTuple):
+    """The slope at the point, as far as its sides tell; whether the point is a kink itself; whether smaller steps might tell."""
+
+    limit: Limit = NOTHING
+    kink: bool = False
+    promising: bool = False
+
+
+def choose(line: Line, steps: Sequence[float], spread: float, fine: float) -> Chosen:
+    """The residual slope at the point, where a side knows it to ``fine``; nothing where none does."""
+    found = [fit(line, sign, steps, spread) for sign in (-1, 1)]
+    near, far = sorted(found, key=lambda side: side.bound)
+    apart = abs(near.value - far.value)
+    if near.bound > fine:
+        return Chosen(promising=near.bound <= PROMISING * fine)
+    if apart <= near.bound + far.bound and apart + near.bound <= fine:
+        return Chosen(Limit(near.value, near.bound + apart, near.step))
+    jump = apart if far.bound <= apart else _jump(line, steps[-1])
+    if not jump > 0:
+        return Chosen(near) if jump != jump else Chosen()
+    h = max(NEAREST, CLEAR * spread / jump)
+    if h > steps[-1] / 2:
+        return Chosen()
+    across = (line.sample(h).residual - line.sample(-h).residual) / (2 * h)
+    if across != across:  # the point lies on the edge of where the function exists
+        return Chosen(near)
+    agreeing = [side for side in (near, far) if side.bound <= fine and abs(side.value - across) <= jump / 4]
+    if len(agreeing) == 1:
+        return Chosen(agreeing[0])
+    return Chosen(kink=far.bound <= jump / 4 and abs(across - (near.value + far.value) / 2) <= jump / 4)
+
+
+def _jump(line: Line, h: float) -> float:
+    """How far the slopes of two sides are apart, as one step across both shows it."""
+    return abs(line.sample(h).residual + line.sample(-h).residual) / h
