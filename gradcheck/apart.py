@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcheck.arrays import Array
+from gradcheck.oracles.differences import AT_LARGE
 from gradcheck.oracles.line import Estimate, Line
-from gradcheck.probe import CAREFUL, Probe, Prober
+from gradcheck.oracles.sides import lies_between
+from gradcheck.probe import Probe, Prober
 from gradcheck.verdict.compare import LISTED
 from gradcheck.verdict.findings import Verdict
 from gradcheck.verdict.localize import Located, Search
@@ -38,7 +40,7 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
     """Halve whatever a probe of its own does not find correct and well resolved."""
     lengths = np.abs(probe.v[name])
     claim, allowed, scale = prober.claim.gradient[name], prober.allowed[name], prober.scale[name].ravel()
-    start = CAREFUL._replace(noise=prober.noise)
+    start = AT_LARGE._replace(noise=probe.estimate.noise, sided=True)
 
     def slope(v: Array, _: Array) -> Estimate:
         return prober.part(name, v, start)
@@ -55,7 +57,7 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
             parts += np.array_split(part, 2)
             continue
         index = int(part[0])
-        side = _side(prober, name, index, float(lengths.flat[index]))
+        side = _side(prober, name, index, float(lengths.flat[index]), probe.estimate.noise)
         if isinstance(side, Kink):
             kink = kink or side
         elif side is Verdict.UNRESOLVED and seen.within:
@@ -66,19 +68,19 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
     return Parts(wrong, kink, undecided or bool(parts))
 
 
-def _side(prober: Prober, name: str, index: int, length: float) -> Verdict | Kink:
+def _side(prober: Prober, name: str, index: int, length: float, noise: float) -> Verdict | Kink:
     """What the two sides of one entry say: of different slopes a kink, else whether a side refutes the claim."""
     line = along_entry(prober, name, index, length)
     claimed, scale = float(prober.claim.gradient[name].flat[index]), float(prober.scale[name].flat[index])
     rounding = prober.allowed[name].along(line.direction[name]) / length
-    slopes = prober.sides(line)
+    slopes = prober.sides(line, noise)
     sides = [
-        Residual(side.value / length - claimed, side.bound / length + rounding)
-        for side in slopes
-        if np.isfinite(side.bound)
+        Residual(side.value / length - claimed, side.bound / length + rounding) for side in slopes if np.isfinite(side.bound)
     ]
     apart = prober.accuracy * scale + sum(side.bound for side in sides)
     if len(sides) == 2 and abs(sides[0].value - sides[1].value) > apart:
+        if not lies_between(line, slopes, noise):
+            return Verdict.UNRESOLVED
         return Kink(index, (slopes.left.value / length, slopes.right.value / length))
     if not all(side.within for side in sides):
         return Verdict.WRONG

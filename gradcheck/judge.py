@@ -67,11 +67,12 @@ class Judge:
         """Every block; where none explains what a direction over all has refuted, again, with more care."""
         for hasty in (True, False):
             found = {name: self.judge(name, together, hasty) for name in names}
-            if together.within or self.unconfirmed or any(finding.verdict is not Verdict.CORRECT for finding in found.values()):
+            innocent = all(finding.verdict is Verdict.CORRECT for finding in found.values())
+            if together.within or self.unconfirmed or not innocent:
                 return found
         probe = together.refuting
         reason = f"all blocks together are off by {abs(probe.residual):.1e} along a direction, beyond {probe.bound:.1e}"
-        return {n: msgspec.structs.replace(one, verdict=Verdict.UNRESOLVED, reason=reason) for n, one in found.items()}
+        return {n: msgspec.structs.replace(each, verdict=Verdict.UNRESOLVED, reason=reason) for n, each in found.items()}
 
     def judge(self, name: str, together: Together, hasty: bool) -> Finding:
         """By the common probes where they agree with the claim and are fine enough, else by probes of the block alone."""
@@ -80,11 +81,13 @@ class Judge:
         probe = self._alone(name, together, hasty)
         if probe.within and not self.prober.is_fine(name, probe):
             probe = self._quieter(name, probe)
+        if probe.within and self.prober.is_fine(name, probe):
+            return self._finding(name, Verdict.CORRECT, probe)
         if probe.within:
-            return self._finding(name, Verdict.CORRECT, probe) if self.prober.is_fine(name, probe) else self.part(name, probe)
+            return self.part(name, probe)
         again = self.prober.probe([name], 2, self.prober.quick)
         if again.within:
-            again = self.prober.again(again.line, AT_LARGE._replace(noise=self.prober.noise))
+            again = self.prober.again(again.line, self.prober.large)
         # An accusation must survive a second direction, and a look at whether both of its sides agree.
         if again.within or self._kinked(name, again):
             self.unconfirmed.add(name)
@@ -113,7 +116,7 @@ class Judge:
         """Longer steps where noise makes the bound coarse, and then very many of them."""
         if not probe.noisy:
             return probe
-        longer = self.prober.again(probe.line, AT_LARGE._replace(step=FAR, noise=self.prober.noise))
+        longer = self.prober.again(probe.line, AT_LARGE._replace(step=FAR, noise=probe.estimate.noise))
         best = min(probe, longer, key=lambda one: one.bound)
         if not best.within or self.prober.is_fine(name, best):
             return best
@@ -123,7 +126,7 @@ class Judge:
         """Two directions have refuted the block: name its entries, and say how far off it is."""
         located = localize(self._search(name, probe, self.prober.quick), ENTRIES)
         if not located.indices:  # too little for cheap probes
-            located = localize(self._search(name, probe, AT_LARGE._replace(noise=self.prober.noise)), ENTRIES // 2)
+            located = localize(self._search(name, probe, self.prober.large), ENTRIES // 2)
         # Off by the same relative error everywhere, a block of P entries moves the probe by sqrt(P) times as much as one.
         whole = (abs(probe.residual) - probe.bound) / norm(self.prober.scale[name] * probe.v[name])
         return self._accused(name, probe, located, whole)
@@ -160,7 +163,7 @@ class Judge:
 
     def _kinked(self, name: str, probe: Probe) -> bool:
         """Whether the slopes to the left and right differ by more than their bounds and the accuracy asked for."""
-        left, right = self.prober.sides(probe.line, RUNGS, probe.estimate.step)
+        left, right = self.prober.sides(probe.line, probe.estimate.noise, RUNGS, probe.estimate.step)
         jump = abs(right.value - left.value) - right.bound - left.bound
         return bool(np.isfinite(jump)) and jump > self.accuracy * norm(self.prober.scale[name] * probe.v[name])
 

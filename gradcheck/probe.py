@@ -24,7 +24,7 @@ QUICK = 3  # rungs of a cheap probe,
 NEARER = 8  # which begins nearer by this: fewer rungs extrapolate less far. Both chosen, not derived.
 NOISY = 100  # a bound within so many times the noise at its step is the noise's doing. Chosen, not derived.
 
-CAREFUL = AT_LARGE._replace(sided=True)
+LOUD = 40  # roundings of the value. Chosen, not derived.
 
 
 class Probe(NamedTuple):
@@ -76,7 +76,8 @@ class Prober:
     def __init__(self, claim: Claim, accuracy: float, seed: int) -> None:
         self.claim, self.accuracy, self.seed = claim, accuracy, seed
         self.evaluations, self.notes = claim.evaluations, claim.notes
-        self.quick, self.noise, self.unit, self.seeing = AT_LARGE, 0.0, UNIT, accuracy
+        self.quick = self.large = AT_LARGE
+        self.noise, self.unit, self.seeing = 0.0, UNIT, accuracy
         self.vouched = False
         zero = {name: np.zeros_like(g) for name, g in claim.gradient.items()}
         self.allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
@@ -87,24 +88,27 @@ class Prober:
         beside = self.draw(names, 3)
         spread = quiet(beside)
         self.evaluations += beside.evaluations
-        probe = self.probe(names, 0, CAREFUL._replace(noise=spread))
+        probe = self.probe(names, 0, AT_LARGE._replace(noise=spread, sided=True))
         self._learn(probe.estimate)
         if not probe.within and probe.estimate.sided:
             probe = self.carefully(probe.line)
+        if complex_step:
+            probe = self._vouch(probe)
+        if self.vouched:
+            return probe, self.again(beside, AT_LARGE)
         second = self._judged(beside, second_look(beside, self.noise, self.unit))
-        if not second.within:  # three steps may agree by accident
-            second = self.carefully(beside)
-        return self._vouch(probe) if complex_step else probe, second
+        return probe, second if second.within else self.carefully(beside)  # three steps may agree by accident
 
     def carefully(self, line: Line) -> Probe:
         """With patience; one side may speak for the claim, but what refutes it rests on both."""
-        start = CAREFUL._replace(noise=self.noise)
-        probe = self.again(line, start)
-        return self.again(line, start._replace(sided=False)) if probe.estimate.sided and not probe.within else probe
+        probe = self.again(line, self.large._replace(sided=True))
+        return self.again(line, self.large) if probe.estimate.sided and not probe.within else probe
 
     def _learn(self, estimate: Estimate) -> None:
         self.noise, self.unit = estimate.noise, estimate.unit
         step = (estimate.step or AT_LARGE.step) / NEARER
+        loud = self.noise > LOUD * UNIT * abs(self.claim.loss)  # one block may be louder than another
+        self.large = AT_LARGE._replace(noise=None if loud else self.noise)
         self.quick = Start(step=step, noise=self.noise, rungs=QUICK, patient=False)
         if self.unit > UNIT:  # a function in float32 is judged at its own precision
             self.seeing = max(self.accuracy, min(100 * self.unit**0.5, COARSEST))
@@ -124,7 +128,7 @@ class Prober:
     def regressed(self, line: Line) -> Probe:
         """By many steps along a line, which average the noise."""
         before = line.evaluations
-        estimate = regression(line)
+        estimate = regression(line, self.unit * abs(self.claim.loss) / 2)
         self.evaluations += line.evaluations - before
         return self._judged(line, estimate)
 
@@ -132,10 +136,10 @@ class Prober:
         """The slope of one block along a direction of its own."""
         return self._slope(self.line({name: v}), start)
 
-    def sides(self, line: Line, rungs: int = 12, step: float = AT_LARGE.step) -> Slopes:
+    def sides(self, line: Line, noise: float, rungs: int = 12, step: float = AT_LARGE.step) -> Slopes:
         """Either side of the point along a line."""
         before = line.evaluations
-        slopes = sides(line, step or AT_LARGE.step, self.unit, self.noise or None, rungs)
+        slopes = sides(line, step or AT_LARGE.step, self.unit, noise or None, rungs)
         self.evaluations += line.evaluations - before
         return slopes
 

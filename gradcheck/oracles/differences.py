@@ -105,8 +105,9 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
 
 
 def _narrow(line: Line, spread: float) -> float:
-    """The roundoff of a function that computes more narrowly than it returns, as far as its noise tells; at most float16's."""
-    return min(spread / abs(2 * line.origin), NARROWEST) if line.origin and stands_still(line) else UNIT
+    """Roundoff of a function that computes more narrowly than it returns, as far as its noise tells; at most float16's."""
+    loud = spread > 2 * UNIT * abs(line.origin) > 0
+    return min(spread / abs(2 * line.origin), NARROWEST) if loud and stands_still(line) else UNIT
 
 
 def second_look(line: Line, spread: float, u: float) -> Estimate:

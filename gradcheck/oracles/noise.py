@@ -1,24 +1,26 @@
 """The noise of a computed function, measured and not assumed.
 
-Differences of order k of m equally spaced values estimate the noise's standard deviation once the spacing is so small that
-the function itself is a polynomial of lower order there: sigma_k^2 = (k!)^2 / (2k)! mean((Delta^k f)^2). More and Wild,
-*Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011).
+Over a spacing so small that the function itself is a cubic, what a cubic leaves over at a few points is the noise. The
+points are not equally spaced: rounding can run in step with equal ones. After More and Wild, *Estimating computational
+noise*, SIAM J. Sci. Comput. 33 (2011), who difference equally spaced values: sigma_k^2 = (k!)^2 / (2k)! mean((Delta^k
+f)^2); that form serves where the same points are wanted as steps.
 """
 
 from collections.abc import Sequence
 from math import comb
 
 import numpy as np
+from numpy.polynomial import polynomial
 
 from gradcheck.arrays import rms
 from gradcheck.oracles.line import Line
 
 UNIT = 2.0**-53
-CENTRED = range(-2, 4)
-AHEAD = range(6)
-BEHIND = range(-5, 1)
-SYMMETRIC = range(-3, 4)
-BESIDE = 2.0**-11  # about u^(1/5): a smooth function's differences of order 5 and 6 are below rounding there
+CENTRED = (-2.3, -1.1, 0.7, 1.9, 3.2)
+AHEAD = (0.9, 2.1, 2.8, 4.3, 5.1)
+BEHIND = (-0.9, -2.1, -2.8, -4.3, -5.1)
+CUBIC = 3
+BESIDE = 2.0**-13  # below u^(1/5): a smooth function's differences of order 5 and 6 are below rounding there
 NEAR = UNIT**0.62
 WIDEST = 2.0**-8
 QUIET = 20  # times rounding; chosen, not derived
@@ -27,11 +29,11 @@ ALIKE = 100  # two estimates from so few values may differ this much; chosen, no
 CAUTION = 3  # a spread estimated from three values is that often too small; chosen, not derived
 
 
-def noise(line: Line, offsets: range = CENTRED, at_least: float = UNIT) -> float:
+def noise(line: Line, offsets: tuple[float, ...] = CENTRED, at_least: float = UNIT) -> float:
     """Standard deviation of f's own noise along a line, with caution, and never below 2 u |f|.
 
-    What looks far from quiet on both sides of the point may be a kink there, or the edge of where f exists: the quietest of
-    both sides and either one is taken.
+    What looks far from quiet on both sides of the point may be a kink there, or the edge of where f exists: the quietest
+    of both sides and either one is taken.
 
     A function known to compute with the roundoff ``at_least`` is given a spacing to match.
     """
@@ -51,30 +53,33 @@ def quiet(line: Line) -> float | None:
     Seen by differences of order 5 and 6 at the spacing `BESIDE`, where curvature can only add to it.
     """
     floor = 2 * UNIT * abs(line.origin)
-    spread = _spread(line, SYMMETRIC, BESIDE, (5, 6))
-    if stands_still(line, BESIDE) or not floor / ALIKE < spread <= QUIET * floor:
+    spread = _differenced(line, BESIDE)
+    if stands_still(line, BESIDE, (-3, 3)) or not floor / ALIKE < spread <= QUIET * floor:
         return None
     return CAUTION * spread if spread > floor else floor
 
 
-def stands_still(line: Line, spacing: float = NEAR) -> bool:
+def stands_still(line: Line, spacing: float = NEAR, ends: tuple[float, float] = (CENTRED[0], CENTRED[-1])) -> bool:
     """Whether f does not change in its last bit, to either side, where the claim says that it changes by many roundings.
 
     Its arithmetic is then narrower than the format of its values.
     """
     if abs(line.product) * spacing <= PLAIN * UNIT * abs(line.origin):
         return False
-    return any(line.sample(side * spacing).value == line.origin for side in (-2, 2))
+    return any(line.sample(side * spacing).value == line.origin for side in ends)
 
 
-def _measured(line: Line, offsets: range, at_least: float, spacing: float) -> float:
+def _measured(line: Line, offsets: tuple[float, ...], at_least: float, spacing: float) -> float:
     """Measured at two spacings, the other one tiny.
 
-    Noise is the same at both. What is seen at the wide one alone may be a kink; but where the tiny one shows next to nothing,
-    the function stands still over it or its rounding happens to run in step with it.
+    Noise is the same at both. What is seen at the wide one alone may be a kink; but where the tiny one shows next to
+    nothing, the function stands still over it or its rounding happens to run in step with it.
     """
     floor = 2 * at_least * abs(line.origin)
-    wide, tiny = (_spread(line, offsets, one) for one in (spacing, NEAR))
+    wide = _spread(line, offsets, spacing)
+    if at_least == UNIT and wide <= floor:
+        return floor
+    tiny = _spread(line, offsets, NEAR)
     if at_least > UNIT:
         wide, tiny = max(wide, tiny, _spread(line, offsets, at_least**0.4)), 0.0
     kinked = wide > ALIKE * tiny and tiny >= floor / ALIKE
@@ -95,6 +100,17 @@ def unit(seen: Sequence[float]) -> float:
     return UNIT
 
 
-def _spread(line: Line, offsets: range, spacing: float, orders: tuple[int, int] = (4, 5)) -> float:
-    values = np.array([line.sample(i * spacing).residual if i else 0.0 for i in offsets])
-    return max(rms(np.diff(values, order)) / comb(2 * order, order) ** 0.5 for order in orders)
+def _spread(line: Line, offsets: tuple[float, ...], spacing: float) -> float:
+    """What a cubic through the point leaves over."""
+    where = np.array([0.0, *offsets])
+    values = np.array([0.0, *(line.sample(i * spacing).residual for i in offsets)])
+    if not np.isfinite(values).all():
+        return float("nan")
+    left_over = values - polynomial.polyval(where, polynomial.polyfit(where, values, CUBIC))
+    return float(np.linalg.norm(left_over)) / (len(where) - CUBIC - 1) ** 0.5
+
+
+def _differenced(line: Line, spacing: float) -> float:
+    """Differences of order 5 and 6 of seven equally spaced values."""
+    values = np.array([line.sample(i * spacing).residual if i else 0.0 for i in range(-3, 4)])
+    return max(rms(np.diff(values, order)) / comb(2 * order, order) ** 0.5 for order in (5, 6))

@@ -4,7 +4,7 @@ With r(h) the residual at distance h, the odd part [r(h) - r(-h)] / 2 is fitted 
 [r(h) + r(-h)] / 2 by 1, |h|, h^2, h^4, ..., by least squares at the Chebyshev nodes of (0, reach]. The coefficient of h is
 the residual slope, that of |h| half a jump of slope, which a kink makes. What the fit leaves over is the noise, and
 
-    bound = 4 standard errors of the slope + what two more powers change + |coefficient of |h|| + 4 of its standard errors.
+    bound = 3 standard errors of the slope + what one more power changes + |coefficient of |h|| + 3 of its standard errors.
 
 A fit takes the fewest powers that leave over hardly more than any number does. All constants are chosen, not derived.
 """
@@ -17,11 +17,11 @@ from numpy.polynomial import chebyshev
 from gradcheck.arrays import Array
 from gradcheck.oracles.line import Estimate, Line
 
-PAIRS = 48
+PAIRS = 64
 POWERS = 7
 HARDLY = 1.1
-ERRORS = 4
-REACHES = (2.0, 0.5)
+ERRORS = 3
+REACHES = (2.0, 0.5, 0.125)
 
 
 class Fit(NamedTuple):
@@ -32,13 +32,13 @@ class Fit(NamedTuple):
     leftover: float
 
 
-def regression(line: Line, pairs: int = PAIRS) -> Estimate:
-    """The slope along a line, by the reach that bounds it best."""
-    found = [_within_reach(line, reach, pairs) for reach in REACHES]
+def regression(line: Line, spread: float, pairs: int = PAIRS) -> Estimate:
+    """The slope along a line, by the reach that bounds it best; a fit that leaves over less than ``spread`` was lucky."""
+    found = [_within_reach(line, reach, pairs, spread) for reach in REACHES]
     return min(found, key=lambda estimate: estimate.bound)._replace(evaluations=line.evaluations)
 
 
-def _within_reach(line: Line, reach: float, pairs: int) -> Estimate:
+def _within_reach(line: Line, reach: float, pairs: int, spread: float) -> Estimate:
     t = np.cos((2 * np.arange(pairs) + 1) * np.pi / (4 * pairs))
     ahead, behind = (np.array([line.sample(side * reach * x).residual for x in t]) for side in (1, -1))
     if not np.isfinite(ahead + behind).all():
@@ -47,9 +47,9 @@ def _within_reach(line: Line, reach: float, pairs: int) -> Estimate:
     even = _fewest([_even(t, (ahead + behind) / 2, count) for count in range(1, POWERS + 2)])
     bound = abs(even[0].value)
     for fit, more in (odd, even):
-        bound += ERRORS * fit.error + abs(more.value - fit.value)
-    noise = max(odd[0].leftover, even[0].leftover)
-    return Estimate(line.product + odd[0].value / reach, bound / reach, 0, noise, reach)
+        lucky = max(spread / fit.leftover, 1.0) if fit.leftover else float("inf")
+        bound += ERRORS * fit.error * lucky + abs(more.value - fit.value)
+    return Estimate(line.product + odd[0].value / reach, bound / reach if bound == bound else float("inf"), 0, spread, reach)
 
 
 def _fewest(fits: list[Fit]) -> tuple[Fit, Fit]:

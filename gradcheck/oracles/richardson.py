@@ -37,7 +37,7 @@ NOTHING = Limit(0.0, float("inf"))
 
 
 def least(windows: Iterable[Limit]) -> Limit:
-    """The window of least bound, of those given from wide steps to small; one nearer the point that contradicts it takes over."""
+    """The window of least bound, unless one that comes later, nearer the point, contradicts it: that one takes over."""
     best = NOTHING
     nearer: list[Limit] = []
     for window in windows:

@@ -63,7 +63,7 @@ def fit(line: Line, sign: int, steps: Sequence[float], spread: float) -> Limit:
 
 
 class Chosen(NamedTuple):
-    """The slope at the point, as far as its sides tell; whether the point is a kink itself; whether smaller steps might tell."""
+    """The slope at the point as far as its sides tell, whether it is a kink itself, and whether smaller steps might tell."""
 
     limit: Limit = NOTHING
     kink: bool = False
@@ -85,13 +85,25 @@ def choose(line: Line, steps: Sequence[float], spread: float, fine: float) -> Ch
     h = max(NEAREST, CLEAR * spread / jump)
     if h > steps[-1] / 2:
         return Chosen()
-    across = (line.sample(h).residual - line.sample(-h).residual) / (2 * h)
-    if across != across:  # the point lies on the edge of where the function exists
+    seen = across(line, h)
+    if seen != seen:  # the point lies on the edge of where the function exists
         return Chosen(near)
-    agreeing = [side for side in (near, far) if side.bound <= fine and abs(side.value - across) <= jump / 4]
+    agreeing = [side for side in (near, far) if side.bound <= fine and abs(side.value - seen) <= jump / 4]
     if len(agreeing) == 1:
         return Chosen(agreeing[0])
-    return Chosen(kink=far.bound <= jump / 4 and abs(across - (near.value + far.value) / 2) <= jump / 4)
+    return Chosen(kink=far.bound <= jump / 4 and abs(seen - (near.value + far.value) / 2) <= jump / 4)
+
+
+def across(line: Line, h: float) -> float:
+    """The residual slope between two points on either side."""
+    return (line.sample(h).residual - line.sample(-h).residual) / (2 * h)
+
+
+def lies_between(line: Line, slopes: Slopes, spread: float) -> bool:
+    """Whether the smallest steps that can tell say that the point is on neither side's piece: it is a kink itself."""
+    jump = abs(slopes.right.value - slopes.left.value)
+    seen = line.product + across(line, max(NEAREST, CLEAR * spread / jump))
+    return not abs(seen - (slopes.left.value + slopes.right.value) / 2) > jump / 4
 
 
 def _jump(line: Line, h: float) -> float:
