@@ -57,7 +57,7 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
             parts += np.array_split(part, 2)
             continue
         index = int(part[0])
-        side = _side(prober, name, index, float(lengths.flat[index]), probe.estimate.noise)
+        side = _side(prober, name, index, seen, float(lengths.flat[index]), probe.estimate.noise)
         if isinstance(side, Kink):
             kink = kink or side
         elif side is Verdict.UNRESOLVED and seen.within:
@@ -68,7 +68,7 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
     return Parts(wrong, kink, undecided or bool(parts))
 
 
-def _side(prober: Prober, name: str, index: int, length: float, noise: float) -> Verdict | Kink:
+def _side(prober: Prober, name: str, index: int, seen: Residual, length: float, noise: float) -> Verdict | Kink:
     """What the two sides of one entry say: of different slopes a kink, else whether a side refutes the claim."""
     line = along_entry(prober, name, index, length)
     claimed, scale = float(prober.claim.gradient[name].flat[index]), float(prober.scale[name].flat[index])
@@ -80,7 +80,7 @@ def _side(prober: Prober, name: str, index: int, length: float, noise: float) ->
     apart = prober.accuracy * scale + sum(side.bound for side in sides)
     if len(sides) == 2 and abs(sides[0].value - sides[1].value) > apart:
         if not lies_between(line, slopes, noise):
-            return Verdict.UNRESOLVED
+            return Verdict.UNRESOLVED if seen.within else Verdict.WRONG
         return Kink(index, (slopes.left.value / length, slopes.right.value / length))
     if not all(side.within for side in sides):
         return Verdict.WRONG

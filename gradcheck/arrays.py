@@ -5,6 +5,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+SQUARED = 1e-140  # of this size and more squares do not underflow in double precision
+
 Array: TypeAlias = NDArray[Any]
 
 
@@ -15,6 +17,10 @@ def dot(a: Array, b: Array) -> float:
 
 def norm(x: Array) -> float:
     """Euclidean norm over all entries, also of what is too small or too large to be squared."""
+    with np.errstate(all="ignore"):
+        plain = float(np.sqrt(np.sum(x * x)))
+    if SQUARED < plain < 1 / SQUARED:
+        return plain
     largest = float(np.max(np.abs(x), initial=0.0))
     return largest * float(np.sqrt(np.sum((x / largest) ** 2))) if 0 < largest < np.inf else largest
 

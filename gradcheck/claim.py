@@ -59,7 +59,7 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
             first = second = promoted
             notes = (*notes, "judged in float64, which loss and gradient follow")
     doubts = {name: "its values change from call to call" for name in first if not _same(first[name], second.get(name))}
-    function = _function(loss, tree)
+    function = _function(loss, tree, wide)
 
     def analytic(arrays: Mapping[str, Array]) -> Any:
         return loss(tree.rebuild(arrays))
@@ -74,10 +74,13 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
     return Claim(function, analytic, here, 2, wide, good, rounding, defects, doubts, notes)
 
 
-def _function(loss: Callable[[Any], Any], tree: Pytree) -> Callable[[Mapping[str, Array]], float]:
+def _function(loss: Callable[[Any], Any], tree: Pytree, kept: Mapping[str, Array]) -> Callable[[Mapping[str, Array]], float]:
+    """The loss of arrays by name, which may change them: it gets copies of those that are kept."""
+
     def function(arrays: Mapping[str, Array]) -> float:
         try:
-            return float(loss(tree.rebuild({name: value.copy() for name, value in arrays.items()})))
+            own = {name: value.copy() if value is kept[name] else value for name, value in arrays.items()}
+            return float(loss(tree.rebuild(own)))
         except (ArithmeticError, ValueError):  # math.log(-1e-9) raises where np.log gives nan: outside the domain
             return float("nan")
 
@@ -154,4 +157,5 @@ def _rounding(
 
 
 def _one_ulp(value: Array, rng: np.random.Generator) -> Array:
-    return np.nextafter(value, rng.choice([-np.inf, np.inf], value.shape).astype(value.dtype))
+    towards = np.where(rng.random(value.shape) < 0.5, -np.inf, np.inf)
+    return np.nextafter(value, towards.astype(value.dtype))

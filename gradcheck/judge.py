@@ -16,6 +16,7 @@ from gradcheck.arrays import Array, norm
 from gradcheck.claim import Claim
 from gradcheck.oracles.differences import AT_LARGE, Start
 from gradcheck.oracles.line import Estimate
+from gradcheck.oracles.sides import lies_between
 from gradcheck.probe import Probe, Prober
 from gradcheck.verdict.compare import place
 from gradcheck.verdict.findings import Entry, Finding, Verdict
@@ -163,9 +164,11 @@ class Judge:
 
     def _kinked(self, name: str, probe: Probe) -> bool:
         """Whether the slopes to the left and right differ by more than their bounds and the accuracy asked for."""
-        left, right = self.prober.sides(probe.line, probe.estimate.noise, RUNGS, probe.estimate.step)
-        jump = abs(right.value - left.value) - right.bound - left.bound
-        return bool(np.isfinite(jump)) and jump > self.accuracy * norm(self.prober.scale[name] * probe.v[name])
+        slopes = self.prober.sides(probe.line, probe.estimate.noise, RUNGS, probe.estimate.step)
+        jump = abs(slopes.right.value - slopes.left.value) - slopes.right.bound - slopes.left.bound
+        if not np.isfinite(jump) or jump <= self.accuracy * norm(self.prober.scale[name] * probe.v[name]):
+            return False
+        return lies_between(probe.line, slopes, probe.estimate.noise)
 
     def _search(self, name: str, probe: Probe, start: Start) -> Search:
         def slope(v: Array, _: Array) -> Estimate:

@@ -133,8 +133,10 @@ class Prober:
         return self._judged(line, estimate)
 
     def part(self, name: str, v: Array, start: Start) -> Estimate:
-        """The slope of one block along a direction of its own."""
-        return self._slope(self.line({name: v}), start)
+        """The slope of one block along a direction of its own; what refutes the claim rests on both sides."""
+        probe = self.again(self.line({name: v}), start)
+        refuted = probe.estimate.sided and not probe.within
+        return self.again(probe.line, start._replace(sided=False)).estimate if refuted else probe.estimate
 
     def sides(self, line: Line, noise: float, rungs: int = 12, step: float = AT_LARGE.step) -> Slopes:
         """Either side of the point along a line."""

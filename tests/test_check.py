@@ -278,3 +278,15 @@ def test_a_loss_in_float32_is_judged_at_its_own_precision_and_the_report_says_so
     assert any("unit roundoff 6.0e-08" in note for note in report.notes)
     assert not check(lambda x: np.sin(x).sum(), np.cos, at).notes
     assert check(narrow, lambda x: 1.1 * np.cos(x), at).verdict is Verdict.WRONG
+
+
+def test_a_loss_that_changes_its_input_is_judged_by_what_it_was_given():
+    def careless(x):
+        value = float(x @ x)
+        x *= 0
+        return value
+
+    at = np.array([0.3, -1.1])
+    assert check(careless, lambda x: 2 * x, at).verdict is Verdict.CORRECT
+    assert check(careless, lambda x: 3 * x, at).wrong == {"x"}
+    assert np.array_equal(at, [0.3, -1.1])

@@ -27,6 +27,8 @@ from gradcheck.oracles.sides import FIRST, NEAREST, choose
 CERTAIN = 6  # rungs of ratio 2 before anything is decided
 SLACK = 32
 NARROWEST = 2.0**-11
+WORTH = 16  # noises of the last rung: to a bound of less, windows of smaller steps have nothing to add
+PROMISING = 1000  # times too coarse a side may be to be asked at smaller steps
 SIDES = 1000  # times coarser than `Start.enough` a side may be: what it saves is many small steps
 
 
@@ -99,7 +101,7 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
     slack = SLACK * UNIT * line.spread
     rungs = [_rung(line, h, spread, u) for h in steps]
     best, sided = least(_judge_all(rungs, slack)), False
-    if start.patient and best.bound > max(2 * slack, start.enough):
+    if start.patient and not best.bound <= max(2 * slack, start.enough, WORTH * rungs[-1].noise):
         best, sided = _patiently(line, rungs, best, slack, spread, u, start)
     return Estimate(line.product + best.value, best.bound, line.evaluations, spread, best.step, u, sided)
 
@@ -112,7 +114,7 @@ def _narrow(line: Line, spread: float) -> float:
 
 def second_look(line: Line, spread: float, u: float) -> Estimate:
     """A slope from the three pairs of steps at which `is_quiet` has looked: far from large, and nearly free."""
-    rungs = [_rung(line, k * BESIDE, spread, u) for k in (3, 2, 1)]
+    rungs = [_rung(line, h, spread, u) for h in BESIDE]
     best = least(_judge_all(rungs, SLACK * UNIT * line.spread))
     return Estimate(line.product + best.value, best.bound, line.evaluations, spread, best.step, u)
 
@@ -127,7 +129,7 @@ def _patiently(
             return chosen.limit._replace(bound=chosen.limit.bound + slack), True
         if chosen.kink:  # no smaller step will tell another story
             return best, False
-        if not chosen.promising:
+        if chosen.near > min(PROMISING * SIDES * start.enough, best.bound):
             break
         rungs += [_rung(line, rungs[-1].h / 2**i, spread, u) for i in (1, 2, 3)]
     return _descend(line, rungs, slack, spread, u, start), False

@@ -74,9 +74,9 @@ class Line:
 
     def _sample(self, h: float) -> Sample:
         moved = {name: self.point[name] + h * v for name, v in self.direction.items()}
-        value = self._evaluate(moved)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # before the call, which may change what it is given
             predicted = sum(dot(self.gradient[name], moved[name] - self.point[name]) for name in moved)
+            value = self._evaluate(moved)
             return Sample(value - self.origin - predicted, value)
 
     @property

@@ -2,17 +2,14 @@
 
 Over a spacing so small that the function itself is a cubic, what a cubic leaves over at a few points is the noise. The
 points are not equally spaced: rounding can run in step with equal ones. After More and Wild, *Estimating computational
-noise*, SIAM J. Sci. Comput. 33 (2011), who difference equally spaced values: sigma_k^2 = (k!)^2 / (2k)! mean((Delta^k
-f)^2); that form serves where the same points are wanted as steps.
+noise*, SIAM J. Sci. Comput. 33 (2011), who difference equally spaced values.
 """
 
 from collections.abc import Sequence
-from math import comb
 
 import numpy as np
 from numpy.polynomial import polynomial
 
-from gradcheck.arrays import rms
 from gradcheck.oracles.line import Line
 
 UNIT = 2.0**-53
@@ -20,9 +17,10 @@ CENTRED = (-2.3, -1.1, 0.7, 1.9, 3.2)
 AHEAD = (0.9, 2.1, 2.8, 4.3, 5.1)
 BEHIND = (-0.9, -2.1, -2.8, -4.3, -5.1)
 CUBIC = 3
-BESIDE = 2.0**-13  # below u^(1/5): a smooth function's differences of order 5 and 6 are below rounding there
+QUARTIC = 4
+BESIDE = (3.1 * 2**-13, 1.7 * 2**-13, 2**-13)  # below u^(1/5): what a quartic leaves of a smooth function is below rounding
 NEAR = UNIT**0.62
-WIDEST = 2.0**-8
+WIDEST = 2.0**-4
 QUIET = 20  # times rounding; chosen, not derived
 PLAIN = 1e4  # roundings that a change must amount to before its absence is telling; chosen, not derived
 ALIKE = 100  # two estimates from so few values may differ this much; chosen, not derived
@@ -50,11 +48,11 @@ def noise(line: Line, offsets: tuple[float, ...] = CENTRED, at_least: float = UN
 def quiet(line: Line) -> float | None:
     """The noise, where it is not much more than rounding of the value; None where that cannot be told so cheaply.
 
-    Seen by differences of order 5 and 6 at the spacing `BESIDE`, where curvature can only add to it.
+    Seen by what a quartic leaves over at the steps `BESIDE`, where curvature can only add to it.
     """
     floor = 2 * UNIT * abs(line.origin)
-    spread = _differenced(line, BESIDE)
-    if stands_still(line, BESIDE, (-3, 3)) or not floor / ALIKE < spread <= QUIET * floor:
+    spread = _spread(line, (*(-h for h in BESIDE), *BESIDE), 1.0, QUARTIC)
+    if stands_still(line, BESIDE[0], (-1, 1)) or not floor / ALIKE < spread <= QUIET * floor:
         return None
     return CAUTION * spread if spread > floor else floor
 
@@ -79,7 +77,7 @@ def _measured(line: Line, offsets: tuple[float, ...], at_least: float, spacing: 
     wide = _spread(line, offsets, spacing)
     if at_least == UNIT and wide <= floor:
         return floor
-    tiny = _spread(line, offsets, NEAR)
+    tiny = 0.0 if stands_still(line, NEAR, (offsets[0], offsets[-1])) else _spread(line, offsets, NEAR)
     if at_least > UNIT:
         wide, tiny = max(wide, tiny, _spread(line, offsets, at_least**0.4)), 0.0
     kinked = wide > ALIKE * tiny and tiny >= floor / ALIKE
@@ -100,17 +98,11 @@ def unit(seen: Sequence[float]) -> float:
     return UNIT
 
 
-def _spread(line: Line, offsets: tuple[float, ...], spacing: float) -> float:
-    """What a cubic through the point leaves over."""
+def _spread(line: Line, offsets: tuple[float, ...], spacing: float, degree: int = CUBIC) -> float:
+    """What a polynomial through the point leaves over."""
     where = np.array([0.0, *offsets])
     values = np.array([0.0, *(line.sample(i * spacing).residual for i in offsets)])
     if not np.isfinite(values).all():
         return float("nan")
-    left_over = values - polynomial.polyval(where, polynomial.polyfit(where, values, CUBIC))
-    return float(np.linalg.norm(left_over)) / (len(where) - CUBIC - 1) ** 0.5
-
-
-def _differenced(line: Line, spacing: float) -> float:
-    """Differences of order 5 and 6 of seven equally spaced values."""
-    values = np.array([line.sample(i * spacing).residual if i else 0.0 for i in range(-3, 4)])
-    return max(rms(np.diff(values, order)) / comb(2 * order, order) ** 0.5 for order in (5, 6))
+    left_over = values - polynomial.polyval(where, polynomial.polyfit(where, values, degree))
+    return float(np.linalg.norm(left_over)) / (len(where) - degree - 1) ** 0.5

@@ -15,7 +15,6 @@ from gradcheck.oracles.richardson import NOTHING, SIDED, Limit, ending_with, ext
 FIRST = 1 / 8
 RUNGS = 12  # of ratio 2, to a side
 NEAREST = 1e-12
-PROMISING = 1000  # times too coarse a side may be to be asked at smaller steps. Chosen, not derived.
 CLEAR = 8  # jumps of slope are told from this many times less noise. Chosen, not derived.
 
 
@@ -63,11 +62,11 @@ def fit(line: Line, sign: int, steps: Sequence[float], spread: float) -> Limit:
 
 
 class Chosen(NamedTuple):
-    """The slope at the point as far as its sides tell, whether it is a kink itself, and whether smaller steps might tell."""
+    """The slope at the point as far as its sides tell, whether it is a kink itself, and how well the better side is known."""
 
     limit: Limit = NOTHING
     kink: bool = False
-    promising: bool = False
+    near: float = 0.0
 
 
 def choose(line: Line, steps: Sequence[float], spread: float, fine: float) -> Chosen:
@@ -76,7 +75,7 @@ def choose(line: Line, steps: Sequence[float], spread: float, fine: float) -> Ch
     near, far = sorted(found, key=lambda side: side.bound)
     apart = abs(near.value - far.value)
     if near.bound > fine:
-        return Chosen(promising=near.bound <= PROMISING * fine)
+        return Chosen(near=near.bound)
     if apart <= near.bound + far.bound and apart + near.bound <= fine:
         return Chosen(Limit(near.value, near.bound + apart, near.step))
     jump = apart if far.bound <= apart else _jump(line, steps[-1])
