@@ -107,7 +107,8 @@ class Prober:
     def _learn(self, estimate: Estimate) -> None:
         self.noise, self.unit = estimate.noise, estimate.unit
         step = (estimate.step or AT_LARGE.step) / NEARER
-        loud = self.noise > LOUD * UNIT * abs(self.claim.loss)  # one block may be louder than another
+        # One block may be louder than another; but where a narrow function stands still there is nothing to measure.
+        loud = self.noise > LOUD * UNIT * abs(self.claim.loss) and self.unit == UNIT
         self.large = AT_LARGE._replace(noise=None if loud else self.noise)
         self.quick = Start(step=step, noise=self.noise, rungs=QUICK, patient=False)
         if self.unit > UNIT:  # a function in float32 is judged at its own precision

@@ -20,13 +20,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gradcheck.oracles.line import Estimate, Function, Line, Point
-from gradcheck.oracles.noise import BESIDE, UNIT, noise, stands_still, unit
+from gradcheck.oracles.noise import BESIDE, NEAR, UNIT, USUAL, noise, stands_still, unit
 from gradcheck.oracles.richardson import EVEN, ODD, Limit, ending_with, extrapolate, least
 from gradcheck.oracles.sides import FIRST, NEAREST, choose
 
 CERTAIN = 6  # rungs of ratio 2 before anything is decided
 SLACK = 32
 NARROWEST = 2.0**-11
+PLATEAU = 1e-4  # within which a function in float16 stands still
 WORTH = 16  # noises of the last rung: to a bound of less, windows of smaller steps have nothing to add
 PROMISING = 1000  # times too coarse a side may be to be asked at smaller steps
 SIDES = 1000  # times coarser than `Start.enough` a side may be: what it saves is many small steps
@@ -109,7 +110,8 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
 def _narrow(line: Line, spread: float) -> float:
     """Roundoff of a function that computes more narrowly than it returns, as far as its noise tells; at most float16's."""
     loud = spread > 2 * UNIT * abs(line.origin) > 0
-    return min(spread / abs(2 * line.origin), NARROWEST) if loud and stands_still(line) else UNIT
+    still = loud and any(stands_still(line, spacing) for spacing in (NEAR, USUAL, PLATEAU))
+    return min(spread / abs(2 * line.origin), NARROWEST) if still else UNIT
 
 
 def second_look(line: Line, spread: float, u: float) -> Estimate:

@@ -19,10 +19,12 @@ BEHIND = (-0.9, -2.1, -2.8, -4.3, -5.1)
 CUBIC = 3
 QUARTIC = 4
 BESIDE = (3.1 * 2**-13, 1.7 * 2**-13, 2**-13)  # below u^(1/5): what a quartic leaves of a smooth function is below rounding
+USUAL = UNIT**0.4
 NEAR = UNIT**0.62
 WIDEST = 2.0**-4
 QUIET = 20  # times rounding; chosen, not derived
 PLAIN = 1e4  # roundings that a change must amount to before its absence is telling; chosen, not derived
+ROUND = 2.0**6  # a number of six bits is what any function may return
 ALIKE = 100  # two estimates from so few values may differ this much; chosen, not derived
 CAUTION = 3  # a spread estimated from three values is that often too small; chosen, not derived
 
@@ -36,7 +38,7 @@ def noise(line: Line, offsets: tuple[float, ...] = CENTRED, at_least: float = UN
     A function known to compute with the roundoff ``at_least`` is given a spacing to match.
     """
     floor = 2 * at_least * abs(line.origin)
-    spacing = UNIT**0.4
+    spacing = USUAL
     while stands_still(line, spacing) and spacing < WIDEST:
         spacing *= 8
     measured = [_measured(line, offsets, at_least, spacing)]
@@ -58,13 +60,13 @@ def quiet(line: Line) -> float | None:
 
 
 def stands_still(line: Line, spacing: float = NEAR, ends: tuple[float, float] = (CENTRED[0], CENTRED[-1])) -> bool:
-    """Whether f does not change in its last bit, to either side, where the claim says that it changes by many roundings.
+    """Whether f does not change by its last bit where the claim says that it changes by many roundings.
 
     Its arithmetic is then narrower than the format of its values.
     """
     if abs(line.product) * spacing <= PLAIN * UNIT * abs(line.origin):
         return False
-    return any(line.sample(side * spacing).value == line.origin for side in ends)
+    return all(line.sample(side * spacing).value == line.origin for side in ends)
 
 
 def _measured(line: Line, offsets: tuple[float, ...], at_least: float, spacing: float) -> float:
@@ -86,14 +88,17 @@ def _measured(line: Line, offsets: tuple[float, ...], at_least: float, spacing: 
 
 
 def unit(seen: Sequence[float]) -> float:
-    """Unit roundoff of the narrowest format that holds all these values, if they are more than a few.
+    """Unit roundoff of the narrowest format that holds all these values, if they are more than a few or anything but round.
 
     A function all of whose values are numbers of float32, or of float16, was computed in that.
     """
     values = np.unique([value for value in seen if np.isfinite(value)])
+    mantissas = np.frexp(values)[0] * ROUND
+    if len(values) <= 2 and np.array_equal(mantissas, np.rint(mantissas)):
+        return UNIT
     for dtype in (np.float16, np.float32):
         with np.errstate(all="ignore"):
-            if len(values) > 2 and np.array_equal(values.astype(dtype).astype(float), values):
+            if np.array_equal(values.astype(dtype).astype(float), values):
                 return float(np.finfo(dtype).eps) / 2
     return UNIT
 

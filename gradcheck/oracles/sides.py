@@ -62,7 +62,7 @@ def fit(line: Line, sign: int, steps: Sequence[float], spread: float) -> Limit:
 
 
 class Chosen(NamedTuple):
-    """The slope at the point as far as its sides tell, whether it is a kink itself, and how well the better side is known."""
+    """The slope at the point as far as its sides tell, whether it is a kink, and how well the better side is known."""
 
     limit: Limit = NOTHING
     kink: bool = False
