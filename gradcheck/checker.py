@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from gradcheck.arguments import accuracy_of, seed_of
 from gradcheck.claim import examine
 from gradcheck.judge import Judge
 from gradcheck.report import Report
@@ -44,8 +45,11 @@ def check(
     Raises
     ------
     DataError
-        Where two leaves of the point have one name.
+        Where two leaves of the point have one name, or the loss is no number.
+    DescriptionError
+        Where ``accuracy`` or ``seed`` is none.
     """
+    accuracy, seed = accuracy_of(accuracy), seed_of(seed)
     claim = examine(loss, gradient, at, seed)
     judge = Judge(claim, accuracy, seed, complex_step)
     findings = judge.findings()

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from gradcheck.arrays import Array, rms
+from gradcheck.errors import DataError
 from gradcheck.oracles.directions import scales
 from gradcheck.pytree import Pytree, take_apart
 
@@ -80,11 +81,22 @@ def _function(loss: Callable[[Any], Any], tree: Pytree, kept: Mapping[str, Array
     def function(arrays: Mapping[str, Array]) -> float:
         try:
             own = {name: value.copy() if value is kept[name] else value for name, value in arrays.items()}
-            return float(loss(tree.rebuild(own)))
+            return _number(loss(tree.rebuild(own)))
+        except DataError:  # a ValueError too, and not one of the function's domain
+            raise
         except (ArithmeticError, ValueError):  # math.log(-1e-9) raises where np.log gives nan: outside the domain
             return float("nan")
 
     return function
+
+
+def _number(value: Any) -> float:
+    """What a loss returned, if it is one real number."""
+    array = np.asarray(value)
+    if array.size == 1 and array.dtype.kind in "fiub":
+        return float(array.reshape(()))
+    what = f"an array of shape {array.shape}" if array.shape else repr(value)
+    raise DataError(f"the loss returned {what}, expected a real number (check_vjp takes functions of many)")
 
 
 class Answer(NamedTuple):

@@ -6,7 +6,7 @@ Every backend's loss is compared with the reference's, every gradient entry with
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,11 +14,11 @@ import numpy as np
 from gradcheck import registry
 from gradcheck.answers import Answer, ask
 from gradcheck.arbiter import Arbiter
+from gradcheck.arguments import accuracy_of, seed_of
 from gradcheck.arrays import Array
 from gradcheck.case import Case
 from gradcheck.network import reference
 from gradcheck.network.calculus import precision
-from gradcheck.network.describe import checked
 from gradcheck.network.kinks import sides
 from gradcheck.network.rounding import ErrorBounds, error_bounds
 from gradcheck.protocol import Backend, Batch
@@ -69,8 +69,7 @@ def verify(
     DescriptionError, DataError, BackendError
         Where there is nothing to verify. What a backend does wrong is a finding, never an exception.
     """
-    accuracy = checked(accuracy, Annotated[float, msgspec.Meta(ge=0)], "accuracy")
-    seed = checked(seed, Annotated[int, msgspec.Meta(ge=0)], "seed")
+    accuracy, seed = accuracy_of(accuracy), seed_of(seed)
     built = registry.resolve(backends)
     setting = concrete(case, accuracy, seed)
     answers = {name: ask(backend, case.network, setting.given, setting.batch) for name, backend in built.items()}

@@ -290,3 +290,20 @@ def test_a_loss_that_changes_its_input_is_judged_by_what_it_was_given():
     assert check(careless, lambda x: 2 * x, at).verdict is Verdict.CORRECT
     assert check(careless, lambda x: 3 * x, at).wrong == {"x"}
     assert np.array_equal(at, [0.3, -1.1])
+
+
+@pytest.mark.parametrize(
+    ("f", "arguments", "sentence"),
+    [
+        (np.sin, {}, r"the loss returned an array of shape \(3,\), expected a real number"),
+        (lambda _: None, {}, "the loss returned None, expected a real number"),
+        (lambda x: 1j * x[0], {}, "expected a real number"),
+        (np.sum, {"accuracy": -1}, "accuracy: expected a finite float >= 0, got -1"),
+        (np.sum, {"accuracy": math.nan}, "accuracy: expected a finite float >= 0, got nan"),
+        (np.sum, {"seed": 1.5}, "seed: expected int >= 0, got 1.5"),
+    ],
+)
+def test_bad_input_gets_one_clear_line(f, arguments, sentence):
+    with pytest.raises(gradcheck.GradcheckError, match=sentence) as raised:
+        check(f, np.ones_like, np.ones(3), **arguments)
+    assert "\n" not in str(raised.value)
