@@ -307,3 +307,49 @@ def test_bad_input_gets_one_clear_line(f, arguments, sentence):
     with pytest.raises(gradcheck.GradcheckError, match=sentence) as raised:
         check(f, np.ones_like, np.ones(3), **arguments)
     assert "\n" not in str(raised.value)
+
+
+def cancelling(direction):
+    """Errors of 1e-3 in two entries of a block that add up to nothing along a direction."""
+
+    def claimed(x):
+        g = np.cos(x)
+        g[0] += 1e-3
+        g[1] -= 1e-3 * direction[0] / direction[1]
+        return g
+
+    return claimed
+
+
+def test_errors_that_cancel_along_one_direction_are_seen_by_the_other(monkeypatch):
+    at = np.linspace(0.1, 1.3, 12)
+
+    def f(x):
+        return np.sin(x).sum()
+
+    v = probe.direction({"x": at}, {"x": np.cos(at)}, 0)["x"]
+    honest = probe.direction
+
+    def chosen(point, g, seed):
+        return {"x": v} if seed == 0 else honest(point, g, seed)
+
+    monkeypatch.setattr(probe, "direction", chosen)
+    assert check(f, cancelling(v), at).wrong == {"x"}
+    # The twin: without the second direction the same claim passes.
+    monkeypatch.setattr(probe, "second_look", lambda line, *_: probe.Estimate(line.product, math.inf, 0))
+    assert check(f, cancelling(v), at).verdict is Verdict.CORRECT
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_function_in_float16_is_never_accused_and_a_wrong_sign_in_it_is_found(seed):
+    draw = np.random.default_rng(seed)
+    weights, at = draw.standard_normal(5), draw.standard_normal(5).astype(np.float16).astype(float)
+
+    def f(x):
+        return float((weights.astype(np.float16) * np.tanh(x.astype(np.float16))).sum(dtype=np.float16))
+
+    def g(x):
+        return weights / np.cosh(x) ** 2
+
+    assert check(f, g, at).verdict is not Verdict.WRONG
+    assert check(f, lambda x: -g(x), at).verdict is Verdict.WRONG

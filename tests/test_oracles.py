@@ -9,9 +9,10 @@ from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.differences import differences
 from gradcheck.oracles.directions import TELLING, direction, scales, signs
 from gradcheck.oracles.line import Line
-from gradcheck.oracles.noise import noise
+from gradcheck.oracles.noise import noise, quiet, stands_still, unit
+from gradcheck.oracles.regression import regression
 from gradcheck.oracles.richardson import EVEN, ODD, SIDED, extrapolate, weights
-from gradcheck.oracles.sides import one_sided
+from gradcheck.oracles.sides import choose, one_sided
 
 AT = {"x": np.array([0.7])}
 ALONG = {"x": np.array([1.0])}
@@ -139,3 +140,68 @@ def test_scales_follow_the_entry_the_block_and_the_steepness():
     assert s[3] < 1e-6
     assert np.array_equal(scales(np.zeros(3), np.ones(3)), np.ones(3))
     assert (scales(np.array([0.0, 1.0]), np.array([1.0, 0.0])) > 0).all()
+
+
+def line_of(f, claim, at=0.7):
+    return Line(lambda p: float(f(p["x"][0])), {"x": np.array([at])}, ALONG, {"x": np.array([claim])})
+
+
+STEPS = [2.0**-i for i in range(3, 9)]
+
+
+@pytest.mark.parametrize("distance", [1e-2, 1e-4, 1e-6, 1e-8, 1e-9])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_beside_a_kink_the_side_of_the_point_speaks_for_it(distance, sign):
+    """And the other side's slope is refuted by it."""
+
+    def f(x):
+        return np.sin(x) + max(sign * (x - 0.7 + sign * distance), 0)  # the point is on the bent side
+
+    slope = np.cos(0.7) + sign
+    for claim in (slope, np.cos(0.7)):
+        line = line_of(f, claim)
+        chosen = choose(line, STEPS, 1e-15, 1e-6)
+        assert not chosen.kink
+        assert abs(line.product + chosen.limit.value - slope) <= chosen.limit.bound < 1e-6
+
+
+def test_at_a_kink_no_side_speaks():
+    chosen = choose(line_of(lambda x: np.sin(x) + abs(x - 0.7), np.cos(0.7)), STEPS, 1e-15, 1e-6)
+    assert chosen.kink
+    assert chosen.limit.bound == np.inf
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e-3])
+def test_many_steps_average_the_noise_and_the_bound_says_how_far(scale):
+    rng = np.random.default_rng(3)
+    line = line_of(lambda x: np.sin(3 * x) + scale * rng.standard_normal(), 0.0)
+    estimate = regression(line, 0.0)
+    assert abs(estimate.value - 3 * np.cos(2.1)) <= estimate.bound < 200 * scale
+
+
+def test_under_noise_a_kink_widens_the_bound():
+    rng = np.random.default_rng(4)
+    line = line_of(lambda x: abs(x - 0.7) + 1e-6 * rng.standard_normal(), 0.0)
+    assert regression(line, 0.0).bound > 0.9
+
+
+def test_rounding_to_a_lattice_is_noise_however_steps_run_in_step_with_it():
+    for at in np.linspace(0.5, 0.9, 60):
+        line = line_of(lambda x: np.round(np.sin(x) * 2**33) / 2**33, np.cos(at), at)
+        assert quiet(line) is None
+        assert noise(line) > 2.0**-36
+
+
+def test_a_function_that_stands_still_computes_more_narrowly_than_it_returns():
+    assert stands_still(line_of(lambda x: float(np.float32(np.sin(np.float32(x)))), np.cos(0.7)))
+    assert not stands_still(line_of(np.sin, np.cos(0.7)))
+    assert not stands_still(line_of(lambda x: 1.0, 0.0))
+
+
+def test_the_format_of_values_is_told_unless_they_are_few_and_round():
+    values = np.linspace(0.1, 0.9, 12)
+    assert unit(list(values)) == 2.0**-53
+    assert unit(list(values.astype(np.float32).astype(float))) == 2.0**-24
+    assert unit(list(values.astype(np.float16).astype(float))) == 2.0**-11
+    assert unit([1.0, 1.5]) == 2.0**-53
+    assert unit([float(np.float16(0.66))]) == 2.0**-11

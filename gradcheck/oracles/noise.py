@@ -13,12 +13,12 @@ from numpy.polynomial import polynomial
 from gradcheck.oracles.line import Line
 
 UNIT = 2.0**-53
-CENTRED = (-2.3, -1.1, 0.7, 1.9, 3.2)
-AHEAD = (0.9, 2.1, 2.8, 4.3, 5.1)
-BEHIND = (-0.9, -2.1, -2.8, -4.3, -5.1)
+CENTRED = (-2.31847, -1.08713, 0.73519, 1.92561, 3.17943)  # digits at random: no common measure
+AHEAD = (0.91753, 2.13649, 2.84917, 4.31871, 5.13727)
+BEHIND = (-0.91753, -2.13649, -2.84917, -4.31871, -5.13727)
 CUBIC = 3
 QUARTIC = 4
-BESIDE = (3.1 * 2**-13, 1.7 * 2**-13, 2**-13)  # below u^(1/5): what a quartic leaves of a smooth function is below rounding
+BESIDE = (3.12917 * 2**-13, 1.71463 * 2**-13, 2**-13)  # below u^(1/5): of a smooth function a quartic leaves rounding
 USUAL = UNIT**0.4
 NEAR = UNIT**0.62
 WIDEST = 2.0**-4
