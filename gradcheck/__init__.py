@@ -9,16 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradcheck.adapters import check_autograd as check_autograd
+    from gradcheck.adapters import check_jax as check_jax
+    from gradcheck.adapters import check_scipy as check_scipy
+    from gradcheck.adapters import check_torch as check_torch
     from gradcheck.case import Case as Case
     from gradcheck.case import Given as Given
     from gradcheck.checker import check as check
     from gradcheck.errors import BackendBroken as BackendBroken
     from gradcheck.errors import BackendError as BackendError
     from gradcheck.errors import BackendNotInstalled as BackendNotInstalled
+    from gradcheck.errors import CallFailed as CallFailed
     from gradcheck.errors import DataError as DataError
     from gradcheck.errors import DescriptionError as DescriptionError
     from gradcheck.errors import GradcheckError as GradcheckError
     from gradcheck.errors import GradientMismatch as GradientMismatch
+    from gradcheck.errors import LibraryNotInstalled as LibraryNotInstalled
     from gradcheck.errors import OutputError as OutputError
     from gradcheck.errors import UnknownBackend as UnknownBackend
     from gradcheck.files import load as load
@@ -59,10 +65,11 @@ if TYPE_CHECKING:
     from gradcheck.verifier import verify as verify
 
 _HOME = {
+    "gradcheck.adapters": "check_autograd check_jax check_scipy check_torch",
     "gradcheck.case": "Case Given",
     "gradcheck.checker": "check",
-    "gradcheck.errors": "BackendBroken BackendError BackendNotInstalled DataError DescriptionError GradcheckError "
-    "GradientMismatch OutputError UnknownBackend",
+    "gradcheck.errors": "BackendBroken BackendError BackendNotInstalled CallFailed DataError DescriptionError "
+    "GradcheckError GradientMismatch LibraryNotInstalled OutputError UnknownBackend",
     "gradcheck.files": "load save",
     "gradcheck.linear": "check_adjoint check_hvp check_jvp check_vjp",
     "gradcheck.network.layers": "ELU GELU Activation Arctan Dense Identity Layer LeakyReLU ReLU Sigmoid SiLU Softplus Tanh "

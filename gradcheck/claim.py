@@ -1,12 +1,14 @@
 """A claimed gradient before any arithmetic: called, copied, examined, and its own rounding estimated."""
 
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from gradcheck.arrays import Array, rms
-from gradcheck.errors import DataError
+from gradcheck.errors import CallFailed, DataError, GradcheckError
 from gradcheck.oracles.directions import scales
 from gradcheck.pytree import Pytree, take_apart
 
@@ -78,16 +80,40 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
 def _function(loss: Callable[[Any], Any], tree: Pytree, kept: Mapping[str, Array]) -> Callable[[Mapping[str, Array]], float]:
     """The loss of arrays by name, which may change them: it gets copies of those that are kept."""
 
+    what = f"the loss {_name(loss)}".rstrip()
+
     def function(arrays: Mapping[str, Array]) -> float:
+        here = all(value is kept[name] for name, value in arrays.items())
+        own = {name: value.copy() if value is kept[name] else value for name, value in arrays.items()}
         try:
-            own = {name: value.copy() if value is kept[name] else value for name, value in arrays.items()}
-            return _number(loss(tree.rebuild(own)))
-        except DataError:  # a ValueError too, and not one of the function's domain
-            raise
-        except (ArithmeticError, ValueError):  # math.log(-1e-9) raises where np.log gives nan: outside the domain
+            return _number(called(loss, what, tree.rebuild(own)))
+        except CallFailed as failed:
+            # math.log(-1e-9) raises where np.log gives nan: outside the domain, unless it is the point itself.
+            if here or not isinstance(failed.__cause__, ArithmeticError | ValueError):
+                raise
             return float("nan")
 
     return function
+
+
+def _name(f: Any) -> str:
+    """What a function is called, where it has a name worth telling."""
+    name = str(getattr(f, "__name__", ""))
+    return "" if name == "<lambda>" else name
+
+
+def called(f: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
+    """The result of a function of the user's; whatever it raises becomes one sentence."""
+    try:
+        return f(*args, **kwargs)
+    except GradcheckError:
+        raise
+    except Exception as error:
+        message = " ".join(str(error).split()) or "without a message"
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise CallFailed(
+            f"{what} raised {type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})"
+        ) from error
 
 
 def _number(value: Any) -> float:
@@ -110,7 +136,7 @@ class Answer(NamedTuple):
 def _gradients(gradient: Callable[[Any], Any], tree: Pytree, arrays: Mapping[str, Array]) -> Answer:
     """One call on copies."""
     own = {name: value.copy() for name, value in arrays.items()}
-    returned = take_apart(gradient(tree.rebuild(own)), "the gradient")
+    returned = take_apart(called(gradient, f"the gradient {_name(gradient)}".rstrip(), tree.rebuild(own)), "the gradient")
     answer = returned.arrays
     defects = {name: "the call changed this input" for name in arrays if not np.array_equal(own[name], arrays[name])}
     for name, value in arrays.items():

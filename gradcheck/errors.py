@@ -45,5 +45,13 @@ class BackendBroken(BackendError, ImportError):
     """The backend is there and raises when it is imported."""
 
 
+class LibraryNotInstalled(GradcheckError, ImportError):
+    """A framework's objects are to be checked, and the framework is absent."""
+
+
+class CallFailed(GradcheckError):
+    """A function of the user's raised where it should have answered. The cause is chained."""
+
+
 class GradientMismatch(AssertionError):
     """Raised by ``report.require()`` where the report's verdict is not good enough."""

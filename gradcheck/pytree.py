@@ -43,9 +43,10 @@ class Pytree(NamedTuple):
 
 
 def take_apart(point: Any, what: str = "at") -> Pytree:
-    """Flatten a point; two leaves that would get the same name raise `DataError`."""
+    """Flatten a point, dictionaries in their own order; two leaves that would get the same name raise `DataError`."""
     _register_dataclasses(point)
-    paths, leaves, structure = optree.tree_flatten_with_path(point, namespace=NAMESPACE)
+    with optree.dict_insertion_ordered(True, namespace=NAMESPACE):
+        paths, leaves, structure = optree.tree_flatten_with_path(point, namespace=NAMESPACE)
     names = tuple(".".join(map(str, path)) or BARE for path in paths)
     twice = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
     if twice:

@@ -1,0 +1,128 @@
+"""Framework objects as they are: each adapter turns one framework's functions into (loss, gradient, point).
+
+The functions here are the doors; each imports its framework when it is called.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from gradcheck.errors import LibraryNotInstalled
+from gradcheck.report import Report
+
+__all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch"]
+
+
+def check_torch(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed: int = 0, **kwargs: Any) -> Report:
+    """Whether PyTorch's backward pass through ``f(*args, **kwargs)`` is its derivative.
+
+    Parameters
+    ----------
+    f : callable
+        A function of tensors, an ``autograd.Function``'s ``apply``, or an ``nn.Module``. What it returns, a tensor or any
+        nesting of them, is reduced to a number by one random cotangent.
+    *args, **kwargs
+        Handed on. Blocks are the tensors among them that require a gradient, ``"args.0"``, ``"kwargs.mask"``, and every
+        parameter of a module that does, under its name in the ``state_dict``.
+    accuracy : float
+        As `check` takes it.
+    seed : int
+        Of the random directions, and of PyTorch's, NumPy's and Python's random numbers before every call: dropout is a
+        function, too.
+
+    Returns
+    -------
+    Report
+        What is not float64 is judged in float64 if ``f`` follows its input's dtype. Parameters, buffers, gradients, mode
+        and random state of a module are left as they were found, also after an exception.
+
+    Raises
+    ------
+    DataError
+        Where nothing requires a gradient, or what does is complex or sparse.
+    CallFailed
+        Where ``f`` raises.
+    """
+    return _adapter("pytorch", "torch").check(f, args, kwargs, accuracy, seed)
+
+
+def check_jax(
+    f: Callable[..., Any], *args: Any, modes: tuple[str, ...] | None = None, accuracy: float = 1e-6, seed: int = 0
+) -> Report:
+    """Whether JAX's derivatives of ``f(*args)`` are right: ``custom_vjp`` and ``custom_jvp`` functions, jitted or not.
+
+    Parameters
+    ----------
+    f : callable
+        From pytrees of arrays to a pytree of arrays.
+    *args
+        Every leaf of floating dtype is a block: ``"args.0"``, ``"args.1.weight"``.
+    modes : tuple of str, optional
+        ``"reverse"``, ``"forward"`` or both; by default both, forward where ``f`` has it (a ``custom_vjp`` has not).
+    accuracy, seed
+        As `check` takes them.
+
+    Returns
+    -------
+    Report
+        Judged in float64, if ``f`` follows its input's dtype; JAX's own setting is left alone. The findings' backend is
+        ``"reverse"`` or ``"forward"``.
+    """
+    return _adapter("jax_functions", "jax").check(f, args, modes, accuracy, seed)
+
+
+def check_autograd(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed: int = 0) -> Report:
+    """Whether HIPS Autograd's derivative of ``f(*args)`` is right, primitives with ``defvjp`` included.
+
+    Parameters
+    ----------
+    f : callable
+        From arrays (or nestings of dicts, lists and tuples of them) to an array or such a nesting.
+    *args
+        Every leaf of floating dtype is a block: ``"args.0"``.
+    accuracy, seed
+        As `check` takes them.
+    """
+    return _adapter("hips", "autograd").check(f, args, accuracy, seed)
+
+
+def check_scipy(
+    fun: Callable[..., Any],
+    x0: Any,
+    jac: Any = None,
+    hess: Any = None,
+    hessp: Any = None,
+    args: tuple[Any, ...] = (),
+    *,
+    accuracy: float = 1e-6,
+    seed: int = 0,
+) -> Report:
+    """Whether ``jac``, ``hess`` and ``hessp`` are the derivatives of ``fun``, as `scipy.optimize.minimize` means them.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args) -> float``, or, with ``jac=True``, ``(float, gradient)``.
+    x0 : array
+        Where.
+    jac : callable or True
+        ``jac(x, *args)``, of the shape of x. The strings that ask SciPy for differences leave nothing to check.
+    hess : callable, optional
+        ``hess(x, *args)``: a matrix, sparse matrix or linear operator. Its products and its symmetry are checked.
+    hessp : callable, optional
+        ``hessp(x, p, *args)``, the product of the Hessian with p.
+    accuracy, seed
+        As `check` takes them.
+    """
+    from gradcheck.adapters import minimize
+
+    return minimize.check(fun, x0, jac, hess, hessp, args, accuracy, seed)
+
+
+def _adapter(module: str, library: str) -> Any:
+    try:
+        return import_module(f"gradcheck.adapters.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != library:
+            raise
+        raise LibraryNotInstalled(f"{library} is not installed: pip install 'gradcheck[{library}]'") from None

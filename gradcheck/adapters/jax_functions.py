@@ -1,0 +1,118 @@
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# (JAX's own annotations are partial.)
+"""JAX's derivatives: functions with ``custom_vjp`` or ``custom_jvp``, jitted or not, in reverse and forward mode."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import msgspec
+import numpy as np
+
+from gradcheck.adapters.functions import Arguments, arguments, name_of, outputs
+from gradcheck.adapters.outputs import combine, draw
+from gradcheck.arrays import Array
+from gradcheck.checker import check as check_function
+from gradcheck.claim import called
+from gradcheck.errors import DataError
+from gradcheck.oracles.directions import signs
+from gradcheck.report import Report
+
+MODES = ("reverse", "forward")
+
+
+def check(f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] | None, accuracy: float, seed: int) -> Report:
+    """What `gradcheck.check_jax` does."""
+    unknown = [mode for mode in modes or () if mode not in MODES]
+    if unknown or modes == ():
+        raise DataError(f"modes: expected some of {', '.join(MODES)}, got {unknown[0] if unknown else modes!r}")
+    with jax.enable_x64(True):
+        subject = Subject(f, args, seed)
+        reports: list[Report] = []
+        notes: list[str] = []
+        if modes is None or "reverse" in modes:
+            reports.append(
+                _labelled(
+                    check_function(subject.loss, subject.reverse, subject.point, accuracy=accuracy, seed=seed), "reverse"
+                )
+            )
+        if modes is None and not subject.has_forward():
+            notes.append(f"{subject.name} has no forward mode")
+        elif modes is None or "forward" in modes:
+            reports.append(
+                _labelled(
+                    check_function(subject.moved, subject.forward, subject.origin, accuracy=accuracy, seed=seed), "forward"
+                )
+            )
+    return Report(
+        title=f"{subject.name}: {reports[0].title}",
+        findings=tuple(finding for report in reports for finding in report.findings),
+        evaluations=sum(report.evaluations for report in reports),
+        notes=tuple(dict.fromkeys([*(note for report in reports for note in report.notes), *notes])),
+    )
+
+
+class Subject:
+    """A function at its arguments, as losses and gradients of NumPy arrays by name, in either mode."""
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], seed: int) -> None:
+        self.f, self.name, self.seed = f, name_of(f), seed
+        self.arguments: Arguments = arguments(args, self.name)
+        self.point = self.arguments.arrays
+        self.origin = dict.fromkeys(self.point, 0.0)
+        self.tangents = {name: signs(name, array.shape, seed) for name, array in self.point.items()}
+        self.cotangents = draw(_arrays(self.call(self.point)), seed)
+
+    def call(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """Floating outputs by path."""
+        typed = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
+        return outputs(called(self.f, self.name, *self.arguments.rebuild(typed)), self.name)
+
+    def loss(self, arrays: Mapping[str, Array]) -> float:
+        """The outputs reduced by the cotangents."""
+        return combine(_arrays(self.call(arrays)), self.cotangents)
+
+    def reverse(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """By ``jax.vjp``."""
+        typed = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
+        out, pull = called(jax.vjp, f"the VJP of {self.name}", self.call, typed)
+        cotangent = {name: jax.numpy.asarray(self.cotangents[name], dtype=value.dtype) for name, value in out.items()}
+        (found,) = called(pull, f"the VJP of {self.name}", cotangent)
+        return _arrays(found)
+
+    def moved(self, t: Mapping[str, float]) -> float:
+        """The loss where each block has moved by t along its tangent."""
+        return self.loss({name: array + t[name] * self.tangents[name] for name, array in self.point.items()})
+
+    def forward(self, t: Mapping[str, float]) -> dict[str, float]:
+        """By ``jax.jvp``, one block at a time."""
+        point = {name: jax.numpy.asarray(array + t[name] * self.tangents[name]) for name, array in self.point.items()}
+        found: dict[str, float] = {}
+        for name in point:
+            tangents = {
+                other: jax.numpy.asarray(self.tangents[name] if other == name else np.zeros(array.shape), dtype=array.dtype)
+                for other, array in point.items()
+            }
+            _, products = called(jax.jvp, f"the JVP of {self.name}", self.call, (point,), (tangents,))
+            found[name] = combine(_arrays(products), self.cotangents)
+        return found
+
+    def has_forward(self) -> bool:
+        """Whether JAX has a forward mode for it: it has none for a ``custom_vjp``."""
+        typed = {name: jax.numpy.asarray(array) for name, array in self.point.items()}
+        try:
+            jax.jvp(self.call, (typed,), (typed,))
+        except TypeError as error:
+            return "custom_vjp" not in str(error)
+        return True
+
+
+def _arrays(values: Mapping[str, Any]) -> dict[str, Array]:
+    """As NumPy has them, bfloat16 in float32."""
+    plain = {name: np.array(value) for name, value in values.items()}
+    return {name: a if np.issubdtype(a.dtype, np.floating) else a.astype(np.float32) for name, a in plain.items()}
+
+
+def _labelled(report: Report, backend: str) -> Report:
+    findings = tuple(msgspec.structs.replace(finding, backend=backend) for finding in report.findings)
+    return msgspec.structs.replace(report, findings=findings)

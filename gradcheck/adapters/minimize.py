@@ -1,0 +1,84 @@
+"""The derivatives that ``scipy.optimize.minimize`` is given: jac, hess and hessp, with the meanings that it gives them."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+
+from gradcheck.adapters.functions import name_of
+from gradcheck.arrays import Array
+from gradcheck.checker import check as check_function
+from gradcheck.errors import DataError
+from gradcheck.linear import check_hvp
+from gradcheck.report import Report
+from gradcheck.verdict.findings import Finding
+
+
+def check(
+    fun: Callable[..., Any], x0: Any, jac: Any, hess: Any, hessp: Any, args: Any, accuracy: float, seed: int
+) -> Report:
+    """What `gradcheck.check_scipy` does."""
+    name, x = name_of(fun), _point(x0)
+    rest: tuple[Any, ...] = cast("tuple[Any, ...]", args) if isinstance(args, tuple) else (args,)
+    gradient = _gradient(fun, jac, rest)
+    reports = [_labelled(check_function(_loss(fun, jac, rest), gradient, x, accuracy=accuracy, seed=seed), "jac")]
+    for label, given in (("hess", hess), ("hessp", hessp)):
+        if given is not None:
+            product = _product(label, given, rest)
+            reports.append(_labelled(check_hvp(gradient, product, x, accuracy=accuracy, seed=seed), label))
+    return Report(
+        title=f"{name}: {reports[0].title}",
+        findings=tuple(finding for report in reports for finding in report.findings),
+        evaluations=sum(report.evaluations for report in reports),
+        notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
+    )
+
+
+def _point(x0: Any) -> Array:
+    x = np.atleast_1d(np.asarray(x0))
+    if x.dtype.kind not in "fiu" or x.ndim != 1 or not x.size:
+        raise DataError(f"x0: expected a vector of real numbers, got shape {x.shape} of {x.dtype}")
+    return x if x.dtype.kind == "f" else x.astype(float)
+
+
+def _loss(fun: Callable[..., Any], jac: Any, rest: tuple[Any, ...]) -> Callable[[Array], Any]:
+    def loss(x: Array) -> Any:
+        value = fun(x, *rest)
+        return value[0] if jac is True else value
+
+    loss.__name__ = name_of(fun)
+    return loss
+
+
+def _gradient(fun: Callable[..., Any], jac: Any, rest: tuple[Any, ...]) -> Callable[[Array], Array]:
+    if jac is not True and not callable(jac):
+        raise DataError(f"jac: expected a function or True, got {jac!r}: SciPy's own differences leave nothing to check")
+
+    def gradient(x: Array) -> Array:
+        found: Any = fun(x, *rest)[1] if jac is True else jac(x, *rest)
+        array = np.asarray(found)
+        return array.reshape(x.shape) if array.size == x.size else array  # (n, 1) and (1, n) pass in SciPy, too
+
+    gradient.__name__ = name_of(fun if jac is True else jac)
+    return gradient
+
+
+def _product(label: str, given: Any, rest: tuple[Any, ...]) -> Callable[[Array, Array], Array]:
+    if not callable(given):
+        raise DataError(f"{label}: expected a function, got {given!r}: there is nothing of yours to check")
+
+    def product(x: Array, p: Array) -> Array:
+        found: Any = given(x, p, *rest) if label == "hessp" else given(x, *rest) @ p
+        return np.asarray(found).reshape(x.shape)
+
+    return product
+
+
+def _labelled(report: Report, backend: str) -> Report:
+    findings = tuple(_renamed(finding, backend) for finding in report.findings)
+    return msgspec.structs.replace(report, findings=findings)
+
+
+def _renamed(finding: Finding, backend: str) -> Finding:
+    return msgspec.structs.replace(finding, backend=backend)

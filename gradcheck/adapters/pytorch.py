@@ -1,0 +1,268 @@
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false
+# (What a module holds is public in no other way; PyTorch's annotations are partial.)
+"""PyTorch's backward pass: functions, ``autograd.Function``s and modules, left as they were found."""
+
+import random
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import optree
+import torch
+
+from gradcheck.adapters.outputs import combine, draw
+from gradcheck.arrays import Array
+from gradcheck.checker import check as check_function
+from gradcheck.claim import called
+from gradcheck.errors import CallFailed, DataError
+from gradcheck.report import Report
+from gradcheck.verdict.findings import Finding, Verdict
+
+Tensors = dict[str, torch.Tensor]
+BACKEND = "torch"
+
+
+def check(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], accuracy: float, seed: int) -> Report:
+    """What `gradcheck.check_torch` does."""
+    with kept(module_of(f)), _random_kept(), torch.enable_grad():
+        subject = Subject(f, args, kwargs, seed)
+        report = check_function(subject.loss, subject.gradient, subject.point(), accuracy=accuracy, seed=seed)
+    findings = tuple(_told(finding, subject.unused) for finding in report.findings)
+    return Report(
+        title=f"{subject.name}: {report.title}",
+        findings=findings,
+        evaluations=report.evaluations,
+        notes=(*report.notes, *subject.notes(findings)),
+    )
+
+
+def module_of(f: Callable[..., Any]) -> torch.nn.Module | None:
+    """The module itself, or that of a method."""
+    owner = getattr(f, "__self__", f)
+    return owner if isinstance(owner, torch.nn.Module) else None
+
+
+@contextmanager
+def kept(module: torch.nn.Module | None) -> Generator[None]:
+    """Parameters, buffers, gradients, modes and other attributes of a module are afterwards what they were before."""
+    parts = list(module.modules()) if module is not None else []
+    attributes = [(part, dict(vars(part)), dict(part._parameters), dict(part._buffers)) for part in parts]
+    tensors = [*module.parameters(), *module.buffers()] if module is not None else []
+    data = [(tensor, tensor.data, tensor.grad) for tensor in tensors]
+    try:
+        yield
+    finally:
+        for part, own, parameters, buffers in attributes:
+            vars(part).clear()
+            vars(part).update(own)
+            part._parameters.clear()
+            part._parameters.update(parameters)
+            part._buffers.clear()
+            part._buffers.update(buffers)
+        for tensor, values, gradient in data:
+            tensor.data, tensor.grad = values, gradient
+
+
+@contextmanager
+def _random_kept() -> Generator[None]:
+    numbers, python = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            np.random.set_state(numbers)
+            random.setstate(python)
+
+
+def _random_state() -> tuple[bytes, str, object]:
+    """Of the three generators of the processor."""
+    return torch.get_rng_state().numpy().tobytes(), repr(np.random.get_state()[1:3]), random.getstate()
+
+
+class Call(NamedTuple):
+    """One evaluation: the leaves that gradients are wanted of, and the outputs that have one."""
+
+    leaves: Tensors
+    outputs: Tensors
+
+
+class Subject:
+    """A function with its arguments, as a loss and a gradient of NumPy arrays by name.
+
+    Parameters
+    ----------
+    f, args, kwargs, seed
+        As `gradcheck.check_torch` takes them.
+    """
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int) -> None:
+        self.f, self.seed, self.name = f, seed, _name(f)
+        self.wide, self.unused = False, set[str]()
+        paths, self.arguments, self.structure = optree.tree_flatten_with_path(
+            cast("Any", {"args": args, "kwargs": kwargs}), none_is_leaf=True
+        )
+        self.paths = [".".join(map(str, path)) for path in paths]
+        module = module_of(f)
+        self.parameters = dict(module.named_parameters()) if module is not None else {}
+        state = {**self.parameters, **(dict(module.named_buffers()) if module is not None else {})}
+        self.state = {name: (tensor, tensor.data.clone()) for name, tensor in state.items()}
+        self.blocks = self._blocks()
+        self.wide = any(tensor.dtype != torch.float64 for tensor in self.blocks.values()) and self._follows()
+        self.cotangents = draw(self._numbers(self._call(self.point()).outputs), seed)
+        self.random = self._draws()
+
+    def point(self) -> dict[str, Array]:
+        """Values of the blocks, in float64 where the function follows."""
+        arrays = {name: _array(tensor) for name, tensor in self.blocks.items()}
+        return {name: array.astype(np.float64) for name, array in arrays.items()} if self.wide else arrays
+
+    def loss(self, arrays: Mapping[str, Array]) -> float:
+        """The outputs reduced by the cotangents."""
+        return combine(self._numbers(self._call(arrays).outputs), self.cotangents)
+
+    def gradient(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """PyTorch's; zero where it has none, which is remembered."""
+        leaves, outputs = self._call(arrays)
+        with_gradient = {name: output for name, output in outputs.items() if output.requires_grad}
+        found: tuple[Any, ...] = (None,) * len(leaves)
+        if with_gradient:
+            found = called(self._backward, f"the backward pass of {self.name}", with_gradient, list(leaves.values()))
+        gradients = dict(zip(leaves, found, strict=True))
+        self.unused = {name for name, gradient in gradients.items() if gradient is None}
+        return {
+            name: np.zeros(leaf.shape, _array(leaf).dtype) if gradients[name] is None else _array(gradients[name])
+            for name, leaf in leaves.items()
+        }
+
+    def notes(self, findings: tuple[Finding, ...]) -> list[str]:
+        """What was noticed and is no verdict."""
+        correct = {finding.name for finding in findings if finding.verdict is Verdict.CORRECT}
+        notes = [f"{name}: no gradient, and the output does not depend on it" for name in sorted(self.unused & correct)]
+        if self.wide:
+            notes.append("judged in float64, which the function follows")
+        if self.random:
+            notes.append(f"random numbers are drawn from seed {self.seed} at every call")
+        return notes
+
+    def _blocks(self) -> Tensors:
+        found = {name: parameter for name, parameter in self.parameters.items() if parameter.requires_grad}
+        leaves = zip(self.paths, self.arguments, strict=True)
+        found |= {name: leaf for name, leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
+        if not found:
+            raise DataError(f"{self.name}: nothing to check: no parameter and no tensor argument requires a gradient")
+        for name, tensor in found.items():
+            if tensor.is_complex() or tensor.layout != torch.strided:
+                kind = tensor.dtype if tensor.is_complex() else tensor.layout
+                raise DataError(f"{self.name}: {name} is {kind}: only dense real tensors are supported")
+        return {name: tensor.detach().clone() for name, tensor in found.items()}
+
+    def _follows(self) -> bool:
+        """Whether outputs and gradients are float64 where all that goes in is."""
+        self.wide = True
+        try:
+            leaves, outputs = self._call(self.point())
+            with_gradient = {name: output for name, output in outputs.items() if output.requires_grad}
+            self.cotangents = draw(self._numbers(outputs), self.seed)
+            gradients = self._backward(with_gradient, list(leaves.values())) if with_gradient else ()
+        except (RuntimeError, TypeError, ValueError, CallFailed):
+            return False
+        wide = (*outputs.values(), *(gradient for gradient in gradients if gradient is not None))
+        return all(tensor.dtype in (torch.float64, torch.complex128) for tensor in wide)
+
+    def _call(self, arrays: Mapping[str, Array], seeded: bool = True) -> Call:
+        """Evaluate at these values, from the same random state and with the same buffers every time."""
+        leaves: Tensors = {}
+        for name, (tensor, value) in self.state.items():
+            tensor.data = self._as_given(name, value, arrays)
+            if name in arrays:
+                leaves[name] = tensor
+        arguments = [self._argument(*pair, arrays, leaves) for pair in zip(self.paths, self.arguments, strict=True)]
+        given: Any = optree.tree_unflatten(self.structure, arguments)
+        if seeded:
+            self._seed()
+        output = called(self.f, self.name, *given["args"], **given["kwargs"])
+        return Call({name: leaves[name] for name in arrays}, self._differentiable(output))
+
+    def _argument(self, name: str, leaf: Any, arrays: Mapping[str, Array], leaves: Tensors) -> Any:
+        if not isinstance(leaf, torch.Tensor):
+            return leaf
+        tensor = self._as_given(name, leaf.detach(), arrays)
+        if name in arrays:
+            leaves[name] = tensor.requires_grad_()
+            # A view: what works in place may not work on a leaf.
+            return leaves[name].view_as(leaves[name])
+        return tensor
+
+    def _as_given(self, name: str, value: torch.Tensor, arrays: Mapping[str, Array]) -> torch.Tensor:
+        """A fresh tensor, of the given values where there are some, on the device of the old one."""
+        widened = self.wide and value.is_floating_point()
+        dtype = torch.float64 if widened else value.dtype
+        if name not in arrays:
+            return value.detach().clone().to(dtype)
+        return torch.tensor(np.ascontiguousarray(arrays[name])).to(dtype=dtype, device=value.device).reshape(value.shape)
+
+    def _seed(self) -> None:
+        torch.manual_seed(self.seed)
+        np.random.seed(self.seed % 2**32)
+        random.seed(self.seed)
+
+    def _draws(self) -> bool:
+        """Whether a call draws random numbers."""
+        self._seed()
+        before = _random_state()
+        self._call(self.point(), seeded=False)
+        return _random_state() != before
+
+    def _differentiable(self, output: Any) -> Tensors:
+        """Floating tensors of an output by path; complex ones as pairs of real ones."""
+        paths, leaves, _ = optree.tree_flatten_with_path(output, none_is_leaf=True)
+        found: Tensors = {}
+        for path, leaf in zip(paths, leaves, strict=True):
+            if isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
+                dense = leaf if leaf.layout == torch.strided else leaf.to_dense()
+                found[".".join(map(str, path)) or "output"] = (
+                    torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
+                )
+        if not found:
+            raise DataError(f"{self.name} returned no floating tensor, but {_kind(output)}")
+        return found
+
+    def _backward(self, outputs: Tensors, leaves: list[torch.Tensor]) -> tuple[Any, ...]:
+        cotangents = [
+            torch.tensor(self.cotangents[name]).to(dtype=output.dtype, device=output.device).reshape(output.shape)
+            for name, output in outputs.items()
+        ]
+        return torch.autograd.grad(list(outputs.values()), leaves, cotangents, allow_unused=True)
+
+    def _numbers(self, outputs: Tensors) -> dict[str, Array]:
+        return {name: _array(output) for name, output in outputs.items()}
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    """As NumPy, which has no bfloat16."""
+    plain = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
+    plain = plain.resolve_conj().resolve_neg().cpu()
+    kept_as = (torch.float64, torch.float32, torch.float16)
+    return (plain if plain.dtype in kept_as else plain.to(torch.float32)).numpy().copy()
+
+
+def _name(f: Any) -> str:
+    if isinstance(f, torch.nn.Module):
+        return type(f).__name__
+    owner = getattr(f, "__self__", None)
+    own = str(getattr(f, "__name__", type(f).__name__))
+    return f"{owner.__name__}.{own}" if isinstance(owner, type) else own
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _told(finding: Finding, unused: set[str]) -> Finding:
+    from msgspec.structs import replace
+
+    reason = finding.reason
+    if finding.verdict is Verdict.WRONG and finding.name in unused:
+        reason = "PyTorch has no gradient for it, and the output depends on it"
+    return replace(finding, backend=BACKEND, reason=reason)
