@@ -10,6 +10,7 @@ import numpy as np
 from gradcheck.arrays import Array
 from gradcheck.network.network import Network
 from gradcheck.protocol import Backend, Batch, Parameters
+from gradcheck.verdict.form import comparable, described
 
 
 class Answer(NamedTuple):
@@ -98,7 +99,7 @@ def _loss(value: Any, _parameters: Parameters) -> Answer:
             raise TypeError
         loss = float(number)
     except Exception:
-        return Answer(defects={"loss": f"the loss is {_what(value)}, expected a number"})
+        return Answer(defects={"loss": f"the loss is {described(value)}, expected a number"})
     if not np.isfinite(loss):
         return Answer(losses=(loss,), defects={"loss": f"the loss is {loss}"}, nonfinite=frozenset({"loss"}))
     return Answer(losses=(loss,))
@@ -108,7 +109,7 @@ def _pair(returned: Any, parameters: Parameters) -> Answer:
     """Split what ``loss_and_gradients`` returned into what can be compared and what cannot."""
     pair = cast("tuple[object, ...]", returned) if isinstance(returned, tuple) else ()
     if len(pair) != 2:
-        return Answer(defects={"loss": f"returned {_what(returned)}, expected a pair (loss, gradients)"})
+        return Answer(defects={"loss": f"returned {described(returned)}, expected a pair (loss, gradients)"})
     loss, answer = _loss(pair[0], parameters), _gradients(pair[1], parameters)
     defects = {**answer.defects, **loss.defects}
     return answer._replace(losses=loss.losses, defects=defects, nonfinite=answer.nonfinite | loss.nonfinite)
@@ -116,14 +117,14 @@ def _pair(returned: Any, parameters: Parameters) -> Answer:
 
 def _gradients(gradients: object, parameters: Parameters) -> Answer:
     if not isinstance(gradients, Mapping):
-        return Answer(defects=dict.fromkeys(parameters, f"the gradients are {_what(gradients)}, expected a dict"))
+        return Answer(defects=dict.fromkeys(parameters, f"the gradients are {described(gradients)}, expected a dict"))
     by_name = cast("Mapping[object, object]", gradients)
     good: dict[str, Array] = {}
     defects = {str(name): "a gradient for a parameter that does not exist" for name in by_name if name not in parameters}
     notes: list[str] = []
     nonfinite: set[str] = set()
     for name, parameter in parameters.items():
-        array, problem = _comparable(by_name[name], parameter) if name in by_name else (None, "no gradient was returned")
+        array, problem = comparable(by_name[name], parameter) if name in by_name else (None, "no gradient was returned")
         if problem:
             defects[name] = problem
         if problem and array is not None:
@@ -134,22 +135,6 @@ def _gradients(gradients: object, parameters: Parameters) -> Answer:
         if array.dtype != parameter.dtype:
             notes.append(f"{name}: the gradient is {array.dtype}, the parameter {parameter.dtype}")
     return Answer(gradients=good, defects=defects, nonfinite=frozenset(nonfinite), notes=tuple(notes))
-
-
-def _comparable(value: object, parameter: Array) -> tuple[Array | None, str]:
-    """The gradient as an array, if it has the form of one, and why it cannot be compared."""
-    try:
-        array = np.asarray(value)
-    except Exception as error:
-        return None, f"the gradient is {_what(value)} and no array: {' '.join(str(error).split())}"
-    if array.dtype.kind not in "fiu":
-        return None, f"the gradient is {_what(value)} of dtype {array.dtype}, expected real numbers"
-    if array.shape != parameter.shape:
-        return None, f"the gradient has shape {array.shape}, the parameter {parameter.shape}"
-    if not np.isfinite(array).all():
-        index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        return array, f"the gradient is {array[index]} at {list(index)}"
-    return array, ""
 
 
 def _repeated(first: Mapping[str, Array], second: Mapping[str, Array], parameters: Parameters) -> Answer:
@@ -170,11 +155,3 @@ def _repeated(first: Mapping[str, Array], second: Mapping[str, Array], parameter
         else:
             notes.append(f"{name}: the gradient changes from call to call, {change}")
     return Answer(defects=defects, notes=tuple(notes))
-
-
-def _what(value: Any) -> str:
-    """A value that is not what it should be, in few words."""
-    if value is None:
-        return "None"
-    shape = getattr(value, "shape", ())
-    return f"of type {type(value).__name__}" + (f" and shape {tuple(shape)}" if shape else "")

@@ -1,9 +1,13 @@
 """What the checks ask of their arguments: one sentence with the name and the value where it is not so."""
 
 import math
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any, TypeAlias, cast
 
-from gradcheck.errors import DescriptionError
+from gradcheck.errors import DataError, DescriptionError
+
+Function: TypeAlias = Callable[[Any], Any]
 
 
 def accuracy_of(value: object) -> float:
@@ -18,3 +22,27 @@ def seed_of(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise DescriptionError(f"expected int >= 0, got {value!r}", "seed")
     return int(value)
+
+
+def two_functions(loss: object, gradient: object, both: object) -> tuple[Function, Function]:
+    """A loss and a gradient, from two functions or from one that returns both."""
+    if both is not None and loss is None and gradient is None:
+        if not callable(both):
+            raise DescriptionError(f"expected a function, got {both!r}", "value_and_gradient")
+        return _part(both, 0), _part(both, 1)
+    for name, given in (("loss", loss), ("gradient", gradient)):
+        if not callable(given) or both is not None:
+            what = "value_and_gradient beside it" if both is not None else repr(given)
+            raise DescriptionError(f"expected a function (or value_and_gradient alone), got {what}", name)
+    return cast("Function", loss), cast("Function", gradient)
+
+
+def _part(both: Function, index: int) -> Function:
+    def part(at: Any) -> Any:
+        pair: Any = both(at)
+        if isinstance(pair, tuple) and len(cast("tuple[Any, ...]", pair)) == 2:
+            return cast("tuple[Any, Any]", pair)[index]
+        raise DataError(f"{part.__name__}: expected a pair (value, gradient), got {type(cast('Any', pair)).__name__}")
+
+    part.__name__ = str(getattr(both, "__name__", type(both).__name__))
+    return part

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
-from gradcheck.arguments import accuracy_of, seed_of
+from gradcheck.arguments import accuracy_of, seed_of, two_functions
 from gradcheck.claim import examine
 from gradcheck.judge import Judge
 from gradcheck.report import Report
 
 
 def check(
-    loss: Callable[[Any], Any],
-    gradient: Callable[[Any], Any],
-    at: Any,
+    loss: Callable[[Any], Any] | None = None,
+    gradient: Callable[[Any], Any] | None = None,
+    at: Any = None,
     *,
+    value_and_gradient: Callable[[Any], Any] | None = None,
     accuracy: float = 1e-6,
     complex_step: bool = False,
     seed: int = 0,
@@ -29,6 +30,8 @@ def check(
     at : pytree
         An array, a number, or any nesting of dict, list, tuple and dataclass of these. Leaves that are not floating are
         handed on as they are.
+    value_and_gradient : callable
+        In place of the two: one function that returns both, as a pair.
     accuracy : float
         Relative to the larger of an entry and its block's RMS: an error beyond its bound and within this is ``inexact``.
     complex_step : bool
@@ -47,9 +50,12 @@ def check(
     DataError
         Where two leaves of the point have one name, or the loss is no number.
     DescriptionError
-        Where ``accuracy`` or ``seed`` is none.
+        Where ``accuracy`` or ``seed`` is none, or the functions are not given.
+    CallFailed
+        Where a function raises.
     """
     accuracy, seed = accuracy_of(accuracy), seed_of(seed)
+    loss, gradient = two_functions(loss, gradient, value_and_gradient)
     claim = examine(loss, gradient, at, seed)
     judge = Judge(claim, accuracy, seed, complex_step)
     findings = judge.findings()

@@ -17,6 +17,7 @@ from gradcheck.oracles.sides import Slopes, sides
 from gradcheck.verdict.compare import Allowance, entry_scales
 
 COARSEST = 0.1  # an error that a check must see to say "correct", in whatever precision. Chosen, not derived.
+LAST = AT_LARGE.step / 2 ** (AT_LARGE.rungs - 1)
 MANY = 1000  # entries of a block from which on the block's own resolution counts. Chosen, not derived.
 VOUCHED = 1e-6  # how well real differences must know a slope to vouch for the complex step. Chosen, not derived.
 ENOUGH = 1e-4  # of what must be seen: finer than this no further step is worth its evaluations. Chosen, not derived.
@@ -47,8 +48,8 @@ class Probe(NamedTuple):
 
     @property
     def noisy(self) -> bool:
-        """Whether noise is what makes the bound coarse."""
-        return self.estimate.step > 0 and self.bound <= NOISY * self.estimate.noise / self.estimate.step
+        """Whether noise is what makes the bound coarse, and no kink nearby has forced the steps to be small."""
+        return self.estimate.step >= LAST and self.bound <= NOISY * self.estimate.noise / self.estimate.step
 
     def resolution(self, name: str, scale: Array) -> float:
         """The smallest relative error of one entry of a block that would have moved this probe beyond its bound."""

@@ -1,7 +1,7 @@
 """Any nesting of dict, list, tuple and dataclass as named arrays, and back."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
@@ -53,6 +53,25 @@ def take_apart(point: Any, what: str = "at") -> Pytree:
         raise DataError(f"{what}: two leaves are called {twice[0]!r}")
     arrays = {name: np.array(leaf) for name, leaf in zip(names, leaves, strict=True) if is_movable(leaf)}
     return Pytree(arrays, names, tuple(leaves), structure)
+
+
+class Flat(NamedTuple):
+    """Any nesting as named leaves, None among them, and the way back."""
+
+    names: tuple[str, ...]
+    leaves: tuple[Any, ...]
+    structure: Any
+
+    def rebuild(self, leaves: Iterable[Any]) -> Any:
+        """The same nesting of other leaves."""
+        return optree.tree_unflatten(self.structure, leaves)
+
+
+def flatten(tree: Any, bare: str = BARE) -> Flat:
+    """Names are paths joined with dots; a leaf alone is called ``bare``."""
+    with optree.dict_insertion_ordered(True, namespace=NAMESPACE):
+        paths, leaves, structure = optree.tree_flatten_with_path(tree, none_is_leaf=True, namespace=NAMESPACE)
+    return Flat(tuple(".".join(map(str, path)) or bare for path in paths), tuple(leaves), structure)
 
 
 def is_movable(leaf: Any) -> bool:

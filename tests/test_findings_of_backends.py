@@ -116,8 +116,8 @@ def test_a_function_of_other_arguments_is_a_finding():
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        (lambda g: g.T, "the gradient has shape (2, 3), the parameter (3, 2)"),
-        (lambda g: g.ravel(), "the gradient has shape (6,), the parameter (3, 2)"),
+        (lambda g: g.T, "the gradient has shape (2, 3), expected (3, 2)"),
+        (lambda g: g.ravel(), "the gradient has shape (6,), expected (3, 2)"),
         (lambda g: spoilt(g, np.nan), "the gradient is nan at [1, 0]"),
         (lambda g: spoilt(g, -np.inf), "the gradient is -inf at [1, 0]"),
         (lambda g: g + 0j, "the gradient is of type ndarray and shape (3, 2) of dtype complex128, expected real numbers"),

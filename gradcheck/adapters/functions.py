@@ -4,34 +4,29 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import optree
 
 from gradcheck.arrays import Array
 from gradcheck.errors import DataError
+from gradcheck.pytree import Flat, flatten
 
 
 class Arguments(NamedTuple):
     """Positional arguments taken apart: the floating leaves by path, ``"args.0"``, and the rest as it is."""
 
-    names: tuple[str, ...]
-    leaves: tuple[Any, ...]
-    structure: Any
+    flat: Flat
     arrays: dict[str, Array]
 
     def rebuild(self, arrays: Mapping[str, Any]) -> tuple[Any, ...]:
         """The arguments with these leaves in place of their own."""
-        pairs = zip(self.names, self.leaves, strict=True)
-        tree: Any = optree.tree_unflatten(self.structure, [arrays.get(name, leaf) for name, leaf in pairs])
-        return tree["args"]
+        pairs = zip(self.flat.names, self.flat.leaves, strict=True)
+        return self.flat.rebuild([arrays.get(name, leaf) for name, leaf in pairs])["args"]
 
 
 def arguments(args: tuple[Any, ...], what: str) -> Arguments:
     """Flatten; complex leaves are refused."""
-    tree: Any = {"args": args}
-    paths, leaves, structure = optree.tree_flatten_with_path(tree, none_is_leaf=True)
-    names = tuple(".".join(map(str, path)) for path in paths)
+    flat = flatten({"args": args})
     arrays: dict[str, Array] = {}
-    for name, leaf in zip(names, leaves, strict=True):
+    for name, leaf in zip(flat.names, flat.leaves, strict=True):
         kind = getattr(leaf, "dtype", None)
         if isinstance(leaf, complex) or (kind is not None and np.issubdtype(_dtype(kind), np.complexfloating)):
             raise DataError(f"{what}: {name} is complex: only real arrays are supported")
@@ -39,15 +34,15 @@ def arguments(args: tuple[Any, ...], what: str) -> Arguments:
             arrays[name] = _plain(leaf)
     if not arrays:
         raise DataError(f"{what}: nothing to check: no argument is a floating array")
-    return Arguments(names, tuple(leaves), structure, arrays)
+    return Arguments(flat, arrays)
 
 
 def outputs(value: Any, what: str) -> dict[str, Any]:
     """Floating leaves of what a function returned, by path; they may be tracers or boxes of a framework."""
-    paths, leaves, _ = optree.tree_flatten_with_path(value, none_is_leaf=True)
+    flat = flatten(value, "output")
     found = {
-        ".".join(map(str, path)) or "output": leaf
-        for path, leaf in zip(paths, leaves, strict=True)
+        name: leaf
+        for name, leaf in zip(flat.names, flat.leaves, strict=True)
         if isinstance(leaf, float) or _is_floating(getattr(leaf, "dtype", np.dtype(bool)))
     }
     if not found:

@@ -12,9 +12,9 @@ import numpy as np
 from gradcheck.adapters.functions import Arguments, arguments, name_of, outputs
 from gradcheck.adapters.outputs import combine, draw
 from gradcheck.arrays import Array
+from gradcheck.asking import called
 from gradcheck.checker import check as check_function
-from gradcheck.claim import called
-from gradcheck.errors import DataError
+from gradcheck.errors import CallFailed, DataError
 from gradcheck.oracles.directions import signs
 from gradcheck.report import Report
 
@@ -102,7 +102,7 @@ class Subject:
         typed = {name: jax.numpy.asarray(array) for name, array in self.point.items()}
         try:
             jax.jvp(self.call, (typed,), (typed,))
-        except TypeError as error:
+        except (TypeError, CallFailed) as error:
             return "custom_vjp" not in str(error)
         return True
 

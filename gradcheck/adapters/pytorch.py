@@ -5,17 +5,17 @@
 import random
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-import optree
 import torch
 
 from gradcheck.adapters.outputs import combine, draw
 from gradcheck.arrays import Array
+from gradcheck.asking import called
 from gradcheck.checker import check as check_function
-from gradcheck.claim import called
 from gradcheck.errors import CallFailed, DataError
+from gradcheck.pytree import flatten
 from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
 
@@ -77,7 +77,7 @@ def _random_kept() -> Generator[None]:
 
 def _random_state() -> tuple[bytes, str, object]:
     """Of the three generators of the processor."""
-    return torch.get_rng_state().numpy().tobytes(), repr(np.random.get_state()[1:3]), random.getstate()
+    return torch.get_rng_state().numpy().tobytes(), repr(np.random.get_state()), random.getstate()
 
 
 class Call(NamedTuple):
@@ -99,10 +99,7 @@ class Subject:
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int) -> None:
         self.f, self.seed, self.name = f, seed, _name(f)
         self.wide, self.unused = False, set[str]()
-        paths, self.arguments, self.structure = optree.tree_flatten_with_path(
-            cast("Any", {"args": args, "kwargs": kwargs}), none_is_leaf=True
-        )
-        self.paths = [".".join(map(str, path)) for path in paths]
+        self.given = flatten({"args": args, "kwargs": kwargs})
         module = module_of(f)
         self.parameters = dict(module.named_parameters()) if module is not None else {}
         state = {**self.parameters, **(dict(module.named_buffers()) if module is not None else {})}
@@ -147,7 +144,7 @@ class Subject:
 
     def _blocks(self) -> Tensors:
         found = {name: parameter for name, parameter in self.parameters.items() if parameter.requires_grad}
-        leaves = zip(self.paths, self.arguments, strict=True)
+        leaves = zip(self.given.names, self.given.leaves, strict=True)
         found |= {name: leaf for name, leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
         if not found:
             raise DataError(f"{self.name}: nothing to check: no parameter and no tensor argument requires a gradient")
@@ -177,8 +174,8 @@ class Subject:
             tensor.data = self._as_given(name, value, arrays)
             if name in arrays:
                 leaves[name] = tensor
-        arguments = [self._argument(*pair, arrays, leaves) for pair in zip(self.paths, self.arguments, strict=True)]
-        given: Any = optree.tree_unflatten(self.structure, arguments)
+        pairs = zip(self.given.names, self.given.leaves, strict=True)
+        given = self.given.rebuild([self._argument(*pair, arrays, leaves) for pair in pairs])
         if seeded:
             self._seed()
         output = called(self.f, self.name, *given["args"], **given["kwargs"])
@@ -216,14 +213,12 @@ class Subject:
 
     def _differentiable(self, output: Any) -> Tensors:
         """Floating tensors of an output by path; complex ones as pairs of real ones."""
-        paths, leaves, _ = optree.tree_flatten_with_path(output, none_is_leaf=True)
+        flat = flatten(output, "output")
         found: Tensors = {}
-        for path, leaf in zip(paths, leaves, strict=True):
+        for name, leaf in zip(flat.names, flat.leaves, strict=True):
             if isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
                 dense = leaf if leaf.layout == torch.strided else leaf.to_dense()
-                found[".".join(map(str, path)) or "output"] = (
-                    torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
-                )
+                found[name] = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
         if not found:
             raise DataError(f"{self.name} returned no floating tensor, but {_kind(output)}")
         return found
