@@ -19,7 +19,7 @@ def loss_function(
     loss: Callable[[Any], Any], tree: Pytree, kept: Mapping[str, Array]
 ) -> Callable[[Mapping[str, Array]], float]:
     """The loss of arrays by name, which may change them: it gets copies of those that are kept."""
-    what = f"the loss {name_of(loss)}".rstrip()
+    what = name_of(loss) or "the loss"
 
     def function(arrays: Mapping[str, Array]) -> float:
         here = all(value is kept[name] for name, value in arrays.items())
@@ -75,7 +75,7 @@ class Gradients(NamedTuple):
 def gradients(gradient: Callable[[Any], Any], tree: Pytree, arrays: Mapping[str, Array]) -> Gradients:
     """One call on copies."""
     own = {name: value.copy() for name, value in arrays.items()}
-    returned = take_apart(called(gradient, f"the gradient {name_of(gradient)}".rstrip(), tree.rebuild(own)), "the gradient")
+    returned = take_apart(called(gradient, name_of(gradient) or "the gradient", tree.rebuild(own)), "the gradient")
     leaves = dict(zip(returned.names, returned.leaves, strict=True))
     defects = {name: "the call changed this input" for name in arrays if not np.array_equal(own[name], arrays[name])}
     blocks: dict[str, Array] = {}

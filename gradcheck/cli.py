@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, redirect_stdout
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console, RenderableType
@@ -17,11 +17,14 @@ from typer.exceptions import Abort, TyperException
 
 from gradcheck import registry
 from gradcheck.case import Case
+from gradcheck.checker import check
 from gradcheck.errors import GradcheckError, OutputError
 from gradcheck.files import load, naming, write
+from gradcheck.locate import locate
 from gradcheck.network.layers import Arctan, Dense
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
+from gradcheck.points import random_point, read_point
 from gradcheck.report import Report
 from gradcheck.report.text import WIDTH, render
 from gradcheck.verdict.findings import Verdict
@@ -89,6 +92,45 @@ def verify_command(
     case = load(file) if file else TOUR
     with redirect_stdout(sys.stderr), naming(file or "two-moons"):  # what a backend prints must not end up in the JSON
         report = verify(case, backend, accuracy=accuracy, seed=seed)
+    return deliver(report, json, frozenset(map(str, fail_on)))
+
+
+@app.command("check")
+def check_command(
+    functions: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LOSS GRADIENT",
+            help="Each module:attribute or file.py:attribute; one that returns both may stand for the two.",
+        ),
+    ],
+    at: Annotated[
+        Path | None, typer.Option(help="Where: an .npy file, or an .npz file whose arrays become a dict by name.")
+    ] = None,
+    shape: Annotated[str | None, typer.Option(help="Or a random point of this shape, such as 30,40.")] = None,
+    accuracy: Annotated[
+        float, typer.Option(callback=_not_negative, help="Relative error up to which an excess is inexact, not wrong.")
+    ] = 1e-6,
+    complex_step: Annotated[
+        bool, typer.Option("--complex-step", help="Use the complex step where it can be trusted.")
+    ] = False,
+    fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
+    json: Annotated[Path | None, typer.Option(help="Write the report as JSON; - for standard output.")] = None,
+    seed: Annotated[int, typer.Option(callback=_not_negative, help="Of the random directions and point.")] = 0,
+) -> int:
+    """Check the gradient of any function, without a network.
+
+    Exit codes as for verify.
+    """
+    if len(functions) > 2:
+        raise typer.BadParameter(f"expected a loss and a gradient, got {len(functions)} functions")
+    if (at is None) == (shape is None):
+        raise typer.BadParameter("expected one of --at and --shape")
+    point = read_point(at) if at is not None else random_point(str(shape), seed)
+    names = ("loss", "gradient") if len(functions) == 2 else ("value_and_gradient",)
+    with redirect_stdout(sys.stderr):
+        found: dict[str, Any] = {n: locate(target, f"{n} {target!r}") for n, target in zip(names, functions, strict=True)}
+        report = check(**found, at=point, accuracy=accuracy, complex_step=complex_step, seed=seed)
     return deliver(report, json, frozenset(map(str, fail_on)))
 
 

@@ -29,6 +29,14 @@ class OutputError(GradcheckError, OSError):
     """A result that cannot be written where it was asked for. Nothing was overwritten."""
 
 
+class NotFound(GradcheckError, LookupError):
+    """No such file, module or attribute."""
+
+
+class Broken(GradcheckError, ImportError):
+    """A file or module that raises when it is imported."""
+
+
 class BackendError(GradcheckError):
     """Base of the three ways in which a backend cannot be had."""
 

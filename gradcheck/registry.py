@@ -1,19 +1,15 @@
-"""From a name to a backend, lazily: the only place that imports what it is told to.
+"""From a name to a backend, lazily.
 
 A backend is named by a registered name (``manual``), by ``module:attribute``, or by ``path/to/file.py:attribute``.
 Third parties register in the entry-point group ``gradcheck.backends``.
 """
 
-import importlib
-import importlib.util
-import sys
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from importlib import metadata
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from gradcheck.errors import BackendBroken, BackendError, BackendNotInstalled, UnknownBackend
+from gradcheck.errors import BackendBroken, BackendError, BackendNotInstalled, Broken, NotFound, UnknownBackend
+from gradcheck.locate import locate
 from gradcheck.network.describe import nearest
 from gradcheck.protocol import Backend, FunctionBackend
 
@@ -65,17 +61,14 @@ def backend(name: str) -> Backend:
     UnknownBackend, BackendNotInstalled, BackendBroken
         Three different things, each with what can be done about it.
     """
-    path, colon, attribute = name.rpartition(":")
-    if colon and path.endswith(".py"):
-        return as_backend(_attribute(_load_file(Path(path), name), attribute, name), name)
     entries = registered()
     if name in entries:
         return _registered(name, entries[name])
-    if not path:
+    if ":" not in name:
         raise UnknownBackend(
             f"unknown backend {name!r}, {nearest(name, entries)} (or module:attribute, or file.py:attribute)"
         )
-    return as_backend(_attribute(_import(path, name), attribute, name), name)
+    return as_backend(_located(name, name), name)
 
 
 def resolve(names: Iterable[str | Backend | Callable[..., Any]]) -> dict[str, Backend]:
@@ -106,60 +99,16 @@ def _registered(name: str, entry: Entry) -> Backend:
     if _version(entry.requires) is None:
         hint = f"pip install 'gradcheck[{entry.extra}]'" if entry.extra else f"pip install {entry.requires}"
         raise BackendNotInstalled(f"backend {name!r} needs {entry.requires}, which is not installed: {hint}")
-    module, _, attribute = entry.target.partition(":")
-    loaded = _import(module, name)
-    return as_backend(_attribute(loaded, attribute, name) if attribute else loaded, name)
+    return as_backend(_located(entry.target, name), name)
 
 
-def _import(module: str, name: str) -> object:
+def _located(target: str, name: str) -> object:
     try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
-            raise UnknownBackend(f"backend {name!r}: no module called {error.name!r}") from None
-        raise BackendBroken(_broken(name, error)) from error
-    except (Exception, SystemExit) as error:
-        raise BackendBroken(_broken(name, error)) from error
-
-
-def _load_file(path: Path, name: str) -> object:
-    """A file as a module, under a name of its own so that it shadows nothing; it may import its neighbours."""
-    if not path.is_file():
-        raise UnknownBackend(f"backend {name!r}: {path}: no such file")
-    spec = importlib.util.spec_from_file_location(f"gradcheck_user_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UnknownBackend(f"backend {name!r}: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickling look their module up
-    try:
-        with _first_on_path(str(path.parent.resolve())):
-            spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[spec.name]
-        raise BackendBroken(_broken(name, error)) from error
-    return module
-
-
-@contextmanager
-def _first_on_path(folder: str) -> Generator[None]:
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # the file may have changed the path itself
-            sys.path.remove(folder)
-
-
-def _attribute(module: object, attribute: str, name: str) -> object:
-    try:
-        return getattr(module, attribute)
-    except AttributeError:
-        public = [each for each in vars(module) if not each.startswith("_")]
-        raise UnknownBackend(f"backend {name!r}: no attribute {attribute!r}, {nearest(attribute, public)}") from None
-
-
-def _broken(name: str, error: BaseException) -> str:
-    return f"backend {name!r} raises when imported: {type(error).__name__}: {' '.join(str(error).split())}"
+        return locate(target, f"backend {name!r}")
+    except NotFound as error:
+        raise UnknownBackend(str(error)) from None
+    except Broken as error:
+        raise BackendBroken(str(error)) from error.__cause__
 
 
 def _version(distribution: str) -> str | None:

@@ -77,7 +77,7 @@ def test_the_harness_imports_no_framework_and_no_backend(path):
 
 @pytest.mark.parametrize("path", HARNESS_FILES, ids=lambda path: str(path.relative_to(HARNESS)))
 def test_each_library_has_one_room(path):
-    rooms = {"importlib.util": "registry", "hypothesis": "strategies", "sklearn": "data", "typer": "cli", "optree": "pytree"}
+    rooms = {"importlib.util": "locate", "hypothesis": "strategies", "sklearn": "data", "typer": "cli", "optree": "pytree"}
     for library, only in rooms.items():
         if any(name == library or name.startswith(f"{library}.") for name in imports(path)):
             assert room(path) == only
