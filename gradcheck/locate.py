@@ -20,6 +20,8 @@ def locate(target: str, what: str) -> object:
         With ``what`` it was to be in front.
     """
     path, colon, attribute = target.rpartition(":")
+    if colon and not path:
+        raise NotFound(f"{what}: expected module:attribute or file.py:attribute")
     if colon and path.endswith(".py"):
         return _attribute(_load_file(Path(path), what), attribute, what)
     module = _import(path if colon else target, what)

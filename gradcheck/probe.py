@@ -49,7 +49,16 @@ class Probe(NamedTuple):
     @property
     def noisy(self) -> bool:
         """Whether noise is what makes the bound coarse, and no kink nearby has forced the steps to be small."""
-        return self.estimate.step >= LAST and self.bound <= NOISY * self.estimate.noise / self.estimate.step
+        return self.estimate.step >= LAST and self.quiet
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the bound is but noise, of the function here or of its values at the step: no kink has widened it."""
+        step = self.estimate.step
+        if not step > 0:
+            return False
+        values = max(abs(self.line.sample(side * step).value) for side in (1, -1))
+        return self.bound <= NOISY * max(self.estimate.noise, 2 * UNIT * values) / step
 
     def resolution(self, name: str, scale: Array) -> float:
         """The smallest relative error of one entry of a block that would have moved this probe beyond its bound."""
@@ -153,9 +162,10 @@ class Prober:
         return Line(self.claim.function, self.claim.point, v, gradient, self.claim.loss)
 
     def is_fine(self, name: str, probe: Probe) -> bool:
-        """Whether the probe would have seen an error of the accuracy asked for; a zero gradient is known absolutely."""
+        """Whether the probe would have seen an error of the accuracy asked for; a zero gradient is known to the noise."""
         seen = probe.bound + min(abs(probe.residual), probe.bound)
-        return seen <= 2 * self.level(name, probe.v[name]) or not self.claim.gradient[name].any()
+        zero = not self.claim.gradient[name].any()
+        return seen <= 2 * self.level(name, probe.v[name]) or (zero and probe.quiet)
 
     def level(self, name: str, v: Array) -> float:
         """The bound at which a probe along ``v`` sees an error of the accuracy asked for.

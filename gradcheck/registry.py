@@ -64,7 +64,7 @@ def backend(name: str) -> Backend:
     entries = registered()
     if name in entries:
         return _registered(name, entries[name])
-    if ":" not in name:
+    if not name.rpartition(":")[0]:
         raise UnknownBackend(
             f"unknown backend {name!r}, {nearest(name, entries)} (or module:attribute, or file.py:attribute)"
         )

@@ -353,3 +353,16 @@ def test_a_function_in_float16_is_never_accused_and_a_wrong_sign_in_it_is_found(
 
     assert check(f, g, at).verdict is not Verdict.WRONG
     assert check(f, lambda x: -g(x), at).verdict is Verdict.WRONG
+
+
+@pytest.mark.parametrize("claim", [np.zeros_like, lambda x: 1.0 * (x > 0)])
+def test_a_claim_of_zero_at_a_kink_is_nonsmooth_and_not_correct(claim):
+    report = check(lambda x: np.maximum(x, 0).sum(), claim, np.zeros(3))
+    assert report.verdict is Verdict.NONSMOOTH
+    assert report.findings[0].slopes == pytest.approx((0, 1), abs=1e-8)
+
+
+def test_a_zero_gradient_is_correct_in_a_dead_layer_and_at_a_minimum():
+    assert check(lambda x: 3.0, np.zeros_like, np.ones(3)).verdict is Verdict.CORRECT
+    assert check(lambda x: x @ x, np.zeros_like, np.zeros(3)).verdict is Verdict.CORRECT
+    assert check(lambda x: x @ x + 1.0, np.zeros_like, np.full(3, 1e-3)).verdict is Verdict.WRONG
