@@ -121,7 +121,7 @@ class Judge:
         best = min(probe, longer, key=lambda one: one.bound)
         if not best.within or self.prober.is_fine(name, best):
             return best
-        return min(best, self.prober.regressed(probe.line), key=lambda one: one.bound)
+        return min(best, self.prober.regressed(probe), key=lambda one: one.bound)
 
     def accuse(self, name: str, probe: Probe) -> Finding:
         """Two directions have refuted the block: name its entries, and say how far off it is."""

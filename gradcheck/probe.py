@@ -136,12 +136,12 @@ class Prober:
         """Along a line, some of whose samples may be known."""
         return self._judged(line, self._slope(line, start))
 
-    def regressed(self, line: Line) -> Probe:
-        """By many steps along a line, which average the noise."""
-        before = line.evaluations
-        estimate = regression(line, self.unit * abs(self.claim.loss) / 2)
-        self.evaluations += line.evaluations - before
-        return self._judged(line, estimate)
+    def regressed(self, probe: Probe) -> Probe:
+        """By many steps along the same line, which average the noise."""
+        before = probe.line.evaluations
+        estimate = regression(probe.line, self.unit * abs(self.claim.loss) / 2)
+        self.evaluations += probe.line.evaluations - before
+        return self._judged(probe.line, estimate._replace(noise=probe.estimate.noise))
 
     def part(self, name: str, v: Array, start: Start) -> Estimate:
         """The slope of one block along a direction of its own; what refutes the claim rests on both sides."""

@@ -1,0 +1,233 @@
+"""`check_torch`: functions, autograd.Functions and modules; what is wrong is named, and what was lent is given back."""
+
+import random
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck import Verdict, check_torch
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+def rand(*shape, dtype=torch.float64, grad=True, seed=0):
+    values = np.random.default_rng([seed, *shape]).standard_normal(shape)
+    return torch.tensor(values, dtype=dtype, requires_grad=grad)
+
+
+def affine(spoil=lambda gx, gw: None):
+    """tanh(x w) with a hand-written backward, spoiled or not."""
+
+    class Affine(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            ctx.save_for_backward(x, w)
+            return torch.tanh(x @ w)
+
+        @staticmethod
+        def backward(ctx, c):
+            x, w = ctx.saved_tensors
+            d = c * (1 - torch.tanh(x @ w) ** 2)
+            gx, gw = d @ w.T, x.T @ d
+            spoil(gx, gw)
+            return gx, gw
+
+    return Affine.apply
+
+
+def off(gx, gw):
+    gw[1, 2] *= 1.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_a_broken_function_fails_with_block_and_entry_and_the_honest_one_passes(dtype):
+    x, w = rand(7, 4, dtype=dtype), rand(4, 5, dtype=dtype)
+    assert check_torch(affine(), x, w).verdict is Verdict.CORRECT
+    report = check_torch(affine(off), x, w)
+    assert report.wrong == {"args.1"}
+    finding = next(finding for finding in report.findings if finding.name == "args.1")
+    assert finding.worst_index == (1, 2)
+    assert finding.backend == "torch"
+
+
+def elementwise(slope, scale=1.0):
+    class Sine(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return scale * x.sin()
+
+        @staticmethod
+        def backward(ctx, c):
+            (x,) = ctx.saved_tensors
+            return scale * slope(c * x.cos())
+
+    return Sine.apply
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_what_pytorch_accepts_is_found(dtype):
+    x = rand(30, dtype=dtype)
+    assert check_torch(elementwise(lambda g: g), x).verdict is Verdict.CORRECT
+    assert check_torch(elementwise(lambda g: g.half().to(g.dtype)), x).wrong == {"args.0"}
+    assert check_torch(elementwise(lambda g: 0 * g, 1e-9), x).wrong == {"args.0"}
+
+
+class Hiding(nn.Module):
+    def __init__(self, hide):
+        super().__init__()
+        self.first, self.second, self.idle = nn.Linear(4, 3), nn.Linear(3, 2), nn.Linear(2, 2)
+        self.hide = hide
+
+    def forward(self, x):
+        weight = self.second.weight.detach() if self.hide else self.second.weight
+        return nn.functional.linear(torch.tanh(self.first(x)), weight, self.second.bias)
+
+
+def test_a_module_that_hides_a_weight_from_its_gradient_is_found_and_an_idle_one_is_a_note():
+    x = rand(5, 4, dtype=torch.float32, grad=False)
+    honest = check_torch(Hiding(False), x)
+    assert honest.verdict is Verdict.CORRECT
+    assert "idle.weight: no gradient, and the output does not depend on it" in honest.notes
+    report = check_torch(Hiding(True), x)
+    assert report.wrong == {"second.weight"}
+    assert "no gradient" in next(f.reason for f in report.findings if f.name == "second.weight")
+
+
+MODULES = {
+    "linear": (lambda: nn.Linear(4, 3), (5, 4)),
+    "convolution": (lambda: nn.Conv2d(3, 4, 3, padding=1), (2, 3, 6, 6)),
+    "layer norm": (lambda: nn.LayerNorm(6), (4, 6)),
+    "batch norm": (lambda: nn.BatchNorm1d(5), (8, 5)),
+    "gelu": (lambda: nn.Sequential(nn.Linear(4, 4), nn.GELU()), (5, 4)),
+    "dropout": (lambda: nn.Sequential(nn.Linear(4, 6), nn.Dropout(0.5)), (8, 4)),
+    "transformer": (lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (2, 5, 8)),
+    "lstm": (lambda: nn.LSTM(4, 6, 2, batch_first=True, dropout=0.1), (3, 5, 4)),
+}
+
+
+def state(module):
+    """Everything that must be as it was."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return (
+        [(tensor.data_ptr(), tensor.dtype, tensor.detach().clone()) for tensor in tensors],
+        [tensor.grad.clone() if tensor.grad is not None else None for tensor in tensors],
+        [part.training for part in module.modules()],
+        torch.get_rng_state(),
+        np.random.get_state()[1].copy(),
+        random.getstate(),
+    )
+
+
+def same(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_with_pytorchs_own_gradients_are_correct_and_untouched(name, mode):
+    make, shape = MODULES[name]
+    torch.manual_seed(0)
+    module = getattr(make(), mode)()
+    module(rand(*shape, dtype=torch.float32))[0].sum().backward()  # gradients that must be kept
+    before = state(module)
+    report = check_torch(module, rand(*shape, dtype=torch.float32))
+    assert report.verdict is Verdict.CORRECT, str(report)
+    assert [f.name for f in report.findings] == [*(n for n, _ in module.named_parameters()), "args.0"]
+    assert same(before, state(module))
+    random_note = "random numbers are drawn from seed 0 at every call" in report.notes
+    assert random_note == (mode == "train" and name in ("dropout", "transformer", "lstm"))
+
+
+class Failing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.norm, self.calls = nn.Linear(3, 3), nn.BatchNorm1d(3), 0
+
+    def forward(self, x):
+        self.calls += 1
+        out = self.norm(self.linear(x))
+        if self.calls > 5:
+            raise RuntimeError("out of luck")
+        return out
+
+
+def test_a_module_is_untouched_after_an_exception_too():
+    module = Failing()
+    before = state(module)
+    with pytest.raises(gradcheck.CallFailed, match=r"^Failing raised RuntimeError: out of luck \(test_check_torch.py"):
+        check_torch(module, rand(4, 3, dtype=torch.float32, grad=False))
+    assert same(before, state(module))
+    assert module.calls == 0
+
+
+def test_arguments_are_named_by_their_paths_and_outputs_may_be_nested():
+    def f(pair, n, mask=None):
+        return {"a": pair[0] * pair[1] ** n, "b": [mask.exp(), torch.arange(3)]}
+
+    report = check_torch(f, (rand(3), rand(3, seed=1)), 3, mask=rand(2))
+    assert [finding.name for finding in report.findings] == ["args.0.0", "args.0.1", "kwargs.mask"]
+    assert report.verdict is Verdict.CORRECT
+
+
+def test_every_output_counts():
+    class Second(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone(), 2 * x
+
+        @staticmethod
+        def backward(ctx, first, second):
+            return first + 2.01 * second
+
+    assert check_torch(Second.apply, rand(4)).wrong == {"args.0"}
+
+
+def test_complex_outputs_of_real_arguments_are_checked_as_pairs_of_numbers():
+    assert check_torch(torch.fft.rfft, rand(8)).verdict is Verdict.CORRECT
+    assert check_torch(elementwise(lambda g: 1.01 * g), rand(8)).verdict is Verdict.WRONG
+
+
+def test_a_function_that_computes_in_float32_is_judged_at_its_own_precision():
+    def narrow(x):
+        return (x.float().sin() * 2).to(x.dtype)
+
+    report = check_torch(narrow, rand(20))
+    assert report.verdict is Verdict.CORRECT
+    assert any("unit roundoff" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("f", "arguments", "sentence"),
+    [
+        (torch.sin, (rand(3, grad=False),), "sin: nothing to check"),
+        (torch.abs, (rand(3).to(torch.complex128),), "abs: args.0 is torch.complex128: only dense real tensors"),
+        (torch.neg, (rand(3, grad=False).to_sparse().requires_grad_(),), "neg: args.0 is torch.sparse_coo"),
+        (lambda x: None, (rand(3),), "<lambda> returned no floating tensor, but None"),
+        (lambda x: "text", (rand(3),), "<lambda> returned no floating tensor, but a value of type str"),
+        (lambda x: x @ x[:2], (rand(3),), "<lambda> raised RuntimeError: "),
+    ],
+)
+def test_bad_input_is_one_sentence(f, arguments, sentence):
+    with pytest.raises(gradcheck.GradcheckError) as raised:
+        check_torch(f, *arguments)
+    assert str(raised.value).startswith(sentence)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_backward_pass_that_raises_is_one_sentence():
+    def fail(gx, gw):
+        raise ValueError("no backward\nhere")
+
+    with pytest.raises(
+        gradcheck.CallFailed, match=r"^the backward pass of Affine.apply raised ValueError: no backward here"
+    ):
+        check_torch(affine(fail), rand(3, 2), rand(2, 2))
