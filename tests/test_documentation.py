@@ -5,6 +5,8 @@ import importlib
 import pkgutil
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,16 @@ def test_the_examples_of_docstrings_do_what_they_say(name):
 def test_there_are_docstring_examples_to_run():
     finder = doctest.DocTestFinder()
     assert sum(len(test.examples) for name in MODULES for test in finder.find(importlib.import_module(name))) >= 3
+
+
+def test_the_test_suite_of_the_readme_passes(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (suite,) = (block for block in blocks if "def test_" in block)
+    (tmp_path / "test_readme.py").write_text(suite)
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+    assert "gradient checks" in done.stdout
 
 
 def readme_commands() -> list[str]:
