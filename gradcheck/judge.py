@@ -57,9 +57,11 @@ class Judge:
     def findings(self) -> tuple[Finding, ...]:
         """One for each block, in the order of the point."""
         claim = self.claim
-        judged = [name for name in claim.gradient if name not in claim.defects and name not in claim.doubts]
+        sound = [name for name in claim.gradient if name not in claim.defects and name not in claim.doubts]
+        judged = [name for name in sound if claim.gradient[name].size]
         together = Together(*self.prober.first(judged, self.complex_step)) if judged else None
-        told = {name: _told(name, Verdict.UNRESOLVED, doubt) for name, doubt in claim.doubts.items()}
+        told = {name: _empty(name) for name in sound}
+        told |= {name: _told(name, Verdict.UNRESOLVED, doubt) for name, doubt in claim.doubts.items()}
         told |= {name: _told(name, Verdict.WRONG, defect) for name, defect in claim.defects.items()}
         told |= self._judge_all(judged, together) if together else {}
         return tuple(told[name] for name in dict.fromkeys([*claim.point, *claim.defects]))
@@ -202,3 +204,9 @@ class Judge:
 
 def _told(name: str, verdict: Verdict, sentence: str) -> Finding:
     return Finding(name=name, backend=BACKEND, verdict=verdict, reason=sentence)
+
+
+def _empty(name: str) -> Finding:
+    """Of no entries; a shape is all that it has, and that is right."""
+    finding = _told(name, Verdict.CORRECT, "holds no entry")
+    return msgspec.structs.replace(finding, resolution=0.0, block_resolution=0.0)

@@ -91,7 +91,7 @@ class Prober:
         self.vouched = False
         zero = {name: np.zeros_like(g) for name, g in claim.gradient.items()}
         self.allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
-        self.scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items()}
+        self.scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items() if g.size}
 
     def first(self, names: Sequence[str], complex_step: bool) -> tuple[Probe, Probe]:
         """Two directions over all blocks: one with every care, one at the three steps that the noise is measured at."""

@@ -231,3 +231,20 @@ def test_a_backward_pass_that_raises_is_one_sentence():
         gradcheck.CallFailed, match=r"^the backward pass of Affine.apply raised ValueError: no backward here"
     ):
         check_torch(affine(fail), rand(3, 2), rand(2, 2))
+
+
+def test_an_output_without_gradient_beside_others_is_left_out_and_said_so():
+    report = check_torch(lambda x: (x.sin(), (x * x).detach()), rand(4))
+    assert report.verdict is Verdict.CORRECT
+    assert "output 1 carries no gradient and is left out" in report.notes
+    assert check_torch(lambda x: (x * x).detach(), rand(4)).wrong == {"args.0"}
+
+
+def test_empty_tensors_are_correct_and_judge_nothing_else():
+    def f(x, y):
+        return x.sum() + (y**2).sum()
+
+    report = check_torch(f, rand(0, 3), rand(2))
+    assert [str(finding.verdict) for finding in report.findings] == ["correct", "correct"]
+    assert check_torch(affine(off), rand(0, 4), rand(4, 5)).verdict is Verdict.CORRECT
+    assert check_torch(lambda x, y: f(x, elementwise(lambda g: 2 * g)(y)), rand(0, 3), rand(2)).wrong == {"args.1"}

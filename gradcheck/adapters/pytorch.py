@@ -98,7 +98,7 @@ class Subject:
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int) -> None:
         self.f, self.seed, self.name = f, seed, _name(f)
-        self.wide, self.unused = False, set[str]()
+        self.wide, self.unused, self.left_out = False, set[str](), frozenset[str]()
         self.given = flatten({"args": args, "kwargs": kwargs})
         module = module_of(f)
         self.parameters = dict(module.named_parameters()) if module is not None else {}
@@ -106,6 +106,7 @@ class Subject:
         self.state = {name: (tensor, tensor.data.clone()) for name, tensor in state.items()}
         self.blocks = self._blocks()
         self.wide = any(tensor.dtype != torch.float64 for tensor in self.blocks.values()) and self._follows()
+        self.left_out = self._without_gradient()
         self.cotangents = draw(self._numbers(self._call(self.point()).outputs), seed)
         self.random = self._draws()
 
@@ -136,6 +137,7 @@ class Subject:
         """What was noticed and is no verdict."""
         correct = {finding.name for finding in findings if finding.verdict is Verdict.CORRECT}
         notes = [f"{name}: no gradient, and the output does not depend on it" for name in sorted(self.unused & correct)]
+        notes += [f"output {name} carries no gradient and is left out" for name in sorted(self.left_out)]
         if self.wide:
             notes.append("judged in float64, which the function follows")
         if self.random:
@@ -166,6 +168,12 @@ class Subject:
             return False
         wide = (*outputs.values(), *(gradient for gradient in gradients if gradient is not None))
         return all(tensor.dtype in (torch.float64, torch.complex128) for tensor in wide)
+
+    def _without_gradient(self) -> frozenset[str]:
+        """Outputs that carry no gradient where others do: PyTorch was told that they are not differentiable."""
+        outputs = self._call(self.point()).outputs
+        without = frozenset(name for name, output in outputs.items() if not output.requires_grad)
+        return without if len(without) < len(outputs) else frozenset()
 
     def _call(self, arrays: Mapping[str, Array], seeded: bool = True) -> Call:
         """Evaluate at these values, from the same random state and with the same buffers every time."""
@@ -221,7 +229,7 @@ class Subject:
                 found[name] = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
         if not found:
             raise DataError(f"{self.name} returned no floating tensor, but {_kind(output)}")
-        return found
+        return {name: tensor for name, tensor in found.items() if name not in self.left_out}
 
     def _backward(self, outputs: Tensors, leaves: list[torch.Tensor]) -> tuple[Any, ...]:
         cotangents = [

@@ -67,7 +67,7 @@ def _table(report: "Report") -> Table:
 def _row(finding: Finding, name: str, with_reason: bool) -> list[str | Text]:
     verdict = Text(str(finding.verdict), style=STYLES[finding.verdict])
     error, resolution = f"{finding.ratio:.2g}", f"{finding.resolution:.1e}"
-    if finding.worst_index is None and not finding.error:
+    if finding.resolution == float("inf") and not finding.error:  # nothing was compared
         error = resolution = "-"
     row = [escape(name), escape(finding.backend), error, resolution, verdict]
     return [*row, escape(finding.reason)] if with_reason else row
