@@ -17,7 +17,7 @@ from gradcheck.claim import Claim
 from gradcheck.oracles.differences import AT_LARGE, Start
 from gradcheck.oracles.line import Estimate
 from gradcheck.oracles.sides import lies_between
-from gradcheck.probe import Probe, Prober
+from gradcheck.probe import Nearer, Probe, Prober
 from gradcheck.verdict.compare import place
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.localize import Located, Search, localize
@@ -26,6 +26,7 @@ BACKEND = "claimed"
 CLEAR = 10.0  # a cheap probe's residual beyond this many bounds needs no dearer one. Chosen, not derived.
 ENTRIES = 28  # cheap probes to spend on the entries of one block: about 200 evaluations
 FAR = 2.0  # where noise is all that matters, steps may be as long
+STAIRCASE = "a staircase: flat nearby, and sloped further off"
 RUNGS = 6  # to either side of an accused point
 
 
@@ -82,6 +83,8 @@ class Judge:
         if together.within and self.prober.is_fine(name, together.first):
             return self._finding(name, Verdict.CORRECT, self._coarser(name, together))
         probe = self._alone(name, together, hasty)
+        if probe.estimate.staircase:
+            return self._finding(name, Verdict.UNRESOLVED, probe, STAIRCASE)
         if probe.within and not self.prober.is_fine(name, probe):
             probe = self._quieter(name, probe)
         if probe.within and self.prober.is_fine(name, probe):
@@ -91,8 +94,11 @@ class Judge:
         again = self.prober.probe([name], 2, self.prober.quick)
         if again.within:
             again = self.prober.again(again.line, self.prober.large)
-        # An accusation must survive a second direction, and a look at whether both of its sides agree.
-        if again.within or self._kinked(name, again):
+        # An accusation must survive a second direction, smaller steps, and a look at whether both of its sides agree.
+        nearer = Nearer.REFUTES if again.within else self.prober.nearer(again)
+        if nearer is Nearer.STILL:
+            return self._finding(name, Verdict.UNRESOLVED, again, STAIRCASE)
+        if again.within or nearer is Nearer.SUPPORTS or self._kinked(name, again):
             self.unconfirmed.add(name)
             return self.part(name, probe)
         return self.accuse(name, again)

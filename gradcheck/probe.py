@@ -1,6 +1,7 @@
 """Probes of one claim: what a random direction says of it."""
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from gradcheck.oracles.directions import direction
 from gradcheck.oracles.line import Estimate, Line
 from gradcheck.oracles.noise import UNIT, quiet
 from gradcheck.oracles.regression import regression
-from gradcheck.oracles.sides import Slopes, sides
+from gradcheck.oracles.sides import Slopes, across, sides
 from gradcheck.verdict.compare import Allowance, entry_scales
 
 COARSEST = 0.1  # an error that a check must see to say "correct", in whatever precision. Chosen, not derived.
@@ -21,6 +22,7 @@ LAST = AT_LARGE.step / 2 ** (AT_LARGE.rungs - 1)
 MANY = 1000  # entries of a block from which on the block's own resolution counts. Chosen, not derived.
 VOUCHED = 1e-6  # how well real differences must know a slope to vouch for the complex step. Chosen, not derived.
 ENOUGH = 1e-4  # of what must be seen: finer than this no further step is worth its evaluations. Chosen, not derived.
+SEEN = 10  # noises that a residual must amount to at a smaller step for that step to be telling. Chosen, not derived.
 QUICK = 3  # rungs of a cheap probe,
 NEARER = 8  # which begins nearer by this: fewer rungs extrapolate less far. Both chosen, not derived.
 NOISY = 100  # a bound within so many times the noise at its step is the noise's doing. Chosen, not derived.
@@ -70,6 +72,14 @@ class Probe(NamedTuple):
         """The same for an error of random sign in every entry of the block."""
         size = norm(scale * self.v[name])
         return 2 * self.bound / size if size else float("inf")
+
+
+class Nearer(Enum):
+    """What smaller steps say of a claim that larger ones refute."""
+
+    REFUTES = "as the larger ones"
+    SUPPORTS = "the claim is right"
+    STILL = "the function does not change at all"
 
 
 class Prober:
@@ -135,6 +145,23 @@ class Prober:
     def again(self, line: Line, start: Start) -> Probe:
         """Along a line, some of whose samples may be known."""
         return self._judged(line, self._slope(line, start))
+
+    def nearer(self, probe: Probe) -> Nearer:
+        """What steps far smaller than a probe's say of its residual, as far as the noise lets them see it."""
+        line, still = probe.line, True
+        before = line.evaluations
+        own = probe.bound - probe.estimate.bound
+        for ratio in (32, 256, 2048):
+            h = probe.estimate.step / ratio
+            noise = max(probe.estimate.noise, 2 * UNIT * abs(self.claim.loss)) / h if h else np.inf
+            if not abs(probe.residual) > SEEN * (noise + own):
+                break
+            still &= line.sample(h).value == line.origin == line.sample(-h).value
+            if abs(across(line, h)) <= 2 * noise + own:
+                self.evaluations += line.evaluations - before
+                return Nearer.STILL if still else Nearer.SUPPORTS
+        self.evaluations += line.evaluations - before
+        return Nearer.REFUTES
 
     def regressed(self, probe: Probe) -> Probe:
         """By many steps along the same line, which average the noise."""

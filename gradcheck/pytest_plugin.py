@@ -193,7 +193,7 @@ def _target(config: pytest.Config) -> Path | None:
     given: str | None = config.getoption("gradcheck_report")
     if given is None or config.getoption("collectonly"):
         return None
-    path = Path(given).absolute()  # tests may change the working directory
+    path = Path(given)
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")

@@ -366,3 +366,16 @@ def test_a_zero_gradient_is_correct_in_a_dead_layer_and_at_a_minimum():
     assert check(lambda x: 3.0, np.zeros_like, np.ones(3)).verdict is Verdict.CORRECT
     assert check(lambda x: x @ x, np.zeros_like, np.zeros(3)).verdict is Verdict.CORRECT
     assert check(lambda x: x @ x + 1.0, np.zeros_like, np.full(3, 1e-3)).verdict is Verdict.WRONG
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_staircases_are_not_accused_of_their_slope_nor_called_correct_where_it_is_hidden(seed):
+    draw = np.random.default_rng(seed)
+    at, c = draw.standard_normal(36), draw.standard_normal(36)
+
+    def narrow(x):
+        return float(c @ x.astype(np.float16).astype(float))
+
+    assert check(narrow, lambda x: c, at).verdict is not Verdict.WRONG
+    assert check(narrow, np.zeros_like, at).verdict is not Verdict.CORRECT
+    assert check(lambda x: float(c @ np.round(x, 3)), np.zeros_like, at).verdict is not Verdict.WRONG

@@ -27,6 +27,7 @@ from gradcheck.oracles.sides import FIRST, NEAREST, choose
 CERTAIN = 6  # rungs of ratio 2 before anything is decided
 SLACK = 32
 NARROWEST = 2.0**-11
+ALIKE, STRAIGHT = 0.2, 0.1  # slopes of a staircase differ by less from step to step, and bend by less than this
 PLATEAU = 1e-4  # within which a function in float16 stands still
 WORTH = 16  # noises of the last rung: to a bound of less, windows of smaller steps have nothing to add
 PROMISING = 1000  # times too coarse a side may be to be asked at smaller steps
@@ -104,7 +105,28 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
     best, sided = least(_judge_all(rungs, slack)), False
     if start.patient and not best.bound <= max(2 * slack, start.enough, WORTH * rungs[-1].noise):
         best, sided = _patiently(line, rungs, best, slack, spread, u, start)
-    return Estimate(line.product + best.value, best.bound, line.evaluations, spread, best.step, u, sided)
+    staircase = _is_staircase(line, rungs, best.step)
+    bound = float("inf") if staircase else best.bound
+    return Estimate(line.product + best.value, bound, line.evaluations, spread, best.step, u, sided, staircase)
+
+
+def _is_staircase(line: Line, rungs: Sequence[Rung], step: float) -> bool:
+    """Whether f stands still at the steps that were chosen and is sloped alike at both of the widest: whose slope is meant?
+
+    Where it is flat up to a kink, the second difference is of the size of the first.
+    """
+    if not all(line.sample(side * step).value == line.origin for side in (1, -1)):
+        return False
+    odd, even = ([side(line, rung.h) for rung in rungs[:2]] for side in (_slope_across, _bend))
+    return 0 < abs(odd[0] - odd[-1]) < ALIKE * abs(odd[0]) and abs(even[0]) < STRAIGHT * abs(odd[0])
+
+
+def _slope_across(line: Line, h: float) -> float:
+    return (line.sample(h).value - line.sample(-h).value) / (2 * h)
+
+
+def _bend(line: Line, h: float) -> float:
+    return (line.sample(h).value + line.sample(-h).value - 2 * line.origin) / (2 * h)
 
 
 def _narrow(line: Line, spread: float) -> float:

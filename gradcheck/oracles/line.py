@@ -27,6 +27,8 @@ class Estimate(NamedTuple):
         Roundoff of the arithmetic that the function's values show.
     sided : bool
         Whether it is the slope of one side, chosen by what small steps across the point say.
+    staircase : bool
+        Whether the function is flat nearby and sloped further off; the bound is then infinite.
     """
 
     value: float
@@ -36,6 +38,7 @@ class Estimate(NamedTuple):
     step: float = 0.0
     unit: float = 2.0**-53
     sided: bool = False
+    staircase: bool = False
 
 
 class Sample(NamedTuple):

@@ -43,7 +43,8 @@ def noise(line: Line, offsets: tuple[float, ...] = CENTRED, at_least: float = UN
         spacing *= 8
     measured = [_measured(line, offsets, at_least, spacing)]
     if offsets == CENTRED and not measured[0] <= ALIKE * floor:
-        measured += [_measured(line, side, at_least, spacing) for side in (AHEAD, BEHIND)]
+        moving = [side for side in (AHEAD, BEHIND) if not stands_still(line, spacing, (side[0], side[-1]))]
+        measured += [_measured(line, side, at_least, spacing) for side in moving]
     return min((one for one in measured if np.isfinite(one)), default=floor)
 
 
