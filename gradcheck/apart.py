@@ -10,6 +10,7 @@ import numpy as np
 from gradcheck.arrays import Array
 from gradcheck.oracles.differences import AT_LARGE
 from gradcheck.oracles.line import Estimate, Line
+from gradcheck.oracles.noise import UNIT
 from gradcheck.oracles.sides import lies_between
 from gradcheck.probe import Probe, Prober
 from gradcheck.verdict.compare import LISTED
@@ -28,12 +29,20 @@ class Kink(NamedTuple):
     slopes: tuple[float, float]
 
 
+class Side(NamedTuple):
+    """What the sides of an entry say of the claim, and how large an error they would have shown."""
+
+    verdict: Verdict
+    resolution: float = float("inf")
+
+
 class Parts(NamedTuple):
-    """What the parts of a block say: entries found wrong, a kink, whether some part stayed undecided."""
+    """What the parts of a block say: entries found wrong, a kink, whether some part stayed undecided, what went unseen."""
 
     wrong: Located
     kink: Kink | None
     undecided: bool
+    resolution: float
 
 
 def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
@@ -46,12 +55,15 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
         return prober.part(name, v, start)
 
     search = Search(name, claim, allowed, slope, prober.seed, lengths)
-    parts, wrong, kink, undecided = [np.arange(scale.size)], Located([], [], False), None, False
+    parts, wrong, kink, undecided, unseen = [np.arange(scale.size)], Located([], [], False), None, False, 0.0
     while parts and search.spent < PARTS and prober.evaluations < PATIENCE and len(wrong.indices) < LISTED:
         part = parts.pop()
         seen = search.probe(part)
-        least = float(np.min(np.abs(search.plain[part]) * scale[part]))
-        if seen.within and seen.bound + min(abs(seen.value), seen.bound) <= prober.seeing * least:
+        resolution = (seen.bound + min(abs(seen.value), seen.bound)) / float(
+            np.min(np.abs(search.plain[part]) * scale[part])
+        )
+        if seen.within and resolution <= prober.seeing:
+            unseen = max(unseen, resolution)
             continue
         if len(part) > 1:
             parts += np.array_split(part, 2)
@@ -60,15 +72,17 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
         side = _side(prober, name, index, seen, float(lengths.flat[index]), probe.estimate.noise)
         if isinstance(side, Kink):
             kink = kink or side
-        elif side is Verdict.UNRESOLVED and seen.within:
-            undecided = True
-        elif side is Verdict.WRONG and not seen.within:
+        elif side.verdict is Verdict.WRONG and not seen.within:
             wrong.indices.append(index)
             wrong.values.append(search.value(index, seen))
-    return Parts(wrong, kink, undecided or bool(parts))
+        elif side.verdict is Verdict.CORRECT and seen.within:
+            unseen = max(unseen, side.resolution)
+        else:
+            undecided = True
+    return Parts(wrong, kink, undecided or bool(parts), unseen)
 
 
-def _side(prober: Prober, name: str, index: int, seen: Residual, length: float, noise: float) -> Verdict | Kink:
+def _side(prober: Prober, name: str, index: int, seen: Residual, length: float, noise: float) -> Side | Kink:
     """What the two sides of one entry say: of different slopes a kink, else whether a side refutes the claim."""
     line = along_entry(prober, name, index, length)
     claimed, scale = float(prober.claim.gradient[name].flat[index]), float(prober.scale[name].flat[index])
@@ -80,11 +94,14 @@ def _side(prober: Prober, name: str, index: int, seen: Residual, length: float, 
     apart = prober.accuracy * scale + sum(side.bound for side in sides)
     if len(sides) == 2 and abs(sides[0].value - sides[1].value) > apart:
         if not lies_between(line, slopes, noise):
-            return Verdict.UNRESOLVED if seen.within else Verdict.WRONG
+            return Side(Verdict.UNRESOLVED if seen.within else Verdict.WRONG)
         return Kink(index, (slopes.left.value / length, slopes.right.value / length))
     if not all(side.within for side in sides):
-        return Verdict.WRONG
-    return Verdict.CORRECT if any(side.bound <= prober.seeing * scale for side in sides) else Verdict.UNRESOLVED
+        return Side(Verdict.WRONG)
+    resolution = min((2 * side.bound / scale for side in sides), default=float("inf"))
+    # Where the noise hides all small steps, wide ones may agree by accident.
+    fine = resolution <= 2 * prober.seeing and prober.unit == UNIT
+    return Side(Verdict.CORRECT if fine else Verdict.UNRESOLVED, resolution)
 
 
 def along_entry(prober: Prober, name: str, index: int, length: float) -> Line:

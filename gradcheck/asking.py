@@ -10,7 +10,7 @@ import numpy as np
 from gradcheck.arrays import Array
 from gradcheck.errors import CallFailed, DataError, GradcheckError
 from gradcheck.pytree import BARE, Pytree, take_apart
-from gradcheck.verdict.form import comparable
+from gradcheck.verdict.form import Defect, comparable
 
 Loss: TypeAlias = Callable[[Mapping[str, Array]], float]
 
@@ -68,7 +68,7 @@ class Gradients(NamedTuple):
     """One call of a gradient: its blocks by name, what is wrong with its form, what was noticed."""
 
     blocks: dict[str, Array]
-    defects: dict[str, str]
+    defects: dict[str, Defect]
     notes: tuple[str, ...]
 
 
@@ -77,16 +77,17 @@ def gradients(gradient: Callable[[Any], Any], tree: Pytree, arrays: Mapping[str,
     own = {name: value.copy() for name, value in arrays.items()}
     returned = take_apart(called(gradient, name_of(gradient) or "the gradient", tree.rebuild(own)), "the gradient")
     leaves = dict(zip(returned.names, returned.leaves, strict=True))
-    defects = {name: "the call changed this input" for name in arrays if not np.array_equal(own[name], arrays[name])}
+    changed = Defect("mutates-input", "the call changed this input")
+    defects = {name: changed for name in arrays if not np.array_equal(own[name], arrays[name])}
     blocks: dict[str, Array] = {}
     for name, value in arrays.items():
         array, problem = comparable(leaves[name], value) if name in leaves else (None, _absent(name, value, returned))
         if problem:
-            defects[name] = problem
+            defects[name] = Defect("wrong-structure" if array is None else "non-finite", problem)
         if array is not None:
             blocks[name] = array if array.dtype.kind == "f" else array.astype(np.float64)
     strangers = [name for name in returned.arrays if name not in tree.names and list(arrays) != [BARE]]
-    defects |= dict.fromkeys(strangers, "a gradient for what does not exist")
+    defects |= dict.fromkeys(strangers, Defect("wrong-structure", "a gradient for what does not exist"))
     # Worth knowing, and no verdict: the gradient of x.x/2 is x.
     shared = any(np.shares_memory(mine, leaf) for mine in own.values() for leaf in returned.leaves if _is_array(leaf))
     return Gradients(blocks, defects, ("the gradient shares memory with its input",) if shared else ())

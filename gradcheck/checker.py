@@ -5,6 +5,7 @@ from typing import Any
 
 from gradcheck.arguments import accuracy_of, seed_of, two_functions
 from gradcheck.claim import examine
+from gradcheck.diagnose import diagnose
 from gradcheck.judge import Judge
 from gradcheck.report import Report
 
@@ -62,4 +63,13 @@ def check(
     count = sum(value.size for value in claim.point.values())
     blocks = f"{len(claim.point)} block{'s' if len(claim.point) != 1 else ''}"
     title, prober = f"{blocks}, {count} parameters", judge.prober
-    return Report(title=title, findings=findings, evaluations=prober.evaluations, notes=prober.notes)
+    spent = prober.evaluations
+    diagnoses = diagnose(prober, findings)
+    return Report(
+        title=title,
+        findings=findings,
+        evaluations=spent,
+        notes=prober.notes,
+        diagnoses=diagnoses,
+        diagnosis_evaluations=prober.evaluations - spent,
+    )

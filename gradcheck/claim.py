@@ -10,6 +10,7 @@ from gradcheck.asking import gradients, loss_function
 from gradcheck.errors import DataError
 from gradcheck.oracles.directions import scales
 from gradcheck.pytree import Pytree, take_apart
+from gradcheck.verdict.form import Defect
 
 REPRODUCED = 2.0**-26  # relative; beyond this a second call's answer is another answer, not rounding. Chosen, not derived.
 JUMP = 1e-6  # relative to its block's scale; what changes more than this within one ulp is a kink, not rounding. Chosen.
@@ -32,8 +33,8 @@ class Claim(NamedTuple):
         In float64; the gradient holds the blocks that can be compared.
     rounding : dict of str to array
         How far the gradient's own rounding may put each entry off.
-    defects, doubts : dict of str to str
-        What is wrong, and what cannot be decided, before any comparison: one sentence each, by block.
+    defects, doubts : dict of str to Defect
+        What is wrong, and what cannot be decided, before any comparison, by block.
     notes : tuple of str
     """
 
@@ -44,8 +45,8 @@ class Claim(NamedTuple):
     point: dict[str, Array]
     gradient: dict[str, Array]
     rounding: dict[str, Array]
-    defects: dict[str, str]
-    doubts: dict[str, str]
+    defects: dict[str, Defect]
+    doubts: dict[str, Defect]
     notes: tuple[str, ...]
 
 
@@ -64,7 +65,8 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
         if not trouble and all(value.dtype == np.float64 for value in promoted.values()):
             first = second = promoted
             notes = (*notes, "judged in float64, which loss and gradient follow")
-    doubts = {name: "its values change from call to call" for name in first if not _same(first[name], second.get(name))}
+    shaky = Defect("nondeterministic", "its values change from call to call")
+    doubts = {name: shaky for name in first if not _same(first[name], second.get(name))}
     function = loss_function(loss, tree, wide)
 
     def analytic(arrays: Mapping[str, Array]) -> Any:
@@ -72,9 +74,9 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
 
     here, again = function(wide), function(wide)
     if not np.isfinite(here):
-        doubts |= dict.fromkeys(first, f"the loss is {here} here")
+        doubts |= dict.fromkeys(first, Defect("non-finite", f"the loss is {here} here"))
     elif not _same(np.asarray(here), np.asarray(again)):
-        doubts |= dict.fromkeys(first, "the loss changes from call to call")
+        doubts |= dict.fromkeys(first, Defect("nondeterministic", "the loss changes from call to call"))
     rounding = _rounding(gradient, tree, wide, first, seed)
     good = {name: value.astype(np.float64) for name, value in first.items() if name not in defects}
     if not tree.arrays:
@@ -105,7 +107,8 @@ def _rounding(
         g = g.astype(np.float64)
         change = np.zeros_like(g)
         if name in moved and moved[name].shape == g.shape:
-            change = np.abs(moved[name].astype(np.float64) - g)
+            with np.errstate(invalid="ignore"):  # a claim that is infinite is a defect, which is told elsewhere
+                change = np.abs(moved[name].astype(np.float64) - g)
         change = np.where(change <= JUMP * np.maximum(np.abs(g), rms(g)), change, 0.0)
         natural = scales(wide[name], g)
         bounds[name] = 32 * u * np.abs(g) + 3 * np.hypot(change, rms(change * natural) / natural)

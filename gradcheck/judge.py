@@ -62,8 +62,8 @@ class Judge:
         judged = [name for name in sound if claim.gradient[name].size]
         together = Together(*self.prober.first(judged, self.complex_step)) if judged else None
         told = {name: _empty(name) for name in sound}
-        told |= {name: _told(name, Verdict.UNRESOLVED, doubt) for name, doubt in claim.doubts.items()}
-        told |= {name: _told(name, Verdict.WRONG, defect) for name, defect in claim.defects.items()}
+        told |= {name: _told(name, Verdict.UNRESOLVED, doubt.sentence) for name, doubt in claim.doubts.items()}
+        told |= {name: _told(name, Verdict.WRONG, defect.sentence) for name, defect in claim.defects.items()}
         told |= self._judge_all(judged, together) if together else {}
         return tuple(told[name] for name in dict.fromkeys([*claim.point, *claim.defects]))
 
@@ -168,7 +168,8 @@ class Judge:
             return self._finding(
                 name, Verdict.UNRESOLVED, probe, f"an error below {resolution:.1e} would go unseen in the noise"
             )
-        return self._finding(name, Verdict.CORRECT, probe)
+        finding = self._finding(name, Verdict.CORRECT, probe)
+        return msgspec.structs.replace(finding, resolution=min(finding.resolution, parts.resolution))
 
     def _kinked(self, name: str, probe: Probe) -> bool:
         """Whether the slopes to the left and right differ by more than their bounds and the accuracy asked for."""

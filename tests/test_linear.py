@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import gradcheck
 from gradcheck import Verdict, check_adjoint, check_hvp, check_jvp, check_vjp
 
 rng = np.random.default_rng(3)
@@ -81,4 +82,30 @@ def test_a_hessian_that_is_not_symmetric_is_found():
     def bent(x, v):
         return hvp(x, v) + 1e-9 * skew @ v
 
-    assert "symmetry" in check_hvp(gradient, bent, AT["x"]).wrong
+    report = check_hvp(gradient, bent, AT["x"])
+    assert next(f for f in report.findings if f.name == "symmetry").verdict is Verdict.INEXACT  # within the accuracy
+    assert "symmetry" in check_hvp(gradient, bent, AT["x"], accuracy=1e-12).wrong
+
+
+def complex_valued(x):
+    return np.exp(1j * x)
+
+
+@pytest.mark.parametrize(
+    ("f", "sentence"),
+    [
+        (complex_valued, "the output's leaf 'x' is complex"),
+        (lambda x: {"a": x, "b": 1j * x}, "the output's leaf 'b' is complex"),
+        (lambda x: x > 0, "the output holds no floating array"),
+    ],
+)
+def test_outputs_that_would_not_be_compared_are_refused(f, sentence):
+    with pytest.raises(gradcheck.DataError, match=sentence):
+        check_vjp(f, lambda x, c: x, AT["x"])
+    with pytest.raises(gradcheck.DataError, match=sentence):
+        check_jvp(f, lambda x, v: x, AT["x"])
+
+
+def test_a_product_of_another_structure_is_one_sentence():
+    with pytest.raises(gradcheck.DataError, match="a product has no floating array at 'x', expected shape"):
+        check_jvp(np.sin, lambda x, v: 1j * v, AT["x"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gradcheck
+from gradcheck.pytest_plugin import Check, summary
 
 # Runs of pytest within this process forget what they import; numpy's submodules cannot be imported twice.
 str(gradcheck.check(np.sum, np.ones_like, np.ones(2)))
@@ -290,6 +291,7 @@ def test_accepting_the_worst_verdict_does_not_accept_what_it_hides(run):
     result = run(HIDDEN.format(accept='"unresolved"'))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *not accepted by the marker of this test: nonsmooth"])
+    assert not [line for line in section(result) if "accepted:" in line]
     run(HIDDEN.format(accept='("nonsmooth", "unresolved")')).assert_outcomes(passed=1)
 
 
@@ -378,6 +380,17 @@ def test_the_file_is_the_same_however_the_tests_are_distributed(run, pytester):
     run(THREE.replace("wrong, AT", "right, AT"), "--gradcheck-report=other.json")
     assert reports(pytester, "alone.json") == reports(pytester, "together.json")
     assert reports(pytester, "alone.json") != reports(pytester, "other.json")
+
+
+HERE = """
+def test(pytestconfig):
+    assert pytestconfig.pluginmanager.has_plugin("gradcheck-collector")
+"""
+
+
+def test_workers_neither_print_nor_write(run):
+    run(HERE).assert_outcomes(passed=1)
+    run(HERE, "-n", "1").assert_outcomes(failed=1)
 
 
 def test_a_run_without_checks_writes_that_there_were_none(run, pytester):
@@ -496,7 +509,7 @@ def test_a_property_of_the_same_name_by_somebody_else_is_left_alone(run):
     result = run(
         "def test(record_property):\n    record_property('gradcheck', 'yes')\n    record_property('gradcheck', 1)\n"
     )
-    result.assert_outcomes(passed=1)
+    assert result.ret == 0
     assert section(result) == []
 
 
@@ -515,6 +528,12 @@ def test_the_summary_is_legible_without_colour_at_80_columns(run):
     assert {line.index("test_") for line in lines if "::" in line} == {lines[0].index("test")}
     assert all(len(line) < 80 for line in lines if "::" not in line)
     assert "\x1b" not in "".join(lines)
+
+
+def test_blocks_are_counted_once_for_all_backends_and_the_loss_is_none():
+    findings = [{"name": name} for name in ("loss", "loss", "w", "w", "b", "b")]
+    lines = summary([Check("test", "correct", None, "0.5", {"findings": findings, "evaluations": 7})], everything=False)
+    assert [line.split() for line, _ in lines][1] == ["correct", "2", "0.5", "7", "test"]
 
 
 def test_verdicts_are_coloured_on_request(run):
@@ -557,10 +576,11 @@ def test_many_correct_checks_and_nothing_else_are_one_line(run):
     assert section(result) == ["60 checks: correct"]
 
 
-def test_few_checks_are_all_listed(run):
-    result = run(MANY.format(count=30, wrong=-1))
-    assert len(rows(result)) == 30
-    assert "more" not in section(result)[-1]
+def test_few_correct_checks_are_all_listed(run):
+    thirty_correct = run(MANY.format(count=31, wrong=-1))
+    assert len(rows(thirty_correct)) == 31
+    one_more = run(MANY.format(count=32, wrong=-1))
+    assert len(rows(one_more)) == 1
 
 
 def test_all_checks_are_listed_on_request(run):

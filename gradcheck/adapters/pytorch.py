@@ -117,7 +117,13 @@ class Subject:
 
     def loss(self, arrays: Mapping[str, Array]) -> float:
         """The outputs reduced by the cotangents."""
-        return combine(self._numbers(self._call(arrays).outputs), self.cotangents)
+        try:
+            return combine(self._numbers(self._call(arrays).outputs), self.cotangents)
+        except CallFailed as failed:
+            # Outside a domain PyTorch raises this where Python has ValueError.
+            if isinstance(failed.__cause__, RuntimeError):
+                raise CallFailed(str(failed)) from ValueError(str(failed.__cause__))
+            raise
 
     def gradient(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """PyTorch's; zero where it has none, which is remembered."""
@@ -205,7 +211,8 @@ class Subject:
         dtype = torch.float64 if widened else value.dtype
         if name not in arrays:
             return value.detach().clone().to(dtype)
-        return torch.tensor(np.ascontiguousarray(arrays[name])).to(dtype=dtype, device=value.device).reshape(value.shape)
+        # With the strides of the old one, on which a backward pass may depend.
+        return torch.empty_like(value, dtype=dtype).copy_(_tensor(arrays[name], value.shape))
 
     def _seed(self) -> None:
         torch.manual_seed(self.seed)
@@ -233,7 +240,7 @@ class Subject:
 
     def _backward(self, outputs: Tensors, leaves: list[torch.Tensor]) -> tuple[Any, ...]:
         cotangents = [
-            torch.tensor(self.cotangents[name]).to(dtype=output.dtype, device=output.device).reshape(output.shape)
+            _tensor(self.cotangents[name], output.shape).to(dtype=output.dtype, device=output.device)
             for name, output in outputs.items()
         ]
         return torch.autograd.grad(list(outputs.values()), leaves, cotangents, allow_unused=True)
@@ -244,10 +251,14 @@ class Subject:
 
 def _array(tensor: torch.Tensor) -> Array:
     """As NumPy, which has no bfloat16."""
-    plain = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
-    plain = plain.resolve_conj().resolve_neg().cpu()
+    plain = tensor.to_dense() if tensor.layout != torch.strided else tensor
     kept_as = (torch.float64, torch.float32, torch.float16)
-    return (plain if plain.dtype in kept_as else plain.to(torch.float32)).numpy().copy()
+    return (plain if plain.dtype in kept_as else plain.to(torch.float32)).numpy(force=True).copy()
+
+
+def _tensor(array: Array, shape: torch.Size) -> torch.Tensor:
+    """Contiguous, which ``torch.tensor`` of an empty array is not."""
+    return torch.tensor(np.ascontiguousarray(array)).reshape(shape).clone(memory_format=torch.contiguous_format)
 
 
 def _name(f: Any) -> str:

@@ -17,6 +17,7 @@ The factor 32 and the ladder's constants are measured, not derived.
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from gradcheck.oracles.line import Estimate, Function, Line, Point
@@ -103,10 +104,11 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
     slack = SLACK * UNIT * line.spread
     rungs = [_rung(line, h, spread, u) for h in steps]
     best, sided = least(_judge_all(rungs, slack)), False
-    if start.patient and not best.bound <= max(2 * slack, start.enough, WORTH * rungs[-1].noise):
+    good_enough = best.bound <= max(2 * slack, start.enough, WORTH * rungs[-1].noise) and best.bound < inf
+    if start.patient and not good_enough:
         best, sided = _patiently(line, rungs, best, slack, spread, u, start)
     staircase = _is_staircase(line, rungs, best.step)
-    bound = float("inf") if staircase else best.bound
+    bound = inf if staircase else best.bound
     return Estimate(line.product + best.value, bound, line.evaluations, spread, best.step, u, sided, staircase)
 
 
@@ -163,7 +165,7 @@ def _descend(line: Line, rungs: list[Rung], slack: float, spread: float, u: floa
     judged = _judge_all(rungs, slack)
     best, ratio = least(judged), 2
     enough = max(2 * slack, start.enough)
-    while best.bound > enough and not rungs[-1].noise >= best.bound and rungs[-1].h > NEAREST:
+    while best.bound > enough and (best.bound == inf or not rungs[-1].noise >= best.bound) and rungs[-1].h > NEAREST:
         rungs.append(_rung(line, rungs[-1].h / ratio, spread, u))
         judged += _judge_last(rungs, slack)
         before, best = best, least(judged)
@@ -196,4 +198,4 @@ def _judge(rungs: Sequence[Rung], slack: float) -> Limit:
     odd = extrapolate(steps, [rung.odd for rung in rungs], noises, ODD)
     even = extrapolate(steps, [rung.even for rung in rungs], noises, EVEN)
     bound = 2 * odd.disagreement + odd.noise + abs(even.value) + even.noise + slack
-    return Limit(odd.value, bound if bound == bound else float("inf"), steps[0])
+    return Limit(odd.value, bound if bound == bound else inf, steps[0])

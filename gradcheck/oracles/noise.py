@@ -21,7 +21,7 @@ QUARTIC = 4
 BESIDE = (3.12917 * 2**-13, 1.71463 * 2**-13, 2**-13)  # below u^(1/5): of a smooth function a quartic leaves rounding
 USUAL = UNIT**0.4
 NEAR = UNIT**0.62
-WIDEST = 2.0**-4
+WIDEST = 2.0**-8
 QUIET = 20  # times rounding; chosen, not derived
 PLAIN = 1e4  # roundings that a change must amount to before its absence is telling; chosen, not derived
 ROUND = 2.0**6  # a number of six bits is what any function may return
@@ -41,6 +41,8 @@ def noise(line: Line, offsets: tuple[float, ...] = CENTRED, at_least: float = UN
     spacing = USUAL
     while stands_still(line, spacing) and spacing < WIDEST:
         spacing *= 8
+    if stands_still(line, spacing):
+        return floor  # no format is as narrow as that: a function of steps
     measured = [_measured(line, offsets, at_least, spacing)]
     if offsets == CENTRED and not measured[0] <= ALIKE * floor:
         moving = [side for side in (AHEAD, BEHIND) if not stands_still(line, spacing, (side[0], side[-1]))]

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from gradcheck.errors import GradientMismatch
+from gradcheck.verdict.causes import Diagnosis
 from gradcheck.verdict.findings import Finding, Verdict, overall
 
 FORMAT = 1
@@ -23,15 +24,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         Loss evaluations spent by the oracles.
     notes : tuple of str
         What was noticed and is no verdict.
-    diagnoses : tuple
-        Named causes of what is wrong.
+    diagnoses : tuple of Diagnosis
+        Named causes of what is wrong, for each block simplest first.
+    diagnosis_evaluations : int
+        Loss evaluations that they took besides.
     """
 
     title: str
     findings: tuple[Finding, ...]
     evaluations: int = 0
     notes: tuple[str, ...] = ()
-    diagnoses: tuple[Any, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    diagnosis_evaluations: int = 0
 
     @property
     def verdict(self) -> Verdict:

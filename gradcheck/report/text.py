@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from gradcheck.verdict.causes import Diagnosis
 from gradcheck.verdict.findings import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +26,26 @@ LEGEND = (
     "resolution: the smallest relative error of one entry that this check would have flagged"
 )
 WIDTH = 110
+CAUSES = {
+    "sign": "the sign is wrong",
+    "missing-mean": "larger by exactly n = {n}: the loss is a mean, this gradient is a sum",
+    "extra-mean": "smaller by exactly n = {n}: the loss is a sum, this gradient is a mean",
+    "factor": "off by the constant factor {factor:.10g}",
+    "zero": "the gradient is zero everywhere, and should not be",
+    "transposed": "the gradient is transposed",
+    "permuted": "the entries are right and in the wrong places: {how}",
+    "regularisation": "off by {multiple:.10g} times the parameters: a penalty that is not in the loss, or lacks in it",
+    "low-precision": "rounded to {format}",
+    "clipped": "clipped at {limit:.10g}: {entries} entries stop there, the others are right",
+    "single-entry": "one entry is wrong, at {index}: {reference:.17g} there explains everything",
+    "stops-below": "the backward pass stops below {above}: zero from there down, right above",
+    "kink-convention": "no derivative here: any slope between {slopes[0]:.6g} and {slopes[1]:.6g} is a convention",
+    "constants": "correct to {error:.1e}: a rounded constant, differences or a solver inside would be that far off",
+    "nondeterministic": "two calls at one point give two answers: seed what is random",
+    "mutates-input": "the call changes its argument",
+    "non-finite": "not a finite number",
+    "wrong-structure": "it has not the form of the point",
+}
 
 
 def render(report: "Report") -> RenderableType:
@@ -32,8 +53,11 @@ def render(report: "Report") -> RenderableType:
     verdict = Text.assemble("verdict: ", (str(report.verdict), STYLES[report.verdict]))
     verdict.append(f"   ({report.evaluations} loss evaluations without backpropagation)", style="dim")
     entries = [Text(line) for line in _details(report)]
+    causes = [Text(f"{each.name}: {_sentence(each)}", style="bold") for each in report.diagnoses]
     notes = [Text(f"note: {note}") for note in report.notes]
-    return Group(Text(report.title, style="bold"), _table(report), Text(LEGEND, style="dim"), *entries, *notes, verdict)
+    return Group(
+        Text(report.title, style="bold"), _table(report), Text(LEGEND, style="dim"), *entries, *causes, *notes, verdict
+    )
 
 
 def to_text(report: "Report") -> str:
@@ -97,6 +121,13 @@ def _detail(finding: Finding) -> tuple[str, ...]:
         left, right = (slope + 0.0 for slope in finding.slopes)  # no minus zero
         lines.append(f"  {_text(finding.worst_index)}slope {left:.6g} to the left, {right:.6g} to the right")
     return tuple(lines)
+
+
+def _sentence(diagnosis: Diagnosis) -> str:
+    """What a cause means, with its numbers."""
+    evidence = diagnosis.evidence
+    how = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in evidence.items())
+    return CAUSES[diagnosis.cause].format(**evidence, how=how)
 
 
 def _text(index: tuple[int, ...]) -> str:

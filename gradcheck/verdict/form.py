@@ -1,10 +1,17 @@
 """Whether what was returned as a gradient has the form of one, before any arithmetic."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradcheck.arrays import Array
+
+
+class Defect(NamedTuple):
+    """What is wrong, or cannot be decided, before any arithmetic: a stable identifier and one sentence."""
+
+    cause: str
+    sentence: str
 
 
 def comparable(value: Any, like: Array) -> tuple[Array | None, str]:
