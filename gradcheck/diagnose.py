@@ -38,9 +38,9 @@ def _causes(prober: Prober, finding: Finding) -> list[Diagnosis]:
     narrow = narrow_format(claimed, known)
     found = [Diagnosis(name, "low-precision", {"format": narrow})] if narrow else []
     for correction in corrections(name, claim.gradient, claim.point[name], known[0]):
-        if all(each.agrees(correction.corrected) for each in known):
+        if correction.explains(known):
             found.append(Diagnosis(name, correction.cause, correction.evidence))
-    return found or _of_entries(prober, finding, known)
+    return found or _of_entries(prober, finding)
 
 
 def _known(prober: Prober, name: str, attempt: int) -> Known:
@@ -49,20 +49,16 @@ def _known(prober: Prober, name: str, attempt: int) -> Known:
     return Known(v, dot(prober.claim.gradient[name], v) + probe.residual, probe.bound)
 
 
-def _of_entries(prober: Prober, finding: Finding, known: list[Known]) -> list[Diagnosis]:
+def _of_entries(prober: Prober, finding: Finding) -> list[Diagnosis]:
     """Of a few entries: one that is wrong, or several that stop at one value while the others are right."""
     name = finding.name
     claimed = prober.claim.gradient[name]
-    corrected = claimed.copy()
-    for entry in finding.entries:
-        corrected[entry.index] = entry.reference
-    slack = [np.sum(np.abs([each.v[entry.index] * entry.bound for entry in finding.entries])) for each in known]
-    explained = all(
-        each._replace(bound=each.bound * 2 + float(more)).agrees(corrected) for each, more in zip(known, slack, strict=True)
-    )
-    if explained and len(finding.entries) == 1:
+    if len(finding.entries) == 1:
         entry = finding.entries[0]
-        return [Diagnosis(name, "single-entry", {"index": list(entry.index), "reference": entry.reference})]
+        wrong = np.zeros(claimed.shape, bool)
+        wrong[entry.index] = True
+        if claimed.size == 1 or _right_elsewhere(prober, name, wrong):
+            return [Diagnosis(name, "single-entry", {"index": list(entry.index), "reference": entry.reference})]
     limit = clipped_at(claimed)
     if limit is not None and _right_elsewhere(prober, name, np.abs(claimed) == limit):
         return [Diagnosis(name, "clipped", {"limit": limit, "entries": int(np.sum(np.abs(claimed) == limit))})]

@@ -379,3 +379,13 @@ def test_staircases_are_not_accused_of_their_slope_nor_called_correct_where_it_i
     assert check(narrow, lambda x: c, at).verdict is not Verdict.WRONG
     assert check(narrow, np.zeros_like, at).verdict is not Verdict.CORRECT
     assert check(lambda x: float(c @ np.round(x, 3)), np.zeros_like, at).verdict is not Verdict.WRONG
+
+
+def test_a_block_may_be_called_loss():
+    assert check(lambda p: p["loss"] ** 2, lambda p: {"loss": 2 * p["loss"]}, {"loss": 1.0}).verdict is Verdict.CORRECT
+
+
+def test_an_infinite_claim_is_wrong_without_a_warning():
+    report = check(lambda x: x @ x, lambda x: np.array([np.inf, 1.0]), np.ones(2))
+    assert report.verdict is Verdict.WRONG
+    assert [diagnosis.cause for diagnosis in report.diagnoses] == ["non-finite"]

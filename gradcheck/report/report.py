@@ -39,10 +39,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> Verdict:
-        """The first that occurs of wrong, unresolved, nonsmooth, inexact, correct; unresolved if no gradient was checked."""
-        verdict = overall(finding.verdict for finding in self.findings)
-        nothing = all(finding.name == "loss" for finding in self.findings)
-        return Verdict.UNRESOLVED if nothing and verdict is not Verdict.WRONG else verdict
+        """The first that occurs of wrong, unresolved, nonsmooth, inexact, correct; unresolved if nothing was checked."""
+        return overall(finding.verdict for finding in self.findings)
 
     @property
     def wrong(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ A cause is named only where its correction agrees with the oracle along several 
 what was needed to make it. A correction with a free number has it fitted along one direction and is tested along the others.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -38,11 +38,27 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 class Correction(NamedTuple):
-    """What the claim would be without the mistake."""
+    """What the claim would be without the mistake.
+
+    ``fitted`` is what a free number multiplies that was fitted along the first direction, to the accuracy of that.
+    """
 
     cause: str
     corrected: Array
     evidence: dict[str, Any]
+    fitted: Array | None = None
+
+    def explains(self, known: Sequence["Known"]) -> bool:
+        """Whether it agrees with the oracle along every direction."""
+        first = known[0]
+        uncertain = 0.0
+        if self.fitted is not None:
+            uncertain = first.bound / abs(dot(self.fitted, first.v))
+        return all(
+            abs(dot(self.corrected, each.v) - each.slope)
+            <= each.bound + (uncertain * abs(dot(self.fitted, each.v)) if self.fitted is not None else 0.0)
+            for each in known
+        )
 
 
 class Known(NamedTuple):
@@ -51,10 +67,6 @@ class Known(NamedTuple):
     v: Array
     slope: float
     bound: float
-
-    def agrees(self, gradient: Array) -> bool:
-        """Whether a gradient has this slope."""
-        return abs(dot(gradient, self.v) - self.slope) <= self.bound
 
 
 def corrections(name: str, claims: Mapping[str, Array], theta: Array, first: Known) -> Iterator[Correction]:
@@ -80,7 +92,7 @@ def _factor(claimed: Array, first: Known) -> Iterator[Correction]:
         if count > MEAN - INTEGER and abs(count - round(count)) <= INTEGER * count:
             n = round(count)
             yield Correction(cause, claimed / n if cause == "missing-mean" else claimed * n, {"n": n})
-    yield Correction("factor", claimed / factor, {"factor": factor})
+    yield Correction("factor", claimed / factor, {"factor": factor}, fitted=claimed / factor)
 
 
 def _reordered(claimed: Array) -> Iterator[Correction]:
@@ -112,10 +124,10 @@ def _regularised(claimed: Array, theta: Array, first: Known) -> Iterator[Correct
     along = dot(theta, first.v)
     if claimed.size > 1 and along:
         multiple = (dot(claimed, first.v) - first.slope) / along
-        yield Correction("regularisation", claimed - multiple * theta, {"multiple": multiple})
+        yield Correction("regularisation", claimed - multiple * theta, {"multiple": multiple}, fitted=theta)
 
 
-def narrow_format(claimed: Array, known: list[Known]) -> str | None:
+def narrow_format(claimed: Array, known: Sequence[Known]) -> str | None:
     """The format that the claim has been rounded to, if it is that and rounding to it explains the whole difference."""
     for name, dtype in NARROW.items():
         with np.errstate(all="ignore"):
