@@ -6,7 +6,7 @@ import numpy as np
 
 from gradcheck.arrays import Array, dot
 from gradcheck.probe import Prober
-from gradcheck.verdict.causes import Diagnosis, Known, clipped_at, corrections, narrow_format
+from gradcheck.verdict.causes import Diagnosis, Known, causes, clipped_at
 from gradcheck.verdict.findings import Finding, Verdict
 
 DIRECTIONS = 4
@@ -31,16 +31,8 @@ def diagnose(prober: Prober, findings: Sequence[Finding]) -> tuple[Diagnosis, ..
 def _causes(prober: Prober, finding: Finding) -> list[Diagnosis]:
     """Every cause that explains the whole difference, simplest first."""
     name, claim = finding.name, prober.claim
-    claimed = claim.gradient[name]
-    if not claimed.any():
-        return [Diagnosis(name, "zero")]
-    known = [_known(prober, name, FIRST + i) for i in range(DIRECTIONS)]
-    narrow = narrow_format(claimed, known)
-    found = [Diagnosis(name, "low-precision", {"format": narrow})] if narrow else []
-    for correction in corrections(name, claim.gradient, claim.point[name], known[0]):
-        if correction.explains(known):
-            found.append(Diagnosis(name, correction.cause, correction.evidence))
-    return found or _of_entries(prober, finding)
+    known = [_known(prober, name, FIRST + i) for i in range(DIRECTIONS)] if claim.gradient[name].any() else []
+    return causes(name, claim.gradient, claim.point[name], known) or _of_entries(prober, finding)
 
 
 def _known(prober: Prober, name: str, attempt: int) -> Known:

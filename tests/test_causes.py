@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import gradcheck
 from gradcheck import Verdict, check
 from gradcheck.report.text import CAUSES
 
@@ -137,3 +138,37 @@ def test_a_kink_says_that_any_slope_between_two_is_a_convention():
 
 def test_every_cause_has_a_sentence():
     assert {mistake.split(",")[0] for mistake in MISTAKES} <= set(CAUSES)
+
+
+def build(spoil):
+    def mine(network, parameters, batch):
+        value, gradients = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
+        return value, spoil(gradients)
+
+    return mine
+
+
+NETWORK_MISTAKES = {
+    "missing-mean": (lambda g: {name: 400 * value for name, value in g.items()}, {"n": 400}),
+    "factor": (lambda g: g | {"0.bias": 2 * g["0.bias"]}, {"factor": pytest.approx(2)}),
+    "sign": (lambda g: g | {"2.weight": -g["2.weight"]}, {}),
+    "transposed": (lambda g: g | {"0.weight": g["0.weight"].T.reshape(15, 2)}, {"reshaped": True}),
+    "low-precision": (lambda g: {name: v.astype(np.float32).astype(float) for name, v in g.items()}, {"format": "float32"}),
+    "zero": (lambda g: g | {"0.weight": 0 * g["0.weight"]}, {}),
+}
+
+
+@pytest.mark.parametrize("cause", NETWORK_MISTAKES)
+def test_in_a_network_the_cause_is_held_against_the_reference_and_n_is_the_number_of_samples(cause):
+    spoil, evidence = NETWORK_MISTAKES[cause]
+    case = gradcheck.Case(
+        gradcheck.Network((2,), (gradcheck.Dense(15), gradcheck.Arctan(), gradcheck.Dense(1)), gradcheck.Logistic()),
+        data="two-moons",
+        samples=400,
+    )
+    report = gradcheck.verify(case, ["manual", build(spoil)])
+    first = {diagnosis.name: diagnosis for diagnosis in reversed(report.diagnoses)}
+    assert set(first) == report.wrong
+    assert {diagnosis.cause for diagnosis in first.values()} == {cause}
+    assert all(evidence.items() <= diagnosis.evidence.items() for diagnosis in first.values())
+    assert gradcheck.verify(case, ["manual", build(lambda g: g)]).diagnoses == ()

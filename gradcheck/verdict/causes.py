@@ -69,11 +69,41 @@ class Known(NamedTuple):
     bound: float
 
 
-def corrections(name: str, claims: Mapping[str, Array], theta: Array, first: Known) -> Iterator[Correction]:
-    """Simplest first."""
+def causes(
+    name: str, claims: Mapping[str, Array], theta: Array, known: Sequence[Known], samples: int | None = None
+) -> list[Diagnosis]:
+    """Every cause that explains the whole difference along all known directions, simplest first.
+
+    Parameters
+    ----------
+    name : str
+        Of the block.
+    claims : dict of str to array
+        Of all blocks.
+    theta : array
+        The block itself.
+    known : sequence of Known
+        Two at least.
+    samples : int, optional
+        How many the loss is a mean over, where that is known: no other factor is then taken for a mean.
+    """
+    claimed = claims[name]
+    if not claimed.any():
+        return [Diagnosis(name, "zero")]
+    narrow = narrow_format(claimed, known)
+    found = [Diagnosis(name, "low-precision", {"format": narrow})] if narrow else []
+    for correction in _corrections(name, claims, theta, known[0], samples):
+        if correction.explains(known):
+            found.append(Diagnosis(name, correction.cause, correction.evidence))
+    return found
+
+
+def _corrections(
+    name: str, claims: Mapping[str, Array], theta: Array, first: Known, samples: int | None
+) -> Iterator[Correction]:
     claimed = claims[name]
     yield Correction("sign", -claimed, {})
-    yield from _factor(claimed, first)
+    yield from _factor(claimed, first, samples)
     yield from _reordered(claimed)
     for other, gradient in claims.items():
         if other != name and gradient.shape == claimed.shape:
@@ -81,18 +111,20 @@ def corrections(name: str, claims: Mapping[str, Array], theta: Array, first: Kno
     yield from _regularised(claimed, theta, first)
 
 
-def _factor(claimed: Array, first: Known) -> Iterator[Correction]:
+def _factor(claimed: Array, first: Known, samples: int | None) -> Iterator[Correction]:
     product = dot(claimed, first.v)
-    if claimed.size < 2 or not product or not abs(first.slope) > first.bound:
-        return  # a single number is always some multiple of another
+    alone = claimed.size < 2  # a single number is always some multiple of another
+    if (alone and samples is None) or not product or not abs(first.slope) > first.bound:
+        return
     factor = product / first.slope
     if abs(factor + 1) <= INTEGER:
         return  # a sign
     for cause, count in (("missing-mean", factor), ("extra-mean", 1 / factor)):
-        if count > MEAN - INTEGER and abs(count - round(count)) <= INTEGER * count:
-            n = round(count)
+        n = round(count) if samples is None else samples
+        if n >= MEAN and abs(count - n) <= INTEGER * n:
             yield Correction(cause, claimed / n if cause == "missing-mean" else claimed * n, {"n": n})
-    yield Correction("factor", claimed / factor, {"factor": factor}, fitted=claimed / factor)
+    if not alone:
+        yield Correction("factor", claimed / factor, {"factor": factor}, fitted=claimed / factor)
 
 
 def _reordered(claimed: Array) -> Iterator[Correction]:
