@@ -55,7 +55,7 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
         return prober.part(name, v, start)
 
     search = Search(name, claim, allowed, slope, prober.seed, lengths)
-    parts, wrong, kink, undecided, unseen = [np.arange(scale.size)], Located([], [], False), None, False, 0.0
+    parts, wrong, kink, undecided, unseen = [np.arange(scale.size)], Located([], [], [], False), None, False, 0.0
     while parts and search.spent < PARTS and prober.evaluations < PATIENCE and len(wrong.indices) < LISTED:
         part = parts.pop()
         seen = search.probe(part)
@@ -73,8 +73,7 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
         if isinstance(side, Kink):
             kink = kink or side
         elif side.verdict is Verdict.WRONG and not seen.within:
-            wrong.indices.append(index)
-            wrong.values.append(search.value(index, seen))
+            wrong.add(index, search.value(index, seen), search.bound(index, seen))
         elif side.verdict is Verdict.CORRECT and seen.within:
             unseen = max(unseen, side.resolution)
         else:

@@ -187,10 +187,10 @@ class Judge:
         return Search(name, self.claim.gradient[name], self.prober.allowed[name], slope, self.prober.seed, lengths)
 
     def _entries(self, name: str, located: Located) -> list[Entry]:
-        g, rounding, scale = self.claim.gradient[name], self.prober.allowed[name].rounding, self.prober.scale[name]
+        g, scale = self.claim.gradient[name], self.prober.scale[name]
         entries = [
-            Entry(place(i, g.shape), float(g.flat[i]), value, float(rounding.flat[i]))
-            for i, value in zip(located.indices, located.values, strict=True)
+            Entry(place(i, g.shape), float(g.flat[i]), value, bound)
+            for i, value, bound in zip(located.indices, located.values, located.bounds, strict=True)
         ]
         return sorted(entries, key=lambda entry: -abs(entry.claimed - entry.reference) / float(scale[entry.index]))
 

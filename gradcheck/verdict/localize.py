@@ -18,11 +18,18 @@ BUDGET = 256
 
 
 class Located(NamedTuple):
-    """Flat indices of entries found wrong, the oracle's values there, and whether the search ended before its budget."""
+    """Entries found wrong: flat indices, the oracle's values and their bounds; and whether the search ended in time."""
 
     indices: list[int]
     values: list[float]
+    bounds: list[float]
     complete: bool
+
+    def add(self, index: int, value: float, bound: float) -> None:
+        """One more entry."""
+        self.indices.append(index)
+        self.values.append(value)
+        self.bounds.append(bound)
 
 
 class Search:
@@ -57,6 +64,10 @@ class Search:
         """The oracle's value of a single entry that was probed alone."""
         return float(self.claim.flat[index]) + seen.value / float(self.plain[index])
 
+    def bound(self, index: int, seen: Residual) -> float:
+        """How far a correct claim may be from it."""
+        return seen.bound / abs(float(self.plain[index]))
+
 
 def localize(search: Search, budget: int = BUDGET) -> Located:
     """The first few wrong entries of a block."""
@@ -68,7 +79,7 @@ def _single(search: Search) -> Located | None:
     everything = np.arange(search.claim.size)
     plain = search.probe(everything)
     if plain.within or search.claim.size == 1:
-        return Located([0], [search.value(0, plain)], True) if not plain.within else None
+        return _one(search, 0, plain) if not plain.within else None
     tilted = search.probe(everything, 1 + everything / search.claim.size)
     position = (tilted.value / plain.value - 1) * search.claim.size
     if not -0.5 < position < search.claim.size - 0.5:
@@ -77,20 +88,24 @@ def _single(search: Search) -> Located | None:
     alone = search.probe(everything[index : index + 1])
     if alone.within or not search.probe(np.delete(everything, index)).within:
         return None
-    return Located([index], [search.value(index, alone)], True)
+    return _one(search, index, alone)
+
+
+def _one(search: Search, index: int, seen: Residual) -> Located:
+    return Located([index], [search.value(index, seen)], [search.bound(index, seen)], True)
 
 
 def _bisect(search: Search, budget: int) -> Located:
     parts = [np.arange(search.claim.size)]
-    found = Located([], [], True)
+    found = Located([], [], [], True)
     while parts and search.spent < budget and len(found.indices) < LISTED:
         part = parts.pop()
         seen = search.probe(part)
         if seen.within:
             continue
         if len(part) == 1:
-            found.indices.append(int(part[0]))
-            found.values.append(search.value(int(part[0]), seen))
+            index = int(part[0])
+            found.add(index, search.value(index, seen), search.bound(index, seen))
         else:
             parts += np.array_split(part, 2)
     return found._replace(complete=not parts)
