@@ -6,7 +6,6 @@ A cotangent is never uniform: one of all ones hides every fault in a layer whose
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from gradcheck import arrays
@@ -15,7 +14,7 @@ from gradcheck.checker import check
 from gradcheck.errors import DataError
 from gradcheck.oracles.directions import signs
 from gradcheck.pytree import Pytree, take_apart
-from gradcheck.report import Report
+from gradcheck.report import Report, joined
 from gradcheck.verdict.findings import Finding, Verdict
 
 UNIT = 2.0**-53
@@ -99,13 +98,10 @@ def check_hvp(
     u, v = (tree.rebuild({n: _random(n, a, seed + k) for n, a in tree.arrays.items()}) for k in (1, 2))
     hu, hv = hvp(at, u), hvp(at, v)
     symmetry = _equal("symmetry", dot(u, hv), dot(v, hu), _size(u, hv) + _size(v, hu), accuracy)
-    findings = [_renamed(finding, "hvp") for finding in (*second.findings, symmetry)]
-    notes, evaluations = second.notes, second.evaluations
+    reports = [second.labelled("hvp"), Report(title="", findings=(symmetry,)).labelled("hvp")]
     if loss is not None:
-        first = check(loss, gradient, at, accuracy=accuracy, seed=seed)
-        findings = [_renamed(finding, "gradient") for finding in first.findings] + findings
-        notes, evaluations = (*first.notes, *notes), evaluations + first.evaluations
-    return Report(title="Hessian-vector products", findings=tuple(findings), evaluations=evaluations, notes=notes)
+        reports.insert(0, check(loss, gradient, at, accuracy=accuracy, seed=seed).labelled("gradient"))
+    return joined("Hessian-vector products", reports)
 
 
 def cotangent(output: Any, seed: int) -> Any:
@@ -167,7 +163,3 @@ def _equal(name: str, one: float, other: float, size: float, accuracy: float = 0
         block_resolution=bound / scale,
         reason=reason,
     )
-
-
-def _renamed(finding: Finding, backend: str) -> Finding:
-    return msgspec.structs.replace(finding, backend=backend)

@@ -191,6 +191,33 @@ def test_every_output_counts():
     assert check_torch(Second.apply, rand(4)).wrong == {"args.0"}
 
 
+class TwoOutputs(torch.autograd.Function):
+    """x and x^2; where only the square is used, a broken one takes it for unused."""
+
+    broken = False
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x)
+        return x.clone(), x * x
+
+    @staticmethod
+    def backward(ctx, first, second):
+        (x,) = ctx.saved_tensors
+        if first is None:
+            return torch.zeros_like(x) if TwoOutputs.broken else 2 * x * second
+        return first if second is None else first + 2 * x * second
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_backward_pass_that_fails_where_one_output_is_used_alone_is_found(broken, monkeypatch):
+    monkeypatch.setattr(TwoOutputs, "broken", broken)
+    report = check_torch(TwoOutputs.apply, torch.linspace(0.5, 2, 4, dtype=torch.float64, requires_grad=True))
+    assert report.wrong == ({"args.0"} if broken else frozenset())
+    assert broken == ("where output 1 is used alone" in report.findings[0].reason)
+
+
 def test_complex_outputs_of_real_arguments_are_checked_as_pairs_of_numbers():
     assert check_torch(torch.fft.rfft, rand(8)).verdict is Verdict.CORRECT
     assert check_torch(elementwise(lambda g: 1.01 * g), rand(8)).verdict is Verdict.WRONG

@@ -71,7 +71,11 @@ def test_imports_run_one_way(path):
 @pytest.mark.parametrize("path", HARNESS_FILES, ids=lambda path: str(path.relative_to(HARNESS)))
 def test_the_harness_imports_no_framework_and_no_backend(path):
     frameworks = {"torch", "autograd", "jax", "gradcheck_backends"}
-    own = {"pytorch": "torch", "jax_functions": "jax", "hips": "autograd"} if path.parent.name == "adapters" else {}
+    own = (
+        {"pytorch": "torch", "pytorch_state": "torch", "jax_functions": "jax", "hips": "autograd"}
+        if path.parent.name == "adapters"
+        else {}
+    )
     assert {name.split(".")[0] for name in imports(path)} & frameworks <= {own.get(path.stem)}
 
 

@@ -41,8 +41,7 @@ def check(f: Callable[..., Any], args: tuple[Any, ...], accuracy: float, seed: i
         return _plain(called(pull, f"the VJP of {name}", np.ones((), _dtype(value))[()]))
 
     report = check_function(loss, gradient, taken.arrays, accuracy=accuracy, seed=seed)
-    findings = tuple(msgspec.structs.replace(finding, backend="autograd") for finding in report.findings)
-    return msgspec.structs.replace(report, title=f"{name}: {report.title}", findings=findings)
+    return msgspec.structs.replace(report.labelled("autograd"), title=f"{name}: {report.title}")
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Array]:

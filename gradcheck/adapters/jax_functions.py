@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import msgspec
 import numpy as np
 
 from gradcheck.adapters.functions import Arguments, arguments, name_of, outputs
@@ -16,7 +15,7 @@ from gradcheck.asking import called
 from gradcheck.checker import check as check_function
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.oracles.directions import signs
-from gradcheck.report import Report
+from gradcheck.report import Report, joined
 
 MODES = ("reverse", "forward")
 
@@ -31,25 +30,14 @@ def check(f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] |
         reports: list[Report] = []
         notes: list[str] = []
         if modes is None or "reverse" in modes:
-            reports.append(
-                _labelled(
-                    check_function(subject.loss, subject.reverse, subject.point, accuracy=accuracy, seed=seed), "reverse"
-                )
-            )
+            reverse = check_function(subject.loss, subject.reverse, subject.point, accuracy=accuracy, seed=seed)
+            reports.append(reverse.labelled("reverse"))
         if modes is None and not subject.has_forward():
             notes.append(f"{subject.name} has no forward mode")
         elif modes is None or "forward" in modes:
-            reports.append(
-                _labelled(
-                    check_function(subject.moved, subject.forward, subject.origin, accuracy=accuracy, seed=seed), "forward"
-                )
-            )
-    return Report(
-        title=f"{subject.name}: {reports[0].title}",
-        findings=tuple(finding for report in reports for finding in report.findings),
-        evaluations=sum(report.evaluations for report in reports),
-        notes=tuple(dict.fromkeys([*(note for report in reports for note in report.notes), *notes])),
-    )
+            forward = check_function(subject.moved, subject.forward, subject.origin, accuracy=accuracy, seed=seed)
+            reports.append(forward.labelled("forward"))
+    return joined(f"{subject.name}: {reports[0].title}", reports, notes)
 
 
 class Subject:
@@ -111,8 +99,3 @@ def _arrays(values: Mapping[str, Any]) -> dict[str, Array]:
     """As NumPy has them, bfloat16 in float32."""
     plain = {name: np.array(value) for name, value in values.items()}
     return {name: a if np.issubdtype(a.dtype, np.floating) else a.astype(np.float32) for name, a in plain.items()}
-
-
-def _labelled(report: Report, backend: str) -> Report:
-    findings = tuple(msgspec.structs.replace(finding, backend=backend) for finding in report.findings)
-    return msgspec.structs.replace(report, findings=findings)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-import msgspec
 import numpy as np
 
 from gradcheck.adapters.functions import name_of
@@ -11,8 +10,7 @@ from gradcheck.arrays import Array
 from gradcheck.checker import check as check_function
 from gradcheck.errors import DataError
 from gradcheck.linear import check_hvp
-from gradcheck.report import Report
-from gradcheck.verdict.findings import Finding
+from gradcheck.report import Report, joined
 
 
 def check(
@@ -22,17 +20,12 @@ def check(
     name, x = name_of(fun), _point(x0)
     rest: tuple[Any, ...] = cast("tuple[Any, ...]", args) if isinstance(args, tuple) else (args,)
     gradient = _gradient(fun, jac, rest)
-    reports = [_labelled(check_function(_loss(fun, jac, rest), gradient, x, accuracy=accuracy, seed=seed), "jac")]
+    reports = [check_function(_loss(fun, jac, rest), gradient, x, accuracy=accuracy, seed=seed).labelled("jac")]
     for label, given in (("hess", hess), ("hessp", hessp)):
         if given is not None:
             product = _product(label, given, rest)
-            reports.append(_labelled(check_hvp(gradient, product, x, accuracy=accuracy, seed=seed), label))
-    return Report(
-        title=f"{name}: {reports[0].title}",
-        findings=tuple(finding for report in reports for finding in report.findings),
-        evaluations=sum(report.evaluations for report in reports),
-        notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
-    )
+            reports.append(check_hvp(gradient, product, x, accuracy=accuracy, seed=seed).labelled(label))
+    return joined(f"{name}: {reports[0].title}", reports)
 
 
 def _point(x0: Any) -> Array:
@@ -73,12 +66,3 @@ def _product(label: str, given: Any, rest: tuple[Any, ...]) -> Callable[[Array, 
         return np.asarray(found).reshape(x.shape)
 
     return product
-
-
-def _labelled(report: Report, backend: str) -> Report:
-    findings = tuple(_renamed(finding, backend) for finding in report.findings)
-    return msgspec.structs.replace(report, findings=findings)
-
-
-def _renamed(finding: Finding, backend: str) -> Finding:
-    return msgspec.structs.replace(finding, backend=backend)

@@ -2,15 +2,16 @@
 # (What a module holds is public in no other way; PyTorch's annotations are partial.)
 """PyTorch's backward pass: functions, ``autograd.Function``s and modules, left as they were found."""
 
-import random
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 
 from gradcheck.adapters.outputs import combine, draw
+from gradcheck.adapters.pytorch_state import kept, module_of, random_kept, random_state, seed_all
 from gradcheck.arrays import Array
 from gradcheck.asking import called
 from gradcheck.checker import check as check_function
@@ -21,63 +22,44 @@ from gradcheck.verdict.findings import Finding, Verdict
 
 Tensors = dict[str, torch.Tensor]
 BACKEND = "torch"
+ROUNDING = 1000  # roundoffs of a block's largest entry, within which sums of gradients are equal. Chosen, not derived.
 
 
 def check(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], accuracy: float, seed: int) -> Report:
     """What `gradcheck.check_torch` does."""
-    with kept(module_of(f)), _random_kept(), torch.enable_grad():
+    with kept(module_of(f)), random_kept(), torch.enable_grad():
         subject = Subject(f, args, kwargs, seed)
         report = check_function(subject.loss, subject.gradient, subject.point(), accuracy=accuracy, seed=seed)
-    findings = tuple(_told(finding, subject.unused) for finding in report.findings)
-    return Report(
-        title=f"{subject.name}: {report.title}",
-        findings=findings,
-        evaluations=report.evaluations,
-        notes=(*report.notes, *subject.notes(findings)),
-    )
+        report = replace(report, findings=tuple(_told(finding, subject.unused) for finding in report.findings))
+        if report.verdict is not Verdict.WRONG:
+            report = _with_outputs_alone(report, subject, accuracy, seed)
+    notes = (*report.notes, *subject.notes(report.findings))
+    return replace(report.labelled(BACKEND), title=f"{subject.name}: {report.title}", notes=notes)
 
 
-def module_of(f: Callable[..., Any]) -> torch.nn.Module | None:
-    """The module itself, or that of a method."""
-    owner = getattr(f, "__self__", f)
-    return owner if isinstance(owner, torch.nn.Module) else None
+def _with_outputs_alone(report: Report, subject: "Subject", accuracy: float, seed: int) -> Report:
+    """A backward pass right for all outputs together may not be for one: it is then handed None for the others.
 
-
-@contextmanager
-def kept(module: torch.nn.Module | None) -> Generator[None]:
-    """Parameters, buffers, gradients, modes and other attributes of a module are afterwards what they were before."""
-    parts = list(module.modules()) if module is not None else []
-    attributes = [(part, dict(vars(part)), dict(part._parameters), dict(part._buffers)) for part in parts]
-    tensors = [*module.parameters(), *module.buffers()] if module is not None else []
-    data = [(tensor, tensor.data, tensor.grad) for tensor in tensors]
-    try:
-        yield
-    finally:
-        for part, own, parameters, buffers in attributes:
-            vars(part).clear()
-            vars(part).update(own)
-            part._parameters.clear()
-            part._parameters.update(parameters)
-            part._buffers.clear()
-            part._buffers.update(buffers)
-        for tensor, values, gradient in data:
-            tensor.data, tensor.grad = values, gradient
-
-
-@contextmanager
-def _random_kept() -> Generator[None]:
-    numbers, python = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng():
-        try:
-            yield
-        finally:
-            np.random.set_state(numbers)
-            random.setstate(python)
-
-
-def _random_state() -> tuple[bytes, str, object]:
-    """Of the three generators of the processor."""
-    return torch.get_rng_state().numpy().tobytes(), repr(np.random.get_state()), random.getstate()
+    It is linear in the cotangents. Where its answers for single outputs add up to that for all, nothing is wrong with them.
+    """
+    if len(subject.cotangents) == 1 or subject.adds_up():
+        return report
+    for output in subject.cotangents:
+        alone = subject.alone(output)
+        found = check_function(alone.loss, alone.gradient, alone.point(), accuracy=accuracy, seed=seed)
+        fresh = {each.name for each in found.findings if each.verdict is Verdict.WRONG} - report.wrong
+        told = {
+            finding.name: replace(finding, reason=f"where output {output} is used alone: {finding.reason}")
+            for finding in found.findings
+            if finding.name in fresh
+        }
+        report = replace(
+            report,
+            findings=tuple(told.get(finding.name, finding) for finding in report.findings),
+            evaluations=report.evaluations + found.evaluations,
+            diagnoses=(*report.diagnoses, *(each for each in found.diagnoses if each.name in fresh)),
+        )
+    return report
 
 
 class Call(NamedTuple):
@@ -139,6 +121,23 @@ class Subject:
             for name, leaf in leaves.items()
         }
 
+    def alone(self, output: str) -> "Subject":
+        """The same function of which one output is used and no other."""
+        other = copy(self)
+        other.left_out = self.left_out | self.cotangents.keys() - {output}
+        return other
+
+    def adds_up(self) -> bool:
+        """Whether the gradients of single outputs add up to that of all, to rounding."""
+        together = self.gradient(self.point())
+        alone = [self.alone(output).gradient(self.point()) for output in self.cotangents]
+        for name, gradient in together.items():
+            parts = np.stack([one[name].astype(np.float64) for one in alone])
+            rounding = ROUNDING * np.finfo(gradient.dtype).eps * np.abs(parts).max(initial=0.0)
+            if not np.allclose(parts.sum(axis=0), gradient, rtol=0, atol=rounding, equal_nan=True):
+                return False
+        return True
+
     def notes(self, findings: tuple[Finding, ...]) -> list[str]:
         """What was noticed and is no verdict."""
         correct = {finding.name for finding in findings if finding.verdict is Verdict.CORRECT}
@@ -191,7 +190,7 @@ class Subject:
         pairs = zip(self.given.names, self.given.leaves, strict=True)
         given = self.given.rebuild([self._argument(*pair, arrays, leaves) for pair in pairs])
         if seeded:
-            self._seed()
+            seed_all(self.seed)
         output = called(self.f, self.name, *given["args"], **given["kwargs"])
         return Call({name: leaves[name] for name in arrays}, self._differentiable(output))
 
@@ -214,17 +213,12 @@ class Subject:
         # With the strides of the old one, on which a backward pass may depend.
         return torch.empty_like(value, dtype=dtype).copy_(_tensor(arrays[name], value.shape))
 
-    def _seed(self) -> None:
-        torch.manual_seed(self.seed)
-        np.random.seed(self.seed % 2**32)
-        random.seed(self.seed)
-
     def _draws(self) -> bool:
         """Whether a call draws random numbers."""
-        self._seed()
-        before = _random_state()
+        seed_all(self.seed)
+        before = random_state()
         self._call(self.point(), seeded=False)
-        return _random_state() != before
+        return random_state() != before
 
     def _differentiable(self, output: Any) -> Tensors:
         """Floating tensors of an output by path; complex ones as pairs of real ones."""
@@ -274,9 +268,7 @@ def _kind(value: Any) -> str:
 
 
 def _told(finding: Finding, unused: set[str]) -> Finding:
-    from msgspec.structs import replace
-
     reason = finding.reason
     if finding.verdict is Verdict.WRONG and finding.name in unused:
         reason = "PyTorch has no gradient for it, and the output depends on it"
-    return replace(finding, backend=BACKEND, reason=reason)
+    return replace(finding, reason=reason)

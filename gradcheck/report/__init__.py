@@ -1,5 +1,5 @@
 """A `Report` and its renderings: text for people, JSON for machines. Renders, computes nothing."""
 
-from gradcheck.report.report import Report
+from gradcheck.report.report import Report, joined
 
-__all__ = ["Report"]
+__all__ = ["Report", "joined"]

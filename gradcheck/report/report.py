@@ -1,5 +1,6 @@
 """`Report`: findings, and what was spent on them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -47,6 +48,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """Names of the wrong blocks."""
         return frozenset(finding.name for finding in self.findings if finding.verdict is Verdict.WRONG)
 
+    def labelled(self, backend: str) -> "Report":
+        """The same with every finding and diagnosis that of this backend."""
+        findings = tuple(msgspec.structs.replace(finding, backend=backend) for finding in self.findings)
+        diagnoses = tuple(msgspec.structs.replace(diagnosis, backend=backend) for diagnosis in self.diagnoses)
+        return msgspec.structs.replace(self, findings=findings, diagnoses=diagnoses)
+
     def require(self) -> None:
         """Raise `GradientMismatch` with the whole report unless the verdict is correct or inexact."""
         if self.verdict not in (Verdict.CORRECT, Verdict.INEXACT):
@@ -69,3 +76,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         from gradcheck.report.text import to_text  # rich is imported where something is rendered
 
         return to_text(self)
+
+
+def joined(title: str, reports: Sequence[Report], notes: Sequence[str] = ()) -> Report:
+    """Several reports as one, each note once."""
+    return Report(
+        title=title,
+        findings=tuple(finding for report in reports for finding in report.findings),
+        evaluations=sum(report.evaluations for report in reports),
+        notes=tuple(dict.fromkeys([*(note for report in reports for note in report.notes), *notes])),
+        diagnoses=tuple(diagnosis for report in reports for diagnosis in report.diagnoses),
+        diagnosis_evaluations=sum(report.diagnosis_evaluations for report in reports),
+    )

@@ -30,11 +30,14 @@ class Diagnosis(msgspec.Struct, frozen=True):
         A stable identifier: ``"factor"``, ``"sign"``, ``"transposed"``, ...
     evidence : dict
         The numbers that belong to it.
+    backend : str
+        Whose block; the first one's where several have it in common.
     """
 
     name: str
     cause: str
     evidence: dict[str, Any] = {}
+    backend: str = ""
 
 
 class Correction(NamedTuple):

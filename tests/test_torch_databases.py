@@ -1,0 +1,136 @@
+"""PyTorch's databases of operators and modules: its gradients are correct, and of any other verdict it is known why."""
+
+import importlib.util
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gradcheck import Verdict, check_torch
+from gradcheck.errors import GradcheckError
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("expecttest", reason="PyTorch's own test code needs it")
+
+spec = importlib.util.spec_from_file_location("torch_databases", Path(__file__).with_name("torch_databases.py"))
+assert spec is not None
+assert spec.loader is not None
+databases = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(databases)
+
+# What PyTorch's samples, operators and modules warn of is theirs; a warning from anywhere else stays an error.
+pytestmark = pytest.mark.filterwarnings("ignore:::torch.*")
+
+REFUSED = "refused"
+PARTS = 8  # that the long sweep is cut into
+SHARE = 20  # of every so many operators or modules, one is checked in the short run
+DEFECT = "a defect: see test_defects"
+ZERO = "the derivative is zero, PyTorch's is zero up to rounding, and no error relative to that can be seen"
+OVERWRITTEN = "indices repeat: one value overwrites another, and both get its gradient (documented as undetermined)"
+RANDOM = "derivatives.yaml defines the derivative of a draw by its mean and deviation as zero"
+NARROW = "a float32 inside hides errors of the accuracy asked for"
+STEPS = "a staircase: it is flat between its steps, and sloped from step to step"
+TAIL = "in the tail the value is near 1 or 2 and hides a slope that is many orders smaller"
+KINK = "the point is on a kink on purpose"
+SPARSE = "only dense tensors are judged"
+MISSING = "the sample holds NaN or infinity, where there is no derivative"
+STORAGE = "it reads its argument's storage beyond the argument, which a copy does not have"
+
+# What may be said of some of an operator's samples beside "correct", and why.
+KNOWN: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("as_strided_scatter", "native_group_norm"), (Verdict.WRONG, DEFECT)),
+    **dict.fromkeys((f"nn.functional.max_unpool{d}d" for d in (1, 2, 3)), (Verdict.WRONG, OVERWRITTEN)),
+    **dict.fromkeys(("normal", "normal.number_mean"), (Verdict.WRONG, RANDOM)),
+    **dict.fromkeys(("corrcoef", "cov", "native_layer_norm", "nn.functional.cosine_similarity"), (Verdict.UNRESOLVED, ZERO)),
+    **dict.fromkeys(
+        (f"nn.functional.{name}" for name in ("layer_norm", "normalize", "rms_norm")), (Verdict.UNRESOLVED, ZERO)
+    ),
+    "nn.functional.multi_head_attention_forward": (Verdict.UNRESOLVED, ZERO),
+    **dict.fromkeys(("float", "cfloat"), (Verdict.UNRESOLVED, NARROW)),
+    "round.decimals_3": (Verdict.UNRESOLVED, STEPS),
+    "erfc": (Verdict.UNRESOLVED, TAIL),
+    "linalg.norm.subgradients_at_zero": (Verdict.NONSMOOTH, KINK),
+    **dict.fromkeys(("sparse.mm.reduce", "sparse.sampled_addmm"), (REFUSED, SPARSE)),
+    **dict.fromkeys(("nanmean", "nansum", "torch.ops.aten._safe_softmax.default"), (REFUSED, MISSING)),
+    "as_strided.partial_views": (REFUSED, STORAGE),
+}
+
+
+def verdict(subject) -> str:
+    try:
+        return check_torch(subject.f, *subject.args, **subject.kwargs).verdict
+    except GradcheckError:
+        return REFUSED
+
+
+def unexplained(subjects: Iterable, known: str | None = None) -> tuple[int, list[str]]:
+    """How many were judged, and what was said beside "correct" (or "inexact", a fact) and what is known."""
+    said = [(subject.name, verdict(subject)) for subject in subjects]
+    expected = {Verdict.CORRECT, Verdict.INEXACT, known}
+    return len(said), [f"{name}: {found}" for name, found in said if found not in expected]
+
+
+def of_operators(names: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    for name in names:
+        yield unexplained(databases.operator_subjects(name), KNOWN.get(name, ("", ""))[0])
+
+
+def of_modules(names: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    for name in names:
+        yield unexplained(databases.module_subjects(name))
+
+
+def summed(results: Iterable[tuple[int, list[str]]]) -> tuple[int, list[str]]:
+    counts, said = zip(*results, strict=True)
+    return sum(counts), [sentence for sentences in said for sentence in sentences]
+
+
+def test_every_twentieth_operator_of_the_database_is_explained():
+    count, said = summed(of_operators(list(databases.operators())[::SHARE]))
+    assert said == []
+    assert count > 100
+
+
+def test_every_twentieth_module_of_the_database_is_correct():
+    count, said = summed(of_modules(list(databases.modules())[::SHARE]))
+    assert said == []
+    assert count > 10
+
+
+def test_what_is_known_still_happens():
+    """Each entry of the table is needed: at least one sample ends that way."""
+    for name, (expected, reason) in KNOWN.items():
+        assert expected in {verdict(subject) for subject in databases.operator_subjects(name)}, (name, reason)
+
+
+def test_a_spoiled_operator_is_found():
+    """The twin: the same samples, one output off by one part in ten thousand on the way back."""
+
+    class Spoiled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, c):
+            return c * (1 + 1e-4)
+
+    for name in ("sin", "matmul", "nn.functional.conv2d", "logsumexp"):
+        for subject in databases.operator_subjects(name):
+            spoiled = subject._replace(f=lambda x, *rest, f=subject.f, **options: f(Spoiled.apply(x), *rest, **options))
+            assert verdict(spoiled) == Verdict.WRONG or not subject.args[0].numel(), subject.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_operator_of_the_database_is_explained(part):
+    count, said = summed(of_operators(list(databases.operators())[part::PARTS]))
+    assert said == []
+    assert count > 300
+
+
+@pytest.mark.slow
+def test_every_module_of_the_database_is_correct():
+    count, said = summed(of_modules(databases.modules()))
+    assert said == []
+    assert count > 400
