@@ -55,6 +55,17 @@ def called(f: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
         ) from error
 
 
+def guarded(f: Callable[..., Any], role: str) -> Callable[..., Any]:
+    """The function, under its own name or that of its role; what it raises is one sentence."""
+    name = name_of(f) or role
+
+    def function(*args: Any) -> Any:
+        return called(f, name, *args)
+
+    function.__name__ = name
+    return function
+
+
 def _number(value: Any, what: str) -> float:
     """What a loss returned, if it is one real number."""
     array = np.asarray(value)

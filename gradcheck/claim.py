@@ -53,6 +53,8 @@ class Claim(NamedTuple):
 def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, seed: int) -> Claim:
     """Call both, twice, on copies; take the gradient in float64 where it follows its input's dtype."""
     tree = take_apart(at)
+    if not tree.arrays:
+        raise DataError(f"at: nothing to check: {_instead(tree)}")
     for name, value in tree.arrays.items():
         if not np.isfinite(value).all():
             index = [int(i) for i in np.argwhere(~np.isfinite(value))[0]]
@@ -79,9 +81,18 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
         doubts |= dict.fromkeys(first, Defect("nondeterministic", "the loss changes from call to call"))
     rounding = _rounding(gradient, tree, wide, first, seed)
     good = {name: value.astype(np.float64) for name, value in first.items() if name not in defects}
-    if not tree.arrays:
-        notes = (*notes, "nothing to check: the point holds no floating array")
     return Claim(function, analytic, here, 2, wide, good, rounding, defects, doubts, notes)
+
+
+def _instead(tree: Pytree) -> str:
+    """What a point holds that holds no floating array."""
+    if not tree.leaves:
+        return "it holds nothing"
+    leaf, doors = tree.leaves[0], {"torch": "check_torch", "jax": "check_jax", "jaxlib": "check_jax"}
+    kind = f"{type(leaf).__name__} of {leaf.dtype}" if hasattr(leaf, "dtype") else type(leaf).__name__
+    door = doors.get(type(leaf).__module__.split(".")[0])
+    hint = f" ({door} takes it as it is)" if door else ""
+    return f"{tree.names[0]} is {kind}, expected a floating NumPy array or number{hint}"
 
 
 def _same(first: Array, second: Array | None) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcheck import arrays
 from gradcheck.arrays import Array, norm
+from gradcheck.asking import guarded
 from gradcheck.checker import check
 from gradcheck.errors import DataError
 from gradcheck.oracles.directions import signs
@@ -35,8 +36,14 @@ def check_vjp(
     at, accuracy, seed
         As `check` takes them.
     """
+    f, vjp = guarded(f, "f"), guarded(vjp, "vjp")
     c = cotangent(f(at), seed)
-    return check(lambda x: dot(c, f(x)), lambda x: vjp(x, c), at, accuracy=accuracy, seed=seed)
+
+    def pulled(x: Any) -> Any:
+        return vjp(x, c)
+
+    pulled.__name__ = vjp.__name__
+    return check(lambda x: dot(c, f(x), f.__name__), pulled, at, accuracy=accuracy, seed=seed)
 
 
 def check_jvp(
@@ -47,6 +54,7 @@ def check_jvp(
     The derivative of c^T f(x + sum_b t_b v_b) by t_b, at t = 0, is c^T J v_b: `check` compares these numbers, one for each
     block b of ``at``, for a random cotangent c.
     """
+    f, jvp = guarded(f, "f"), guarded(jvp, "jvp")
     tree, c = take_apart(at), cotangent(f(at), seed)
     tangents = {name: _random(name, value, seed) for name, value in tree.arrays.items()}
 
@@ -54,20 +62,23 @@ def check_jvp(
         return tree.rebuild({name: value + t[name] * tangents[name] for name, value in tree.arrays.items()})
 
     def products(t: Mapping[str, float]) -> dict[str, float]:
-        return {name: dot(c, jvp(moved(t), _only(tree, name, tangents[name]))) for name in tangents}
+        return {name: dot(c, jvp(moved(t), _only(tree, name, tangents[name])), jvp.__name__) for name in tangents}
 
     start = dict.fromkeys(tangents, 0.0)
-    return check(lambda t: dot(c, f(moved(t))), products, start, accuracy=accuracy, seed=seed)
+    return check(lambda t: dot(c, f(moved(t)), f.__name__), products, start, accuracy=accuracy, seed=seed)
 
 
 def check_adjoint(
     f: Callable[[Any], Any], jvp: Callable[[Any, Any], Any], vjp: Callable[[Any, Any], Any], at: Any, *, seed: int = 0
 ) -> Report:
     """The dot-product test: c^T (J v) = (c^T J) v, for a random tangent and cotangent. No derivative is computed."""
+    f, jvp, vjp = guarded(f, "f"), guarded(jvp, "jvp"), guarded(vjp, "vjp")
     tree, c = take_apart(at), cotangent(f(at), seed)
     v = tree.rebuild({name: _random(name, value, seed) for name, value in tree.arrays.items()})
     forward, backward = jvp(at, v), vjp(at, c)
-    finding = _equal("adjoint", dot(c, forward), dot(backward, v), _size(c, forward) + _size(backward, v))
+    finding = _equal(
+        "adjoint", dot(c, forward, jvp.__name__), dot(v, backward, vjp.__name__), _size(c, forward) + _size(v, backward)
+    )
     return Report(title="dot-product test of jvp and vjp", findings=(finding,))
 
 
@@ -93,11 +104,12 @@ def check_hvp(
     at, accuracy, seed
         As `check` takes them.
     """
+    gradient, hvp = guarded(gradient, "gradient"), guarded(hvp, "hvp")
     second = check_jvp(gradient, hvp, at, accuracy=accuracy, seed=seed)
     tree = take_apart(at)
     u, v = (tree.rebuild({n: _random(n, a, seed + k) for n, a in tree.arrays.items()}) for k in (1, 2))
     hu, hv = hvp(at, u), hvp(at, v)
-    symmetry = _equal("symmetry", dot(u, hv), dot(v, hu), _size(u, hv) + _size(v, hu), accuracy)
+    symmetry = _equal("symmetry", dot(u, hv, hvp.__name__), dot(v, hu, hvp.__name__), _size(u, hv) + _size(v, hu), accuracy)
     reports = [second.labelled("hvp"), Report(title="", findings=(symmetry,)).labelled("hvp")]
     if loss is not None:
         reports.insert(0, check(loss, gradient, at, accuracy=accuracy, seed=seed).labelled("gradient"))
@@ -121,13 +133,13 @@ def cotangent(output: Any, seed: int) -> Any:
     return tree.rebuild({name: _random(name, value, seed + 1) for name, value in tree.arrays.items()})
 
 
-def dot(a: Any, b: Any) -> float:
-    """Sum over all leaves of the products of their entries."""
-    left, right = take_apart(a).arrays, take_apart(b).arrays
+def dot(a: Any, b: Any, what: str) -> float:
+    """Sum over all leaves of the products of their entries, the second argument being what a function returned."""
+    left, right = take_apart(a).arrays, take_apart(b, what).arrays
     for name, value in left.items():
         if name not in right or right[name].shape != value.shape:
             got = f"shape {right[name].shape}" if name in right else "no floating array"
-            raise DataError(f"a product has {got} at {name!r}, expected shape {value.shape}")
+            raise DataError(f"{what} returned {got} at {name!r}, expected shape {value.shape}")
     return float(sum(arrays.dot(left[name].astype(np.float64), right[name].astype(np.float64)) for name in left))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck import Verdict, check, probe
+from gradcheck import DataError, Report, Verdict, check, probe
 
 rng = np.random.default_rng(0)
 X, Y = rng.standard_normal((40, 6)), rng.choice([-1.0, 1.0], 40)
@@ -215,8 +215,24 @@ def test_two_leaves_of_one_name_are_refused():
         check(lambda _: 0.0, lambda p: p, {"a": {"b": 1.0}, "a.b": 2.0})
 
 
+@pytest.mark.parametrize(
+    ("at", "sentence"),
+    [
+        ({"n": 3}, "at: nothing to check: n is int, expected a floating NumPy array or number"),
+        (np.arange(3), "at: nothing to check: x is ndarray of int64, expected"),
+        ({}, "at: nothing to check: it holds nothing"),
+        (None, "at: nothing to check: it holds nothing"),
+        ("abc", "at: nothing to check: x is str"),
+        ({"w": np.array([1.0, np.nan])}, r"at: w is nan at \[1\]"),
+    ],
+)
+def test_a_point_at_which_there_is_nothing_to_check_is_one_sentence(at, sentence):
+    with pytest.raises(DataError, match=sentence):
+        check(lambda _: 1.0, lambda p: p, at)
+
+
 def test_a_report_that_checked_nothing_is_unresolved():
-    assert check(lambda _: 1.0, lambda p: p, {"n": 3}).verdict is Verdict.UNRESOLVED
+    assert Report(title="nothing", findings=()).verdict is Verdict.UNRESOLVED
 
 
 def analytic_loss(x):

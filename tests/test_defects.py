@@ -212,11 +212,9 @@ def test_the_mean_of_a_group_norm_has_no_gradient_unless_its_deviation_is_used_t
     torch = pytest.importorskip("torch")
     x = torch.tensor(data(0).inputs[:6].reshape(1, 6, 2), requires_grad=True)
 
-    def normalised(x, *outputs):
-        return [torch.native_group_norm(x, None, None, 1, 6, 2, 3, 1e-5)[i] for i in outputs]
-
     assert check_torch(lambda x: torch.native_group_norm(x, None, None, 1, 6, 2, 3, 1e-5), x).wrong == {"args.0"}
     assert check_torch(lambda x: x.reshape(3, 4).mean(dim=1), x).verdict is Verdict.CORRECT
-    (mean,) = normalised(x, 1)
+    mean = torch.native_group_norm(x, None, None, 1, 6, 2, 3, 1e-5)[1]
     assert torch.allclose(mean[0], x.reshape(3, 4).mean(dim=1), rtol=1e-14)
-    assert not torch.autograd.grad(mean.sum(), x, allow_unused=True)[0].any()
+    (gradient,) = torch.autograd.grad(mean.sum(), x, allow_unused=True)
+    assert gradient is None or not gradient.any()

@@ -120,16 +120,19 @@ def test_a_function_of_other_arguments_is_a_finding():
         (lambda g: g.ravel(), "the gradient has shape (6,), expected (3, 2)"),
         (lambda g: spoilt(g, np.nan), "the gradient is nan at [1, 0]"),
         (lambda g: spoilt(g, -np.inf), "the gradient is -inf at [1, 0]"),
-        (lambda g: g + 0j, "the gradient is of type ndarray and shape (3, 2) of dtype complex128, expected real numbers"),
+        (
+            lambda g: g + 0j,
+            "the gradient is a value of type ndarray and shape (3, 2) of dtype complex128, expected real numbers",
+        ),
         (
             lambda g: g.astype(object),
-            "the gradient is of type ndarray and shape (3, 2) of dtype object, expected real numbers",
+            "the gradient is a value of type ndarray and shape (3, 2) of dtype object, expected real numbers",
         ),
-        (lambda g: g > 0, "the gradient is of type ndarray and shape (3, 2) of dtype bool, expected real numbers"),
+        (lambda g: g > 0, "the gradient is a value of type ndarray and shape (3, 2) of dtype bool, expected real numbers"),
         (None, "the gradient is None of dtype object, expected real numbers"),
-        ("text", "the gradient is of type str of dtype <U4, expected real numbers"),
-        (unconvertible(), "the gradient is of type Strange and no array: no array"),
-        ([[1], [1, 2]], "the gradient is of type list and no array: setting an array element with a sequence."),
+        ("text", "the gradient is a value of type str of dtype <U4, expected real numbers"),
+        (unconvertible(), "the gradient is a value of type Strange and no array: no array"),
+        ([[1], [1, 2]], "the gradient is a value of type list and no array: setting an array element with a sequence."),
     ],
 )
 def test_a_gradient_that_cannot_be_compared_is_a_finding_on_its_parameter(value, sentence):
@@ -168,9 +171,9 @@ def test_a_name_that_is_no_string_is_a_finding():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda loss, g: loss, "returned of type float, expected a pair (loss, gradients)"),
-        (lambda loss, g: (loss, g, 0), "returned of type tuple, expected a pair (loss, gradients)"),
-        (lambda loss, g: [loss, g], "returned of type list, expected a pair (loss, gradients)"),
+        (lambda loss, g: loss, "returned a value of type float, expected a pair (loss, gradients)"),
+        (lambda loss, g: (loss, g, 0), "returned a value of type tuple, expected a pair (loss, gradients)"),
+        (lambda loss, g: [loss, g], "returned a value of type list, expected a pair (loss, gradients)"),
     ],
 )
 def test_what_is_no_pair_is_a_finding(change, sentence):
@@ -200,11 +203,11 @@ def test_gradients_that_are_no_dict_are_a_finding_on_every_parameter(gradients):
     ("value", "sentence"),
     [
         (None, "the loss is None, expected a number"),
-        ("0.5", "the loss is of type str, expected a number"),
-        (0.5j, "the loss is of type complex, expected a number"),
-        (np.complex64(0.5), "the loss is of type complex64, expected a number"),
-        (np.array(0.5 + 0j), "the loss is of type ndarray, expected a number"),
-        (np.array([0.5]), "the loss is of type ndarray and shape (1,), expected a number"),
+        ("0.5", "the loss is a value of type str, expected a number"),
+        (0.5j, "the loss is a value of type complex, expected a number"),
+        (np.complex64(0.5), "the loss is a value of type complex64, expected a number"),
+        (np.array(0.5 + 0j), "the loss is a value of type ndarray, expected a number"),
+        (np.array([0.5]), "the loss is a value of type ndarray and shape (1,), expected a number"),
         (np.nan, "the loss is nan"),
         (-np.inf, "the loss is -inf"),
     ],

@@ -107,5 +107,24 @@ def test_outputs_that_would_not_be_compared_are_refused(f, sentence):
 
 
 def test_a_product_of_another_structure_is_one_sentence():
-    with pytest.raises(gradcheck.DataError, match="a product has no floating array at 'x', expected shape"):
+    with pytest.raises(gradcheck.DataError, match="jvp returned no floating array at 'x', expected shape"):
         check_jvp(np.sin, lambda x, v: 1j * v, AT["x"])
+
+
+def boom(*_):
+    raise KeyError("boom")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: check_vjp(boom, lambda x, c: c, x),
+        lambda x: check_vjp(np.sin, boom, x),
+        lambda x: check_jvp(np.sin, boom, x),
+        lambda x: check_hvp(np.sin, boom, x),
+        lambda x: check_adjoint(np.sin, boom, boom, x),
+    ],
+)
+def test_whatever_a_function_raises_is_one_sentence_with_its_name(call):
+    with pytest.raises(gradcheck.CallFailed, match="boom raised KeyError: 'boom'"):
+        call(np.ones(3))

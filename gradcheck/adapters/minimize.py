@@ -11,6 +11,7 @@ from gradcheck.checker import check as check_function
 from gradcheck.errors import DataError
 from gradcheck.linear import check_hvp
 from gradcheck.report import Report, joined
+from gradcheck.verdict.form import described
 
 
 def check(
@@ -37,8 +38,7 @@ def _point(x0: Any) -> Array:
 
 def _loss(fun: Callable[..., Any], jac: Any, rest: tuple[Any, ...]) -> Callable[[Array], Any]:
     def loss(x: Array) -> Any:
-        value = fun(x, *rest)
-        return value[0] if jac is True else value
+        return _pair(fun, x, rest)[0] if jac is True else fun(x, *rest)
 
     loss.__name__ = name_of(fun)
     return loss
@@ -49,7 +49,7 @@ def _gradient(fun: Callable[..., Any], jac: Any, rest: tuple[Any, ...]) -> Calla
         raise DataError(f"jac: expected a function or True, got {jac!r}: SciPy's own differences leave nothing to check")
 
     def gradient(x: Array) -> Array:
-        found: Any = fun(x, *rest)[1] if jac is True else jac(x, *rest)
+        found: Any = _pair(fun, x, rest)[1] if jac is True else jac(x, *rest)
         array = np.asarray(found)
         return array.reshape(x.shape) if array.size == x.size else array  # (n, 1) and (1, n) pass in SciPy, too
 
@@ -57,12 +57,31 @@ def _gradient(fun: Callable[..., Any], jac: Any, rest: tuple[Any, ...]) -> Calla
     return gradient
 
 
+def _pair(fun: Callable[..., Any], x: Array, rest: tuple[Any, ...]) -> tuple[Any, Any]:
+    value: Any = fun(x, *rest)
+    if not isinstance(value, tuple) or len(cast("tuple[Any, ...]", value)) != 2:
+        raise DataError(f"{name_of(fun)}: jac=True: expected a pair (value, gradient), got {described(value)}")
+    return cast("tuple[Any, Any]", value)
+
+
 def _product(label: str, given: Any, rest: tuple[Any, ...]) -> Callable[[Array, Array], Array]:
     if not callable(given):
         raise DataError(f"{label}: expected a function, got {given!r}: there is nothing of yours to check")
 
     def product(x: Array, p: Array) -> Array:
-        found: Any = given(x, p, *rest) if label == "hessp" else given(x, *rest) @ p
-        return np.asarray(found).reshape(x.shape)
+        if label == "hessp":
+            return np.asarray(_shaped(label, given(x, p, *rest), x.shape))
+        return np.asarray(_shaped(label, given(x, *rest), (x.size, x.size)) @ p).reshape(x.shape)
 
+    product.__name__ = f"{label} ({name_of(given)})"
     return product
+
+
+def _shaped(label: str, value: Any, shape: tuple[int, ...]) -> Any:
+    """A matrix in any form, or a vector that may lie as a row or column; a nested list is a matrix, too."""
+    found: Any = value if hasattr(value, "shape") else np.asarray(value)
+    if len(shape) == 1 and found.size == shape[0]:
+        return found.reshape(shape)
+    if tuple(found.shape) != shape:
+        raise DataError(f"{label} returned {described(value)}, expected shape {shape}")
+    return found

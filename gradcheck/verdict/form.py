@@ -35,4 +35,4 @@ def described(value: Any) -> str:
     if value is None:
         return "None"
     shape = getattr(value, "shape", ())
-    return f"of type {type(value).__name__}" + (f" and shape {tuple(shape)}" if shape else "")
+    return f"a value of type {type(value).__name__}" + (f" and shape {tuple(shape)}" if shape else "")
