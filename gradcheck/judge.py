@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from gradcheck.apart import take_apart
+from gradcheck.apart import along_entry, take_apart
 from gradcheck.arrays import Array, norm
 from gradcheck.claim import Claim
 from gradcheck.oracles.differences import AT_LARGE, Start
@@ -101,7 +101,7 @@ class Judge:
         if again.within or nearer is Nearer.SUPPORTS or self._kinked(name, again):
             self.unconfirmed.add(name)
             return self.part(name, probe)
-        return self.accuse(name, again)
+        return self.judge(name, together, hasty) if self.prober.finds_grain(again.line) else self.accuse(name, again)
 
     def _coarser(self, name: str, together: Together) -> Probe:
         """Of two directions that have seen enough the one that has seen less: each of them would have flagged an error."""
@@ -136,9 +136,19 @@ class Judge:
         located = localize(self._search(name, probe, self.prober.quick), ENTRIES)
         if not located.indices:  # too little for cheap probes
             located = localize(self._search(name, probe, self.prober.large), ENTRIES // 2)
+        if self._on_a_staircase(name, probe, located) or (self.prober.grainy and not located.indices):
+            return self._finding(name, Verdict.UNRESOLVED, probe, STAIRCASE)
         # Off by the same relative error everywhere, a block of P entries moves the probe by sqrt(P) times as much as one.
         whole = (abs(probe.residual) - probe.bound) / norm(self.prober.scale[name] * probe.v[name])
         return self._accused(name, probe, located, whole)
+
+    def _on_a_staircase(self, name: str, probe: Probe, located: Located) -> bool:
+        """Whether f is flat along an entry nearby and sloped further off: some arguments may be rounded, and others not."""
+        found = zip(located.indices, located.values, located.bounds, strict=True)
+        lengths = np.abs(probe.v[name]).ravel()
+        lines = (along_entry(self.prober, name, i, lengths[i]) for i, value, bound in found if abs(value) <= bound)
+        further = (self.prober.again(line, AT_LARGE) for line in lines)
+        return any(one.within or one.estimate.staircase for one in further)
 
     def _accused(self, name: str, probe: Probe, located: Located, whole: float) -> Finding:
         """Wrong or inexact, by the worst entry found and the error of the whole block."""
@@ -157,6 +167,10 @@ class Judge:
     def part(self, name: str, probe: Probe) -> Finding:
         """What the parts of a block say that no one direction decides."""
         parts = take_apart(self.prober, name, probe)
+        if parts.wrong.indices and self.prober.finds_grain(probe.line):
+            return self.part(name, self.prober.again(probe.line, self.prober.large))
+        if self._on_a_staircase(name, probe, parts.wrong):
+            return self._finding(name, Verdict.UNRESOLVED, probe, STAIRCASE)
         if parts.wrong.indices:
             return self._accused(name, probe, parts.wrong, 0.0)
         if parts.kink:

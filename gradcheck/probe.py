@@ -12,7 +12,7 @@ from gradcheck.claim import Claim
 from gradcheck.oracles.differences import AT_LARGE, Start, second_look, slope
 from gradcheck.oracles.directions import direction
 from gradcheck.oracles.line import Estimate, Line
-from gradcheck.oracles.noise import UNIT, quiet
+from gradcheck.oracles.noise import UNIT, grain, noise, quiet
 from gradcheck.oracles.regression import regression
 from gradcheck.oracles.sides import Slopes, across, sides
 from gradcheck.verdict.compare import Allowance, entry_scales
@@ -98,7 +98,7 @@ class Prober:
         self.evaluations, self.notes = claim.evaluations, claim.notes
         self.quick = self.large = AT_LARGE
         self.noise, self.unit, self.seeing = 0.0, UNIT, accuracy
-        self.vouched = False
+        self.vouched = self.grainy = False
         zero = {name: np.zeros_like(g) for name, g in claim.gradient.items()}
         self.allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
         self.scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items() if g.size}
@@ -117,7 +117,19 @@ class Prober:
         if self.vouched:
             return probe, self.again(beside, AT_LARGE)
         second = self._judged(beside, second_look(beside, self.noise, self.unit))
-        return probe, second if second.within else self.carefully(beside)  # three steps may agree by accident
+        second = second if second.within else self.carefully(beside)  # three steps may agree by accident
+        if not (probe.within and second.within) and self.finds_grain(probe.line, beside):
+            return self.again(probe.line, self.large), self.again(beside, self.large)
+        return probe, second
+
+    def finds_grain(self, *lines: Line) -> bool:
+        """Whether some of the arguments turn out to be rounded, which was not known; noise is then measured so."""
+        if self.grainy or self.unit > UNIT:
+            return False
+        before = sum(line.evaluations for line in lines)
+        self.grainy = any(grain(line) > 0 for line in lines)
+        self.evaluations += sum(line.evaluations for line in lines) - before
+        return self.grainy
 
     def carefully(self, line: Line) -> Probe:
         """With patience; one side may speak for the claim, but what refutes it rests on both."""
@@ -217,6 +229,8 @@ class Prober:
             self.evaluations += estimate.evaluations
             return estimate
         level = min(self.level(name, v) for name, v in line.direction.items())
+        if self.grainy:
+            start = start._replace(noise=max(noise(line), grain(line)))
         estimate = slope(line, start._replace(unit=self.unit, enough=ENOUGH * level))
         self.evaluations += line.evaluations - before
         return estimate

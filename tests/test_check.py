@@ -397,6 +397,32 @@ def test_staircases_are_not_accused_of_their_slope_nor_called_correct_where_it_i
     assert check(lambda x: float(c @ np.round(x, 3)), np.zeros_like, at).verdict is not Verdict.WRONG
 
 
+ROUNDINGS = {
+    "float32": lambda z: z.astype(np.float32).astype(float),
+    "float16": lambda z: z.astype(np.float16).astype(float),
+    "six digits": np.vectorize(lambda z: float(f"{z:.6g}")),
+}
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("seed", range(6))
+def test_where_some_arguments_are_rounded_inside_and_others_not_only_a_fault_is_accused(rounding, seed):
+    draw = np.random.default_rng(seed)
+    n = int(draw.integers(2, 9))
+    c, at, some = draw.standard_normal(n), draw.standard_normal(n), draw.permutation(n)[: draw.integers(1, n)]
+
+    def mixed(x):
+        z = x.copy()
+        z[some] = ROUNDINGS[rounding](z[some])
+        return float(c @ np.sin(z))
+
+    def halved(x):
+        return np.where(np.arange(n) == some[0], 0.5, 1) * c * np.cos(x)
+
+    assert check(mixed, lambda x: c * np.cos(x), at).verdict in (Verdict.UNRESOLVED, Verdict.CORRECT)
+    assert check(mixed, halved, at).verdict in (Verdict.WRONG, *([Verdict.UNRESOLVED] if rounding == "float16" else []))
+
+
 def test_a_block_may_be_called_loss():
     assert check(lambda p: p["loss"] ** 2, lambda p: {"loss": 2 * p["loss"]}, {"loss": 1.0}).verdict is Verdict.CORRECT
 

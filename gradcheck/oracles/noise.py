@@ -26,6 +26,8 @@ QUIET = 20  # times rounding; chosen, not derived
 PLAIN = 1e4  # roundings that a change must amount to before its absence is telling; chosen, not derived
 ROUND = 2.0**6  # a number of six bits is what any function may return
 ALIKE = 100  # two estimates from so few values may differ this much; chosen, not derived
+WIDER = (2**6, 2**12, 2**15)  # times as far: up to where curvature is seen; by each a kink shows as many times more,
+GROWING = 4  # and what shows less than this many times more is noise. Both chosen, not derived.
 CAUTION = 3  # a spread estimated from three values is that often too small; chosen, not derived
 
 
@@ -70,6 +72,24 @@ def stands_still(line: Line, spacing: float = NEAR, ends: tuple[float, float] = 
     if abs(line.product) * spacing <= PLAIN * UNIT * abs(line.origin):
         return False
     return all(line.sample(side * spacing).value == line.origin for side in ends)
+
+
+def grain(line: Line) -> float:
+    """The rounding of some of the arguments, 0 if there is none: all of it at one spacing and at the next, nothing below.
+
+    Where others are not rounded, the function moves at the tiniest spacing and is smooth there, as if there were a kink
+    further off. But what is kinked or strongly curved grows through all that lies between.
+    """
+    floor = 2 * UNIT * abs(line.origin)
+    below, here = _spread(line, CENTRED, NEAR), _spread(line, CENTRED, USUAL)
+    if not below >= floor / ALIKE:
+        return 0.0  # it stands still
+    for wider in WIDER:
+        beyond = _spread(line, CENTRED, wider * USUAL)
+        if floor < here and beyond < GROWING * here and (below <= ALIKE * floor or here < GROWING * below):
+            return CAUTION * max(here, beyond)
+        below, here = here, beyond
+    return 0.0
 
 
 def _measured(line: Line, offsets: tuple[float, ...], at_least: float, spacing: float) -> float:
