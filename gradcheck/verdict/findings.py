@@ -16,6 +16,8 @@ class Verdict(StrEnum):
     NONSMOOTH = "nonsmooth"
 
 
+HEAT_ROWS, HEAT_COLUMNS = 8, 16
+
 PRECEDENCE = (Verdict.WRONG, Verdict.UNRESOLVED, Verdict.NONSMOOTH, Verdict.INEXACT, Verdict.CORRECT)
 
 
@@ -57,6 +59,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         Why not correct, in one sentence.
     slopes : (float, float), optional
         At a kink: the derivatives to the left and right along the entry at ``worst_index``.
+    heat : tuple of rows
+        Where the error sits: the block as a matrix (its first axis by all others; a vector is one row), cut into a grid of at
+        most `HEAT_ROWS` by `HEAT_COLUMNS` cells of nearly equal size, as ``numpy.array_split`` cuts; in each cell the error
+        in units of its bound, of its worst entry or along a direction over all of them. Empty where nobody looked.
     """
 
     name: str
@@ -70,6 +76,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[Entry, ...] = ()
     reason: str = ""
     slopes: tuple[float, float] | None = None
+    heat: tuple[tuple[float, ...], ...] = ()
 
     @property
     def ratio(self) -> float:
