@@ -10,7 +10,7 @@ import numpy as np
 from gradcheck.arrays import Array
 from gradcheck.network.network import Network
 from gradcheck.protocol import Backend, Batch, Parameters
-from gradcheck.verdict.form import comparable, described
+from gradcheck.verdict.form import Defect, comparable, described
 
 
 class Answer(NamedTuple):
@@ -22,18 +22,15 @@ class Answer(NamedTuple):
         From every call that returned one.
     gradients : dict of str to array
         Those of the right shape and with finite entries.
-    defects : dict of str to str
-        By parameter name (or ``"loss"``): one sentence each.
-    nonfinite : frozenset of str
-        The names whose defect is a number that is not finite.
+    defects : dict of str to Defect
+        By parameter name (or ``"loss"``).
     notes : tuple of str
         Noticed, and no verdict.
     """
 
     losses: tuple[float, ...] = ()
     gradients: Mapping[str, Array] = {}
-    defects: Mapping[str, str] = {}
-    nonfinite: frozenset[str] = frozenset()
+    defects: Mapping[str, Defect] = {}
     notes: tuple[str, ...] = ()
 
 
@@ -50,7 +47,6 @@ def ask(backend: Backend, network: Network, parameters: Parameters, batch: Batch
         losses=(*loss.losses, *first.losses, *second.losses),
         gradients=first.gradients,
         defects={**loss.defects, **repeated.defects, **second.defects, **first.defects},
-        nonfinite=loss.nonfinite | first.nonfinite,
         notes=(*first.notes, *repeated.notes),
     )
 
@@ -73,22 +69,24 @@ def _evaluate(
     return answer._replace(defects={**answer.defects, **_changed(own, mine, parameters, batch)})
 
 
-def _raised(error: BaseException) -> str:
+def _raised(error: BaseException) -> Defect:
     message = " ".join(str(error).split()) or "without a message"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     file = Path(frame.filename)
     ours = file.parent == Path(__file__).parent
-    return f"raised {type(error).__name__}: {message}" + ("" if ours else f" ({file.name}:{frame.lineno})")
+    where = "" if ours else f" ({file.name}:{frame.lineno})"
+    return Defect("raised", f"raised {type(error).__name__}: {message}{where}")
 
 
-def _changed(own: Parameters, mine: Batch, parameters: Parameters, batch: Batch) -> dict[str, str]:
+def _changed(own: Parameters, mine: Batch, parameters: Parameters, batch: Batch) -> dict[str, Defect]:
     where = {
-        name: "the call changed this parameter"
+        name: Defect("mutates-input", "the call changed this parameter")
         for name, value in parameters.items()
         if name not in own or not np.array_equal(own[name], value)
     }
     altered = [name for name in Batch._fields if not np.array_equal(getattr(mine, name), getattr(batch, name))]
-    return where | ({"loss": f"the call changed the batch's {' and '.join(altered)}"} if altered else {})
+    changed = Defect("mutates-input", f"the call changed the batch's {' and '.join(altered)}")
+    return where | ({"loss": changed} if altered else {})
 
 
 def _loss(value: Any, _parameters: Parameters) -> Answer:
@@ -99,9 +97,9 @@ def _loss(value: Any, _parameters: Parameters) -> Answer:
             raise TypeError
         loss = float(number)
     except Exception:
-        return Answer(defects={"loss": f"the loss is {described(value)}, expected a number"})
+        return Answer(defects={"loss": Defect("wrong-structure", f"the loss is {described(value)}, expected a number")})
     if not np.isfinite(loss):
-        return Answer(losses=(loss,), defects={"loss": f"the loss is {loss}"}, nonfinite=frozenset({"loss"}))
+        return Answer(losses=(loss,), defects={"loss": Defect("non-finite", f"the loss is {loss}")})
     return Answer(losses=(loss,))
 
 
@@ -109,32 +107,31 @@ def _pair(returned: Any, parameters: Parameters) -> Answer:
     """Split what ``loss_and_gradients`` returned into what can be compared and what cannot."""
     pair = cast("tuple[object, ...]", returned) if isinstance(returned, tuple) else ()
     if len(pair) != 2:
-        return Answer(defects={"loss": f"returned {described(returned)}, expected a pair (loss, gradients)"})
+        sentence = f"returned {described(returned)}, expected a pair (loss, gradients)"
+        return Answer(defects={"loss": Defect("wrong-structure", sentence)})
     loss, answer = _loss(pair[0], parameters), _gradients(pair[1], parameters)
-    defects = {**answer.defects, **loss.defects}
-    return answer._replace(losses=loss.losses, defects=defects, nonfinite=answer.nonfinite | loss.nonfinite)
+    return answer._replace(losses=loss.losses, defects={**answer.defects, **loss.defects})
 
 
 def _gradients(gradients: object, parameters: Parameters) -> Answer:
     if not isinstance(gradients, Mapping):
-        return Answer(defects=dict.fromkeys(parameters, f"the gradients are {described(gradients)}, expected a dict"))
+        sentence = f"the gradients are {described(gradients)}, expected a dict"
+        return Answer(defects=dict.fromkeys(parameters, Defect("wrong-structure", sentence)))
     by_name = cast("Mapping[object, object]", gradients)
     good: dict[str, Array] = {}
-    defects = {str(name): "a gradient for a parameter that does not exist" for name in by_name if name not in parameters}
+    stranger = Defect("wrong-structure", "a gradient for a parameter that does not exist")
+    defects = {str(name): stranger for name in by_name if name not in parameters}
     notes: list[str] = []
-    nonfinite: set[str] = set()
     for name, parameter in parameters.items():
         array, problem = comparable(by_name[name], parameter) if name in by_name else (None, "no gradient was returned")
         if problem:
-            defects[name] = problem
-        if problem and array is not None:
-            nonfinite.add(name)
+            defects[name] = Defect("wrong-structure" if array is None else "non-finite", problem)
         if problem or array is None:
             continue
         good[name] = array.astype(np.float64)
         if array.dtype != parameter.dtype:
             notes.append(f"{name}: the gradient is {array.dtype}, the parameter {parameter.dtype}")
-    return Answer(gradients=good, defects=defects, nonfinite=frozenset(nonfinite), notes=tuple(notes))
+    return Answer(gradients=good, defects=defects, notes=tuple(notes))
 
 
 def _repeated(first: Mapping[str, Array], second: Mapping[str, Array], parameters: Parameters) -> Answer:
@@ -142,7 +139,7 @@ def _repeated(first: Mapping[str, Array], second: Mapping[str, Array], parameter
 
     The line is drawn at sqrt(2 u) of the largest entry. Chosen, not derived.
     """
-    defects: dict[str, str] = {}
+    defects: dict[str, Defect] = {}
     notes: list[str] = []
     for name in (name for name in first if name in second):
         difference = np.abs(first[name] - second[name])
@@ -151,7 +148,7 @@ def _repeated(first: Mapping[str, Array], second: Mapping[str, Array], parameter
         worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), difference.shape))
         change = f"from {first[name][worst]:.17g} to {second[name][worst]:.17g} at {list(worst)}"
         if difference[worst] > np.sqrt(np.finfo(parameters[name].dtype).eps) * np.max(np.abs(first[name])):
-            defects[name] = f"a second call changed the gradient {change}"
+            defects[name] = Defect("nondeterministic", f"a second call changed the gradient {change}")
         else:
             notes.append(f"{name}: the gradient changes from call to call, {change}")
     return Answer(defects=defects, notes=tuple(notes))

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, cast
 from gradcheck.errors import BackendBroken, BackendError, BackendNotInstalled, Broken, NotFound, UnknownBackend
 from gradcheck.locate import locate
 from gradcheck.network.describe import nearest
-from gradcheck.protocol import Backend, FunctionBackend
+from gradcheck.network.network import Network
+from gradcheck.protocol import Backend, Batch, FunctionBackend, Parameters
 
 
 class Entry(NamedTuple):
@@ -28,6 +29,7 @@ BUILT_IN = {
     "torch": Entry("gradcheck_backends.pytorch", "torch", "torch"),
 }
 GROUP = "gradcheck.backends"
+MISTAKES = "gradcheck_backends.manual.mistakes:trace"
 
 
 class Status(NamedTuple):
@@ -84,6 +86,17 @@ def resolve(names: Iterable[str | Backend | Callable[..., Any]]) -> dict[str, Ba
             raise BackendError(f"two backends are called {name!r}")
         found[name] = built
     return found
+
+
+def mistakes(network: Network, parameters: Parameters, batch: Batch) -> Any:
+    """A pass through the network with the library of mistakes at hand.
+
+    Raises
+    ------
+    BackendError
+        Where the manual build, on which they are made, has no rule for a layer.
+    """
+    return cast("Callable[..., Any]", _located(MISTAKES, "mistakes"))(network, parameters, batch)
 
 
 def as_backend(candidate: object, name: str) -> Backend:

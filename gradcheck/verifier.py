@@ -4,7 +4,7 @@ Every backend's loss is compared with the reference's, every gradient entry with
 (`gradcheck.arbiter`), in units of bounds that rounding analysis derives (`gradcheck.network.rounding`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,16 +15,15 @@ from gradcheck import registry
 from gradcheck.answers import Answer, ask
 from gradcheck.arbiter import Arbiter
 from gradcheck.arguments import accuracy_of, seed_of
-from gradcheck.arrays import Array, dot, norm
+from gradcheck.arrays import Array
 from gradcheck.case import Case
+from gradcheck.explain import Scene, explain
 from gradcheck.network import reference
 from gradcheck.network.calculus import precision
 from gradcheck.network.kinks import sides
 from gradcheck.network.rounding import ErrorBounds, error_bounds
-from gradcheck.oracles.directions import signs
 from gradcheck.protocol import Backend, Batch
 from gradcheck.report import Report
-from gradcheck.verdict.causes import Diagnosis, Known, causes
 from gradcheck.verdict.compare import Allowance, Limits, Settlement, compare, place
 from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.localize import Search, localize
@@ -44,6 +43,11 @@ class Setting(NamedTuple):
     bounds: ErrorBounds
     arbiter: Arbiter
     limits: Limits
+
+    def scene(self, settled: Mapping[str, Settlement]) -> Scene:
+        """What a diagnosis needs of it."""
+        arbiter, case = self.arbiter, self.case
+        return Scene(case.network, self.given, self.batch, case.dtype, arbiter.allowed, arbiter.slope, settled, arbiter.seed)
 
 
 def verify(
@@ -82,37 +86,18 @@ def verify(
         }
     )
     findings = _findings(setting, answers, settled) + ([] if setting.given else [NOTHING])
+    spent = setting.arbiter.evaluations
+    diagnoses = tuple(explain(setting.scene(settled), findings, answers))
     return Report(
         title=_title(case, setting.batch),
         findings=tuple(findings),
-        evaluations=setting.arbiter.evaluations,
+        evaluations=spent,
         notes=(*_dissent(findings), *_kinks(setting.bounds), *setting.arbiter.notes, *_remarks(answers)),
-        diagnoses=tuple(_diagnoses(setting, findings, answers, settled)),
+        diagnoses=diagnoses,
+        diagnosis_evaluations=setting.arbiter.evaluations - spent,
     )
 
 
-def _diagnoses(
-    setting: Setting, findings: Iterable[Finding], answers: Mapping[str, Answer], settled: Mapping[str, Settlement]
-) -> Iterator[Diagnosis]:
-    """Causes of what is wrong, held against the reference gradient; once for backends that have them in common."""
-    seen: list[Diagnosis] = []
-    for finding in findings:
-        name, claims = finding.name, answers.get(finding.backend, Answer()).gradients
-        if finding.verdict is not Verdict.WRONG or name not in claims or name not in settled:
-            continue
-        reference, unseen = settled[name]
-        known = [
-            Known(v, dot(reference, v), 2 * setting.arbiter.allowed[name].along(v) + norm(unseen * v))
-            for v in (signs(name, reference.shape, setting.arbiter.seed, attempt) for attempt in range(DIRECTIONS))
-        ]
-        theta = setting.given[name].astype(np.float64)
-        for diagnosis in causes(name, claims, theta, known, len(setting.batch.inputs)):
-            if diagnosis not in seen:
-                seen.append(diagnosis)
-                yield diagnosis
-
-
-DIRECTIONS = 4  # along which a cause must agree with the reference
 NOTHING = Finding(
     name="gradients", backend="-", verdict=Verdict.UNRESOLVED, reason="the network has no parameters: there is no gradient"
 )
@@ -162,8 +147,9 @@ def _findings(setting: Setting, answers: Mapping[str, Answer], settled: Mapping[
 
 def _defect(name: str, backend: str, answer: Answer, *, may_overflow: bool) -> Finding:
     """What cannot be compared is wrong, unless it overflowed where a correct build may."""
-    excused = may_overflow and name in answer.nonfinite
-    reason = answer.defects[name] + (", where a correct build may overflow" if excused else "")
+    defect = answer.defects[name]
+    excused = may_overflow and defect.cause == "non-finite"
+    reason = defect.sentence + (", where a correct build may overflow" if excused else "")
     return Finding(name=name, backend=backend, verdict=Verdict.UNRESOLVED if excused else Verdict.WRONG, reason=reason)
 
 

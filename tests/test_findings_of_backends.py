@@ -313,7 +313,7 @@ def test_an_argument_changed_by_the_call_is_a_finding_and_the_callers_stays_as_i
     parameters, batch = CASE.parameters, CASE.batch
     for faulty in (model(loss_and_gradients=changing), model(loss_and_gradients=changing_and_raising)):
         answer = ask(faulty, NETWORK, parameters, batch)
-        assert answer.defects[name] == sentence
+        assert answer.defects[name].sentence == sentence
     assert parameters.keys() == CASE.parameters.keys()
     assert all(np.array_equal(parameters[each], value) for each, value in CASE.parameters.items())
     assert all(np.array_equal(mine, theirs) for mine, theirs in zip(batch, CASE.batch, strict=True))

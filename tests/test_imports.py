@@ -16,7 +16,7 @@ BACKENDS = Path(gradcheck_backends.__file__).parent
 NETWORK_WING = ("network",)
 CHECKING_WING = ("oracles", "verdict")
 DOORS = ("cli", "__main__", "pytest_plugin")
-HALL = ("verifier", "arbiter", "answers")
+HALL = ("verifier", "arbiter", "answers", "explain")
 CHECKING_HALL = (
     "adapters",
     "analytic",
@@ -24,6 +24,7 @@ CHECKING_HALL = (
     "asking",
     "checker",
     "claim",
+    "diagnose",
     "judge",
     "linear",
     "probe",

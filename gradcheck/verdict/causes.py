@@ -11,12 +11,33 @@ import msgspec
 import numpy as np
 
 from gradcheck.arrays import Array, dot, norm
+from gradcheck.verdict.findings import Finding
 
 SHIFTS = 3  # places that a roll may be off
-NARROW = {"float16": np.float16, "float32": np.float32}
+NARROW = {"float16": (2.0**-11, 2.0**-24), "bfloat16": (2.0**-8, 2.0**-133), "float32": (2.0**-24, 2.0**-149)}  # u, least
 INTEGER = 1e-6  # relative; so near to an integer a factor is taken for one. Chosen, not derived.
 MEAN = 3  # factors of 2 have other reasons than a mean
 ROW = 64  # rows of which every exchange of two is tried
+ALONE = 1e-9  # so near to an integer a single number's factor is taken for one. Chosen, not derived.
+ROUND = 1e-9  # so near to a number of two digits a norm is taken for a limit. Chosen, not derived.
+SMALL = 1e-5  # an error of this size may be that of a rounded constant. Chosen, not derived.
+# Simplest first. What a library of mistakes or single samples explain comes before a factor that can be anything.
+ORDER = (
+    *("wrong-structure", "raised", "non-finite", "mutates-input", "nondeterministic", "kink-convention"),
+    *(
+        "low-precision",
+        "sign",
+        "stops-below",
+        "zero",
+        "mean-for-sum",
+        "missing-mean",
+        "extra-mean",
+        "transposed",
+        "permuted",
+    ),
+    *("wrong-axis", "overwritten", "activation-derivative", "stale-activation", "path-lost", "sample-dropped"),
+    *("sample-subset", "clipped", "regularisation", "factor", "single-entry", "unstable", "constants"),
+)
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
@@ -73,7 +94,7 @@ class Known(NamedTuple):
 
 
 def causes(
-    name: str, claims: Mapping[str, Array], theta: Array, known: Sequence[Known], samples: int | None = None
+    name: str, claims: Mapping[str, Array], theta: Array, known: Sequence[Known], counts: Sequence[int] = ()
 ) -> list[Diagnosis]:
     """Every cause that explains the whole difference along all known directions, simplest first.
 
@@ -87,26 +108,26 @@ def causes(
         The block itself.
     known : sequence of Known
         Two at least.
-    samples : int, optional
-        How many the loss is a mean over, where that is known: no other factor is then taken for a mean.
+    counts : sequence of int
+        What the loss may be a mean over, where that is known: no other factor is then taken for a mean.
     """
     claimed = claims[name]
     if not claimed.any():
         return [Diagnosis(name, "zero")]
     narrow = narrow_format(claimed, known)
     found = [Diagnosis(name, "low-precision", {"format": narrow})] if narrow else []
-    for correction in _corrections(name, claims, theta, known[0], samples):
+    for correction in _corrections(name, claims, theta, known[0], counts):
         if correction.explains(known):
             found.append(Diagnosis(name, correction.cause, correction.evidence))
     return found
 
 
 def _corrections(
-    name: str, claims: Mapping[str, Array], theta: Array, first: Known, samples: int | None
+    name: str, claims: Mapping[str, Array], theta: Array, first: Known, counts: Sequence[int]
 ) -> Iterator[Correction]:
     claimed = claims[name]
     yield Correction("sign", -claimed, {})
-    yield from _factor(claimed, first, samples)
+    yield from _factor(claims, name, first, counts)
     yield from _reordered(claimed)
     for other, gradient in claims.items():
         if other != name and gradient.shape == claimed.shape:
@@ -114,18 +135,27 @@ def _corrections(
     yield from _regularised(claimed, theta, first)
 
 
-def _factor(claimed: Array, first: Known, samples: int | None) -> Iterator[Correction]:
+def _factor(claims: Mapping[str, Array], name: str, first: Known, counts: Sequence[int]) -> Iterator[Correction]:
+    claimed = claims[name]
     product = dot(claimed, first.v)
-    alone = claimed.size < 2  # a single number is always some multiple of another
-    if (alone and samples is None) or not product or not abs(first.slope) > first.bound:
+    if not product or not abs(first.slope) > first.bound:
         return
     factor = product / first.slope
     if abs(factor + 1) <= INTEGER:
         return  # a sign
+    alone = claimed.size < 2  # a single number is always some multiple of another
+    if alone and not counts and first.bound > ALONE * abs(first.slope):
+        return
+    near = ALONE if alone else INTEGER
     for cause, count in (("missing-mean", factor), ("extra-mean", 1 / factor)):
-        n = round(count) if samples is None else samples
-        if n >= MEAN and abs(count - n) <= INTEGER * n:
-            yield Correction(cause, claimed / n if cause == "missing-mean" else claimed * n, {"n": n})
+        for n in counts or (round(count),):
+            if (n >= MEAN or n in counts) and abs(count - n) <= near * n:
+                yield Correction(cause, claimed / n if cause == "missing-mean" else claimed * n, {"n": n})
+    for size in (norm(claimed), norm(np.array([norm(claim) for claim in claims.values()]))):
+        limit = float(f"{size:.1e}")
+        if 0 < factor < 1 and abs(size - limit) <= ROUND * limit:
+            yield Correction("clipped", claimed / factor, {"norm": limit}, fitted=claimed / factor)
+            break
     if not alone:
         yield Correction("factor", claimed / factor, {"factor": factor}, fitted=claimed / factor)
 
@@ -164,17 +194,47 @@ def _regularised(claimed: Array, theta: Array, first: Known) -> Iterator[Correct
 
 def narrow_format(claimed: Array, known: Sequence[Known]) -> str | None:
     """The format that the claim has been rounded to, if it is that and rounding to it explains the whole difference."""
-    for name, dtype in NARROW.items():
-        with np.errstate(all="ignore"):
-            kept = claimed.astype(dtype).astype(float)
-        unit = float(np.finfo(dtype).eps) / 2
-        tiny = float(np.finfo(dtype).smallest_subnormal)
+    for name, (unit, tiny) in NARROW.items():
+        # Each entry is off by a last place at most, rounded or cut off.
         explained = all(
-            abs(dot(claimed, k.v) - k.slope) <= k.bound + 4 * (unit * norm(claimed * k.v) + tiny * norm(k.v)) for k in known
+            abs(dot(claimed, k.v) - k.slope)
+            <= k.bound + 2 * unit * float(np.sum(np.abs(claimed * k.v))) + tiny * float(np.sum(np.abs(k.v)))
+            for k in known
         )
-        if np.array_equal(kept, claimed) and explained and claimed.any():
+        if explained and claimed.any() and _fits_into(claimed, name):
             return name
     return None
+
+
+def _fits_into(claimed: Array, name: str) -> bool:
+    """Whether every entry is a number of the format; bfloat16 is the upper half of float32."""
+    with np.errstate(all="ignore"):
+        kept = claimed.astype("float32" if name == "bfloat16" else name)
+    return np.array_equal(kept.astype(float), claimed) and (name != "bfloat16" or not np.any(kept.view(np.uint32) & 0xFFFF))
+
+
+def of_entries(
+    name: str, claims: Mapping[str, Array], reference: Array, unseen: Array, finding: Finding, explained: bool
+) -> list[Diagnosis]:
+    """Of single entries, held against a whole reference: one that is wrong, or several that stop at one value."""
+    claimed = claims[name]
+    wrong = np.abs(claimed - reference) > unseen
+    limit = clipped_at(claimed)
+    small = finding.error <= SMALL
+    if wrong.sum() == 1 and not (small and claimed.size == 1):
+        index = [int(i) for i in np.argwhere(wrong)[0]]
+        return [Diagnosis(name, "single-entry", {"index": index, "reference": float(reference[tuple(index)])})]
+    if limit is not None and not np.any(wrong & (np.abs(claimed) != limit)):
+        return [Diagnosis(name, "clipped", {"limit": limit, "entries": int(wrong.sum())})]
+    return [Diagnosis(name, "constants", {"error": finding.error})] if small and not explained else []
+
+
+def ordered(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
+    """Simplest first, each cause once."""
+    found: dict[tuple[str, str], Diagnosis] = {}
+    for diagnosis in sorted(diagnoses, key=lambda each: ORDER.index(each.cause)):
+        found.setdefault((diagnosis.name, diagnosis.cause), diagnosis)
+    return list(found.values())
 
 
 def clipped_at(claimed: Array) -> float | None:

@@ -60,7 +60,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     slopes : (float, float), optional
         At a kink: the derivatives to the left and right along the entry at ``worst_index``.
     heat : tuple of rows
-        Where the error sits: the block as a matrix (its first axis by all others; a vector is one row), cut into a grid of at
+        Where the error sits: the block as a matrix (its first axis by all others; a vector is a row), cut into a grid of at
         most `HEAT_ROWS` by `HEAT_COLUMNS` cells of nearly equal size, as ``numpy.array_split`` cuts; in each cell the error
         in units of its bound, of its worst entry or along a direction over all of them. Empty where nobody looked.
     """

@@ -1,0 +1,152 @@
+"""The mistakes that people make in backpropagation, as a table over layers: what each does to the manual build.
+
+A row is a function of a finished forward and backward pass and of one layer in it; it yields the ways in which the pullback
+of that layer is got wrong. A diagnosis holds a claimed gradient against each; tests and benchmarks plant them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+import numpy as np
+
+from gradcheck.arrays import Array
+from gradcheck.network import layers as ly
+from gradcheck.network import losses as ls
+from gradcheck.network.network import Network, is_weight, layer_parameters
+from gradcheck.protocol import Batch, Parameters
+from gradcheck_backends.manual.model import ManualModel
+from gradcheck_backends.manual.rules import Gradients, LayerPullback
+
+NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Mistake(NamedTuple):
+    """One way to get a backward pass wrong.
+
+    Attributes
+    ----------
+    cause : str
+        A stable identifier.
+    layer : int
+        Index of the layer whose pullback is wrong; the number of layers for the loss.
+    why, remedy : str
+        What the gradient then equals, and what to change, each as a clause.
+    evidence : dict
+        What else belongs to the cause.
+    below : array, optional
+        The gradient handed down; None where that is right.
+    own : dict of str to array
+        Gradients of the layer's own parameters that are wrong.
+    """
+
+    cause: str
+    layer: int
+    why: str
+    remedy: str
+    evidence: Mapping[str, Any] = NONE
+    below: Array | None = None
+    own: Mapping[str, Array] = NONE
+
+
+class Trace:
+    """A forward and a backward pass of the manual build, with everything on the way.
+
+    Attributes
+    ----------
+    inputs : list of array
+        Of every layer, and last the network's output.
+    above : list of array
+        The gradient at the output of every layer.
+    gradients : dict of str to array
+        The right ones, by parameter name.
+    """
+
+    def __init__(self, network: Network, parameters: Parameters, batch: Batch) -> None:
+        self.network, self.parameters, self.batch = network, parameters, batch
+        self.model = ManualModel(network)
+        self.inputs, self.pullbacks = [batch.inputs], list[LayerPullback]()
+        for index, (layer, rule) in enumerate(zip(network.layers, self.model.rules, strict=True)):
+            output, pullback = rule(layer, layer_parameters(parameters, index), self.inputs[-1])
+            self.inputs.append(output)
+            self.pullbacks.append(pullback)
+        self.top: Array = self.model.loss_rule(network.loss, self.inputs[-1], batch.targets)[1]()
+        self.above: list[Array] = [self.top] * len(network.layers)
+        self.gradients = self._decayed(self._backward(self.top, len(network.layers), self.above))
+
+    def with_mistake(self, mistake: Mistake) -> dict[str, Array]:
+        """Gradients by name as the mistake makes them."""
+        changed: Gradients = {f"{mistake.layer}.{name}": gradient for name, gradient in mistake.own.items()}
+        if mistake.below is not None:
+            changed |= self._backward(mistake.below, mistake.layer)
+        return {**self.gradients, **self._decayed(changed)}
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Every mistake of the table that this network offers an occasion for."""
+        yield from _of(self.network.loss, LOSS_MISTAKES, self, len(self.network.layers))
+        for index in reversed(range(len(self.network.layers))):
+            yield from _of(self.network.layers[index], LAYER_MISTAKES, self, index)
+
+    def of(self, batch: Batch) -> dict[str, Array]:
+        """The gradient of another batch's mean loss, without weight decay."""
+        return Trace(msgspec.structs.replace(self.network, weight_decay=0.0), self.parameters, batch).gradients
+
+    def name(self, index: int) -> str:
+        """How a report calls a layer."""
+        if index == len(self.network.layers):
+            return f"the loss ({type(self.network.loss).__name__})"
+        return f"layers[{index}] ({type(self.network.layers[index]).__name__})"
+
+    def alike(self, index: int) -> Iterator[int]:
+        """Inputs of other layers that have the shape of this one's, nearest first."""
+        here = self.inputs[index]
+        others = sorted((i for i in range(len(self.inputs)) if i != index), key=lambda i: abs(i - index))
+        return (i for i in others if self.inputs[i].shape == here.shape and not np.array_equal(self.inputs[i], here))
+
+    def _backward(self, g: Array, index: int, above: list[Array] | None = None) -> Gradients:
+        """From the output of the layer before ``index`` down."""
+        gradients: Gradients = {}
+        for i in reversed(range(index)):
+            if above is not None:
+                above[i] = g
+            g, own = self.pullbacks[i](g)
+            gradients |= {f"{i}.{name}": gradient for name, gradient in own.items()}
+        return gradients
+
+    def _decayed(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
+        decay = self.network.weight_decay
+        return {k: g + decay * self.parameters[k] if decay and is_weight(k) else g for k, g in gradients.items()}
+
+
+Row: TypeAlias = Callable[[Any, Trace, int], Iterator[Mistake]]
+R = TypeVar("R", bound=Row)
+LAYER_MISTAKES: dict[type[ly.Layer], list[Row]] = {}
+LOSS_MISTAKES: dict[type[ls.Loss], list[Row]] = {}
+
+
+def mistakes_of(*kinds: type[Any]) -> Callable[[R], R]:
+    """Enter ``row(layer or loss, trace, index) -> mistakes`` for these kinds and what derives from them."""
+
+    def enter(row: R) -> R:
+        for kind in kinds:
+            table: Any = LOSS_MISTAKES if issubclass(kind, ls.Loss) else LAYER_MISTAKES
+            table.setdefault(kind, []).append(row)
+        return row
+
+    return enter
+
+
+def _of(what: Any, table: Mapping[Any, list[Row]], trace: Trace, index: int) -> Iterator[Mistake]:
+    with np.errstate(all="ignore"):
+        for kind, rows in table.items():
+            if isinstance(what, kind):
+                for row in rows:
+                    yield from row(what, trace, index)
+
+
+def trace(network: Network, parameters: Parameters, batch: Batch) -> Trace:
+    """A pass with the whole table at hand."""
+    from gradcheck_backends.manual import mistake_rows as mistake_rows  # its rows enter themselves
+
+    return Trace(network, parameters, batch)
