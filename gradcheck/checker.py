@@ -5,7 +5,7 @@ from typing import Any
 
 from gradcheck.arguments import accuracy_of, seed_of, two_functions
 from gradcheck.claim import examine
-from gradcheck.diagnose import diagnose
+from gradcheck.diagnose import diagnose, mapped
 from gradcheck.judge import Judge
 from gradcheck.report import Report
 
@@ -64,7 +64,7 @@ def check(
     blocks = f"{len(claim.point)} block{'s' if len(claim.point) != 1 else ''}"
     title, prober = f"{blocks}, {count} parameters", judge.prober
     spent = prober.evaluations
-    diagnoses = diagnose(prober, findings)
+    diagnoses, findings = diagnose(prober, findings), mapped(prober, findings)
     return Report(
         title=title,
         findings=findings,

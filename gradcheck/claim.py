@@ -36,6 +36,8 @@ class Claim(NamedTuple):
     defects, doubts : dict of str to Defect
         What is wrong, and what cannot be decided, before any comparison, by block.
     notes : tuple of str
+    precise : callable
+        The gradient where all numbers have the precision of long double, as far as it follows.
     """
 
     function: Callable[[Mapping[str, Array]], float]
@@ -48,6 +50,7 @@ class Claim(NamedTuple):
     defects: dict[str, Defect]
     doubts: dict[str, Defect]
     notes: tuple[str, ...]
+    precise: Callable[[], dict[str, Array]]
 
 
 def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, seed: int) -> Claim:
@@ -76,12 +79,19 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
 
     here, again = function(wide), function(wide)
     if not np.isfinite(here):
+        defects = {name: defect for name, defect in defects.items() if defect.cause != "non-finite"}
         doubts |= dict.fromkeys(first, Defect("non-finite", f"the loss is {here} here"))
     elif not _same(np.asarray(here), np.asarray(again)):
         doubts |= dict.fromkeys(first, Defect("nondeterministic", "the loss changes from call to call"))
     rounding = _rounding(gradient, tree, wide, first, seed)
-    good = {name: value.astype(np.float64) for name, value in first.items() if name not in defects}
-    return Claim(function, analytic, here, 2, wide, good, rounding, defects, doubts, notes)
+    good = {
+        name: value.astype(np.float64) for name, value in first.items() if name not in defects and np.isfinite(value).all()
+    }
+
+    def precise() -> dict[str, Array]:
+        return gradients(gradient, tree, {name: value.astype(np.longdouble) for name, value in wide.items()}).blocks
+
+    return Claim(function, analytic, here, 2, wide, good, rounding, defects, doubts, notes, precise)
 
 
 def _instead(tree: Pytree) -> str:

@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from gradcheck.arrays import Array, dot
+from gradcheck.errors import GradcheckError
 from gradcheck.probe import Prober
-from gradcheck.verdict.causes import Diagnosis, Known, causes, clipped_at
+from gradcheck.verdict.causes import BETTER, Diagnosis, Known, causes, clipped_at, ordered
 from gradcheck.verdict.findings import Finding, Verdict
+from gradcheck.verdict.heat import Heat, cells
 
 DIRECTIONS = 4
+MAPS = 200  # evaluations after which no further block is mapped. Chosen, not derived.
+GRID = (4, 8)  # cells of a map, each of which takes a cheap probe
 FIRST = 10  # attempts before this one belong to the verdict
 
 
@@ -28,11 +33,54 @@ def diagnose(prober: Prober, findings: Sequence[Finding]) -> tuple[Diagnosis, ..
     return _stops_below(prober, findings, found)
 
 
+def mapped(prober: Prober, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Where in each wrong block the error sits, by a cheap probe of each cell of a grid, while the budget lasts."""
+    stop = prober.evaluations + MAPS
+    return tuple(
+        replace(finding, heat=_heat(prober, finding.name))
+        if finding.verdict in (Verdict.WRONG, Verdict.INEXACT)
+        and finding.name in prober.scale
+        and finding.name not in prober.claim.defects
+        and prober.evaluations < stop
+        else finding
+        for finding in findings
+    )
+
+
+def _heat(prober: Prober, name: str) -> Heat:
+    (v,) = prober.draw([name], FIRST).direction.values()
+    if v.size < 2:
+        return ()
+    probes = (
+        [prober.again(prober.line({name: np.where(mask, v, 0.0)}), prober.quick) for mask in row]
+        for row in cells(v.shape, *GRID)
+    )
+    return tuple(tuple(abs(probe.residual) / probe.bound if probe.bound else np.inf for probe in row) for row in probes)
+
+
+def _precise(prober: Prober, name: str, known: Sequence[Known]) -> list[Diagnosis]:
+    """Whether the same code in long double is right."""
+    if np.finfo(np.longdouble).eps == np.finfo(float).eps:
+        return []
+    try:
+        found = prober.claim.precise().get(name)
+    except GradcheckError:
+        return []
+    if found is None or found.dtype != np.longdouble or not np.isfinite(found).all():
+        return []
+    claimed = prober.claim.gradient[name]
+    right = all(
+        abs(float(np.sum(found * k.v)) - k.slope) <= max(k.bound, abs(dot(claimed, k.v) - k.slope) / BETTER) for k in known
+    )
+    return [Diagnosis(name, "unstable", {"precision": "long double"})] if right and known else []
+
+
 def _causes(prober: Prober, finding: Finding) -> list[Diagnosis]:
     """Every cause that explains the whole difference, simplest first."""
     name, claim = finding.name, prober.claim
     known = [_known(prober, name, FIRST + i) for i in range(DIRECTIONS)] if claim.gradient[name].any() else []
-    return causes(name, claim.gradient, claim.point[name], known) or _of_entries(prober, finding)
+    found = causes(name, claim.gradient, claim.point[name], known) or _of_entries(prober, finding)
+    return ordered(found or _precise(prober, name, known) or _small(finding))
 
 
 def _known(prober: Prober, name: str, attempt: int) -> Known:
@@ -54,7 +102,12 @@ def _of_entries(prober: Prober, finding: Finding) -> list[Diagnosis]:
     limit = clipped_at(claimed)
     if limit is not None and _right_elsewhere(prober, name, np.abs(claimed) == limit):
         return [Diagnosis(name, "clipped", {"limit": limit, "entries": int(np.sum(np.abs(claimed) == limit))})]
-    return [Diagnosis(name, "constants", {"error": finding.error})] if finding.verdict is Verdict.INEXACT else []
+    return []
+
+
+def _small(finding: Finding) -> list[Diagnosis]:
+    """Nothing else explains it, and a rounded constant would be that far off."""
+    return [Diagnosis(finding.name, "constants", {"error": finding.error})] if finding.verdict is Verdict.INEXACT else []
 
 
 def _right_elsewhere(prober: Prober, name: str, suspects: Array) -> bool:
@@ -76,5 +129,5 @@ def _stops_below(prober: Prober, findings: Sequence[Finding], found: list[Diagno
     if 1 < depth < len(names) and set(names[:depth]) == zero and verdicts[names[depth]] is Verdict.CORRECT:
         rest = {verdicts[name] for name in names[depth:]}
         if rest == {Verdict.CORRECT}:
-            found = [*found, *(Diagnosis(name, "stops-below", {"above": names[depth]}) for name in names[:depth])]
+            found = [*(Diagnosis(name, "stops-below", {"above": names[depth]}) for name in names[:depth]), *found]
     return tuple(found)

@@ -4,6 +4,7 @@ Where a network is known, much more can be said than of a function. The manual b
 (`gradcheck_backends.manual.mistakes`), and one that gives the claimed gradient to rounding is the answer.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,20 +12,22 @@ import msgspec
 import numpy as np
 
 from gradcheck import registry
-from gradcheck.answers import Answer
+from gradcheck.answers import Answer, ask
 from gradcheck.arrays import Array, dot, norm, rms
 from gradcheck.errors import GradcheckError
 from gradcheck.network.network import Network
 from gradcheck.oracles.directions import signs
-from gradcheck.protocol import Batch, Parameters
+from gradcheck.protocol import Backend, Batch, Parameters
 from gradcheck.samples import contributions, suspicions
-from gradcheck.verdict.causes import MEAN, Diagnosis, Known, causes, of_entries, ordered
+from gradcheck.verdict.causes import BETTER, MEAN, SMALL, Diagnosis, Known, causes, of_entries, ordered
 from gradcheck.verdict.compare import Allowance, Settlement
 from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.settle import Slope, residual
 
 DIRECTIONS = 4  # along which a cause must agree with the reference
 MATCH = {"float64": 1e-9, "float32": 1e-4}  # of a block's RMS, to which a mistake gives the claim. Chosen, not derived.
+
+TELLING = 1e-3  # of what a claim is off by: what explains it must come so much nearer. Chosen, not derived.
 
 
 class Scene(NamedTuple):
@@ -56,18 +59,22 @@ class Scene(NamedTuple):
         directions = [signs(name, reference.shape, self.seed, attempt) for attempt in range(DIRECTIONS)]
         return [Known(v, dot(reference, v), 2 * self.allowed[name].along(v) + norm(unseen * v)) for v in directions]
 
-    def tolerance(self, name: str, gradient: Array) -> float:
-        """Within which a mistake of this gradient gives the claim."""
-        return 4 * float(np.max(self.allowed[name].rounding)) + MATCH[self.dtype] * rms(gradient)
+    def tolerance(self, name: str, gradient: Array, off: float) -> float:
+        """Within which a mistake of this gradient gives a claim that is off by so much: the right gradient must not."""
+        return 4 * float(np.max(self.allowed[name].rounding)) + min(MATCH[self.dtype] * rms(gradient), TELLING * off)
 
 
-def explain(scene: Scene, findings: Sequence[Finding], answers: Mapping[str, Answer]) -> Iterator[Diagnosis]:
+def explain(
+    scene: Scene, backends: Mapping[str, Backend], findings: Sequence[Finding], answers: Mapping[str, Answer]
+) -> Iterator[Diagnosis]:
     """Causes of everything that is wrong, backend by backend, for each block simplest first."""
     suspects = {finding.backend for finding in findings if finding.verdict in (Verdict.WRONG, Verdict.INEXACT)}
     library = _library(scene) if suspects else None
     for backend, answer in answers.items():
         own = [finding for finding in findings if finding.backend == backend]
-        found = [*_plain(own, answer), *(_Suspect(scene, own, answer, library).causes() if backend in suspects else ())]
+        found = list(_plain(own, answer))
+        if backend in suspects:
+            found += _Suspect(scene, backends[backend], own, answer, library).causes()
         yield from (msgspec.structs.replace(diagnosis, backend=backend) for diagnosis in found)
 
 
@@ -94,15 +101,24 @@ def _plain(findings: Iterable[Finding], answer: Answer) -> Iterator[Diagnosis]:
             yield Diagnosis(finding.name, "kink-convention", {"slopes": list(finding.slopes)})
 
 
+def _in_common(found: Mapping[str, Sequence[Diagnosis]]) -> list[Diagnosis]:
+    """Block by block; what comes first in most of them comes first wherever it fits."""
+    first = Counter(each[0].cause for each in found.values() if each)
+    usual = {cause for cause, count in first.items() if 2 * count > len(found)}
+    return [diagnosis for each in found.values() for diagnosis in sorted(each, key=lambda d: d.cause not in usual)]
+
+
 class _Suspect:
     """One backend's wrong blocks."""
 
-    def __init__(self, scene: Scene, findings: Sequence[Finding], answer: Answer, library: Any) -> None:
-        self.scene, self.library, self.claims = scene, library, answer.gradients
-        bad = {f.name: f for f in findings if f.verdict in (Verdict.WRONG, Verdict.INEXACT) and f.name in self.claims}
+    def __init__(self, scene: Scene, backend: Backend, findings: Sequence[Finding], answer: Answer, library: Any) -> None:
+        self.scene, self.backend, self.library, self.claims = scene, backend, library, answer.gradients
+        compared = [f for f in findings if f.name in self.claims and f.name not in answer.defects]
+        bad = {f.name: f for f in compared if f.verdict in (Verdict.WRONG, Verdict.INEXACT)}
         self.references = {name: found for name in bad if (found := self._reference(name)) is not None}
         self.wrong = {name: finding for name, finding in bad.items() if name in self.references}
-        self.right = [f.name for f in findings if f.verdict is Verdict.CORRECT and f.name in self.claims]
+        self.off = {name: float(np.max(np.abs(self.claims[name] - self.references[name][0]))) for name in self.wrong}
+        self.right = [f.name for f in compared if f.verdict is Verdict.CORRECT]
 
     def causes(self) -> list[Diagnosis]:
         """For each block, simplest first."""
@@ -110,11 +126,15 @@ class _Suspect:
         if self.library is not None:
             for diagnosis in (*self._mistakes(), *self._samples()):
                 found[diagnosis.name].append(diagnosis)
-        for name, finding in self.wrong.items():
-            found[name] += of_entries(name, self.claims, *self.references[name], finding, bool(found[name]))
+        for name in self.wrong:
+            found[name] += of_entries(name, self.claims, *self.references[name])
         self._share(found)
+        self._precisely(found)
         self._below(found)
-        return [diagnosis for name in found for diagnosis in ordered(found[name])]
+        for name, finding in self.wrong.items():
+            if not found[name] and finding.error <= SMALL:
+                found[name].append(Diagnosis(name, "constants", {"error": finding.error}))
+        return _in_common({name: ordered(each) for name, each in found.items()})
 
     def _reference(self, name: str) -> tuple[Array, Array] | None:
         """What the block should be and how well that is known; where every claim fell, the manual build's, if it stands."""
@@ -142,11 +162,14 @@ class _Suspect:
 
     def _is(self, name: str, gradient: Array) -> bool:
         """Whether the claim is this gradient, to rounding."""
-        return bool(np.all(np.abs(self.claims[name] - gradient) <= self.scene.tolerance(name, gradient)))
+        return bool(np.all(np.abs(self.claims[name] - gradient) <= self._tolerance(name, gradient)))
+
+    def _tolerance(self, name: str, gradient: Array) -> float:
+        return self.scene.tolerance(name, gradient, self.off.get(name, np.inf))
 
     def _spoils(self, name: str, gradient: Array) -> bool:
         right = self.library.gradients[name]
-        return not bool(np.all(np.abs(right - gradient) <= self.scene.tolerance(name, right)))
+        return not bool(np.all(np.abs(right - gradient) <= self._tolerance(name, right)))
 
     def _mistakes(self) -> Iterator[Diagnosis]:
         """Mistakes of the table that spoil nothing but what is wrong and give what is claimed of it."""
@@ -173,7 +196,7 @@ class _Suspect:
     def _beyond(self, name: str, gradient: Array, evidence: Mapping[str, Any]) -> Iterator[Diagnosis]:
         """A second mistake on top of one that explains other blocks."""
         theta = self.scene.given[name].astype(np.float64)
-        known = self.scene.known(name, gradient, self.scene.tolerance(name, gradient))
+        known = self.scene.known(name, gradient, self._tolerance(name, gradient))
         for diagnosis in causes(name, self.claims, theta, known, self._counts()):
             yield msgspec.structs.replace(diagnosis, evidence={**diagnosis.evidence, "besides": evidence["why"]})
 
@@ -189,7 +212,7 @@ class _Suspect:
                 continue
             reference, _ = self.references[first]
             missing = (self.claims[first] - reference).ravel()
-            for one in suspicions(rows[first], missing, self.scene.batch.targets, self.scene.tolerance(first, reference)):
+            for one in suspicions(rows[first], missing, self.scene.batch.targets, self._tolerance(first, reference)):
                 for name in (name for name in names if name in rows):
                     expected = self.references[name][0] + ((one.weights - 1) @ rows[name] / n).reshape(
                         self.claims[name].shape
@@ -221,3 +244,21 @@ class _Suspect:
                 how = "zero" if zero else "wrong"
                 why = f"all is right down to {above[0]} and {how} from {below[-1]} down"
                 found[name].insert(0, Diagnosis(name, "stops-below", {"above": above[0], "why": why}))
+
+    def _precisely(self, found: Mapping[str, list[Diagnosis]]) -> None:
+        """Where nothing explains a block: whether the same build is right in higher precision."""
+        unexplained = [name for name in found if not found[name]]
+        if not unexplained:
+            return
+        precision = np.dtype(np.float64 if self.scene.dtype == "float32" else np.longdouble)
+        parameters = {name: value.astype(precision) for name, value in self.scene.given.items()}
+        inputs, targets = self.scene.batch
+        batch = Batch(inputs.astype(precision), targets.astype(precision) if targets.dtype.kind == "f" else targets)
+        gradients = ask(self.backend, self.scene.network, parameters, batch).gradients
+        for name in (name for name in unexplained if name in gradients):
+            reference, unseen = self.references[name]
+            before, after = (np.abs(claim[name] - reference) for claim in (self.claims, gradients))
+            if np.all(after <= np.maximum(unseen, np.max(before) / BETTER)):
+                found[name].append(
+                    Diagnosis(name, "unstable", {"precision": "float64" if precision == np.float64 else "long double"})
+                )

@@ -98,7 +98,7 @@ def _dropped(rows: Array, mean: Array, missing: Array, n: int) -> Iterator[Suspi
 
 def _subsets(rows: Array, missing: Array, targets: Array) -> Iterator[Suspicion]:
     """All samples of one class, or a single one, by a factor."""
-    if rows.shape[1] < FEW:
+    if np.count_nonzero(rows.any(axis=0)) < FEW:
         return
     n = len(rows)
     flat = targets.reshape(n, -1)

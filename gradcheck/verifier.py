@@ -87,7 +87,7 @@ def verify(
     )
     findings = _findings(setting, answers, settled) + ([] if setting.given else [NOTHING])
     spent = setting.arbiter.evaluations
-    diagnoses = tuple(explain(setting.scene(settled), findings, answers))
+    diagnoses = tuple(explain(setting.scene(settled), built, findings, answers))
     return Report(
         title=_title(case, setting.batch),
         findings=tuple(findings),

@@ -86,7 +86,7 @@ def grain(line: Line) -> float:
         return 0.0  # it stands still
     for wider in WIDER:
         beyond = _spread(line, CENTRED, wider * USUAL)
-        if floor < here and beyond < GROWING * here and (below <= ALIKE * floor or here < GROWING * below):
+        if QUIET * floor < here and beyond < GROWING * here and (below <= ALIKE * floor or here < GROWING * below):
             return CAUTION * max(here, beyond)
         below, here = here, beyond
     return 0.0

@@ -11,15 +11,16 @@ import msgspec
 import numpy as np
 
 from gradcheck.arrays import Array, dot, norm
-from gradcheck.verdict.findings import Finding
 
 SHIFTS = 3  # places that a roll may be off
-NARROW = {"float16": (2.0**-11, 2.0**-24), "bfloat16": (2.0**-8, 2.0**-133), "float32": (2.0**-24, 2.0**-149)}  # u, least
+# Unit roundoff and least number, fewest digits first.
+NARROW = {"bfloat16": (2.0**-8, 2.0**-133), "float16": (2.0**-11, 2.0**-24), "float32": (2.0**-24, 2.0**-149)}
 INTEGER = 1e-6  # relative; so near to an integer a factor is taken for one. Chosen, not derived.
 MEAN = 3  # factors of 2 have other reasons than a mean
 ROW = 64  # rows of which every exchange of two is tried
 ALONE = 1e-9  # so near to an integer a single number's factor is taken for one. Chosen, not derived.
 ROUND = 1e-9  # so near to a number of two digits a norm is taken for a limit. Chosen, not derived.
+BETTER = 256  # times smaller in long double, whose roundoff is 2048 times so: instability. Chosen, not derived.
 SMALL = 1e-5  # an error of this size may be that of a rounded constant. Chosen, not derived.
 # Simplest first. What a library of mistakes or single samples explain comes before a factor that can be anything.
 ORDER = (
@@ -153,7 +154,7 @@ def _factor(claims: Mapping[str, Array], name: str, first: Known, counts: Sequen
                 yield Correction(cause, claimed / n if cause == "missing-mean" else claimed * n, {"n": n})
     for size in (norm(claimed), norm(np.array([norm(claim) for claim in claims.values()]))):
         limit = float(f"{size:.1e}")
-        if 0 < factor < 1 and abs(size - limit) <= ROUND * limit:
+        if not alone and 0 < factor < 1 and abs(size - limit) <= ROUND * limit:
             yield Correction("clipped", claimed / factor, {"norm": limit}, fitted=claimed / factor)
             break
     if not alone:
@@ -213,20 +214,17 @@ def _fits_into(claimed: Array, name: str) -> bool:
     return np.array_equal(kept.astype(float), claimed) and (name != "bfloat16" or not np.any(kept.view(np.uint32) & 0xFFFF))
 
 
-def of_entries(
-    name: str, claims: Mapping[str, Array], reference: Array, unseen: Array, finding: Finding, explained: bool
-) -> list[Diagnosis]:
+def of_entries(name: str, claims: Mapping[str, Array], reference: Array, unseen: Array) -> list[Diagnosis]:
     """Of single entries, held against a whole reference: one that is wrong, or several that stop at one value."""
     claimed = claims[name]
     wrong = np.abs(claimed - reference) > unseen
     limit = clipped_at(claimed)
-    small = finding.error <= SMALL
-    if wrong.sum() == 1 and not (small and claimed.size == 1):
+    if wrong.sum() == 1 and claimed.size > 1:
         index = [int(i) for i in np.argwhere(wrong)[0]]
         return [Diagnosis(name, "single-entry", {"index": index, "reference": float(reference[tuple(index)])})]
     if limit is not None and not np.any(wrong & (np.abs(claimed) != limit)):
         return [Diagnosis(name, "clipped", {"limit": limit, "entries": int(wrong.sum())})]
-    return [Diagnosis(name, "constants", {"error": finding.error})] if small and not explained else []
+    return []
 
 
 def ordered(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:

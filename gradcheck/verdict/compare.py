@@ -6,6 +6,7 @@ import numpy as np
 
 from gradcheck.arrays import Array, norm, rms
 from gradcheck.verdict.findings import Entry, Finding, Verdict
+from gradcheck.verdict.heat import heat
 
 LISTED = 8
 
@@ -100,6 +101,7 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
         worst_index=worst,
         entries=_excesses(claimed, reference, bound, ratio),
         reason=reason,
+        heat=heat(ratio) if verdict in (Verdict.WRONG, Verdict.INEXACT) else (),
     )
 
 

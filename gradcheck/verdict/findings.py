@@ -16,8 +16,6 @@ class Verdict(StrEnum):
     NONSMOOTH = "nonsmooth"
 
 
-HEAT_ROWS, HEAT_COLUMNS = 8, 16
-
 PRECEDENCE = (Verdict.WRONG, Verdict.UNRESOLVED, Verdict.NONSMOOTH, Verdict.INEXACT, Verdict.CORRECT)
 
 
