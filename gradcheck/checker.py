@@ -7,9 +7,11 @@ from gradcheck.arguments import accuracy_of, seed_of, two_functions
 from gradcheck.claim import examine
 from gradcheck.diagnose import diagnose, mapped
 from gradcheck.judge import Judge
+from gradcheck.recipe import reproducible
 from gradcheck.report import Report
 
 
+@reproducible
 def check(
     loss: Callable[[Any], Any] | None = None,
     gradient: Callable[[Any], Any] | None = None,

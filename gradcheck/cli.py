@@ -80,6 +80,8 @@ def verify_command(
     ] = 0.0,
     fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON; - for standard output.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page for a browser.")] = None,
+    reproduce: Annotated[Path | None, typer.Option(help="Write a Python file that asks again and expects the same.")] = None,
     seed: Annotated[
         int, typer.Option(callback=_not_negative, help="Of the random directions in which derivatives are compared.")
     ] = 0,
@@ -92,7 +94,7 @@ def verify_command(
     case = load(file) if file else TOUR
     with redirect_stdout(sys.stderr), naming(file or "two-moons"):  # what a backend prints must not end up in the JSON
         report = verify(case, backend, accuracy=accuracy, seed=seed)
-    return deliver(report, json, frozenset(map(str, fail_on)))
+    return deliver(report, json, html, reproduce, frozenset(map(str, fail_on)))
 
 
 @app.command("check")
@@ -116,6 +118,8 @@ def check_command(
     ] = False,
     fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON; - for standard output.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page for a browser.")] = None,
+    reproduce: Annotated[Path | None, typer.Option(help="Write a Python file that asks again and expects the same.")] = None,
     seed: Annotated[int, typer.Option(callback=_not_negative, help="Of the random directions and point.")] = 0,
 ) -> int:
     """Check the gradient of any function, without a network.
@@ -131,7 +135,7 @@ def check_command(
     with redirect_stdout(sys.stderr):
         found: dict[str, Any] = {n: locate(target, f"{n} {target!r}") for n, target in zip(names, functions, strict=True)}
         report = check(**found, at=point, accuracy=accuracy, complex_step=complex_step, seed=seed)
-    return deliver(report, json, frozenset(map(str, fail_on)))
+    return deliver(report, json, html, reproduce, frozenset(map(str, fail_on)))
 
 
 @app.command("backends")
@@ -149,7 +153,7 @@ def options() -> None:
     """Verify gradients without a tolerance."""
 
 
-def deliver(report: Report, json: Path | None, fail_on: frozenset[str]) -> Exit:
+def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]) -> Exit:
     """Write the report where it is wanted, and return the exit code that it deserves."""
     to_stdout = json is not None and str(json) == "-"
     show(render(report), sys.stderr if to_stdout else sys.stdout)
@@ -158,6 +162,10 @@ def deliver(report: Report, json: Path | None, fail_on: frozenset[str]) -> Exit:
             sys.stdout.write(report.to_json() + "\n")
     elif json is not None:
         write(json, report.to_json() + "\n")
+    if html is not None:
+        write(html, report.to_html())
+    if reproduce is not None:
+        report.reproducer(reproduce)
     return exit_code({finding.verdict for finding in report.findings} | {report.verdict}, fail_on)
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from gradcheck.arrays import Array, dot
 from gradcheck.errors import GradcheckError
 from gradcheck.probe import Prober
-from gradcheck.verdict.causes import BETTER, Diagnosis, Known, causes, clipped_at, ordered
+from gradcheck.verdict.causes import BETTER, CLEAR, Diagnosis, Known, causes, clipped_at, ordered
 from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.heat import Heat, cells
 
@@ -69,10 +69,12 @@ def _precise(prober: Prober, name: str, known: Sequence[Known]) -> list[Diagnosi
     if found is None or found.dtype != np.longdouble or not np.isfinite(found).all():
         return []
     claimed = prober.claim.gradient[name]
+    off = [abs(dot(claimed, k.v) - k.slope) for k in known]
     right = all(
-        abs(float(np.sum(found * k.v)) - k.slope) <= max(k.bound, abs(dot(claimed, k.v) - k.slope) / BETTER) for k in known
+        abs(float(np.sum(found * k.v)) - k.slope) <= max(k.bound, e / BETTER) for k, e in zip(known, off, strict=True)
     )
-    return [Diagnosis(name, "unstable", {"precision": "long double"})] if right and known else []
+    right &= any(e > CLEAR * k.bound for k, e in zip(known, off, strict=True))
+    return [Diagnosis(name, "unstable", {"precision": "long double"})] if right else []
 
 
 def _causes(prober: Prober, finding: Finding) -> list[Diagnosis]:

@@ -5,7 +5,7 @@ Where a network is known, much more can be said than of a function. The manual b
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,55 +13,15 @@ import numpy as np
 
 from gradcheck import registry
 from gradcheck.answers import Answer, ask
-from gradcheck.arrays import Array, dot, norm, rms
+from gradcheck.arrays import Array
 from gradcheck.errors import GradcheckError
-from gradcheck.network.network import Network
 from gradcheck.oracles.directions import signs
-from gradcheck.protocol import Backend, Batch, Parameters
+from gradcheck.protocol import Backend, Batch
 from gradcheck.samples import contributions, suspicions
-from gradcheck.verdict.causes import BETTER, MEAN, SMALL, Diagnosis, Known, causes, of_entries, ordered
-from gradcheck.verdict.compare import Allowance, Settlement
+from gradcheck.scene import Scene
+from gradcheck.verdict.causes import BETTER, MEAN, SMALL, Diagnosis, causes, of_entries, ordered
 from gradcheck.verdict.findings import Finding, Verdict
-from gradcheck.verdict.settle import Slope, residual
-
-DIRECTIONS = 4  # along which a cause must agree with the reference
-MATCH = {"float64": 1e-9, "float32": 1e-4}  # of a block's RMS, to which a mistake gives the claim. Chosen, not derived.
-
-TELLING = 1e-3  # of what a claim is off by: what explains it must come so much nearer. Chosen, not derived.
-
-
-class Scene(NamedTuple):
-    """All that there is to know about one case.
-
-    Attributes
-    ----------
-    network, given, batch, dtype
-        The case, made concrete.
-    allowed : dict of str to Allowance
-    slope : callable
-        From a block's name to its oracle.
-    settled : dict of str to Settlement
-        References, where the claims or the oracle have settled on one.
-    seed : int
-    """
-
-    network: Network
-    given: Parameters
-    batch: Batch
-    dtype: str
-    allowed: Mapping[str, Allowance]
-    slope: Callable[[str], Slope]
-    settled: Mapping[str, Settlement]
-    seed: int
-
-    def known(self, name: str, reference: Array, unseen: Array | float) -> list[Known]:
-        """The reference's slopes along a few directions, each with what a right claim may differ by."""
-        directions = [signs(name, reference.shape, self.seed, attempt) for attempt in range(DIRECTIONS)]
-        return [Known(v, dot(reference, v), 2 * self.allowed[name].along(v) + norm(unseen * v)) for v in directions]
-
-    def tolerance(self, name: str, gradient: Array, off: float) -> float:
-        """Within which a mistake of this gradient gives a claim that is off by so much: the right gradient must not."""
-        return 4 * float(np.max(self.allowed[name].rounding)) + min(MATCH[self.dtype] * rms(gradient), TELLING * off)
+from gradcheck.verdict.settle import residual
 
 
 def explain(
@@ -108,6 +68,20 @@ def _in_common(found: Mapping[str, Sequence[Diagnosis]]) -> list[Diagnosis]:
     return [diagnosis for each in found.values() for diagnosis in sorted(each, key=lambda d: d.cause not in usual)]
 
 
+class _Match(NamedTuple):
+    """A mistake of the library with the blocks that it explains, and those that it spoils."""
+
+    mistake: Any
+    gradients: Mapping[str, Array]
+    matched: set[str]
+    spoiled: set[str]
+
+    def evidence(self, library: Any) -> dict[str, Any]:
+        """What belongs to the cause, with the layer and the sentences."""
+        mistake = self.mistake
+        return {**mistake.evidence, "layer": library.name(mistake.layer), "why": mistake.why, "remedy": mistake.remedy}
+
+
 class _Suspect:
     """One backend's wrong blocks."""
 
@@ -118,7 +92,6 @@ class _Suspect:
         self.references = {name: found for name in bad if (found := self._reference(name)) is not None}
         self.wrong = {name: finding for name, finding in bad.items() if name in self.references}
         self.off = {name: float(np.max(np.abs(self.claims[name] - self.references[name][0]))) for name in self.wrong}
-        self.right = [f.name for f in compared if f.verdict is Verdict.CORRECT]
 
     def causes(self) -> list[Diagnosis]:
         """For each block, simplest first."""
@@ -148,11 +121,11 @@ class _Suspect:
         found = residual(self.scene.slope(name), v, gradient, allowed)
         return (gradient, allowed.rounding + found.bound / np.abs(v)) if found.within else None
 
-    def _fits(self, name: str) -> list[Diagnosis]:
+    def _fits(self, name: str, clear: bool = True) -> list[Diagnosis]:
         """Corrections that need nothing but the reference."""
         reference, unseen = self.references[name]
         theta = self.scene.given[name].astype(np.float64)
-        return causes(name, self.claims, theta, self.scene.known(name, reference, unseen), self._counts())
+        return causes(name, self.claims, theta, self.scene.known(name, reference, unseen), self._counts(), clear)
 
     def _counts(self) -> tuple[int, ...]:
         """What a mean may be over: samples, outputs of a sample, both."""
@@ -172,33 +145,39 @@ class _Suspect:
         return not bool(np.all(np.abs(right - gradient) <= self._tolerance(name, right)))
 
     def _mistakes(self) -> Iterator[Diagnosis]:
-        """Mistakes of the table that spoil nothing but what is wrong and give what is claimed of it."""
-        for mistake in self.library.mistakes():
-            with np.errstate(all="ignore"):
-                gradients = self.library.with_mistake(mistake)
-            if not any(self._is(name, gradients[name]) for name in self.wrong):
-                continue
-            spoiled = {name for name in gradients if self._spoils(name, gradients[name])}
-            if not spoiled or not spoiled <= self.wrong.keys() or self._is_rather_of_the_layer(mistake, spoiled):
-                continue
-            evidence = {**mistake.evidence, "layer": self.library.name(mistake.layer), "why": mistake.why}
-            evidence |= {"remedy": mistake.remedy}
-            for name in sorted(spoiled, key=list(gradients).index):
-                if self._is(name, gradients[name]):
-                    yield Diagnosis(name, mistake.cause, evidence)
-                else:
-                    yield from self._beyond(name, gradients[name], evidence)
+        """What spoils nothing but what is wrong and gives what is claimed of it; what explains most blocks first."""
+        with np.errstate(all="ignore"):
+            singly = ((mistake, self.library.with_mistake(mistake)) for mistake in self.library.mistakes())
+            found = [each for each in map(self._match, singly) if each]
+            if not any(each.matched == self.wrong.keys() for each in found):
+                found += [each for each in map(self._match, self.library.habits()) if each]
+        found.sort(key=lambda each: -len(each.matched))
+        for name in self.wrong:
+            explaining = [each for each in found if name in each.matched]
+            yield from (Diagnosis(name, each.mistake.cause, each.evidence(self.library)) for each in explaining)
+            for each in () if explaining else (each for each in found if name in each.spoiled):
+                yield from self._beyond(name, each.gradients[name], each.mistake.why)
+
+    def _match(self, candidate: tuple[Any, Mapping[str, Array]]) -> "_Match | None":
+        mistake, gradients = candidate
+        matched = {name for name in self.wrong if self._is(name, gradients[name])}
+        if not matched:
+            return None
+        spoiled = {name for name in gradients if self._spoils(name, gradients[name])}
+        if not spoiled or not spoiled <= self.wrong.keys() or self._is_rather_of_the_layer(mistake, spoiled):
+            return None
+        return _Match(mistake, gradients, matched, spoiled)
 
     def _is_rather_of_the_layer(self, mistake: Any, spoiled: set[str]) -> bool:
         """A mean in place of a sum in the bias alone; where the weight is off too, the mean is elsewhere."""
         return mistake.cause == "mean-for-sum" and bool({f"{mistake.layer}.weight"} & self.wrong.keys() - spoiled)
 
-    def _beyond(self, name: str, gradient: Array, evidence: Mapping[str, Any]) -> Iterator[Diagnosis]:
+    def _beyond(self, name: str, gradient: Array, why: str) -> Iterator[Diagnosis]:
         """A second mistake on top of one that explains other blocks."""
         theta = self.scene.given[name].astype(np.float64)
         known = self.scene.known(name, gradient, self._tolerance(name, gradient))
         for diagnosis in causes(name, self.claims, theta, known, self._counts()):
-            yield msgspec.structs.replace(diagnosis, evidence={**diagnosis.evidence, "besides": evidence["why"]})
+            yield msgspec.structs.replace(diagnosis, evidence={**diagnosis.evidence, "besides": why})
 
     def _samples(self) -> Iterator[Diagnosis]:
         """Samples left out or wrong, as the largest block tells and the others confirm."""
@@ -221,20 +200,21 @@ class _Suspect:
                         told.add(name)
                         yield Diagnosis(name, one.cause, {**one.evidence, "why": one.why})
 
-    def _share(self, found: Mapping[str, list[Diagnosis]]) -> None:
-        """A factor is no news of a single number, unless another block is off by the same."""
-        factors = {d.evidence["factor"] for each in found.values() for d in each if d.cause == "factor"}
-        for name in (name for name in found if self.claims[name].size == 1):
-            for factor in factors:
-                if self._is(name, factor * self.references[name][0]):
-                    found[name].append(Diagnosis(name, "factor", {"factor": factor}))
+    def _share(self, found: dict[str, list[Diagnosis]]) -> None:
+        """What says too little by itself (a single number, a block known coarsely) has the cause of others where it fits."""
+        told = [(d.cause, d.evidence) for each in found.values() for d in each]
+        for name in (name for name in found if not found[name]):
+            found[name] += [d for d in self._fits(name, clear=False) if (d.cause, d.evidence) in told]
+            factors = {evidence["factor"] for cause, evidence in told if cause == "factor"}
+            fitting = (factor for factor in factors if self._is(name, factor * self.references[name][0]))
+            found[name] += [Diagnosis(name, "factor", {"factor": factor}) for factor in fitting]
 
     def _below(self, found: dict[str, list[Diagnosis]]) -> None:
         """Where all is right from the top down to a layer and wrong below, and nothing else says why: it stops there."""
         order = list(self.scene.given)
         top = max((order.index(name) for name in self.wrong), default=-1)
         below, above = order[: top + 1], order[top + 1 :]
-        complete = set(below) == self.wrong.keys() and above and set(above) <= set(self.right)
+        complete = set(below) == self.wrong.keys() and above
         layers = {name.rpartition(".")[0] for name in below}
         zero = all(not self.claims[name].any() for name in below)
         if not complete or any(name.rpartition(".")[0] in layers for name in above) or len(below) < 2:
@@ -256,9 +236,9 @@ class _Suspect:
         batch = Batch(inputs.astype(precision), targets.astype(precision) if targets.dtype.kind == "f" else targets)
         gradients = ask(self.backend, self.scene.network, parameters, batch).gradients
         for name in (name for name in unexplained if name in gradients):
-            reference, unseen = self.references[name]
+            reference, _ = self.references[name]
             before, after = (np.abs(claim[name] - reference) for claim in (self.claims, gradients))
-            if np.all(after <= np.maximum(unseen, np.max(before) / BETTER)):
+            if np.max(after) <= np.max(before) / BETTER:
                 found[name].append(
                     Diagnosis(name, "unstable", {"precision": "float64" if precision == np.float64 else "long double"})
                 )

@@ -220,6 +220,7 @@ class Judge:
             resolution=probe.resolution(name, scale),
             block_resolution=probe.block_resolution(name, scale),
             reason=reason,
+            shape=scale.shape,
         )
 
 

@@ -15,6 +15,7 @@ from gradcheck.checker import check
 from gradcheck.errors import DataError
 from gradcheck.oracles.directions import signs
 from gradcheck.pytree import Pytree, take_apart
+from gradcheck.recipe import reproducible
 from gradcheck.report import Report, joined
 from gradcheck.verdict.findings import Finding, Verdict
 
@@ -22,6 +23,7 @@ UNIT = 2.0**-53
 ROUNDING = 1000  # roundoffs of the two sums that an adjoint pair may differ by. Chosen, not derived.
 
 
+@reproducible
 def check_vjp(
     f: Callable[[Any], Any], vjp: Callable[[Any, Any], Any], at: Any, *, accuracy: float = 1e-6, seed: int = 0
 ) -> Report:
@@ -46,6 +48,7 @@ def check_vjp(
     return check(lambda x: dot(c, f(x), f.__name__), pulled, at, accuracy=accuracy, seed=seed)
 
 
+@reproducible
 def check_jvp(
     f: Callable[[Any], Any], jvp: Callable[[Any, Any], Any], at: Any, *, accuracy: float = 1e-6, seed: int = 0
 ) -> Report:
@@ -68,6 +71,7 @@ def check_jvp(
     return check(lambda t: dot(c, f(moved(t)), f.__name__), products, start, accuracy=accuracy, seed=seed)
 
 
+@reproducible
 def check_adjoint(
     f: Callable[[Any], Any], jvp: Callable[[Any, Any], Any], vjp: Callable[[Any, Any], Any], at: Any, *, seed: int = 0
 ) -> Report:
@@ -82,6 +86,7 @@ def check_adjoint(
     return Report(title="dot-product test of jvp and vjp", findings=(finding,))
 
 
+@reproducible
 def check_hvp(
     gradient: Callable[[Any], Any],
     hvp: Callable[[Any, Any], Any],

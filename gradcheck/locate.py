@@ -10,6 +10,8 @@ from pathlib import Path
 from gradcheck.errors import Broken, NotFound
 from gradcheck.network.describe import nearest
 
+PREFIX = "gradcheck_user_"  # of the names of modules that are files
+
 
 def locate(target: str, what: str) -> object:
     """The object that a target names; a module where there is no colon.
@@ -43,7 +45,7 @@ def _load_file(path: Path, what: str) -> object:
     """A file as a module, under a name of its own so that it shadows nothing; it may import its neighbours."""
     if not path.is_file():
         raise NotFound(f"{what}: {path}: no such file")
-    spec = importlib.util.spec_from_file_location(f"gradcheck_user_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(PREFIX + path.stem, path)
     if spec is None or spec.loader is None:
         raise NotFound(f"{what}: {path} is not a Python file")
     loaded = sys.modules.get(spec.name)

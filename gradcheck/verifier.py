@@ -17,13 +17,15 @@ from gradcheck.arbiter import Arbiter
 from gradcheck.arguments import accuracy_of, seed_of
 from gradcheck.arrays import Array
 from gradcheck.case import Case
-from gradcheck.explain import Scene, explain
+from gradcheck.explain import explain
 from gradcheck.network import reference
 from gradcheck.network.calculus import precision
 from gradcheck.network.kinks import sides
 from gradcheck.network.rounding import ErrorBounds, error_bounds
 from gradcheck.protocol import Backend, Batch
+from gradcheck.recipe import reproducible
 from gradcheck.report import Report
+from gradcheck.scene import Scene
 from gradcheck.verdict.compare import Allowance, Limits, Settlement, compare, place
 from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.localize import Search, localize
@@ -50,6 +52,7 @@ class Setting(NamedTuple):
         return Scene(case.network, self.given, self.batch, case.dtype, arbiter.allowed, arbiter.slope, settled, arbiter.seed)
 
 
+@reproducible
 def verify(
     case: Case,
     backends: Iterable[str | Backend | Callable[..., Any]] = DEFAULT,

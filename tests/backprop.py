@@ -1,4 +1,4 @@
-"""Backpropagation as a person writes it, independent of every build, with a hook at each step where a mistake can be planted."""
+"""Backpropagation as a person writes it, independent of every build, with a hook wherever a mistake can be planted."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,7 +35,7 @@ def at_output(loss, z, y):
 
 
 def loss_and_gradients(network, parameters, batch, hooks: Mapping[Any, Callable[..., Any]] | None = None):
-    """Hooks by ``"top"`` and by index of a layer: ``top(g, z, y)``, ``activation(g, z, a, xs)``, ``dense(own, g, xs, W)``."""
+    """Hooks by ``"top"`` or a layer's index: ``top(g, z, y)``, ``activation(g, z, a, xs)``, ``dense(own, g, xs, W)``."""
     hooks, xs = hooks or {}, [batch.inputs]
     for i, layer in enumerate(network.layers):
         dense = isinstance(layer, Dense)

@@ -5,7 +5,7 @@ import pytest
 
 import gradcheck
 from gradcheck import Verdict, check
-from gradcheck.report.text import CAUSES
+from gradcheck.report.sentences import CAUSES, sentence
 
 rng = np.random.default_rng(0)
 DATA, OUT = rng.standard_normal((50, 6)), rng.standard_normal((4, 6))
@@ -73,7 +73,8 @@ def test_a_planted_mistake_is_named_first_with_its_numbers_and_in_its_block_only
     assert first.cause == mistake.split(",")[0]
     assert evidence.items() <= first.evidence.items()
     assert report.diagnosis_evaluations <= 400  # directions, and a map of at most 32 cells
-    assert f"{name}: " in str(report)
+    assert f"\n{name} of claimed: " in str(report)
+    assert sentence(first)[:40] in str(report)
 
 
 def test_a_correct_gradient_has_no_cause_and_costs_nothing_more():

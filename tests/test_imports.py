@@ -16,7 +16,7 @@ BACKENDS = Path(gradcheck_backends.__file__).parent
 NETWORK_WING = ("network",)
 CHECKING_WING = ("oracles", "verdict")
 DOORS = ("cli", "__main__", "pytest_plugin")
-HALL = ("verifier", "arbiter", "answers", "explain")
+HALL = ("verifier", "arbiter", "answers", "explain", "scene")
 CHECKING_HALL = (
     "adapters",
     "analytic",
@@ -82,7 +82,14 @@ def test_the_harness_imports_no_framework_and_no_backend(path):
 
 @pytest.mark.parametrize("path", HARNESS_FILES, ids=lambda path: str(path.relative_to(HARNESS)))
 def test_each_library_has_one_room(path):
-    rooms = {"importlib.util": "locate", "hypothesis": "strategies", "sklearn": "data", "typer": "cli", "optree": "pytree"}
+    rooms = {
+        "importlib.util": "locate",
+        "hypothesis": "strategies",
+        "sklearn": "data",
+        "typer": "cli",
+        "optree": "pytree",
+        "cloudpickle": "pickles",
+    }
     for library, only in rooms.items():
         if any(name == library or name.startswith(f"{library}.") for name in imports(path)):
             assert room(path) == only

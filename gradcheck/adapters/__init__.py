@@ -8,11 +8,13 @@ from importlib import import_module
 from typing import Any
 
 from gradcheck.errors import LibraryNotInstalled
+from gradcheck.recipe import reproducible
 from gradcheck.report import Report
 
 __all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch"]
 
 
+@reproducible
 def check_torch(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed: int = 0, **kwargs: Any) -> Report:
     """Whether PyTorch's backward pass through ``f(*args, **kwargs)`` is its derivative.
 
@@ -46,6 +48,7 @@ def check_torch(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed:
     return _adapter("pytorch", "torch").check(f, args, kwargs, accuracy, seed)
 
 
+@reproducible
 def check_jax(
     f: Callable[..., Any], *args: Any, modes: tuple[str, ...] | None = None, accuracy: float = 1e-6, seed: int = 0
 ) -> Report:
@@ -71,6 +74,7 @@ def check_jax(
     return _adapter("jax_functions", "jax").check(f, args, modes, accuracy, seed)
 
 
+@reproducible
 def check_autograd(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed: int = 0) -> Report:
     """Whether HIPS Autograd's derivative of ``f(*args)`` is right, primitives with ``defvjp`` included.
 
@@ -86,6 +90,7 @@ def check_autograd(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, se
     return _adapter("hips", "autograd").check(f, args, accuracy, seed)
 
 
+@reproducible
 def check_scipy(
     fun: Callable[..., Any],
     x0: Any,

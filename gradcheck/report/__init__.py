@@ -1,4 +1,4 @@
-"""A `Report` and its renderings: text for people, JSON for machines. Renders, computes nothing."""
+"""A `Report` and its renderings: text and a page for people, JSON for machines. Renders, computes nothing."""
 
 from gradcheck.report.report import Report, joined
 

@@ -1,6 +1,8 @@
 """`Report`: findings, and what was spent on them."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +14,7 @@ from gradcheck.verdict.findings import Finding, Verdict, overall
 FORMAT = 1
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Report(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What a check found, block by block.
 
     Attributes
@@ -39,6 +41,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     diagnosis_evaluations: int = 0
 
     @property
+    def recipe(self) -> Any:
+        """The call that returned this report (`gradcheck.recipe.Recipe`), or None. No part of what was found."""
+        return vars(self).get("recipe")
+
+    @property
     def verdict(self) -> Verdict:
         """The first that occurs of wrong, unresolved, nonsmooth, inexact, correct; unresolved if nothing was checked."""
         return overall(finding.verdict for finding in self.findings)
@@ -59,9 +66,38 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         if self.verdict not in (Verdict.CORRECT, Verdict.INEXACT):
             raise GradientMismatch(f"verdict: {self.verdict}\n{self}")
 
+    def reproducer(self, path: str | os.PathLike[str]) -> None:
+        """Write one Python file that asks again: the case or point, the call, and what was found.
+
+        Run in a fresh process, ``python PATH``, it prints the report; where the same blocks get the same verdicts it exits
+        with 0, else with 1 and one line that says what differs. Arguments are written as they are now: a model that was
+        trained on since the check is another one.
+
+        Parameters
+        ----------
+        path : path
+            What stands there is replaced.
+
+        Raises
+        ------
+        OutputError
+            Where the file cannot be written, an argument cannot be put into it, or no check returned this report itself
+            (it was built by hand, unpickled, or is a changed copy). Nothing is written then.
+        """
+        from gradcheck.files import write  # these know cases and networks, which nothing else here does
+        from gradcheck.reproduce import text
+
+        write(Path(path), text(self))
+
     def to_json(self) -> str:
         """The report as JSON, ``"format": 1``; infinite numbers are ``null``."""
         return msgspec.json.format(msgspec.json.encode(self.to_table()), indent=2).decode()
+
+    def to_html(self) -> str:
+        """The report as one page that needs nothing but itself."""
+        from gradcheck.report.html import to_html
+
+        return to_html(self)
 
     def to_table(self) -> dict[str, Any]:
         """The report as plain values; keys are attribute names."""

@@ -1,15 +1,20 @@
-"""A report for people, as a rich table."""
+"""A report for people, in a terminal: a table of the blocks, a section for each that is not correct, and the verdict."""
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.markup import escape
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gradcheck.verdict.causes import Diagnosis
-from gradcheck.verdict.findings import Finding, Verdict
+from gradcheck.report.heatmap import Legend, Picture, heat_map
+from gradcheck.report.sections import UNEXPLAINED, Section, correct, folded, numbers, sections, spent, strays
+from gradcheck.report.sentences import advice, sentence
+from gradcheck.verdict.findings import Entry, Finding, Verdict
 
 if TYPE_CHECKING:
     from gradcheck.report.report import Report
@@ -26,61 +31,60 @@ LEGEND = (
     "resolution: the smallest relative error of one entry that this check would have flagged"
 )
 WIDTH = 110
-CAUSES = {
-    "sign": "the sign is wrong",
-    "missing-mean": "larger by exactly n = {n}: the loss is a mean, this gradient is a sum",
-    "extra-mean": "smaller by exactly n = {n}: the loss is a sum, this gradient is a mean",
-    "factor": "off by the constant factor {factor:.10g}",
-    "zero": "the gradient is zero everywhere, and should not be",
-    "transposed": "the gradient is transposed",
-    "permuted": "the entries are right and in the wrong places: {how}",
-    "regularisation": "off by {multiple:.10g} times the parameters: a penalty that is not in the loss, or lacks in it",
-    "low-precision": "rounded to {format}",
-    "clipped": "clipped at {limit:.10g}: {entries} entries stop there, the others are right",
-    "single-entry": "one entry is wrong, at {index}: {reference:.17g} there explains everything",
-    "stops-below": "the backward pass stops below {above}: zero from there down, right above",
-    "kink-convention": "no derivative here: any slope between {slopes[0]:.6g} and {slopes[1]:.6g} is a convention",
-    "constants": "correct to {error:.1e}: a rounded constant, differences or a solver inside would be that far off",
-    "nondeterministic": "two calls at one point give two answers: seed what is random",
-    "mutates-input": "the call changes its argument",
-    "non-finite": "not a finite number",
-    "wrong-structure": "it has not the form of the point",
-}
+ENTRIES = 3  # shown of a block
+LAYOUTS = ((17, 2), (17, 1), (12, 1), (9, 1))  # digits of numbers and space between columns, as the width allows
 
 
 def render(report: "Report") -> RenderableType:
-    """The whole report: a table, the worst entries of what is wrong, notes, and the verdict."""
+    """The whole report: a table, what there is to say of each block that is not correct, notes, and the verdict."""
     verdict = Text.assemble("verdict: ", (str(report.verdict), STYLES[report.verdict]))
-    verdict.append(f"   ({report.evaluations} loss evaluations without backpropagation)", style="dim")
-    entries = [Text(line) for line in _details(report)]
-    causes = [Text(f"{each.name}: {_sentence(each)}", style="bold") for each in report.diagnoses]
+    verdict.append(f"   ({spent(report)})", style="dim")
+    parts = [part for section in sections(report) if (part := _section(section)) is not None]
+    pictures = any(heat_map(finding) for finding in report.findings)
+    loose = [Text(f"{each.name}: {sentence(each)}", style="bold") for each in strays(report)]
     notes = [Text(f"note: {note}") for note in report.notes]
     return Group(
-        Text(report.title, style="bold"), _table(report), Text(LEGEND, style="dim"), *entries, *causes, *notes, verdict
+        Text(report.title, style="bold"),
+        *_summary(report),
+        Text(LEGEND, style="dim"),
+        *([Legend()] if pictures else []),
+        *parts,
+        *([Text()] if parts else []),
+        *loose,
+        *notes,
+        verdict,
     )
 
 
-def to_text(report: "Report") -> str:
-    """The report as plain text, 110 columns wide."""
-    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False)
+def to_text(report: "Report", width: int = WIDTH) -> str:
+    """The report as plain text, 110 columns wide unless told."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
     console.print(render(report))
     text = console.file
     assert isinstance(text, io.StringIO)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
-def _table(report: "Report") -> Table:
+def _summary(report: "Report") -> Iterator[RenderableType]:
+    """All blocks; where some are not correct, these, and the correct ones in a line."""
+    others = [finding for finding in report.findings if finding.verdict is not Verdict.CORRECT]
+    yield _table(others or report.findings)
+    if others and (fine := correct(report.findings)):
+        yield Text(folded(fine), style=STYLES[Verdict.CORRECT])
+
+
+def _table(findings: Sequence[Finding]) -> Table:
     table = Table()
     for column in ("parameter", "backend"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, overflow="fold")
     for column in ("error", "resolution"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    with_reason = any(finding.reason for finding in report.findings)
+    with_reason = any(finding.reason for finding in findings)
     if with_reason:
-        table.add_column("why")
+        table.add_column("why", overflow="fold")
     before = ""
-    for finding in report.findings:
+    for finding in findings:
         if finding.name != before and before:
             table.add_section()
         table.add_row(*_row(finding, finding.name if finding.name != before else "", with_reason), style=_style(finding))
@@ -101,34 +105,67 @@ def _style(finding: Finding) -> str:
     return "red" if finding.verdict is Verdict.WRONG else ""
 
 
-def _details(report: "Report") -> list[str]:
-    """The worst entries of what is wrong, and the slopes beside a kink: once for backends that have them in common."""
-    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for finding in report.findings:
-        lines = _detail(finding)
-        if lines:
-            groups.setdefault((finding.name, lines), []).append(finding.backend)
-    return [line for (name, lines), backends in groups.items() for line in (f"{name} of {', '.join(backends)}:", *lines)]
+def _section(section: Section) -> RenderableType | None:
+    """Heading, entries, picture, cause; None where the table has said it all."""
+    parts = [*_where(section), *_why(section)]
+    if not parts:
+        return None
+    return Group(Text(), Text(section.heading, style=STYLES[section.finding.verdict]), *(_indented(part) for part in parts))
 
 
-def _detail(finding: Finding) -> tuple[str, ...]:
-    lines = [
-        f"  {_text(entry.index)}claimed {entry.claimed: .17g}  reference {entry.reference: .17g}  "
-        f"off by {abs(entry.claimed - entry.reference):.2e}, bound {entry.bound:.2e}"
-        for entry in finding.entries[:3]
-    ]
-    if finding.slopes and finding.worst_index is not None:
-        left, right = (slope + 0.0 for slope in finding.slopes)  # no minus zero
-        lines.append(f"  {_text(finding.worst_index)}slope {left:.6g} to the left, {right:.6g} to the right")
-    return tuple(lines)
+def _where(section: Section) -> Iterator[RenderableType]:
+    entries = section.finding.entries
+    if entries:
+        yield Entries(entries[:ENTRIES])
+    if len(entries) > ENTRIES:
+        yield Text(f"and {len(entries) - ENTRIES} more listed", style="dim")
+    if section.slopes:
+        yield Text(section.slopes)
+    found = heat_map(section.finding)
+    if found:
+        yield Picture(found)
 
 
-def _sentence(diagnosis: Diagnosis) -> str:
-    """What a cause means, with its numbers."""
-    evidence = diagnosis.evidence
-    how = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in evidence.items())
-    return CAUSES[diagnosis.cause].format(**evidence, how=how)
+def _why(section: Section) -> Iterator[RenderableType]:
+    """The cause and what to change; then what else would explain it."""
+    for number, diagnosis in enumerate(section.diagnoses):
+        yield _hanging("or:" if number else "cause:", Text(sentence(diagnosis), style="" if number else "bold"))
+        if not number and advice(diagnosis):
+            yield _hanging("remedy:", Text(advice(diagnosis)))
+    if section.unexplained:
+        yield Text(UNEXPLAINED, style="dim")
 
 
-def _text(index: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, index))}]  " if index else ""
+def _hanging(label: str, said: Text) -> Table:
+    """A label with a text that is wrapped beside it."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=len("remedy:"), no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(label, said)
+    return grid
+
+
+def _indented(part: RenderableType) -> Padding:
+    return Padding(part, (0, 0, 0, 2), expand=False)
+
+
+class Entries(NamedTuple):
+    """Entries as an aligned table, with as many digits as there is room for."""
+
+    entries: Sequence[Entry]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """The widest table that fits, else the narrowest."""
+        tables = [self._table(digits, space) for digits, space in LAYOUTS]
+        fitting = (t for t in tables if Measurement.get(console, options.update(width=1000), t).maximum <= options.max_width)
+        yield next(fitting, tables[-1])
+
+    def _table(self, digits: int, space: int) -> Table:
+        rows = [numbers(entry, digits) for entry in self.entries]
+        start = 0 if any(row[0] for row in rows) else 1  # a single number has no index
+        table = Table(box=None, pad_edge=False, padding=(0, space, 0, 0), header_style="dim")
+        for column in ("entry", "claimed", "reference", "off by", "bound")[start:]:
+            table.add_column(column, justify="left" if column == "entry" else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*map(escape, row[start:]))
+        return table

@@ -18,6 +18,7 @@ NARROW = {"bfloat16": (2.0**-8, 2.0**-133), "float16": (2.0**-11, 2.0**-24), "fl
 INTEGER = 1e-6  # relative; so near to an integer a factor is taken for one. Chosen, not derived.
 MEAN = 3  # factors of 2 have other reasons than a mean
 ROW = 64  # rows of which every exchange of two is tried
+CLEAR = 4  # bounds that a claim must be off by along some direction to be explained. Chosen, not derived.
 ALONE = 1e-9  # so near to an integer a single number's factor is taken for one. Chosen, not derived.
 ROUND = 1e-9  # so near to a number of two digits a norm is taken for a limit. Chosen, not derived.
 BETTER = 256  # times smaller in long double, whose roundoff is 2048 times so: instability. Chosen, not derived.
@@ -95,7 +96,12 @@ class Known(NamedTuple):
 
 
 def causes(
-    name: str, claims: Mapping[str, Array], theta: Array, known: Sequence[Known], counts: Sequence[int] = ()
+    name: str,
+    claims: Mapping[str, Array],
+    theta: Array,
+    known: Sequence[Known],
+    counts: Sequence[int] = (),
+    clear: bool = True,
 ) -> list[Diagnosis]:
     """Every cause that explains the whole difference along all known directions, simplest first.
 
@@ -111,8 +117,12 @@ def causes(
         Two at least.
     counts : sequence of int
         What the loss may be a mean over, where that is known: no other factor is then taken for a mean.
+    clear : bool
+        Whether the claim must be off by a few bounds: so near to one, anything would explain it.
     """
     claimed = claims[name]
+    if clear and not any(abs(dot(claimed, each.v) - each.slope) > CLEAR * each.bound for each in known) and known:
+        return []
     if not claimed.any():
         return [Diagnosis(name, "zero")]
     narrow = narrow_format(claimed, known)

@@ -101,6 +101,7 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
         worst_index=worst,
         entries=_excesses(claimed, reference, bound, ratio),
         reason=reason,
+        shape=claimed.shape,
         heat=heat(ratio) if verdict in (Verdict.WRONG, Verdict.INEXACT) else (),
     )
 

@@ -57,6 +57,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         Why not correct, in one sentence.
     slopes : (float, float), optional
         At a kink: the derivatives to the left and right along the entry at ``worst_index``.
+    shape : tuple of int
+        Of the block, where it could be compared.
     heat : tuple of rows
         Where the error sits: the block as a matrix (its first axis by all others; a vector is a row), cut into a grid of at
         most `HEAT_ROWS` by `HEAT_COLUMNS` cells of nearly equal size, as ``numpy.array_split`` cuts; in each cell the error
@@ -74,6 +76,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[Entry, ...] = ()
     reason: str = ""
     slopes: tuple[float, float] | None = None
+    shape: tuple[int, ...] = ()
     heat: tuple[tuple[float, ...], ...] = ()
 
     @property

@@ -30,9 +30,18 @@ def reductions(layer: ly.Dense, trace: Trace, i: int) -> Iterator[Mistake]:
         "mean-for-sum", i, f"the bias of {name} is a mean over samples", right, {"n": n}, own={"bias": g.mean(axis=0)}
     )
     everything = np.full(g.shape[1:], g.sum())
-    yield Mistake("wrong-axis", i, f"the bias of {name} is summed over both axes", right, own={"bias": everything})
+    yield Mistake(
+        "wrong-axis", i, f"the bias of {name} is summed over both axes", right, own={"bias": everything}, habit="bias of all"
+    )
     if g.shape[0] == g.shape[1]:
-        yield Mistake("wrong-axis", i, f"the bias of {name} is summed over units", right, own={"bias": g.sum(axis=1)})
+        yield Mistake(
+            "wrong-axis",
+            i,
+            f"the bias of {name} is summed over units",
+            right,
+            own={"bias": g.sum(axis=1)},
+            habit="bias axis",
+        )
 
 
 @mistakes_of(ly.Dense)
@@ -44,7 +53,15 @@ def accumulation(layer: ly.Dense, trace: Trace, i: int) -> Iterator[Mistake]:
         for names in ({"weight", "bias"}, {"weight"}, {"bias"}):
             lost = {key: value for key, value in own.items() if key in names}
             why = f"the {' and '.join(lost)} of {name} hold one sample's contribution alone"
-            yield Mistake("overwritten", i, why, "add each sample's contribution", {"kept": kept % len(g)}, own=lost)
+            yield Mistake(
+                "overwritten",
+                i,
+                why,
+                "add each sample's contribution",
+                {"kept": kept % len(g)},
+                own=lost,
+                habit=f"{sorted(lost)} {kept}",
+            )
 
 
 @mistakes_of(ly.Dense)
@@ -54,7 +71,9 @@ def inputs_of_others(_: ly.Dense, trace: Trace, i: int) -> Iterator[Mistake]:
         uses = "the network's output" if k == len(trace.network.layers) else f"the input of {trace.name(k)}"
         why = f"the weight of {trace.name(i)} is formed with {uses}"
         own = {"weight": trace.above[i].T @ trace.inputs[k]}
-        yield Mistake("stale-activation", i, why, "use this layer's own input", {"uses": uses}, own=own)
+        yield Mistake(
+            "stale-activation", i, why, "use this layer's own input", {"uses": uses}, own=own, habit=f"input {k - i:+d}"
+        )
 
 
 @mistakes_of(ly.Dense)
@@ -64,7 +83,7 @@ def handed_down(_: ly.Dense, trace: Trace, i: int) -> Iterator[Mistake]:
         return
     g, weight, name = trace.above[i], trace.parameters[f"{i}.weight"], trace.name(i)
     if weight.shape[0] == weight.shape[1]:
-        yield Mistake("transposed", i, f"{name} hands down g W^T", "hand down g W", below=g @ weight.T)
+        yield Mistake("transposed", i, f"{name} hands down g W^T", "hand down g W", below=g @ weight.T, habit="W^T")
     for unit in range(min(UNITS, weight.shape[0])):
         lost, below = f"unit {unit} of {name}", np.delete(g, unit, axis=1) @ np.delete(weight, unit, axis=0)
         yield Mistake("path-lost", i, f"{lost} hands nothing down", "add up over all units", {"lost": lost}, below)
@@ -90,7 +109,9 @@ def derivatives(layer: ly.Activation, trace: Trace, i: int) -> Iterator[Mistake]
     )
 
     def mistake(how: str, below: Array) -> Mistake:
-        return Mistake("activation-derivative", i, f"the derivative of {name} is {how}", right, {"how": how}, below)
+        return Mistake(
+            "activation-derivative", i, f"the derivative of {name} is {how}", right, {"how": how}, below, habit=how
+        )
 
     yield mistake("omitted", g)
     yield mistake("taken at its output", g * _slope(layer, a))
@@ -114,12 +135,14 @@ def derivatives_of_others(layer: ly.Activation, trace: Trace, i: int) -> Iterato
         if other != layer:
             how = f"that of {other!r}"
             why = f"the derivative of {name} is {how}"
-            yield Mistake("activation-derivative", i, why, right, {"how": how}, g * _slope(other, z))
+            yield Mistake("activation-derivative", i, why, right, {"how": how}, g * _slope(other, z), habit=how)
     for k in trace.alike(i):
         uses = "the network's output" if k == len(trace.network.layers) else f"the input of {trace.name(k)}"
         why = f"the derivative of {name} is taken at {uses}"
         below = g * _slope(layer, trace.inputs[k])
-        yield Mistake("stale-activation", i, why, "take it at this layer's own input", {"uses": uses}, below)
+        yield Mistake(
+            "stale-activation", i, why, "take it at this layer's own input", {"uses": uses}, below, habit=f"slope {k - i:+d}"
+        )
 
 
 @mistakes_of(ly.SiLU, ly.GELU)
@@ -130,7 +153,7 @@ def product_rule(_: ly.Activation, trace: Trace, i: int) -> Iterator[Mistake]:
     slope = trace.pullbacks[i](np.ones_like(g))[0]
     for lost, kept in (("z s'(z)", gate), ("s(z)", slope - gate)):
         why = f"of the derivative of {name}, s(z) + z s'(z), the term {lost} is missing"
-        yield Mistake("path-lost", i, why, "a product has two terms", {"lost": lost}, g * kept)
+        yield Mistake("path-lost", i, why, "a product has two terms", {"lost": lost}, g * kept, habit=lost)
 
 
 OTHERS = (

@@ -4,7 +4,9 @@ A row is a function of a finished forward and backward pass and of one layer in 
 of that layer is got wrong. A diagnosis holds a claimed gradient against each; tests and benchmarks plant them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -39,6 +41,8 @@ class Mistake(NamedTuple):
         The gradient handed down; None where that is right.
     own : dict of str to array
         Gradients of the layer's own parameters that are wrong.
+    habit : str
+        What mistakes of one kind in several layers have in common; empty for what nobody repeats.
     """
 
     cause: str
@@ -48,6 +52,7 @@ class Mistake(NamedTuple):
     evidence: Mapping[str, Any] = NONE
     below: Array | None = None
     own: Mapping[str, Array] = NONE
+    habit: str = ""
 
 
 class Trace:
@@ -87,6 +92,31 @@ class Trace:
         yield from _of(self.network.loss, LOSS_MISTAKES, self, len(self.network.layers))
         for index in reversed(range(len(self.network.layers))):
             yield from _of(self.network.layers[index], LAYER_MISTAKES, self, index)
+
+    def habits(self) -> Iterator[tuple[Mistake, dict[str, Array]]]:
+        """Mistakes made in every layer that offers the occasion, as a loop over layers makes them, and what they give."""
+        counts = Counter(mistake.habit for mistake in self.mistakes() if mistake.habit)
+        for habit in (habit for habit, count in counts.items() if count > 1):
+            found = self._everywhere(habit)
+            if found:
+                yield found
+
+    def _everywhere(self, habit: str) -> tuple[Mistake, dict[str, Array]] | None:
+        view, gradients, met = copy(self), dict[str, Array](), list[Mistake]()
+        view.above = list(self.above)
+        g = self.top
+        for i in reversed(range(len(self.network.layers))):
+            view.above[i] = g
+            rows = _of(self.network.layers[i], LAYER_MISTAKES, view, i)
+            mistake = next((each for each in rows if each.habit == habit), None)
+            g, own = self.pullbacks[i](g)
+            if mistake is not None:
+                met.append(mistake)
+                g, own = g if mistake.below is None else mistake.below, {**own, **mistake.own}
+            gradients |= {f"{i}.{name}": gradient for name, gradient in own.items()}
+        if len(met) < 2:
+            return None
+        return met[-1]._replace(why=f"in {len(met)} layers alike: {met[-1].why}"), self._decayed(gradients)
 
     def of(self, batch: Batch) -> dict[str, Array]:
         """The gradient of another batch's mean loss, without weight decay."""

@@ -1,0 +1,114 @@
+"""What there is to say of each block that is not correct, as data: once for backends that have it in common."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from gradcheck.verdict.causes import Diagnosis
+from gradcheck.verdict.findings import Entry, Finding, Verdict
+
+if TYPE_CHECKING:
+    from gradcheck.report.report import Report
+
+SPOKEN = (Verdict.WRONG, Verdict.INEXACT, Verdict.NONSMOOTH)
+UNEXPLAINED = "no cause explains the whole difference"
+
+
+class Section(NamedTuple):
+    """One block of one backend, or of several that are wrong alike."""
+
+    finding: Finding
+    backends: tuple[str, ...]
+    diagnoses: tuple[Diagnosis, ...]
+
+    @property
+    def heading(self) -> str:
+        """Whose block, the verdict and the size of the error."""
+        return f"{self.finding.name} of {', '.join(self.backends)}: {headline(self.finding)}"
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether a cause was looked for and none found."""
+        known = bool(self.diagnoses) or self.finding.name == "loss"
+        return not known and self.finding.verdict in (Verdict.WRONG, Verdict.INEXACT) and bool(self.finding.entries)
+
+    @property
+    def slopes(self) -> str:
+        """The derivatives on either side of a kink, if it is one."""
+        if not self.finding.slopes:
+            return ""
+        left, right = (slope + 0.0 for slope in self.finding.slopes)  # no minus zero
+        where = f"{place(self.finding.worst_index)}: " if self.finding.worst_index else ""
+        return f"{where}slope {left:.6g} to the left, {right:.6g} to the right"
+
+
+def sections(report: "Report") -> list[Section]:
+    """All blocks that are wrong, inexact or nonsmooth, or have a diagnosis."""
+    found: list[Section] = []
+    for finding in report.findings:
+        own = tuple(each for each in report.diagnoses if belongs(each, finding))
+        if finding.verdict not in SPOKEN and not own:
+            continue
+        new = Section(finding, (finding.backend,), own)
+        same = next((i for i, old in enumerate(found) if _shown(old) == _shown(new)), None)
+        if same is None:
+            found.append(new)
+        else:
+            found[same] = found[same]._replace(backends=(*found[same].backends, finding.backend))
+    return found
+
+
+def belongs(diagnosis: Diagnosis, finding: Finding) -> bool:
+    """Whether a diagnosis is of this finding."""
+    return diagnosis.name == finding.name and diagnosis.backend in ("", finding.backend)
+
+
+def strays(report: "Report") -> list[Diagnosis]:
+    """Diagnoses of no finding."""
+    return [each for each in report.diagnoses if not any(belongs(each, finding) for finding in report.findings)]
+
+
+def correct(findings: Iterable[Finding]) -> list[Finding]:
+    """Those of them that are."""
+    return [finding for finding in findings if finding.verdict is Verdict.CORRECT]
+
+
+def folded(findings: list[Finding]) -> str:
+    """The correct ones in a line."""
+    error = max(finding.ratio for finding in findings)
+    resolution = max(finding.resolution for finding in findings)
+    return f"{len(findings)} more: correct (error at most {error:.2g} of its bound, resolution at worst {resolution:.1e})"
+
+
+def headline(finding: Finding) -> str:
+    """The verdict, and by how much."""
+    if finding.verdict not in (Verdict.WRONG, Verdict.INEXACT) or not finding.error:
+        return str(finding.verdict)
+    bounds = f"{finding.ratio:.2g} bounds" if finding.bound else "the bound is 0"
+    return f"{finding.verdict}, off by {finding.error:.1e} relative ({bounds})"
+
+
+def place(index: tuple[int, ...] | None) -> str:
+    """An index as it is written in Python; nothing for a single number."""
+    return f"[{', '.join(map(str, index))}]" if index else ""
+
+
+def spent(report: "Report") -> str:
+    """What the oracles took, and the diagnosis besides."""
+    more = f", and {report.diagnosis_evaluations} for the diagnosis" if report.diagnosis_evaluations else ""
+    return f"{report.evaluations} loss evaluations without backpropagation{more}"
+
+
+def numbers(entry: Entry, digits: int = 17) -> tuple[str, str, str, str, str]:
+    """An entry's index, claimed and reference value, their difference, and the bound."""
+    off = abs(entry.claimed - entry.reference)
+    values = (f"{entry.claimed:.{digits}g}", f"{entry.reference:.{digits}g}")
+    return place(entry.index), *values, f"{off:.2e}", f"{entry.bound:.2e}"
+
+
+def _shown(section: Section) -> Any:
+    finding = section.finding
+    diagnoses = [msgspec.structs.replace(diagnosis, backend="") for diagnosis in section.diagnoses]
+    reason = "" if finding.entries or finding.slopes else finding.reason
+    return finding.name, headline(finding), finding.entries, section.slopes, finding.heat, reason, diagnoses
