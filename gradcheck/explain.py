@@ -5,7 +5,7 @@ Where a network is known, much more can be said than of a function. The manual b
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -66,6 +66,14 @@ def _in_common(found: Mapping[str, Sequence[Diagnosis]]) -> list[Diagnosis]:
     first = Counter(each[0].cause for each in found.values() if each)
     usual = {cause for cause, count in first.items() if 2 * count > len(found)}
     return [diagnosis for each in found.values() for diagnosis in sorted(each, key=lambda d: d.cause not in usual)]
+
+
+RATIOS: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "sign": lambda _: -1.0,
+    "missing-mean": lambda evidence: evidence["n"],
+    "extra-mean": lambda evidence: 1 / evidence["n"],
+    "factor": lambda evidence: evidence["factor"],
+}  # of a claim to its reference
 
 
 class _Match(NamedTuple):
@@ -202,12 +210,12 @@ class _Suspect:
 
     def _share(self, found: dict[str, list[Diagnosis]]) -> None:
         """What says too little by itself (a single number, a block known coarsely) has the cause of others where it fits."""
-        told = [(d.cause, d.evidence) for each in found.values() for d in each]
+        told = {d.cause: d.evidence for each in found.values() for d in reversed(each)}
+        ratios = {cause: ratio(evidence) for cause, ratio in RATIOS.items() if (evidence := told.get(cause)) is not None}
         for name in (name for name in found if not found[name]):
-            found[name] += [d for d in self._fits(name, clear=False) if (d.cause, d.evidence) in told]
-            factors = {evidence["factor"] for cause, evidence in told if cause == "factor"}
-            fitting = (factor for factor in factors if self._is(name, factor * self.references[name][0]))
-            found[name] += [Diagnosis(name, "factor", {"factor": factor}) for factor in fitting]
+            fitting = [cause for cause, ratio in ratios.items() if self._is(name, ratio * self.references[name][0])]
+            found[name] += [Diagnosis(name, cause, told[cause]) for cause in fitting]
+            found[name] += [d for d in self._fits(name, clear=False) if told.get(d.cause) == d.evidence]
 
     def _below(self, found: dict[str, list[Diagnosis]]) -> None:
         """Where all is right from the top down to a layer and wrong below, and nothing else says why: it stops there."""

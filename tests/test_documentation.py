@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.util
 import pkgutil
 import re
 import shlex
@@ -19,6 +20,9 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 MODULES = [
     module.name for module in pkgutil.walk_packages(gradcheck.__path__, "gradcheck.") if "__main__" not in module.name
 ]
+
+_, *PIECES = re.split(r"^## (.*)\n", (ROOT / "examples" / "defects.md").read_text(), flags=re.MULTILINE)
+DEFECTS = dict(zip(PIECES[::2], PIECES[1::2], strict=True))
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +65,26 @@ def test_the_test_suite_of_the_readme_passes(tmp_path):
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
     assert "gradient checks" in done.stdout
+
+
+@pytest.mark.parametrize("heading", DEFECTS)
+def test_a_defect_of_a_library_is_as_described(heading):
+    for library in re.findall(r"^>>> (?:import|from) (\w+)", DEFECTS[heading], re.MULTILINE):
+        if importlib.util.find_spec(library) is None:
+            pytest.skip(f"{library} is not installed: its defect is not reproduced")
+    block = doctest.DocTestParser().get_doctest(DEFECTS[heading], {}, heading, "examples/defects.md", 0)
+    said = "".join(example.want for example in block.examples)
+    assert "wrong" in said
+    assert "correct" in said
+    assert doctest.DocTestRunner().run(block).failed == 0
+
+
+def test_the_table_of_defects_in_the_readme_is_that_of_the_examples():
+    rows = re.findall(
+        r"^\| (.*?) \| \[.*\]\(examples/defects\.md#(.*?)\) \| .* \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    anchors = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in DEFECTS]
+    assert rows == list(zip((heading.split(": ")[0] for heading in DEFECTS), anchors, strict=True))
 
 
 def readme_commands() -> list[str]:
