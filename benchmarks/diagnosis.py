@@ -8,13 +8,12 @@ block; what was said instead, where it was something else, stands beside it.
 """
 
 import argparse
-import importlib.util
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests_of_ours import module_of_tests
 
 import gradcheck
 from gradcheck import MSE, Arctan, Case, CrossEntropy, Dense, Logistic, Network, ReLU, Sigmoid, SiLU, Softplus, Tanh
@@ -25,18 +24,7 @@ LOSSES = (Logistic(), MSE(), CrossEntropy())
 Backend = Callable[..., Any]
 
 
-def course() -> Any:
-    """The tests' own backpropagation."""
-    path = Path(__file__).parents[1] / "tests" / "backprop.py"
-    spec = importlib.util.spec_from_file_location("backprop", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BACKPROP = course()
+BACKPROP: Any = module_of_tests("backprop")
 
 
 def draw_case(rng: np.random.Generator) -> Case:

@@ -6,31 +6,18 @@ for modules they are given the parameters too. It needs ``expecttest``.
 """
 
 import argparse
-import importlib.util
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from tests_of_ours import module_of_tests
 from torch.utils import _pytree
 
 import gradcheck
-
-DATABASES = Path(__file__).parents[1] / "tests" / "torch_databases.py"
-
-
-def databases() -> Any:
-    """The tests' own module of subjects."""
-    spec = importlib.util.spec_from_file_location("torch_databases", DATABASES)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def ours(subject: Any) -> str:
@@ -76,7 +63,7 @@ def main() -> None:
     every = parser.parse_args().every
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    source = databases()
+    source = module_of_tests("torch_databases")
     verdicts: dict[str, Counter[str]] = {"ours": Counter(), "torch fast": Counter(), "torch slow": Counter()}
     seconds: dict[str, list[float]] = {name: [] for name in verdicts}
     for subject in subjects(source, every):

@@ -1,6 +1,11 @@
-"""Hypothesis profiles: ``ci`` draws the same examples every time, ``nightly`` explores."""
+"""Hypothesis profiles, ``ci`` the same every time and ``nightly`` exploring; and modules that tests share.
 
+A test imports a neighbour by its bare name, ``import faults``. The folder is not on the path: nothing else is found there.
+"""
+
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -12,6 +17,20 @@ settings.register_profile(
 )
 settings.register_profile("nightly", parent=settings.get_profile("ci"), derandomize=False, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+HERE = Path(__file__).parent
+SHARED = {path.stem: path for path in (*HERE.glob("*.py"), HERE.parent / "examples" / "gallery.py")}
+
+
+class Neighbours:
+    """Finds the shared modules, after everything that is installed."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return importlib.util.spec_from_file_location(name, SHARED[name]) if path is None and name in SHARED else None
+
+
+sys.meta_path.append(Neighbours)
 
 # Set by continuous integration: there the installed wheel is tested, never the checkout.
 if os.environ.get("GRADCHECK_INSTALLED"):

@@ -1,21 +1,12 @@
 """Derivatives of scikit-learn's Gaussian processes: kernels, and evidence, by the logarithms of the parameters."""
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from real_subjects import Subject, sklearn
 
 from gradcheck import check, check_jvp, check_vjp
-
-spec = importlib.util.spec_from_file_location("real_subjects", Path(__file__).with_name("real_subjects.py"))
-assert spec
-assert spec.loader
-subjects = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(subjects)
-Subject = subjects.Subject
-sklearn = subjects.sklearn
 
 
 def _kernels() -> dict[str, Any]:

@@ -1,24 +1,14 @@
 """SciPy's derivatives, and special functions whose derivatives are others."""
 
-import importlib.util
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from real_subjects import Subject, matrix, pointwise
 from scipy import optimize, special
 
 from gradcheck import check, check_hvp
-
-spec = importlib.util.spec_from_file_location("real_subjects", Path(__file__).with_name("real_subjects.py"))
-assert spec
-assert spec.loader
-subjects = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(subjects)
-Subject = subjects.Subject
-matrix = subjects.matrix
-pointwise = subjects.pointwise
 
 
 def rosenbrock(order: int, size: int, seed: int) -> Subject:

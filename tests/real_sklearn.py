@@ -1,27 +1,15 @@
 """Derivatives written by hand in scikit-learn: networks, and losses of linear models, of trees and of embeddings."""
 
-import importlib.util
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from real_subjects import Subject, data, matrix, pointwise, sklearn
 from scipy.spatial.distance import pdist, squareform
 
 from gradcheck import check, check_hvp
-
-spec = importlib.util.spec_from_file_location("real_subjects", Path(__file__).with_name("real_subjects.py"))
-assert spec
-assert spec.loader
-subjects = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(subjects)
-Subject = subjects.Subject
-data = subjects.data
-matrix = subjects.matrix
-pointwise = subjects.pointwise
-sklearn = subjects.sklearn
 
 
 def network(target: str, activation: str, hidden: tuple[int, ...], weighted: bool, seed: int) -> Subject:

@@ -1,26 +1,15 @@
 """Scores, Hessians and links of statsmodels."""
 
-import importlib.util
 import warnings
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from real_subjects import Subject, data, matrix, pointwise
 
 from gradcheck import check, check_jvp
-
-spec = importlib.util.spec_from_file_location("real_subjects", Path(__file__).with_name("real_subjects.py"))
-assert spec
-assert spec.loader
-subjects = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(subjects)
-Subject = subjects.Subject
-data = subjects.data
-matrix = subjects.matrix
-pointwise = subjects.pointwise
 
 
 def models() -> SimpleNamespace:

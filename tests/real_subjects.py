@@ -1,9 +1,7 @@
 """What is checked of a released library: one derivative, the same with a fault planted, and the data that they need."""
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -76,16 +74,6 @@ def data(seed: int, n: int = 40) -> SimpleNamespace:
         groups=np.repeat(np.arange(n // 5), 5),
         slopes=np.array([0.3, -0.2, 0.25]) + 0.05 * rng.standard_normal(3),
     )
-
-
-def load(name: str) -> ModuleType:
-    """A neighbour of this file."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def sklearn(name: str) -> ModuleType:

@@ -1,21 +1,14 @@
 """In a network a cause is named with its layer: planted in code that shares nothing with the library of mistakes."""
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 
+import backprop
 import numpy as np
 import pytest
 
 import gradcheck
 from gradcheck import Arctan, Case, CrossEntropy, Dense, Logistic, Network, SiLU, Softplus, Tanh, Verdict, registry
 from gradcheck.protocol import Batch
-
-spec = importlib.util.spec_from_file_location("backprop", Path(__file__).with_name("backprop.py"))
-assert spec
-assert spec.loader
-backprop = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(backprop)
 
 DEEP = (Dense(5), Tanh(), Dense(5), Softplus(), Dense(5), Arctan())
 SIGNS = Case(Network((5,), (*DEEP, Dense(1)), Logistic()), samples=24, seed=3)

@@ -1,36 +1,19 @@
 """Released derivatives that are not correct: where that is documented, and where it is a defect, beside what would be."""
 
-import importlib.util
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from real_kernels import NUMERIC, evidence, kernel, laplace_evidence, transposed_kernel
+from real_sklearn import affinities, embedding, linear_model_product, network
+from real_statsmodels import discrete, models
+from real_subjects import Subject, data, matrix, pointwise
 from scipy.spatial.distance import pdist, squareform
 
 from gradcheck import Verdict, check, check_autograd, check_torch
-
-spec = importlib.util.spec_from_file_location("real_subjects", Path(__file__).with_name("real_subjects.py"))
-assert spec
-assert spec.loader
-subjects = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(subjects)
-Subject, matrix, pointwise, data = subjects.Subject, subjects.matrix, subjects.pointwise, subjects.data
-
-kernels = subjects.load("real_kernels")
-kernel, transposed_kernel, evidence = kernels.kernel, kernels.transposed_kernel, kernels.evidence
-laplace_evidence, NUMERIC = kernels.laplace_evidence, kernels.NUMERIC
-
-learned = subjects.load("real_sklearn")
-network, embedding, affinities = learned.network, learned.embedding, learned.affinities
-linear_model_product = learned.linear_model_product
-
-statistics = subjects.load("real_statsmodels")
-models, discrete = statistics.models, statistics.discrete
-
 
 # Not correct, and meant to be so
 

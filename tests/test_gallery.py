@@ -1,18 +1,13 @@
 """The gallery says what its mistakes get: each is named in every block that it spoils, and the page is theirs."""
 
-import importlib.util
 from pathlib import Path
 
+import gallery
 import pytest
 
 import gradcheck
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-spec = importlib.util.spec_from_file_location("gallery", EXAMPLES / "gallery.py")
-assert spec
-assert spec.loader
-gallery = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(gallery)
 
 CAUSES = {
     "The mean forgotten": "missing-mean",

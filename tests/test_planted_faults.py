@@ -1,19 +1,11 @@
 """Every planted fault is found, in the parameters that it spoils and in no others; the same case without it is correct."""
 
-import importlib.util
-from pathlib import Path
-
+import faults
 import numpy as np
 import pytest
 
 import gradcheck
 from gradcheck import Arctan, Case, CrossEntropy, Dense, Given, Logistic, Network, ReLU, Tanh, Verdict
-
-spec = importlib.util.spec_from_file_location("faults", Path(__file__).with_name("faults.py"))
-assert spec
-assert spec.loader
-faults = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(faults)
 
 SQUARE = Case(Network((4,), (Dense(4), Tanh(), Dense(4), Tanh(), Dense(1)), Logistic()), data="random", samples=4, seed=3)
 NAMES = ["0.weight", "0.bias", "2.weight", "2.bias", "4.weight", "4.bias"]

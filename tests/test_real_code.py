@@ -1,20 +1,13 @@
 """Released derivatives that are right are `correct`, and with a fault of 1e-4 they are `wrong` in its block."""
 
-import importlib.util
-from pathlib import Path
+import importlib
 
 import pytest
 
 from gradcheck import Verdict
 
-spec = importlib.util.spec_from_file_location("real_subjects", Path(__file__).with_name("real_subjects.py"))
-assert spec
-assert spec.loader
-subjects = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(subjects)
-
 LIBRARIES = ("real_sklearn", "real_kernels", "real_statsmodels", "real_scipy")
-SUBJECTS = {name: build for library in LIBRARIES for name, build in subjects.load(library).SUBJECTS.items()}
+SUBJECTS = {name: build for library in LIBRARIES for name, build in importlib.import_module(library).SUBJECTS.items()}
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

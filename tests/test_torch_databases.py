@@ -1,8 +1,6 @@
 """PyTorch's databases of operators and modules: its gradients are correct, and of any other verdict it is known why."""
 
-import importlib.util
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,12 +9,7 @@ from gradcheck.errors import GradcheckError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="PyTorch's own test code needs it")
-
-spec = importlib.util.spec_from_file_location("torch_databases", Path(__file__).with_name("torch_databases.py"))
-assert spec is not None
-assert spec.loader is not None
-databases = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(databases)
+import torch_databases as databases  # noqa: E402 after what it needs
 
 # What PyTorch's samples, operators and modules warn of is theirs; a warning from anywhere else stays an error.
 pytestmark = pytest.mark.filterwarnings("ignore:::torch.*")
