@@ -68,6 +68,8 @@ def _in_common(found: Mapping[str, Sequence[Diagnosis]]) -> list[Diagnosis]:
     return [diagnosis for each in found.values() for diagnosis in sorted(each, key=lambda d: d.cause not in usual)]
 
 
+THOROUGH = 1e6  # parameters times samples up to which every cause that fits is listed, not the first. Chosen, not derived.
+
 RATIOS: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "sign": lambda _: -1.0,
     "missing-mean": lambda evidence: evidence["n"],
@@ -99,14 +101,17 @@ class _Suspect:
         bad = {f.name: f for f in compared if f.verdict in (Verdict.WRONG, Verdict.INEXACT)}
         self.references = {name: found for name in bad if (found := self._reference(name)) is not None}
         self.wrong = {name: finding for name, finding in bad.items() if name in self.references}
+        size = sum(value.size for value in scene.given.values()) * len(scene.batch.inputs)
+        self.thorough = size <= THOROUGH
         self.off = {name: float(np.max(np.abs(self.claims[name] - self.references[name][0]))) for name in self.wrong}
 
     def causes(self) -> list[Diagnosis]:
         """For each block, simplest first."""
         found = {name: self._fits(name) for name in self.wrong}
-        if self.library is not None:
-            for diagnosis in (*self._mistakes(), *self._samples()):
-                found[diagnosis.name].append(diagnosis)
+        for look in (self._mistakes, self._samples) if self.library is not None else ():
+            if self.thorough or not all(found.values()):
+                for diagnosis in look():
+                    found[diagnosis.name].append(diagnosis)
         for name in self.wrong:
             found[name] += of_entries(name, self.claims, *self.references[name])
         self._share(found)
@@ -154,11 +159,16 @@ class _Suspect:
 
     def _mistakes(self) -> Iterator[Diagnosis]:
         """What spoils nothing but what is wrong and gives what is claimed of it; what explains most blocks first."""
+        found: list[_Match] = []
         with np.errstate(all="ignore"):
             singly = ((mistake, self.library.with_mistake(mistake)) for mistake in self.library.mistakes())
-            found = [each for each in map(self._match, singly) if each]
-            if not any(each.matched == self.wrong.keys() for each in found):
-                found += [each for each in map(self._match, self.library.habits()) if each]
+            for candidates in (singly, self.library.habits()):
+                for match in filter(None, map(self._match, candidates)):
+                    found.append(match)
+                    if match.matched == self.wrong.keys() and not self.thorough:
+                        break
+                if any(match.matched == self.wrong.keys() for match in found):
+                    break
         found.sort(key=lambda each: -len(each.matched))
         for name in self.wrong:
             explaining = [each for each in found if name in each.matched]
