@@ -362,3 +362,11 @@ def test_a_browser_draws_the_page(browse, width, tmp_path):
     assert content.startswith(b"\x89PNG")
     assert int.from_bytes(content[16:20], "big") == width
     assert len(content) > 20_000  # an empty page of that size is a fifth of it
+
+
+def test_what_all_wrong_blocks_have_in_common_is_said_once():
+    blocks = tuple(finding(name, entries=entries((0,))) for name in ("a", "b"))
+    alike = (Diagnosis("a", "sign"), Diagnosis("b", "sign"))
+    assert "all 2 wrong blocks of mine: the sign is wrong" in str(Report(title="t", findings=blocks, diagnoses=alike))
+    apart = (Diagnosis("a", "sign"), Diagnosis("b", "zero"))
+    assert "all 2 wrong blocks" not in str(Report(title="t", findings=blocks, diagnoses=apart))

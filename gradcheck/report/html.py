@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gradcheck.report.heatmap import heat_map
 from gradcheck.report.pictures import heat_table, legend
-from gradcheck.report.sections import UNEXPLAINED, Section, correct, numbers, sections, spent, strays
+from gradcheck.report.sections import UNEXPLAINED, Section, correct, in_common, numbers, sections, spent, strays
 from gradcheck.report.sentences import advice, sentence
 from gradcheck.report.style import STYLE
 from gradcheck.verdict.causes import Diagnosis
@@ -47,7 +47,7 @@ LEGEND = (
 def to_html(report: "Report") -> str:
     """The page: verdict, all blocks, a section for each that is not correct, notes, versions."""
     own = sections(report)
-    parts = [_summary(report), _sections(own), _strays(strays(report)), _notes(report.notes)]
+    parts = [_summary(report), _sections(own), _strays(strays(report)), _notes([*in_common(report), *report.notes])]
     page = PAGE.format(
         title=escape(report.title),
         verdict=report.verdict,

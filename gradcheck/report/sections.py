@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from gradcheck.report.sentences import sentence
 from gradcheck.verdict.causes import Diagnosis
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 
@@ -67,6 +68,19 @@ def belongs(diagnosis: Diagnosis, finding: Finding) -> bool:
 def strays(report: "Report") -> list[Diagnosis]:
     """Diagnoses of no finding."""
     return [each for each in report.diagnoses if not any(belongs(each, finding) for finding in report.findings)]
+
+
+def in_common(report: "Report") -> list[str]:
+    """For each backend whose wrong blocks, two or more, all have one cause: that they have, in a sentence."""
+    lines: list[str] = []
+    for backend in dict.fromkeys(finding.backend for finding in report.findings):
+        wrong = [each for each in report.findings if each.backend == backend and each.verdict is Verdict.WRONG]
+        blocks = [each for each in wrong if each.name != "loss"]
+        first = [next((d for d in report.diagnoses if belongs(d, block)), None) for block in blocks]
+        said = {sentence(diagnosis) if diagnosis else "" for diagnosis in first}
+        if len(blocks) > 1 and len(said) == 1 and (cause := said.pop()):
+            lines.append(f"all {len(blocks)} wrong blocks of {backend}: {cause}")
+    return lines
 
 
 def correct(findings: Iterable[Finding]) -> list[Finding]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcheck.report.heatmap import Legend, Picture, heat_map
-from gradcheck.report.sections import UNEXPLAINED, Section, correct, folded, numbers, sections, spent, strays
+from gradcheck.report.sections import UNEXPLAINED, Section, correct, folded, in_common, numbers, sections, spent, strays
 from gradcheck.report.sentences import advice, sentence
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 
@@ -42,6 +42,7 @@ def render(report: "Report") -> RenderableType:
     parts = [part for section in sections(report) if (part := _section(section)) is not None]
     pictures = any(heat_map(finding) for finding in report.findings)
     loose = [Text(f"{each.name}: {sentence(each)}", style="bold") for each in strays(report)]
+    common = [Text(line, style="bold") for line in in_common(report)]
     notes = [Text(f"note: {note}") for note in report.notes]
     return Group(
         Text(report.title, style="bold"),
@@ -51,6 +52,7 @@ def render(report: "Report") -> RenderableType:
         *parts,
         *([Text()] if parts else []),
         *loose,
+        *common,
         *notes,
         verdict,
     )
