@@ -13,8 +13,8 @@ from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.heat import Heat, cells
 
 DIRECTIONS = 4
-MAPS = 200  # evaluations after which no further block is mapped. Chosen, not derived.
-GRID = (4, 8)  # cells of a map, each of which takes a cheap probe
+MAPS = 100  # evaluations after which no further block is mapped. Chosen, not derived.
+GRID = (4, 6)  # cells of a map, each of which takes a cheap probe
 FIRST = 10  # attempts before this one belong to the verdict
 
 

@@ -118,17 +118,18 @@ class Prober:
             return probe, self.again(beside, AT_LARGE)
         second = self._judged(beside, second_look(beside, self.noise, self.unit))
         second = second if second.within else self.carefully(beside)  # three steps may agree by accident
-        if not (probe.within and second.within) and self.finds_grain(probe.line, beside):
+        refuted = not (probe.within and second.within)
+        if refuted and (self.finds_grain(probe.line) or self.finds_grain(beside)):
             return self.again(probe.line, self.large), self.again(beside, self.large)
         return probe, second
 
-    def finds_grain(self, *lines: Line) -> bool:
+    def finds_grain(self, line: Line) -> bool:
         """Whether some of the arguments turn out to be rounded, which was not known; noise is then measured so."""
         if self.grainy or self.unit > UNIT:
             return False
-        before = sum(line.evaluations for line in lines)
-        self.grainy = any(grain(line) > 0 for line in lines)
-        self.evaluations += sum(line.evaluations for line in lines) - before
+        before = line.evaluations
+        self.grainy = grain(line) > 0
+        self.evaluations += line.evaluations - before
         return self.grainy
 
     def carefully(self, line: Line) -> Probe:
