@@ -80,7 +80,9 @@ def verify_command(
     ] = 0.0,
     fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON; - for standard output.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the report as a page for a browser.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report as a page for a browser; - for standard output.")
+    ] = None,
     reproduce: Annotated[Path | None, typer.Option(help="Write a Python file that asks again and expects the same.")] = None,
     seed: Annotated[
         int, typer.Option(callback=_not_negative, help="Of the random directions in which derivatives are compared.")
@@ -118,7 +120,9 @@ def check_command(
     ] = False,
     fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON; - for standard output.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the report as a page for a browser.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report as a page for a browser; - for standard output.")
+    ] = None,
     reproduce: Annotated[Path | None, typer.Option(help="Write a Python file that asks again and expects the same.")] = None,
     seed: Annotated[int, typer.Option(callback=_not_negative, help="Of the random directions and point.")] = 0,
 ) -> int:
@@ -155,18 +159,22 @@ def options() -> None:
 
 def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]) -> Exit:
     """Write the report where it is wanted, and return the exit code that it deserves."""
-    to_stdout = json is not None and str(json) == "-"
-    show(render(report), sys.stderr if to_stdout else sys.stdout)
-    if to_stdout:
-        with _writing(sys.stdout):
-            sys.stdout.write(report.to_json() + "\n")
-    elif json is not None:
-        write(json, report.to_json() + "\n")
-    if html is not None:
-        write(html, report.to_html())
+    show(render(report), sys.stderr if "-" in (str(json), str(html)) else sys.stdout)
+    for path, text in ((json, lambda: report.to_json() + "\n"), (html, report.to_html)):
+        if path is not None:
+            _write(path, text())
     if reproduce is not None:
         report.reproducer(reproduce)
     return exit_code({finding.verdict for finding in report.findings} | {report.verdict}, fail_on)
+
+
+def _write(path: Path, text: str) -> None:
+    """To a file, or to standard output where that is asked for."""
+    if str(path) != "-":
+        write(path, text)
+        return
+    with _writing(sys.stdout):
+        sys.stdout.write(text)
 
 
 def show(what: RenderableType, stream: TextIO) -> None:

@@ -312,6 +312,16 @@ def test_the_command_line_writes_it(arguments, tmp_path, monkeypatch, capsys):
     assert "cannot be written: No such file" in capsys.readouterr().err
 
 
+def test_the_page_goes_to_standard_output_alone(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["gradcheck", "verify", "--html", "-"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    printed = capsys.readouterr()
+    assert printed.out.startswith("<!DOCTYPE html>")
+    assert printed.out.rstrip().endswith("</html>")
+    assert "verdict: correct" in printed.err
+
+
 # In a browser
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
