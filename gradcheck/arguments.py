@@ -37,12 +37,16 @@ def two_functions(loss: object, gradient: object, both: object) -> tuple[Functio
     return cast("Function", loss), cast("Function", gradient)
 
 
+def pair_of(value: object, what: str) -> tuple[Any, Any]:
+    """What a function returned that is to return both, the value and its gradient."""
+    if not isinstance(value, tuple) or len(cast("tuple[Any, ...]", value)) != 2:
+        raise DataError(f"{what}: expected a pair (value, gradient), got {type(value).__name__}")
+    return cast("tuple[Any, Any]", value)
+
+
 def _part(both: Function, index: int) -> Function:
     def part(at: Any) -> Any:
-        pair: Any = both(at)
-        if isinstance(pair, tuple) and len(cast("tuple[Any, ...]", pair)) == 2:
-            return cast("tuple[Any, Any]", pair)[index]
-        raise DataError(f"{part.__name__}: expected a pair (value, gradient), got {type(cast('Any', pair)).__name__}")
+        return pair_of(both(at), part.__name__)[index]
 
     part.__name__ = str(getattr(both, "__name__", type(both).__name__))
     return part

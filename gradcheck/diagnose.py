@@ -8,11 +8,10 @@ from msgspec.structs import replace
 from gradcheck.arrays import Array, dot
 from gradcheck.errors import GradcheckError
 from gradcheck.probe import Prober
-from gradcheck.verdict.causes import BETTER, CLEAR, Diagnosis, Known, causes, clipped_at, ordered
+from gradcheck.verdict.causes import BETTER, CLEAR, DIRECTIONS, Diagnosis, Known, causes, clipped_at, ordered
 from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.heat import Heat, cells
 
-DIRECTIONS = 4
 MAPS = 100  # evaluations after which no further block is mapped. Chosen, not derived.
 GRID = (4, 6)  # cells of a map, each of which takes a cheap probe
 FIRST = 10  # attempts before this one belong to the verdict

@@ -10,6 +10,8 @@ Register a backend under the entry-point group ``gradcheck.backends``, or name i
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from numpy.typing import DTypeLike
+
 from gradcheck.arrays import Array
 from gradcheck.network.network import Network
 
@@ -21,6 +23,11 @@ class Batch(NamedTuple):
 
     inputs: Array
     targets: Array
+
+    def astype(self, dtype: DTypeLike) -> "Batch":
+        """Inputs and real targets in another precision; class indices as they are."""
+        targets = self.targets.astype(dtype) if self.targets.dtype.kind == "f" else self.targets
+        return Batch(self.inputs.astype(dtype), targets)
 
 
 @runtime_checkable

@@ -9,13 +9,11 @@ from gradcheck.arrays import Array, dot, norm, rms
 from gradcheck.network.network import Network
 from gradcheck.oracles.directions import signs
 from gradcheck.protocol import Batch, Parameters
-from gradcheck.verdict.causes import Known
+from gradcheck.verdict.causes import DIRECTIONS, Known
 from gradcheck.verdict.compare import Allowance, Settlement
 from gradcheck.verdict.settle import Slope
 
-DIRECTIONS = 4  # along which a cause must agree with the reference
 MATCH = {"float64": 1e-9, "float32": 1e-4}  # of a block's RMS, to which a mistake gives the claim. Chosen, not derived.
-
 TELLING = 1e-3  # of what a claim is off by: what explains it must come so much nearer. Chosen, not derived.
 
 

@@ -110,8 +110,7 @@ def concrete(case: Case, accuracy: float, seed: int) -> Setting:
     """Draw or read what the case describes, and bound what may be computed from it."""
     given, batch = case.parameters, case.batch
     parameters = {name: value.astype(np.float64) for name, value in given.items()}
-    inputs = batch.inputs.astype(np.float64)
-    targets = batch.targets.astype(np.float64) if batch.targets.dtype.kind == "f" else batch.targets
+    inputs, targets = batch.astype(np.float64)
     loss = partial(reference.loss, case.network, inputs=inputs, targets=targets)
     bounds = error_bounds(case.network, parameters, inputs, targets, case.dtype)
     allowed = {

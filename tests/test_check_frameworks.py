@@ -153,7 +153,7 @@ class TestScipy:
                 "hess returned a value of type ndarray and shape (2, 2), expected shape (4, 4)",
             ),
             ({"jac": rosen_der, "hessp": lambda x, p: None}, "hessp returned None, expected shape (4,)"),
-            ({"jac": True}, "rosen: jac=True: expected a pair (value, gradient), got a value of type float64"),
+            ({"jac": True}, "rosen: jac=True: expected a pair (value, gradient), got float64"),
             ({"jac": rosen_der, "x0": np.ones((2, 2))}, "x0: expected a vector of real numbers, got shape (2, 2)"),
             ({"jac": rosen_der, "x0": [1j, 2]}, "x0: expected a vector of real numbers"),
         ],

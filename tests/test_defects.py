@@ -194,7 +194,7 @@ def _autograd() -> SimpleNamespace:
     return SimpleNamespace(np=autograd.numpy, solve_triangular=solve_triangular)
 
 
-def _right_if_written_otherwise(function: Callable[..., Any], otherwise: Callable[..., Any], *args: np.ndarray) -> None:
+def assert_mended(function: Callable[..., Any], otherwise: Callable[..., Any], *args: np.ndarray) -> None:
     np.testing.assert_allclose(function(*args), otherwise(*args), rtol=1e-12)
     assert check_autograd(function, *args).verdict is Verdict.WRONG
     assert check_autograd(otherwise, *args).verdict is Verdict.CORRECT
@@ -203,13 +203,13 @@ def _right_if_written_otherwise(function: Callable[..., Any], otherwise: Callabl
 def test_a_tile_by_fewer_numbers_than_axes_is_added_up_along_the_first_axes():
     """autograd 1.9.1: repetitions fewer than axes belong to the last; the rule goes through them from the first axis on."""
     anp = _autograd().np
-    _right_if_written_otherwise(lambda x: anp.tile(x, 2), lambda x: anp.tile(x, (1, 2)), data(0).inputs[:3].T)
+    assert_mended(lambda x: anp.tile(x, 2), lambda x: anp.tile(x, (1, 2)), data(0).inputs[:3].T)
 
 
 def test_a_repeat_along_a_negative_axis_is_added_up_along_another():
     """autograd 1.9.1: it reshapes to ``shape[:axis + 1] + (repeats,) + shape[axis + 1:]``, which -1 does not fit."""
     anp, x = _autograd().np, data(0).inputs[:3]
-    _right_if_written_otherwise(lambda x: anp.repeat(x, 2, axis=-1), lambda x: anp.repeat(x, 2, axis=1), x)
+    assert_mended(lambda x: anp.repeat(x, 2, axis=-1), lambda x: anp.repeat(x, 2, axis=1), x)
 
 
 @pytest.mark.parametrize("order", ["fro", "nuc"])
@@ -218,21 +218,21 @@ def test_a_matrix_norm_over_axes_counted_from_the_end_is_scaled_along_another(ax
     """autograd 1.9.1: the places of the cotangent's new axes come from comparing axes as given, -1 with 1."""
     anp, x, same = _autograd().np, data(0).rng.standard_normal((3, 3, 3)), tuple(axis % 3 for axis in axes)
     norm = anp.linalg.norm
-    _right_if_written_otherwise(lambda x: norm(x, order, axis=axes), lambda x: norm(x, order, axis=same), x)
+    assert_mended(lambda x: norm(x, order, axis=axes), lambda x: norm(x, order, axis=same), x)
 
 
 @pytest.mark.parametrize(("norm", "factor"), [("backward", 1), ("forward", 6)])
 def test_a_real_fourier_transform_with_a_norm_by_name_is_off_by_the_length(norm, factor):
     """autograd 1.9.1: the factor n is there for ``norm=None`` only, of which "backward" is another name."""
     fft, x = _autograd().np.fft, data(0).real[:6]
-    _right_if_written_otherwise(lambda x: abs(fft.rfft(x, norm=norm)), lambda x: abs(fft.rfft(x)) / factor, x)
-    _right_if_written_otherwise(lambda x: fft.irfft(x + 0j, 6, norm=norm), lambda x: fft.irfft(x + 0j, 6) * factor, x[:4])
+    assert_mended(lambda x: abs(fft.rfft(x, norm=norm)), lambda x: abs(fft.rfft(x)) / factor, x)
+    assert_mended(lambda x: fft.irfft(x + 0j, 6, norm=norm), lambda x: fft.irfft(x + 0j, 6) * factor, x[:4])
 
 
 def test_a_triangular_solve_that_takes_the_diagonal_for_ones_is_differentiated_with_the_diagonal():
     """autograd 1.9.1: ``unit_diagonal`` is not passed on to the rule's own solves."""
     solve, d, below = _autograd().solve_triangular, data(0), np.tril(np.ones((3, 3)), -1)
-    _right_if_written_otherwise(
+    assert_mended(
         lambda m, b: solve(m, b, lower=True, unit_diagonal=True),
         lambda m, b: solve(m * below + np.eye(3), b, lower=True),
         d.rng.standard_normal((3, 3)),
@@ -244,7 +244,7 @@ def test_the_maximum_norm_of_a_vector_has_nan_for_a_gradient():
     """autograd 1.9.1: the rule of the p-norm is taken with p infinite."""
     anp, x = _autograd().np, np.array([0.3, -1.2, 0.7])
     with np.errstate(invalid="ignore"):
-        _right_if_written_otherwise(lambda x: anp.linalg.norm(x, np.inf), lambda x: anp.max(anp.abs(x)), x)
+        assert_mended(lambda x: anp.linalg.norm(x, np.inf), lambda x: anp.max(anp.abs(x)), x)
 
 
 def test_what_as_strided_scatter_overwrites_gets_a_gradient_all_the_same():

@@ -417,21 +417,20 @@ def command(folder, *arguments):
 def test_both_commands_write_it_beside_the_table(tmp_path):
     (tmp_path / "mine.py").write_text(BACKEND + "\ndef f(x):\n    return (x * x).sum()\n\ndef g(x):\n    return 3 * x\n")
     (tmp_path / "elsewhere").mkdir()
+
+    def again(name):
+        line = [sys.executable, f"../{name}"]
+        found = subprocess.run(line, cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=False)
+        assert found.returncode == 0
+        return found.stdout.split()
+
     done = command(tmp_path, "check", "mine.py:f", "mine.py:g", "--shape", "2", "--reproduce", "one.py")
     assert done.returncode == 1
-    again = subprocess.run(
-        [sys.executable, "../one.py"], cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=False
-    )
-    assert again.returncode == 0
-    assert again.stdout.split() == done.stdout.split()
+    assert again("one.py") == done.stdout.split()
     assert "/mine.py:f" in (tmp_path / "one.py").read_text()
     done = command(tmp_path, "verify", "--backend", "mine.py:mine", "--backend", "manual", "--reproduce", "two.py")
     assert done.returncode == 1
-    again = subprocess.run(
-        [sys.executable, "../two.py"], cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=False
-    )
-    assert again.returncode == 0
-    assert again.stdout.split() == done.stdout.split()
+    assert again("two.py") == done.stdout.split()
 
 
 def test_a_command_that_cannot_write_it_exits_with_2_and_one_line(tmp_path):

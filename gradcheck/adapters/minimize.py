@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from gradcheck.adapters.functions import name_of
+from gradcheck.arguments import pair_of
 from gradcheck.arrays import Array
 from gradcheck.checker import check as check_function
 from gradcheck.errors import DataError
@@ -58,10 +59,7 @@ def _gradient(fun: Callable[..., Any], jac: Any, rest: tuple[Any, ...]) -> Calla
 
 
 def _pair(fun: Callable[..., Any], x: Array, rest: tuple[Any, ...]) -> tuple[Any, Any]:
-    value: Any = fun(x, *rest)
-    if not isinstance(value, tuple) or len(cast("tuple[Any, ...]", value)) != 2:
-        raise DataError(f"{name_of(fun)}: jac=True: expected a pair (value, gradient), got {described(value)}")
-    return cast("tuple[Any, Any]", value)
+    return pair_of(fun(x, *rest), f"{name_of(fun)}: jac=True")
 
 
 def _product(label: str, given: Any, rest: tuple[Any, ...]) -> Callable[[Array, Array], Array]:

@@ -57,6 +57,7 @@ def _with_outputs_alone(report: Report, subject: "Subject", accuracy: float, see
             report,
             findings=tuple(told.get(finding.name, finding) for finding in report.findings),
             evaluations=report.evaluations + found.evaluations,
+            diagnosis_evaluations=report.diagnosis_evaluations + found.diagnosis_evaluations,
             diagnoses=(*report.diagnoses, *(each for each in found.diagnoses if each.name in fresh)),
         )
     return report

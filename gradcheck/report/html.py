@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gradcheck.report.heatmap import heat_map
 from gradcheck.report.pictures import heat_table, legend
-from gradcheck.report.sections import UNEXPLAINED, Section, correct, in_common, numbers, sections, spent, strays
+from gradcheck.report.sections import UNEXPLAINED, Section, correct, in_common, measures, numbers, sections, spent, strays
 from gradcheck.report.sentences import advice, sentence
 from gradcheck.report.style import STYLE
 from gradcheck.verdict.causes import Diagnosis
@@ -80,9 +80,7 @@ def _table(label: str, findings: Sequence[Finding]) -> str:
 
 
 def _row(finding: Finding) -> list[Cell]:
-    error, resolution = f"{finding.ratio:.2g}", f"{finding.resolution:.1e}"
-    if finding.resolution == float("inf") and not finding.error:  # nothing was compared
-        error = resolution = "-"
+    error, resolution = measures(finding)
     return [
         (finding.name, ""),
         (finding.backend, ""),

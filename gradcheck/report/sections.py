@@ -95,6 +95,13 @@ def folded(findings: list[Finding]) -> str:
     return f"{len(findings)} more: correct (error at most {error:.2g} of its bound, resolution at worst {resolution:.1e})"
 
 
+def measures(finding: Finding) -> tuple[str, str]:
+    """Error in units of its bound, and resolution; dashes where nothing was compared."""
+    if finding.resolution == float("inf") and not finding.error:
+        return "-", "-"
+    return f"{finding.ratio:.2g}", f"{finding.resolution:.1e}"
+
+
 def headline(finding: Finding) -> str:
     """The verdict, and by how much."""
     if finding.verdict not in (Verdict.WRONG, Verdict.INEXACT) or not finding.error:

@@ -12,7 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcheck.report.heatmap import Legend, Picture, heat_map
-from gradcheck.report.sections import UNEXPLAINED, Section, correct, folded, in_common, numbers, sections, spent, strays
+from gradcheck.report.sections import (
+    UNEXPLAINED,
+    Section,
+    correct,
+    folded,
+    in_common,
+    measures,
+    numbers,
+    sections,
+    spent,
+    strays,
+)
 from gradcheck.report.sentences import advice, sentence
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 
@@ -96,10 +107,7 @@ def _table(findings: Sequence[Finding]) -> Table:
 
 def _row(finding: Finding, name: str, with_reason: bool) -> list[str | Text]:
     verdict = Text(str(finding.verdict), style=STYLES[finding.verdict])
-    error, resolution = f"{finding.ratio:.2g}", f"{finding.resolution:.1e}"
-    if finding.resolution == float("inf") and not finding.error:  # nothing was compared
-        error = resolution = "-"
-    row = [escape(name), escape(finding.backend), error, resolution, verdict]
+    row = [escape(name), escape(finding.backend), *measures(finding), verdict]
     return [*row, escape(finding.reason)] if with_reason else row
 
 

@@ -18,6 +18,7 @@ NARROW = {"bfloat16": (2.0**-8, 2.0**-133), "float16": (2.0**-11, 2.0**-24), "fl
 INTEGER = 1e-6  # relative; so near to an integer a factor is taken for one. Chosen, not derived.
 MEAN = 3  # factors of 2 have other reasons than a mean
 ROW = 64  # rows of which every exchange of two is tried
+DIRECTIONS = 4  # along which a cause must agree with the oracle. Chosen, not derived.
 CLEAR = 4  # bounds that a claim must be off by along some direction to be explained. Chosen, not derived.
 ALONE = 1e-9  # so near to an integer a single number's factor is taken for one. Chosen, not derived.
 ROUND = 1e-9  # so near to a number of two digits a norm is taken for a limit. Chosen, not derived.
@@ -26,19 +27,10 @@ SMALL = 1e-5  # an error of this size may be that of a rounded constant. Chosen,
 # Simplest first. What a library of mistakes or single samples explain comes before a factor that can be anything.
 ORDER = (
     *("wrong-structure", "raised", "non-finite", "mutates-input", "nondeterministic", "kink-convention"),
-    *(
-        "low-precision",
-        "sign",
-        "stops-below",
-        "zero",
-        "mean-for-sum",
-        "missing-mean",
-        "extra-mean",
-        "transposed",
-        "permuted",
-    ),
-    *("wrong-axis", "overwritten", "activation-derivative", "stale-activation", "path-lost", "sample-dropped"),
-    *("sample-subset", "clipped", "regularisation", "factor", "single-entry", "unstable", "constants"),
+    *("low-precision", "sign", "stops-below", "zero", "mean-for-sum", "missing-mean", "extra-mean"),
+    *("transposed", "permuted", "wrong-axis", "overwritten", "activation-derivative", "stale-activation"),
+    *("path-lost", "sample-dropped", "sample-subset", "clipped", "regularisation", "factor", "single-entry"),
+    *("unstable", "constants"),
 )
 
 

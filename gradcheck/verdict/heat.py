@@ -21,14 +21,21 @@ def cells(shape: tuple[int, ...], rows: int = ROWS, columns: int = COLUMNS) -> I
     rows, columns : int
         Of the grid, at most.
     """
-    first = shape[0] if len(shape) > 1 else 1
-    matrix = np.arange(int(np.prod(shape))).reshape(first, -1)
-    for band in np.array_split(matrix, min(rows, first)):
-        yield [np.isin(matrix, part).reshape(shape) for part in np.array_split(band, min(columns, matrix.shape[1]), axis=1)]
+    for row in _parts(np.arange(int(np.prod(shape))).reshape(shape), rows, columns):
+        masks = [np.zeros(shape, bool) for _ in row]
+        for mask, part in zip(masks, row, strict=True):
+            mask.flat[part.ravel()] = True
+        yield masks
 
 
 def heat(ratio: Array) -> Heat:
     """The largest error of each cell, in units of its bound; nothing where there is but one number."""
     if ratio.size < 2:
         return ()
-    return tuple(tuple(float(np.max(ratio[mask])) for mask in row) for row in cells(ratio.shape))
+    return tuple(tuple(float(np.max(part)) for part in row) for row in _parts(ratio, ROWS, COLUMNS))
+
+
+def _parts(block: Array, rows: int, columns: int) -> Iterator[list[Array]]:
+    matrix = block.reshape(block.shape[0] if block.ndim > 1 else 1, -1)
+    for band in np.array_split(matrix, min(rows, matrix.shape[0])):
+        yield np.array_split(band, min(columns, matrix.shape[1]), axis=1)

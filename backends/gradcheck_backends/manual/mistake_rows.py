@@ -68,7 +68,7 @@ def accumulation(layer: ly.Dense, trace: Trace, i: int) -> Iterator[Mistake]:
 def inputs_of_others(_: ly.Dense, trace: Trace, i: int) -> Iterator[Mistake]:
     """The weight gradient is g^T x with x this layer's own input."""
     for k in trace.alike(i):
-        uses = "the network's output" if k == len(trace.network.layers) else f"the input of {trace.name(k)}"
+        uses = trace.entering(k)
         why = f"the weight of {trace.name(i)} is formed with {uses}"
         own = {"weight": trace.above[i].T @ trace.inputs[k]}
         yield Mistake(
@@ -137,7 +137,7 @@ def derivatives_of_others(layer: ly.Activation, trace: Trace, i: int) -> Iterato
             why = f"the derivative of {name} is {how}"
             yield Mistake("activation-derivative", i, why, right, {"how": how}, g * _slope(other, z), habit=how)
     for k in trace.alike(i):
-        uses = "the network's output" if k == len(trace.network.layers) else f"the input of {trace.name(k)}"
+        uses = trace.entering(k)
         why = f"the derivative of {name} is taken at {uses}"
         below = g * _slope(layer, trace.inputs[k])
         yield Mistake(

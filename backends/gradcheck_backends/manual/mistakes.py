@@ -7,6 +7,7 @@ of that layer is got wrong. A diagnosis holds a claimed gradient against each; t
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -18,7 +19,7 @@ from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network.network import Network, is_weight, layer_parameters
 from gradcheck.protocol import Batch, Parameters
-from gradcheck_backends.manual.model import ManualModel
+from gradcheck_backends.manual.model import ManualModel, backward
 from gradcheck_backends.manual.rules import Gradients, LayerPullback
 
 NONE: Mapping[str, Any] = MappingProxyType({})
@@ -62,8 +63,6 @@ class Trace:
     ----------
     inputs : list of array
         Of every layer, and last the network's output.
-    above : list of array
-        The gradient at the output of every layer.
     gradients : dict of str to array
         The right ones, by parameter name.
     """
@@ -77,14 +76,21 @@ class Trace:
             self.inputs.append(output)
             self.pullbacks.append(pullback)
         self.top: Array = self.model.loss_rule(network.loss, self.inputs[-1], batch.targets)[1]()
-        self.above: list[Array] = [self.top] * len(network.layers)
-        self.gradients = self._decayed(self._backward(self.top, len(network.layers), self.above))
+        self.gradients = self._decayed(backward(self.top, self.pullbacks))
+
+    @cached_property
+    def above(self) -> list[Array]:
+        """The gradient at the output of every layer."""
+        found = [self.top]
+        for pullback in reversed(self.pullbacks[1:]):
+            found.insert(0, pullback(found[0])[0])
+        return found
 
     def with_mistake(self, mistake: Mistake) -> dict[str, Array]:
         """Gradients by name as the mistake makes them."""
         changed: Gradients = {f"{mistake.layer}.{name}": gradient for name, gradient in mistake.own.items()}
         if mistake.below is not None:
-            changed |= self._backward(mistake.below, mistake.layer)
+            changed |= backward(mistake.below, self.pullbacks[: mistake.layer])
         return {**self.gradients, **self._decayed(changed)}
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -120,7 +126,8 @@ class Trace:
 
     def of(self, batch: Batch) -> dict[str, Array]:
         """The gradient of another batch's mean loss, without weight decay."""
-        return Trace(msgspec.structs.replace(self.network, weight_decay=0.0), self.parameters, batch).gradients
+        plain = ManualModel(msgspec.structs.replace(self.network, weight_decay=0.0))
+        return plain.loss_and_gradients(self.parameters, batch)[1]
 
     def name(self, index: int) -> str:
         """How a report calls a layer."""
@@ -128,21 +135,15 @@ class Trace:
             return f"the loss ({type(self.network.loss).__name__})"
         return f"layers[{index}] ({type(self.network.layers[index]).__name__})"
 
+    def entering(self, index: int) -> str:
+        """How a report calls what enters a layer."""
+        return "the network's output" if index == len(self.network.layers) else f"the input of {self.name(index)}"
+
     def alike(self, index: int) -> Iterator[int]:
         """Inputs of other layers that have the shape of this one's, nearest first."""
         here = self.inputs[index]
         others = sorted((i for i in range(len(self.inputs)) if i != index), key=lambda i: abs(i - index))
         return (i for i in others if self.inputs[i].shape == here.shape and not np.array_equal(self.inputs[i], here))
-
-    def _backward(self, g: Array, index: int, above: list[Array] | None = None) -> Gradients:
-        """From the output of the layer before ``index`` down."""
-        gradients: Gradients = {}
-        for i in reversed(range(index)):
-            if above is not None:
-                above[i] = g
-            g, own = self.pullbacks[i](g)
-            gradients |= {f"{i}.{name}": gradient for name, gradient in own.items()}
-        return gradients
 
     def _decayed(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
         decay = self.network.weight_decay

@@ -29,7 +29,7 @@ class ManualModel:
         """The loss and its gradients, by parameter name."""
         outputs, pullbacks = self._forward(parameters, batch.inputs)
         mean, loss_pullback = self.loss_rule(self.network.loss, outputs, batch.targets)
-        gradients = self._backward(loss_pullback(), pullbacks)
+        gradients = backward(loss_pullback(), pullbacks)
         if self.network.weight_decay:
             for name in filter(is_weight, gradients):
                 gradients[name] += self.network.weight_decay * parameters[name]
@@ -42,17 +42,19 @@ class ManualModel:
             pullbacks.append(pullback)
         return x, pullbacks
 
-    def _backward(self, g: Array, pullbacks: list[LayerPullback]) -> dict[str, Array]:
-        gradients: dict[str, Array] = {}
-        for index in reversed(range(len(pullbacks))):
-            g, own = pullbacks[index](g)
-            gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
-        return gradients
-
     def _decay(self, parameters: Parameters) -> Any:
         if not self.network.weight_decay:
             return 0.0
         return self.network.weight_decay / 2 * sum((w * w).sum() for name, w in parameters.items() if is_weight(name))
+
+
+def backward(g: Array, pullbacks: list[LayerPullback]) -> dict[str, Array]:
+    """From the gradient at the last output down through these layers: the gradients by parameter name."""
+    gradients: dict[str, Array] = {}
+    for index in reversed(range(len(pullbacks))):
+        g, own = pullbacks[index](g)
+        gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
+    return gradients
 
 
 def build(network: Network) -> ManualModel:
