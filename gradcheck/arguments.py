@@ -40,7 +40,7 @@ def two_functions(loss: object, gradient: object, both: object) -> tuple[Functio
 def pair_of(value: object, what: str) -> tuple[Any, Any]:
     """What a function returned that is to return both, the value and its gradient."""
     if not isinstance(value, tuple) or len(cast("tuple[Any, ...]", value)) != 2:
-        raise DataError(f"{what}: expected a pair (value, gradient), got {type(value).__name__}")
+        raise DataError(f"{what}: expected a pair (value, gradient), got {type(cast('Any', value)).__name__}")
     return cast("tuple[Any, Any]", value)
 
 
