@@ -7,15 +7,16 @@ layer may not survive complex arguments).
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gradcheck.arrays import Array, dot, norm
-from gradcheck.oracles.complex_step import complex_step
+from gradcheck.oracles.complex_step import TINY, complex_step, complex_steps, flushed
 from gradcheck.oracles.differences import Start, differences
 from gradcheck.oracles.directions import direction, scales
-from gradcheck.oracles.line import Estimate
+from gradcheck.oracles.line import Estimate, Many
 from gradcheck.oracles.sides import FIRST, Slopes, one_sided
 from gradcheck.verdict.compare import Allowance, Settlement
 from gradcheck.verdict.settle import Slope, by_witness, every_entry
@@ -27,6 +28,7 @@ CALL = 1e5
 COARSE = 1e-6
 # A unit that switches within this step lies on a kink, for all that finite differences can tell.
 AT_ONCE = 1e-12
+TRIED = 4  # steps at a time, where calls cost more than arithmetic
 
 Claims = Mapping[str, Mapping[str, Array]]
 
@@ -38,10 +40,14 @@ class Arbiter:
     ----------
     loss : callable
         The reference's loss of parameters by name.
+    losses : callable
+        The same at many points at once.
     parameters : dict of str to array
         The point, in float64.
+    origin : float
+        The loss there.
     sides : callable
-        On which side of every kink the units are, for parameters by name.
+        On which side of every kink the units are: a row for each of many points, as ``losses`` takes them.
     allowed : dict of str to Allowance
         By block, for the builds.
     own : float
@@ -53,21 +59,26 @@ class Arbiter:
     def __init__(
         self,
         loss: Callable[[Mapping[str, Array]], Any],
+        losses: Many,
         parameters: dict[str, Array],
-        sides: Callable[[Mapping[str, Array]], Array],
+        origin: float,
+        sides: Many,
         allowed: Mapping[str, Allowance],
         *,
         own: float,
         samples: int,
         seed: int,
     ) -> None:
-        self.loss, self.parameters, self.allowed, self.own, self.seed = loss, parameters, allowed, own, seed
-        self.sides, self._here = sides, sides(parameters)
+        self.loss, self.losses, self.parameters, self.origin = loss, losses, parameters, origin
+        self.allowed, self.own, self.seed = allowed, own, seed
+        self.sides, self._here = sides, sides({})
         self.evaluations = 0
         self.notes: list[str] = []
         count = sum(value.size for value in parameters.values())
         self.exhaustive = count * max(count * samples, CALL) <= AFFORDABLE
+        self._tried = TRIED if self.exhaustive else 1
         self._refused: set[str] = set()
+        self._sides: dict[tuple[str, tuple[int, ...]], Slopes] = {}
 
     def settle(self, claims: Claims) -> dict[str, Settlement]:
         """The gradient to believe, for each block where there is one; ``claims`` by block, then backend."""
@@ -87,25 +98,35 @@ class Arbiter:
 
     def one_sided(self, name: str, index: tuple[int, ...], gradient: Array) -> Slopes:
         """Derivatives to the left and to the right along one entry."""
+        if (name, index) not in self._sides:
+            self._sides[name, index] = self._one_sided(name, index, gradient)
+        return self._sides[name, index]
+
+    def _one_sided(self, name: str, index: tuple[int, ...], gradient: Array) -> Slopes:
+        scale = float(scales(self.parameters[name], gradient)[index])
         unit = np.zeros_like(gradient)
-        unit[index] = scales(self.parameters[name], gradient)[index]
-        slopes = one_sided(self.loss, self.parameters, {name: unit}, {name: gradient})
+        unit[index] = scale
+        slopes = one_sided(self.loss, self.parameters, {name: unit}, {name: gradient}, self.origin, self.losses)
         self.evaluations += slopes.left.evaluations + slopes.right.evaluations
-        left, right = (Estimate(side.value / unit[index], side.bound / unit[index], 0) for side in slopes)
+        left, right = (Estimate(side.value / scale, side.bound / scale, 0) for side in slopes)
         return Slopes(left, right)
 
     def _settle(self, name: str, claims: Mapping[str, Array]) -> Settlement | None:
         if self.exhaustive:
-            return every_entry(self.slope(name), np.zeros_like(self.parameters[name]))
+            return every_entry(partial(self._derivatives, name), self.allowed[name], self.own)
         return by_witness(name, claims, self.allowed[name], self.slope(name), self.seed)
 
     def _complex(self, name: str) -> Slope:
         def slope(v: Array, _claim: Array) -> Estimate:
             self.evaluations += 1
-            value = complex_step(self.loss, self.parameters, {name: v})
+            value = float(flushed(np.asarray(complex_step(self.loss, self.parameters, {name: v}, TINY))))
             return Estimate(value, self.own * self.allowed[name].along(v), 1)
 
         return slope
+
+    def _derivatives(self, name: str, directions: Array) -> Array:
+        self.evaluations += len(directions)
+        return flushed(complex_steps(self.losses, self.parameters, {name: directions}, TINY))
 
     def _real(self, name: str) -> Slope:
         def slope(v: Array, claim: Array) -> Estimate:
@@ -118,19 +139,31 @@ class Arbiter:
 
         With several kinks at one point the true slope need not lie between those that differences see.
         """
-        if self._switches(v, AT_ONCE):
+        step = self._below_switches(v)
+        if not step:
             return Estimate(sum(dot(claim[name], v[name]) for name in v), float("inf"), 0)
-        step = FIRST
-        while self._switches(v, step):
-            step /= 2
-        estimate = differences(self.loss, self.parameters, v, claim, Start(step))
+        estimate = differences(self.loss, self.parameters, v, claim, Start(step), self.origin, self.losses)
         self.evaluations += estimate.evaluations
         return estimate
 
-    def _switches(self, v: Mapping[str, Array], step: float) -> bool:
-        """Whether any unit is on another side of its kink at this distance, either way."""
-        moved = ({**self.parameters, **{k: self.parameters[k] + h * v[k] for k in v}} for h in (-step, step))
-        return any(bool(np.any(self.sides(there) != self._here)) for there in moved)
+    def _below_switches(self, v: Mapping[str, Array]) -> float:
+        """The widest step at which every unit is on the same side of its kink, either way; 0 where one switches at once."""
+        if not self._here.size:
+            return FIRST
+        step = FIRST
+        at_once, *switched = self._switches(v, [AT_ONCE, *self._ladder(step)])
+        while all(switched) and not at_once:
+            step /= 2**self._tried
+            switched = self._switches(v, self._ladder(step))
+        return 0.0 if at_once else step / 2 ** switched.index(False)
+
+    def _ladder(self, step: float) -> list[float]:
+        return [step / 2**i for i in range(self._tried)]
+
+    def _switches(self, v: Mapping[str, Array], steps: list[float]) -> list[bool]:
+        """Whether any unit is on another side of its kink at these distances, either way."""
+        moved = {name: self.parameters[name] + np.multiply.outer([*steps, *(-h for h in steps)], v[name]) for name in v}
+        return (self.sides(moved) != self._here).any(axis=1).reshape(2, -1).any(axis=0).tolist()
 
     def _contradicted(self, gradient: Mapping[str, Array]) -> list[str]:
         """Blocks on which real differences refute what has been settled; notes how far they confirm the rest."""

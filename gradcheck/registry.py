@@ -4,7 +4,9 @@ A backend is named by a registered name (``manual``), by ``module:attribute``, o
 Third parties register in the entry-point group ``gradcheck.backends``.
 """
 
+import sys
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from importlib import metadata
 from typing import Any, NamedTuple, cast
 
@@ -43,10 +45,10 @@ class Status(NamedTuple):
 def registered() -> dict[str, Entry]:
     """Every registered backend by name; two under one name raise `BackendError`."""
     entries = dict(BUILT_IN)
-    for point in metadata.entry_points(group=GROUP):
-        if point.name in entries:
-            raise BackendError(f"backend {point.name!r} is registered twice: {entries[point.name].target}, {point.value}")
-        entries[point.name] = Entry(point.value, point.dist.name if point.dist else "?")
+    for name, entry in _third_parties(tuple(sys.path)):
+        if name in entries:
+            raise BackendError(f"backend {name!r} is registered twice: {entries[name].target}, {entry.target}")
+        entries[name] = entry
     return entries
 
 
@@ -124,8 +126,21 @@ def _located(target: str, name: str) -> object:
         raise BackendBroken(str(error)) from error.__cause__
 
 
+# Metadata takes milliseconds to read: what is found on a path is taken to stay there while the process lives. A missing
+# distribution is looked for again.
+@lru_cache(maxsize=8)
+def _third_parties(_path: tuple[str, ...]) -> tuple[tuple[str, Entry], ...]:
+    points = metadata.entry_points(group=GROUP)
+    return tuple((point.name, Entry(point.value, point.dist.name if point.dist else "?")) for point in points)
+
+
 def _version(distribution: str) -> str | None:
     try:
-        return metadata.version(distribution)
+        return _found_version(distribution, tuple(sys.path))
     except metadata.PackageNotFoundError:
         return None
+
+
+@lru_cache(maxsize=64)
+def _found_version(distribution: str, _path: tuple[str, ...]) -> str:
+    return metadata.version(distribution)

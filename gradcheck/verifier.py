@@ -18,7 +18,7 @@ from gradcheck.arguments import accuracy_of, seed_of
 from gradcheck.arrays import Array
 from gradcheck.case import Case
 from gradcheck.explain import explain
-from gradcheck.network import reference
+from gradcheck.network import copies, reference
 from gradcheck.network.calculus import precision
 from gradcheck.network.kinks import sides
 from gradcheck.network.rounding import ErrorBounds, error_bounds
@@ -112,16 +112,17 @@ def concrete(case: Case, accuracy: float, seed: int) -> Setting:
     parameters = {name: value.astype(np.float64) for name, value in given.items()}
     inputs, targets = batch.astype(np.float64)
     loss = partial(reference.loss, case.network, inputs=inputs, targets=targets)
+    losses = partial(copies.losses, case.network, parameters, inputs, targets)
     bounds = error_bounds(case.network, parameters, inputs, targets, case.dtype)
     allowed = {
         name: Allowance(bounds.rounding[name], bounds.exact[name], bounds.low[name], bounds.high[name])
         for name in parameters
     }
     own = precision("float64").u / precision(case.dtype).u
-    side = partial(sides, case.network, inputs=inputs, targets=targets)
-    arbiter = Arbiter(loss, parameters, side, allowed, own=own, samples=len(inputs), seed=seed)
+    side = partial(sides, case.network, parameters, inputs, targets)
     with np.errstate(all="ignore"):
         value = float(loss(parameters))
+    arbiter = Arbiter(loss, losses, parameters, value, side, allowed, own=own, samples=len(inputs), seed=seed)
     return Setting(
         case,
         batch,

@@ -11,7 +11,7 @@ from gradcheck.oracles.directions import TELLING, direction, scales, signs
 from gradcheck.oracles.line import Line
 from gradcheck.oracles.noise import noise, quiet, stands_still, unit
 from gradcheck.oracles.regression import regression
-from gradcheck.oracles.richardson import EVEN, ODD, SIDED, extrapolate, weights
+from gradcheck.oracles.richardson import EVEN, ODD, SIDED, extrapolate, spans, weights
 from gradcheck.oracles.sides import choose, one_sided
 
 AT = {"x": np.array([0.7])}
@@ -99,10 +99,52 @@ def test_windows_are_exact_for_the_powers_they_let_through():
     steps = [1.0, 0.5, 0.25, 0.125]
     for powers in (ODD, EVEN, SIDED):
         values = [3.0 + sum(h**p for p in powers[1:4]) for h in steps]
-        window = extrapolate(steps, values, [1e-12] * 4, powers)
-        assert window.value == pytest.approx(3.0, abs=1e-12)
-        assert window.disagreement > 1e-3  # smaller windows do not know the last power
-        assert window.noise == pytest.approx(1e-12 * sum(map(abs, weights(tuple(steps), powers))))
+        windows = extrapolate(steps, values, [1e-12] * 4, powers)
+        widest = spans(4).index((0, 4))
+        assert windows.value[widest] == pytest.approx(3.0, abs=1e-12)
+        assert windows.disagreement[widest] > 1e-3  # smaller windows do not know the last power
+        assert windows.noise[widest] == pytest.approx(1e-12 * sum(map(abs, weights(tuple(steps), powers))))
+
+
+def test_a_window_is_compared_with_the_two_that_leave_out_an_end():
+    steps, values = [1.0, 0.5, 0.25, 0.125], [3.0, 1.0, 4.0, 1.5]
+    windows = extrapolate(steps, values, [0.0] * 4, ODD)
+    found = dict(zip(spans(4), windows.value, strict=True))
+    for (first, last), disagreement in zip(spans(4), windows.disagreement, strict=True):
+        part = extrapolate(steps[first:last], values[first:last], [0.0] * (last - first), ODD)
+        assert found[first, last] == pytest.approx(part.value[spans(last - first).index((0, last - first))], rel=1e-14)
+        smaller = [found[span] for span in ((first + 1, last), (first, last - 1)) if last - first > 1]
+        assert disagreement == max((abs(found[first, last] - each) for each in smaller), default=np.inf)
+
+
+@pytest.mark.parametrize("worst", [np.inf, -np.inf, np.nan])
+def test_a_step_where_there_is_no_value_spoils_no_window_without_it(worst):
+    steps = [1.0, 0.5, 0.25, 0.125]
+    for values, noises in (([worst, 3.0, 3.0, 3.0], [1e-9] * 4), ([3.0] * 4, [worst, 1e-9, 1e-9, 1e-9])):
+        windows = extrapolate(steps, values, noises, EVEN)
+        for (first, last), value, disagreement in zip(spans(4), windows.value, windows.disagreement, strict=True):
+            assert np.isnan(value) == (first == 0)
+            if first and last > first + 1:
+                assert disagreement == pytest.approx(0, abs=1e-14)
+        assert np.isfinite(windows.noise).all()
+
+
+def test_points_asked_together_are_those_asked_one_by_one_and_count_as_many():
+    def f(p):
+        return float(np.sin(p["x"]).sum() + p["y"][0] ** 2)
+
+    def many(moved):
+        stacks = {name: moved.get(name, np.stack([value] * len(moved["x"]))) for name, value in point.items()}
+        return np.array([f({name: stack[i] for name, stack in stacks.items()}) for i in range(len(moved["x"]))])
+
+    point = {"x": np.array([0.3, -0.7]), "y": np.array([1.5])}
+    v, claim = {"x": np.array([1.0, 0.5])}, {"x": np.cos(point["x"])}
+    alone, together = differences(f, point, v, claim), differences(f, point, v, claim, many=many)
+    assert together.evaluations == alone.evaluations
+    assert together.value == pytest.approx(alone.value, rel=1e-13)
+    sides, at_once = one_sided(f, point, v, claim), one_sided(f, point, v, claim, many=many)
+    assert at_once.left.evaluations == sides.left.evaluations
+    assert at_once.right.value == pytest.approx(sides.right.value, rel=1e-12)
 
 
 def test_noise_is_measured():

@@ -1,5 +1,6 @@
 """From a name to a backend: what is found, three ways of not finding it, and nothing left behind."""
 
+import importlib
 import subprocess
 import sys
 from importlib import metadata
@@ -234,3 +235,16 @@ def test_listing_imports_no_backend_and_tells_what_is_absent(monkeypatch):
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "gradcheck.registry" in loaded
     assert not {"torch", "autograd", "gradcheck_backends"} & set(loaded)
+
+
+def test_metadata_is_read_once_and_again_where_something_was_missing(site, monkeypatch):
+    monkeypatch.setitem(BUILT_IN, "late", Entry("gc_late", "gc-late"))
+    write(site, "gc_late.py", "def build(network): return network\n")
+    with pytest.raises(BackendNotInstalled):
+        registry.backend("late")
+    distribution(site, "gc-late")
+    importlib.invalidate_caches()
+    assert registry.backend("late").build(NETWORK) is NETWORK
+    monkeypatch.setattr(metadata, "version", None)
+    monkeypatch.setattr(metadata, "entry_points", None)
+    assert registry.backend("late").build(NETWORK) is NETWORK

@@ -7,7 +7,7 @@ import pytest
 
 import gradcheck
 from gradcheck import MSE, Activation, Case, Dense, Given, Network, ReLU, Tanh, Verdict
-from gradcheck.network import reference
+from gradcheck.network import copies, reference
 
 CASE = Case(Network((3,), (Dense(4), Tanh(), Dense(2)), MSE()), samples=5)
 
@@ -59,6 +59,25 @@ def test_a_wrong_loss_is_found_and_the_gradients_beside_it_are_judged_by_themsel
     report = gradcheck.verify(CASE, [off])
     assert report.wrong == {"loss"}
     assert report.verdict is Verdict.WRONG
+
+
+def test_every_point_that_is_evaluated_is_counted_however_many_are_asked_for_at_once(monkeypatch):
+    counted = []
+    losses, loss = copies.losses, reference.loss
+
+    def many(network, parameters, inputs, targets, stacks):
+        counted.append(len(next(iter(stacks.values()))))
+        return losses(network, parameters, inputs, targets, stacks)
+
+    def one(network, parameters, inputs, targets):
+        counted.append(1)
+        return loss(network, parameters, inputs, targets)
+
+    monkeypatch.setattr(copies, "losses", many)
+    monkeypatch.setattr(reference, "loss", one)
+    report = gradcheck.verify(CASE)
+    assert report.evaluations == sum(counted) - 1  # but for the loss itself
+    assert max(counted) == 17  # the widest steps, and where noise is measured
 
 
 def test_the_callers_arrays_and_global_state_are_left_alone():
@@ -142,6 +161,8 @@ def test_units_on_a_kink_are_named():
     assert "on a kink, or within rounding of one: layer 1, sample 0, unit 0" in report.notes
     verdicts = {finding.name: finding.verdict for finding in report.findings}
     assert verdicts["0.bias"] is Verdict.NONSMOOTH
+    assert json.loads(report.to_json())["findings"][6]["slopes"] == list(report.findings[6].slopes)
+    assert gradcheck.verify(case, ["manual"]).evaluations == report.evaluations  # each side is asked once
     assert verdicts["2.weight"] is Verdict.CORRECT  # its own derivative exists: relu(0) = 0 is continuous
 
     def wrong_elsewhere(network, parameters, batch):
@@ -173,3 +194,20 @@ def test_the_text_shows_what_is_wrong_and_folds_nothing_else():
 def test_a_bad_argument_is_named_with_its_value(argument, value):
     with pytest.raises(gradcheck.DescriptionError, match=f"{argument}: expected .*, got {value}"):
         gradcheck.verify(CASE, **{argument: value})
+
+
+@pytest.mark.parametrize("wrong_by", [0.0, 1e-100])
+def test_a_gradient_that_is_exactly_0_is_0_however_the_loss_bends(wrong_by):
+    """Where the first derivative vanishes and the third does not, a complex step of h sees h^2."""
+    network = gradcheck.Network((1,), (gradcheck.Dense(1), gradcheck.SiLU(), gradcheck.SiLU()), gradcheck.Huber())
+    point = {"0.weight": [[0.0]], "0.bias": [0.0]}
+    data = {"inputs": [[-2.0]], "targets": [[0.0]]}
+    case = gradcheck.Case(network, data=gradcheck.Given.of(data), init=gradcheck.Given.of(point))
+
+    def mine(network, parameters, batch):
+        loss, gradients = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
+        return loss, {name: gradient + wrong_by for name, gradient in gradients.items()}
+
+    report = gradcheck.verify(case, ["manual", mine])
+    assert report.wrong == (set() if not wrong_by else {"0.weight", "0.bias"})
+    assert report.verdict is (Verdict.WRONG if wrong_by else Verdict.CORRECT)

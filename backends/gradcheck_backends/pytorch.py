@@ -79,7 +79,7 @@ class TorchModel:
     def _loss(self, tensors: dict[str, Tensor], batch: Batch) -> Tensor:
         outputs = functional_call(self.module, tensors, (_tensor(batch.inputs),))
         loss = self.criterion(outputs, _tensor(batch.targets))
-        if self.network.weight_decay:
+        if self.network.weight_decay and tensors:
             decayed = torch.stack([t.square().sum() for name, t in tensors.items() if is_weight(name)]).sum()
             loss = loss + self.network.weight_decay / 2 * decayed
         return loss

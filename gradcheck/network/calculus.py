@@ -10,7 +10,7 @@ from gradcheck.network import layers as ly
 from gradcheck.network import reference
 
 SATURATED = 8.0  # margin for libraries that round the last digit the wrong way; chosen, not derived
-IMAGINARY = 1e-30  # far below any rounding; Im f(x + ih) / h has no cancellation
+IMAGINARY = 1e-100  # Im f(x + ih) / h has no cancellation, and h^2 is below every bound
 
 
 class Uncertain(NamedTuple):
@@ -59,8 +59,7 @@ def slope(layer: ly.Activation, z: Array) -> Array:
     return np.imag(reference.apply(layer, {}, z + 1j * IMAGINARY)) / IMAGINARY
 
 
-def curvature(slopes: Callable[[Array], Array], z: Array) -> Array:
-    """|rho''(z)| to a few digits, by differencing slopes; beside a kink, that of the smoother side."""
+def curvature(slopes: Callable[[Array], Array], z: Array, here: Array) -> Array:
+    """|rho''(z)| to a few digits, by differencing slopes, ``here`` at z; beside a kink, that of the smoother side."""
     step = 1e-6 * np.maximum(np.abs(z), 1)
-    here = slopes(z)
     return np.minimum(np.abs(slopes(z + step) - here), np.abs(here - slopes(z - step))) / step

@@ -12,30 +12,31 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gradcheck.arrays import Array
+from gradcheck.network import copies
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
-from gradcheck.network import reference
 from gradcheck.network.network import Network
 
 
-def sides(network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array) -> Array:
+def sides(network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array, stacks: copies.Stacks) -> Array:
     """Sign of the distance of every unit from every joint of its activation, and of every output from those of the loss.
 
     Returns
     -------
     array of -1, 0, 1
-        Flat; empty for a network of smooth functions.
+        A row for each point, as `copies.losses` takes them; of length 0 for a network of smooth functions.
     """
     if not network.loss.joints and not any(isinstance(layer, ly.Activation) and layer.joints for layer in network.layers):
-        return np.zeros(0)
+        return np.zeros((1, 0))
     with np.errstate(all="ignore"):
-        states = reference.forward(network, parameters, inputs)
+        states = copies.forward(network, parameters, inputs, stacks)
     activations = [(layer, z) for layer, z in zip(network.layers, states, strict=False) if isinstance(layer, ly.Activation)]
-    signs = [np.sign(z - joint).ravel() for layer, z in activations for joint in layer.joints]
+    distances = [z - joint for layer, z in activations for joint in layer.joints]
     if network.loss.joints:
         margin = states[-1] * targets if network.loss.targets is ls.Targets.SIGNS else np.abs(states[-1] - targets)
-        signs += [np.sign(margin - joint).ravel() for joint in network.loss.joints]
-    return np.concatenate(signs)
+        distances += [margin - joint for joint in network.loss.joints]
+    signs = [np.sign(distance).reshape(len(distance), -1) for distance in distances]
+    return np.concatenate([np.broadcast_to(sign, (len(states[-1]), sign.shape[1])) for sign in signs], axis=1)
 
 
 def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
@@ -79,5 +80,7 @@ def through_slope(rows: Array, g: Array, slopes: Array, free: Array) -> Array:
 
     (g + e)(s + t) - g s = e s + g t + e t; the last term counts in full on both sides.
     """
+    if not (rows.any() or free.any()):
+        return np.zeros_like(rows)
     both = np.max(rows, axis=0) * np.max(free, axis=0)
     return through_factor(rows, slopes) + through_factor(free, g) + both

@@ -19,7 +19,7 @@ def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: floa
     """
     each = reference.losses(loss, z.value, y)
     slopes = _slopes(loss, z.value, y)
-    bend = curvature(lambda point: _slopes(loss, point, y), z.value)
+    bend = curvature(lambda point: _slopes(loss, point, y), z.value, slopes)
     own = slope_rounding(loss.cancellation, z.value, slopes, bend, u) * np.minimum(np.abs(y), 1)
     mean = each.mean()
     spread = slopes**2 * z.variance + each**2 + value_rounding(loss.cancellation, z.value) ** 2

@@ -1,6 +1,7 @@
 """`Network`: input shape, layers, loss. Shapes and parameter names follow from the description alone."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
 import msgspec
@@ -10,7 +11,7 @@ from gradcheck.network.layers import LAYERS, Layer, Shape, Size
 from gradcheck.network.losses import LOSSES, Loss
 
 
-class Network(Description, frozen=True):
+class Network(Description, frozen=True, dict=True):
     """An immutable description; data only, no arrays.
 
     Parameters
@@ -49,7 +50,7 @@ class Network(Description, frozen=True):
         with at("loss"):
             self.loss.target_shape(outputs)
 
-    @property
+    @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """Shape of one sample before the first layer and after each."""
         shapes: list[Shape] = [self.inputs]
@@ -77,6 +78,15 @@ def layer_parameters(parameters: Mapping[str, Any], index: int) -> dict[str, Any
     """The parameters of ``layers[index]`` by their names within the layer."""
     prefix = f"{index}."
     return {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)}
+
+
+def by_layer(parameters: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """The same for each of so many layers."""
+    layers: dict[str, dict[str, Any]] = {str(index): {} for index in range(count)}
+    for name, value in parameters.items():
+        index, _, own = name.partition(".")
+        layers.get(index, {})[own] = value
+    return list(layers.values())
 
 
 def is_weight(name: str) -> bool:

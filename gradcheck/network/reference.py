@@ -18,7 +18,7 @@ from scipy.special import erfc
 from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
-from gradcheck.network.network import Network, is_weight, layer_parameters
+from gradcheck.network.network import Network, by_layer, is_weight
 
 
 def loss(network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array) -> Any:
@@ -42,20 +42,20 @@ def loss(network: Network, parameters: Mapping[str, Array], inputs: Array, targe
 def forward(network: Network, parameters: Mapping[str, Array], inputs: Array) -> list[Array]:
     """The inputs and the output of every layer, each of shape (n, *shape)."""
     outputs = [inputs]
-    for index, layer in enumerate(network.layers):
-        outputs.append(apply(layer, layer_parameters(parameters, index), outputs[-1]))
+    for layer, own in zip(network.layers, by_layer(parameters, len(network.layers)), strict=True):
+        outputs.append(apply(layer, own, outputs[-1]))
     return outputs
 
 
 @singledispatch
 def apply(layer: ly.Layer, parameters: Mapping[str, Array], x: Array) -> Array:
-    """Output of one layer for a batch ``x`` of shape (n, *shape)."""
+    """Output of one layer for a batch ``x`` of shape (n, *shape); a sample's depends on no other sample."""
     raise NotImplementedError(f"no reference forward for {type(layer).__name__}: add one with apply.register")
 
 
 @apply.register
 def _(layer: ly.Dense, parameters: Mapping[str, Array], x: Array) -> Array:
-    z = x @ parameters["weight"].T
+    z = x @ parameters["weight"].mT  # also of stacks: `gradcheck.network.copies`
     return z + parameters["bias"] if layer.bias else z
 
 
@@ -114,7 +114,7 @@ def _(_layer: ly.Identity, _parameters: Mapping[str, Array], z: Array) -> Array:
 
 @singledispatch
 def losses(loss: ls.Loss, z: Array, y: Array) -> Array:
-    """Losses of which the network's loss is the mean: one for each entry of ``z``, or for each sample."""
+    """Losses of which the network's loss is the mean: one for each entry of ``z``, or for each sample, samples first."""
     raise NotImplementedError(f"no reference for {type(loss).__name__}: add one with losses.register")
 
 

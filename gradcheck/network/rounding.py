@@ -49,7 +49,7 @@ from gradcheck.network.calculus import (
 )
 from gradcheck.network.kinks import freedom, through_product, through_slope
 from gradcheck.network.loss_rounding import loss_errors
-from gradcheck.network.network import Network, is_weight, layer_parameters
+from gradcheck.network.network import Network, by_layer, is_weight
 
 SAFETY = 100.0
 FLOOR = 0.1
@@ -123,8 +123,8 @@ def error_bounds(
 
 def _forward(network: Network, parameters: Mapping[str, Array], inputs: Array, arithmetic: Precision) -> list[Uncertain]:
     states = [Uncertain(inputs, np.zeros_like(inputs))]
-    for index, layer in enumerate(network.layers):
-        state = forward_errors(layer, layer_parameters(parameters, index), states[-1])
+    for layer, own in zip(network.layers, by_layer(parameters, len(network.layers)), strict=True):
+        state = forward_errors(layer, own, states[-1])
         # Builds square what they compute (1 + z*z, d*d), also where the result is then thrown away.
         states.append(state._replace(variance=_guarded(state, arithmetic, arithmetic.largest**0.5)))
     return states
@@ -135,7 +135,7 @@ def _backward(
 ) -> tuple[dict[str, Cotangent], list[str]]:
     gradients: dict[str, Cotangent] = {}
     units: list[str] = []
-    cotangent = top
+    cotangent, given = top, by_layer(parameters, len(network.layers))
     for index in reversed(range(len(network.layers))):
         layer, x = network.layers[index], states[index]
         if isinstance(layer, ly.Activation):
@@ -143,7 +143,7 @@ def _backward(
             units += _places(f"layer {index}", free)
             cotangent = _through_activation(layer, x, cotangent, free, arithmetic.u)
         else:
-            cotangent, own = backward_errors(layer, layer_parameters(parameters, index), x, cotangent)
+            cotangent, own = backward_errors(layer, given[index], x, cotangent)
             gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
         cotangent = cotangent._replace(variance=_guarded(cotangent, arithmetic, arithmetic.largest))
     return {name: gradients[name] for name in network.parameter_shapes}, units
@@ -164,7 +164,7 @@ def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain) -> Un
 
 def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: Array, u: float) -> Cotangent:
     slopes = slope(layer, z.value)
-    bend = curvature(lambda point: slope(layer, point), z.value)
+    bend = curvature(lambda point: slope(layer, point), z.value, slopes)
     own = slope_rounding(layer.cancellation, z.value, slopes, bend, u)
     value = g.value * slopes
     spread = slopes**2 * g.variance + g.value**2 * (bend**2 * z.variance + own**2)

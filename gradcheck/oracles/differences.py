@@ -20,9 +20,12 @@ from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
-from gradcheck.oracles.line import Estimate, Function, Line, Point
-from gradcheck.oracles.noise import BESIDE, NEAR, UNIT, USUAL, noise, stands_still, unit
-from gradcheck.oracles.richardson import EVEN, ODD, Limit, ending_with, extrapolate, least
+import numpy as np
+
+from gradcheck.arrays import Array
+from gradcheck.oracles.line import Estimate, Function, Line, Many, Point
+from gradcheck.oracles.noise import BESIDE, CENTRED, NEAR, UNIT, USUAL, noise, stands_still, unit
+from gradcheck.oracles.richardson import EVEN, LARGEST, ODD, Limit, Windows, extrapolate, least, limits
 from gradcheck.oracles.sides import FIRST, NEAREST, choose
 
 CERTAIN = 6  # rungs of ratio 2 before anything is decided
@@ -77,7 +80,15 @@ class Start(NamedTuple):
 AT_LARGE = Start()
 
 
-def differences(function: Function, point: Point, direction: Point, gradient: Point, start: Start = AT_LARGE) -> Estimate:
+def differences(
+    function: Function,
+    point: Point,
+    direction: Point,
+    gradient: Point,
+    start: Start = AT_LARGE,
+    origin: float | None = None,
+    many: Many | None = None,
+) -> Estimate:
     """Slope of a real function along a direction, with the bound derived above.
 
     Parameters
@@ -89,13 +100,17 @@ def differences(function: Function, point: Point, direction: Point, gradient: Po
     gradient : mapping of str to array
         The claim. A wrong one only costs accuracy.
     start : Start
+    origin, many
+        As a `Line` takes them.
     """
-    return slope(Line(function, point, direction, gradient), start)
+    return slope(Line(function, point, direction, gradient, origin, many), start)
 
 
 def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
     """The same along a line, some of whose samples may be known."""
     steps = [start.step / 2**i for i in range(start.rungs)]
+    usual = [] if start.noise is not None else [offset * USUAL for offset in CENTRED]
+    line.prepare([*(side * h for h in steps for side in (1, -1)), *usual])
     u = max(start.unit, unit([line.sample(side * h).value for h in steps for side in (1, -1)]))
     spread = start.noise
     if spread is None:
@@ -178,6 +193,7 @@ def _descend(line: Line, rungs: list[Rung], slack: float, spread: float, u: floa
 
 
 def _rung(line: Line, h: float, spread: float, u: float) -> Rung:
+    line.prepare((h, -h))
     ahead, behind = line.sample(h), line.sample(-h)
     noisy = max(spread, 2 * u * max(abs(ahead.value), abs(behind.value)))
     odd, even = (ahead.residual - behind.residual) / (2 * h), (ahead.residual + behind.residual) / (2 * h)
@@ -185,17 +201,18 @@ def _rung(line: Line, h: float, spread: float, u: float) -> Rung:
 
 
 def _judge_all(rungs: Sequence[Rung], slack: float) -> list[Limit]:
-    return [window for last in range(1, len(rungs) + 1) for window in _judge_last(rungs[:last], slack)]
+    """Every window, ordered by its last rung."""
+    steps, noises = [rung.h for rung in rungs], [rung.noise for rung in rungs]
+    odd = extrapolate(steps, [rung.odd for rung in rungs], noises, ODD)
+    even = extrapolate(steps, [rung.even for rung in rungs], noises, EVEN)
+    return limits(steps, odd.value, _bounds(odd, even, slack))
 
 
 def _judge_last(rungs: Sequence[Rung], slack: float) -> list[Limit]:
     """The windows that end with the last rung."""
-    return [_judge(rungs[first:], slack) for first in ending_with(len(rungs))]
+    near = rungs[-LARGEST:]
+    return _judge_all(near, slack)[-len(near) :]
 
 
-def _judge(rungs: Sequence[Rung], slack: float) -> Limit:
-    steps, noises = [rung.h for rung in rungs], [rung.noise for rung in rungs]
-    odd = extrapolate(steps, [rung.odd for rung in rungs], noises, ODD)
-    even = extrapolate(steps, [rung.even for rung in rungs], noises, EVEN)
-    bound = 2 * odd.disagreement + odd.noise + abs(even.value) + even.noise + slack
-    return Limit(odd.value, bound if bound == bound else inf, steps[0])
+def _bounds(odd: Windows, even: Windows, slack: float) -> Array:
+    return 2 * odd.disagreement + odd.noise + np.abs(even.value) + even.noise + slack

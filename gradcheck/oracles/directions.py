@@ -6,6 +6,7 @@ adding a parameter re-draws no other.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,8 +18,13 @@ TELLING = 0.7  # |g . v| against the norm of the entrywise product: below it a w
 
 def signs(name: str, shape: tuple[int, ...], seed: int, attempt: int = 0) -> Array:
     """Entries +-U(0.5, 1.5) for the block of this name."""
-    u = np.random.default_rng([seed, attempt, *name.encode()]).uniform(-1, 1, shape)
+    u = np.random.default_rng(_stream(name, seed, attempt)).uniform(-1, 1, shape)
     return u + np.copysign(0.5, u)
+
+
+@lru_cache(maxsize=1024)
+def _stream(name: str, seed: int, attempt: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence([seed, attempt, *name.encode()])
 
 
 def direction(point: Mapping[str, Array], gradient: Mapping[str, Array], seed: int) -> dict[str, Array]:

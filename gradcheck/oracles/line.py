@@ -1,6 +1,7 @@
 """A function along a line through a point: what every oracle evaluates, with the points counted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -9,6 +10,8 @@ from gradcheck.arrays import Array, dot, norm
 
 Point: TypeAlias = Mapping[str, Array]
 Function: TypeAlias = Callable[[dict[str, Array]], Any]
+Many: TypeAlias = Callable[[Mapping[str, Array]], Array]
+"""A function at k points at once: from those arrays that move, each of shape (k, *shape), to the k values."""
 
 
 class Estimate(NamedTuple):
@@ -59,15 +62,29 @@ class Line:
         The direction may name some of the point's arrays only; the others stay where they are.
     origin : float, optional
         The function's value at the point, where that is known.
+    many : callable, optional
+        The function at many points at once, for what is known to be needed.
     """
 
     def __init__(
-        self, function: Function, point: Point, direction: Point, gradient: Point, origin: float | None = None
+        self,
+        function: Function,
+        point: Point,
+        direction: Point,
+        gradient: Point,
+        origin: float | None = None,
+        many: Many | None = None,
     ) -> None:
-        self.function, self.point, self.direction, self.gradient = function, point, direction, gradient
+        self.function, self.point, self.direction, self.gradient, self.many = function, point, direction, gradient, many
         self.evaluations = 0
         self._known: dict[float, Sample] = {}
         self.origin = self._evaluate({}) if origin is None else origin
+
+    def prepare(self, distances: Iterable[float]) -> None:
+        """Evaluate at all these distances at once, where the function can."""
+        new = [h for h in dict.fromkeys(distances) if h not in self._known]
+        if self.many and new:
+            self._known.update(zip(new, self._samples(self.many, np.array(new)), strict=True))
 
     def sample(self, h: float) -> Sample:
         """Residual of the claim at distance ``h``, and the value of f there; each distance is evaluated once."""
@@ -82,12 +99,22 @@ class Line:
             value = self._evaluate(moved)
             return Sample(value - self.origin - predicted, value)
 
-    @property
+    def _samples(self, many: Many, distances: Array) -> list[Sample]:
+        self.evaluations += len(distances)
+        moved = {name: self.point[name] + np.multiply.outer(distances, v) for name, v in self.direction.items()}
+        with np.errstate(all="ignore"):
+            away = {name: (moved[name] - self.point[name]) * self.gradient[name] for name in moved}
+            predicted = sum(each.reshape(len(distances), -1).sum(axis=1) for each in away.values())
+            values = many(moved)
+            residuals = values - self.origin - predicted
+        return [Sample(float(residual), float(value)) for residual, value in zip(residuals, values, strict=True)]
+
+    @cached_property
     def product(self) -> float:
         """g . v"""
         return sum(dot(self.gradient[name], v) for name, v in self.direction.items())
 
-    @property
+    @cached_property
     def spread(self) -> float:
         """Euclidean norm of the entrywise product of g and v: the size that rounding of g . v scales with."""
         return norm(np.array([norm(self.gradient[name] * v) for name, v in self.direction.items()]))

@@ -6,10 +6,11 @@ noise*, SIAM J. Sci. Comput. 33 (2011), who difference equally spaced values.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
-from numpy.polynomial import polynomial
 
+from gradcheck.arrays import Array
 from gradcheck.oracles.line import Line
 
 UNIT = 2.0**-53
@@ -128,9 +129,16 @@ def unit(seen: Sequence[float]) -> float:
 
 def _spread(line: Line, offsets: tuple[float, ...], spacing: float, degree: int = CUBIC) -> float:
     """What a polynomial through the point leaves over."""
-    where = np.array([0.0, *offsets])
+    line.prepare(i * spacing for i in offsets)
     values = np.array([0.0, *(line.sample(i * spacing).residual for i in offsets)])
     if not np.isfinite(values).all():
         return float("nan")
-    left_over = values - polynomial.polyval(where, polynomial.polyfit(where, values, degree))
-    return float(np.linalg.norm(left_over)) / (len(where) - degree - 1) ** 0.5
+    return float(np.linalg.norm(_left_over(offsets, degree) @ values)) / (len(values) - degree - 1) ** 0.5
+
+
+@lru_cache
+def _left_over(offsets: tuple[float, ...], degree: int) -> Array:
+    """The matrix that takes the best polynomial from values at 0 and at these offsets."""
+    where = np.array([0.0, *offsets]) / max(map(abs, offsets))
+    basis = np.linalg.qr(np.vander(where, degree + 1))[0]
+    return np.eye(len(where)) - basis @ basis.T

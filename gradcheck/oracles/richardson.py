@@ -11,18 +11,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradcheck.arrays import Array
+
 ODD = (0, 2, 4, 6, 8, 10)  # powers of a central difference
 EVEN = (0, 1, 3, 5, 7, 9)  # of a second difference divided by h
 SIDED = (0, 1, 2, 3, 4, 5)  # of a one-sided difference
 LARGEST = 6
 
 
-class Window(NamedTuple):
-    """The extrapolated value of one window: how far smaller windows disagree, and the noise that its weights carry."""
+class Windows(NamedTuple):
+    """Extrapolated values of windows: how far the smaller windows in each disagree, and the noise that its weights carry."""
 
-    value: float
-    disagreement: float
-    noise: float
+    value: Array
+    disagreement: Array
+    noise: Array
 
 
 class Limit(NamedTuple):
@@ -51,29 +53,52 @@ def least(windows: Iterable[Limit]) -> Limit:
     return best
 
 
-def ending_with(last: int) -> range:
-    """Where the windows begin that end before rung ``last``."""
-    return range(max(0, last - LARGEST), last)
+def limits(steps: Sequence[float], values: Array, bounds: Array) -> list[Limit]:
+    """What each window says; one without a bound knows nothing."""
+    known = np.where(np.isnan(bounds), np.inf, bounds)
+    widest = (steps[first] for first, _ in spans(len(steps)))
+    return list(map(Limit, values.tolist(), known.tolist(), widest))
+
+
+@lru_cache
+def spans(count: int) -> tuple[tuple[int, int], ...]:
+    """First step of each window of so many steps and the step after its last one, ordered by the last."""
+    return tuple((first, last) for last in range(1, count + 1) for first in range(max(0, last - LARGEST), last))
 
 
 @lru_cache(maxsize=4096)
-def weights(steps: tuple[float, ...], powers: tuple[int, ...]) -> tuple[float, ...]:
+def weights(steps: tuple[float, ...], powers: tuple[int, ...]) -> Array:
     """Weights of the steps, given relative to the first: exact for the constant and the next powers."""
     matrix = np.array([[h**p for h in steps] for p in powers[: len(steps)]])
-    return tuple(float(row[0]) for row in np.linalg.inv(matrix))
+    return np.linalg.inv(matrix)[:, 0]
 
 
-def extrapolate(steps: Sequence[float], values: Sequence[float], noise: Sequence[float], powers: tuple[int, ...]) -> Window:
-    """The value of the window made of all these steps, compared with the two windows that leave out an end."""
-    value, carried = _weigh(steps, values, noise, powers)
-    if len(steps) == 1:
-        return Window(value, np.inf, carried)
-    inner, outer = (_weigh(steps[part], values[part], noise[part], powers)[0] for part in (slice(1, None), slice(-1)))
-    return Window(value, max(abs(value - inner), abs(value - outer)), carried)
+def extrapolate(steps: Sequence[float], values: Sequence[float], noise: Sequence[float], powers: tuple[int, ...]) -> Windows:
+    """The value of every window (`spans`), compared with the two windows that leave out one of its ends."""
+    w = _all_weights(tuple(h / steps[0] for h in steps), powers)
+    inner, outer, alone = _smaller(len(steps))
+    known = np.isfinite(values) & np.isfinite(noise)
+    with np.errstate(all="ignore"):
+        found, carried = w @ np.where(known, values, 0.0), np.abs(w) @ np.where(known, noise, 0.0)
+        if not known.all():  # says nothing of the windows without them
+            found[(w[:, ~known] != 0).any(axis=1)] = np.nan
+        disagreement = np.maximum(np.abs(found - found[inner]), np.abs(found - found[outer]))
+        return Windows(found, np.where(alone, np.inf, disagreement), carried)
 
 
-def _weigh(
-    steps: Sequence[float], values: Sequence[float], noise: Sequence[float], powers: tuple[int, ...]
-) -> tuple[float, float]:
-    w = weights(tuple(h / steps[0] for h in steps), powers)
-    return sum(a * q for a, q in zip(w, values, strict=True)), sum(abs(a) * n for a, n in zip(w, noise, strict=True))
+@lru_cache(maxsize=256)
+def _all_weights(steps: tuple[float, ...], powers: tuple[int, ...]) -> Array:
+    """A row for each window, zeros beyond it."""
+    rows = np.zeros((len(spans(len(steps))), len(steps)))
+    for row, (first, last) in zip(rows, spans(len(steps)), strict=True):
+        row[first:last] = weights(tuple(h / steps[first] for h in steps[first:last]), powers)
+    return rows
+
+
+@lru_cache
+def _smaller(count: int) -> tuple[Array, Array, Array]:
+    """For each window the places of the two that leave out its first and its last step, and whether there are none."""
+    place = {span: i for i, span in enumerate(spans(count))}
+    inner = [place.get((first + 1, last), 0) for first, last in place]
+    outer = [place.get((first, last - 1), 0) for first, last in place]
+    return np.array(inner), np.array(outer), np.array([last - first == 1 for first, last in place])

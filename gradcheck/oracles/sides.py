@@ -8,9 +8,9 @@ a single pair of steps says, small enough to stay below the kink and large enoug
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gradcheck.oracles.line import Estimate, Function, Line, Point
-from gradcheck.oracles.noise import AHEAD, BEHIND, UNIT, noise, unit
-from gradcheck.oracles.richardson import NOTHING, SIDED, Limit, ending_with, extrapolate, least
+from gradcheck.oracles.line import Estimate, Function, Line, Many, Point
+from gradcheck.oracles.noise import AHEAD, BEHIND, UNIT, USUAL, noise, unit
+from gradcheck.oracles.richardson import NOTHING, SIDED, Limit, extrapolate, least, limits
 
 FIRST = 1 / 8
 RUNGS = 12  # of ratio 2, to a side
@@ -25,9 +25,16 @@ class Slopes(NamedTuple):
     right: Estimate
 
 
-def one_sided(function: Function, point: Point, direction: Point, gradient: Point) -> Slopes:
+def one_sided(
+    function: Function,
+    point: Point,
+    direction: Point,
+    gradient: Point,
+    origin: float | None = None,
+    many: Many | None = None,
+) -> Slopes:
     """The derivatives of a function to either side, as `differences` takes its arguments."""
-    return sides(Line(function, point, direction, gradient))
+    return sides(Line(function, point, direction, gradient, origin, many))
 
 
 def sides(
@@ -41,6 +48,8 @@ def sides(
     found: list[Estimate] = []
     for sign, offsets in ((-1, BEHIND), (1, AHEAD)):
         before = line.evaluations
+        usual = [] if spread is not None else [offset * USUAL for offset in offsets]
+        line.prepare([*(sign * h for h in steps), *usual])
         u = max(at_least, unit([line.sample(sign * h).value for h in steps]))
         own = noise(line, offsets, u) if spread is None else spread
         limit = fit(line, sign, steps, own)
@@ -52,13 +61,8 @@ def fit(line: Line, sign: int, steps: Sequence[float], spread: float) -> Limit:
     """Residual slope of one side, at steps from wide to small."""
     values = [sign * line.sample(sign * h).residual / h for h in steps]
     noises = [max(spread, UNIT * UNIT) / h for h in steps]
-    windows: list[Limit] = []
-    for last in range(1, len(steps) + 1):
-        for first in ending_with(last):
-            window = extrapolate(steps[first:last], values[first:last], noises[first:last], SIDED)
-            bound = window.disagreement + window.noise
-            windows.append(Limit(window.value, bound if bound == bound else float("inf"), steps[first]))
-    return least(windows)
+    found = extrapolate(steps, values, noises, SIDED)
+    return least(limits(steps, found.value, found.disagreement + found.noise))
 
 
 class Chosen(NamedTuple):

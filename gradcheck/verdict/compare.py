@@ -32,7 +32,8 @@ class Allowance(NamedTuple):
     @property
     def kinks(self) -> Array:
         """How much kinks leave open; infinite where that cannot be known."""
-        return np.nan_to_num(self.high - self.low, nan=np.inf, posinf=np.inf)
+        apart = self.high - self.low
+        return np.where(np.isnan(apart), np.inf, apart)
 
     def along(self, v: Array) -> float:
         """How far a correct claim's derivative along ``v`` may be off, the signs of ``v`` being random.
@@ -48,8 +49,11 @@ class Allowance(NamedTuple):
 
         At a kink the reference, too, may stand anywhere between ``low`` and ``high``.
         """
+        kinks = self.kinks
+        if not kinks.any():
+            return self.rounding
         side = np.where(claimed < reference, reference - self.low, self.high - reference)
-        return self.rounding + np.where(self.kinks > 0, np.clip(side, 0, self.kinks), 0.0)
+        return self.rounding + np.where(kinks > 0, np.clip(side, 0, kinks), 0.0)
 
 
 class Settlement(NamedTuple):
@@ -87,8 +91,8 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
     # A claim beyond rounding alone is flagged at least as nonsmooth, so only kinks at this very point hide anything.
     visible = allowed.rounding + allowed.exact + np.minimum(error, allowed.rounding)
     with np.errstate(over="ignore"):
-        resolution = float(np.max(np.maximum(visible, settled.unseen) / scale))
-    both_zero = bool(np.all(np.maximum(np.abs(claimed), np.abs(reference)) < limits.zero))
+        resolution = float((np.maximum(visible, settled.unseen) / scale).max())
+    both_zero = bool((np.maximum(np.abs(claimed), np.abs(reference)) < limits.zero).all())
     verdict, reason = _decide(error, bound, scale, allowed, resolution, limits, both_zero)
     return Finding(
         name=name,
@@ -109,17 +113,18 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
 def entry_scales(claimed: Array, reference: Array, zero: float) -> Array:
     """``max(|g_i|, RMS)`` of the claimed block; of the reference where the claimed one is zero; 1 where both are."""
     for block in (claimed, reference):
-        if zero <= float(np.max(np.abs(block))) < np.inf:
-            return np.maximum(np.abs(block), rms(block))
+        size = np.abs(block)
+        if zero <= float(size.max()) < np.inf:
+            return np.maximum(size, rms(block))
     return np.ones_like(reference)
 
 
 def block_resolution(claimed: Array, reference: Array, visible: Array) -> float:
     """The smallest factor by which the whole block could be scaled and be flagged in at least one entry."""
-    block = np.abs(claimed) if np.any(claimed) else np.abs(reference)
+    block = np.abs(claimed) if claimed.any() else np.abs(reference)
     seen = block > 0
     with np.errstate(over="ignore"):  # beside a denormal entry anything is large
-        return float(np.min(visible[seen] / block[seen])) if seen.any() else float(np.min(visible))
+        return float((visible[seen] / block[seen]).min()) if seen.any() else float(visible.min())
 
 
 def _decide(
@@ -146,6 +151,8 @@ def _decide(
 
 
 def _excesses(claimed: Array, reference: Array, bound: Array, ratio: Array) -> tuple[Entry, ...]:
+    if not (ratio > 1).any():
+        return ()
     order = np.argsort(-ratio, axis=None, kind="stable")[:LISTED]
     indices = [place(int(i), ratio.shape) for i in order if ratio.flat[i] > 1]
     return tuple(Entry(index, float(claimed[index]), float(reference[index]), float(bound[index])) for index in indices)

@@ -4,7 +4,7 @@ Claims of several backends witness for each other entry by entry; the oracle pro
 entries that are disputed. A block where no claim survives has no reference, and is localised claim by claim.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,16 +16,18 @@ from gradcheck.verdict.compare import Allowance, Settlement
 
 Slope: TypeAlias = Callable[[Array, Array], Estimate]
 """Oracle of one block: (direction, claimed gradient) -> derivative along the direction."""
+Derivatives: TypeAlias = Callable[[Array], Array]
+"""The same for many directions, stacked along the first axis."""
 
 PROBES = 2
 ARBITRATED = 8
 
 
-def every_entry(slope: Slope, claim: Array) -> Settlement:
-    """The oracle's own gradient, entry by entry."""
-    estimates = [slope(direction, claim) for direction in _units(claim.shape)]
-    reference = np.reshape([estimate.value for estimate in estimates], claim.shape)
-    return Settlement(reference, np.reshape([estimate.bound for estimate in estimates], claim.shape))
+def every_entry(derivatives: Derivatives, allowed: Allowance, own: float) -> Settlement:
+    """The oracle's own gradient, entry by entry, rounded ``own`` times as much as a claim may be."""
+    shape = allowed.rounding.shape
+    units = np.eye(allowed.rounding.size).reshape(-1, *shape)
+    return Settlement(derivatives(units).reshape(shape), own * (allowed.rounding + allowed.kinks))
 
 
 def by_witness(name: str, claims: Mapping[str, Array], allowed: Allowance, slope: Slope, seed: int) -> Settlement | None:
@@ -76,10 +78,3 @@ def _arbitrate(standing: Mapping[str, Array], allowed: Allowance, slope: Slope) 
         v.flat[index] = 1.0
         standing = {name: claim for name, claim in standing.items() if residual(slope, v, claim, allowed).within}
     return dict(standing)
-
-
-def _units(shape: tuple[int, ...]) -> Iterator[Array]:
-    for index in np.ndindex(shape):
-        unit = np.zeros(shape)
-        unit[index] = 1.0
-        yield unit
