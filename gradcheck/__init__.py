@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradcheck import strategies as strategies
     from gradcheck.adapters import check_autograd as check_autograd
     from gradcheck.adapters import check_jax as check_jax
     from gradcheck.adapters import check_scipy as check_scipy
@@ -79,6 +80,7 @@ _HOME = {
     "gradcheck.protocol": "Batch",
     "gradcheck.registry": "backend installed",
     "gradcheck.report.report": "Report",
+    "gradcheck.strategies": "strategies",
     "gradcheck.verdict.findings": "Finding Verdict",
     "gradcheck.verifier": "verify",
 }
@@ -91,7 +93,8 @@ __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'gradcheck' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
+    module = import_module(_PUBLIC[name])
+    value = globals()[name] = module if _PUBLIC[name] == f"{__name__}.{name}" else getattr(module, name)
     return value
 
 

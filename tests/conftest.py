@@ -8,13 +8,13 @@ import os
 import sys
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
+
+import gradcheck.strategies.profiles
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel already; threads of theirs would only wait
 
-settings.register_profile(
-    "ci", derandomize=True, database=None, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("ci", parent=settings.get_profile("gradcheck-ci"), max_examples=40)
 settings.register_profile("nightly", parent=settings.get_profile("ci"), derandomize=False, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck import MSE, Case, Dense, Given, Logistic, Network, ReLU, save
-from gradcheck.cli import Exit, main
+from gradcheck.cli.app import Exit, main
 
 GOOD = Case(Network((2,), (Dense(3), Dense(1)), Logistic()), data="two-moons", samples=8)
 ON_A_KINK = Case(
@@ -351,7 +351,7 @@ def test_running_out_of_memory_is_one_line(gradcheck, monkeypatch):
     def big(*_args, **_options):
         raise MemoryError("Unable to allocate 1 PiB")
 
-    monkeypatch.setattr("gradcheck.cli.verify", big)
+    monkeypatch.setattr("gradcheck.cli.checks.verify", big)
     code, _, err = gradcheck("verify", "good.toml")
     assert (code, one_line(err)) == (2, "gradcheck: out of memory: Unable to allocate 1 PiB")
 
@@ -360,7 +360,7 @@ def test_an_error_of_ours_is_4_with_its_traceback_and_what_to_do(gradcheck, monk
     def broken(*_args, **_options):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("gradcheck.cli.verify", broken)
+    monkeypatch.setattr("gradcheck.cli.checks.verify", broken)
     code, _, err = gradcheck("verify", "good.toml")
     assert code == Exit.INTERNAL == 4
     assert "Traceback" in err
@@ -402,7 +402,7 @@ def test_listing_backends_imports_neither_torch_nor_autograd():
 
 
 def test_verifying_one_backend_imports_no_other():
-    code = "import sys; sys.argv[1:] = ['verify', 'good.toml', '--backend', 'manual']\nfrom gradcheck.cli import _run\n"
+    code = "import sys; sys.argv[1:] = ['verify', 'good.toml', '--backend', 'manual']\nfrom gradcheck.cli.app import _run\n"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}_run(); print(*sys.modules)"], capture_output=True, text=True, check=True
     )

@@ -59,7 +59,7 @@ def test_there_are_docstring_examples_to_run():
 
 def test_the_test_suite_of_the_readme_passes(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (suite,) = (block for block in blocks if "def test_" in block)
+    (suite,) = (block for block in blocks if "def test_my_gradient" in block)
     (tmp_path / "test_readme.py").write_text(suite)
     done = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -89,7 +89,51 @@ def test_the_table_of_defects_in_the_readme_is_that_of_the_examples():
 
 def readme_commands() -> list[str]:
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("gradcheck ")]
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("gradcheck ")]
+    return [line for line in lines if not line.startswith(("gradcheck fuzz", "gradcheck report"))]
+
+
+MINE = """
+import gradcheck
+
+def loss_and_gradients(network, parameters, batch):
+    return gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
+"""
+
+
+def test_the_property_test_of_the_readme_passes_and_its_twin_fails(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (suite,) = (block for block in blocks if "# test_mine.py" in block)
+    (tmp_path / "test_mine.py").write_text(suite)
+    (tmp_path / "conftest.py").write_text("import gradcheck.strategies.profiles\n")
+    (tmp_path / "mine.py").write_text(MINE)
+    command = [sys.executable, "-m", "pytest", "-q", "--hypothesis-profile=gradcheck-ci"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    (tmp_path / "mine.py").write_text(
+        MINE.replace("return ", "loss, g = ") + "    return loss, {k: 2 * v for k, v in g.items()}"
+    )
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout
+    assert "case=Case(network=Network(inputs=(1,)" in done.stdout
+
+
+def test_the_campaign_of_the_readme_runs(tmp_path, monkeypatch):
+    """With fewer examples, and without a cluster."""
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    lines = [
+        line for block in blocks for line in block.splitlines() if line.startswith(("gradcheck fuzz", "gradcheck report"))
+    ]
+    assert len(lines) == 6
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE)
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        few = ["--examples", "20"] if "fuzz" in words and "--replay" not in words else []
+        if "--scheduler" not in words:
+            done = subprocess.run([sys.executable, "-m", *words, *few], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+    assert {path.name for path in tmp_path.iterdir()} >= {"mine.db", "mine.html"}
 
 
 @pytest.mark.parametrize("command", readme_commands())

@@ -16,7 +16,7 @@ BACKENDS = Path(gradcheck_backends.__file__).parent
 NETWORK_WING = ("network",)
 CHECKING_WING = ("oracles", "verdict")
 DOORS = ("cli", "__main__", "pytest_plugin")
-HALL = ("verifier", "arbiter", "answers", "explain", "scene")
+HALL = ("verifier", "arbiter", "answers", "explain", "scene", "campaign")
 CHECKING_HALL = (
     "adapters",
     "analytic",
@@ -89,6 +89,9 @@ def test_each_library_has_one_room(path):
         "typer": "cli",
         "optree": "pytree",
         "cloudpickle": "pickles",
+        "pebble": "campaign",
+        "distributed": "campaign",
+        "sqlite3": "campaign",
     }
     for library, only in rooms.items():
         if any(name == library or name.startswith(f"{library}.") for name in imports(path)):

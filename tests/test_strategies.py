@@ -1,15 +1,20 @@
 """Whatever the strategies draw, all three builds agree; and they can draw what they are meant to."""
 
+import re
+import subprocess
+import sys
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from hypothesis import Phase, find, given, settings
+from hypothesis import Phase, find, given, seed, settings
+from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 import gradcheck
-from gradcheck import Case, Dense, Given, Verdict
-from gradcheck.strategies import ACTIVATIONS, LOSSES, cases, networks
-
-QUICK = settings(max_examples=2000, database=None, phases=[Phase.generate])
+from gradcheck import Case, Dense, Given, Verdict, strategies
+from gradcheck.network import reference
+from gradcheck.strategies import ACTIVATIONS, LOSSES, batches, cases, loss_gradient_pairs, networks, parameters, targeted
 
 
 def check(case: Case) -> None:
@@ -24,14 +29,14 @@ def test_no_build_of_any_case_is_wrong(case):
     check(case)
 
 
-@given(cases(networks=networks(max_depth=12, max_width=3), max_samples=3))
+@given(cases(networks=networks(min_depth=5, max_width=3), max_samples=3))
 @settings(max_examples=15)
 def test_no_build_of_a_deep_case_is_wrong(case):
     check(case)
 
 
 @pytest.mark.slow
-@given(cases(networks=networks(max_depth=6, max_width=8)))
+@given(cases())
 @settings(max_examples=10_000)
 def test_no_build_of_ten_thousand_cases_is_wrong(case):
     check(case)
@@ -82,58 +87,252 @@ def test_another_convention_at_a_kink_is_nonsmooth_and_not_wrong():
     assert [with_slope(slope) for slope in (-0.5, 1.5, 3)] == [Verdict.WRONG] * 3
 
 
+def drawn(strategy, count, start=0):
+    found = []
+
+    @seed(start)
+    @settings(max_examples=count, database=None, phases=[Phase.generate])
+    @given(strategy)
+    def keep(value):
+        found.append(value)
+
+    keep()
+    return found
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Cases, each with the output of every layer."""
+    found = []
+    for case in drawn(cases(), 1500):
+        with np.errstate(all="ignore"):
+            parameters = {name: value.astype(float) for name, value in case.parameters.items()}
+            found.append((case, reference.forward(case.network, parameters, case.batch.inputs.astype(float))))
+    return found
+
+
+def depth(network):
+    return sum(isinstance(layer, Dense) for layer in network.layers)
+
+
+def before(states, case, kind):
+    """What enters each layer of a kind."""
+    return [z for z, layer in zip(states, case.network.layers, strict=False) if isinstance(layer, kind)]
+
+
+def sizes(case):
+    return np.concatenate([np.abs(value).ravel() for value in case.parameters.values()] or [np.zeros(0)]).astype(float)
+
+
+KINKED = gradcheck.ReLU | gradcheck.LeakyReLU
 REACHABLE = {
-    "one unit": lambda case: case.network.layers == (Dense(1),),
-    "four dense layers": lambda case: sum(isinstance(layer, Dense) for layer in case.network.layers) == 4,
-    "no bias": lambda case: Dense(1, bias=False) in case.network.layers,
-    "a batch of one": lambda case: len(case.batch.inputs) == 1,
-    "float32": lambda case: case.dtype == "float32",
-    "weight decay": lambda case: case.network.weight_decay > 0,
-    "written out": lambda case: isinstance(case.init, Given),
-    "by seed": lambda case: isinstance(case.init, str),
-    "all weights zero": lambda case: not any(value.any() for value in case.parameters.values()),
-    "large weights": lambda case: max(np.abs(value).max() for value in case.parameters.values()) > 20,
-    "inputs of zero": lambda case: not case.batch.inputs.any(),
+    "one unit": lambda case, _: case.network.layers == (Dense(1),),
+    "no bias": lambda case, _: Dense(1, bias=False) in case.network.layers,
+    "a batch of one": lambda case, _: len(case.batch.inputs) == 1,
+    "repeated samples": lambda case, _: len(case.batch.inputs) > 2 and np.ptp(case.batch.inputs, axis=0).max() == 0,
+    "all labels equal": lambda case, _: len(case.batch.targets) > 3 and np.ptp(case.batch.targets, axis=0).max() == 0,
+    "float32": lambda case, _: case.dtype == "float32",
+    "weight decay": lambda case, _: case.network.weight_decay > 0,
+    "written out": lambda case, _: isinstance(case.init, Given),
+    "by recipe": lambda case, _: isinstance(case.init, str),
+    "all weights zero": lambda case, _: (
+        depth(case.network) > 1 and not any(v.any() for k, v in case.parameters.items() if k.endswith("weight"))
+    ),
+    "inputs of zero": lambda case, _: not case.batch.inputs.any(),
+    "a dead ReLU layer": lambda case, states: any(
+        (z < 0).all() and z.size > 4 for z in before(states, case, gradcheck.ReLU)
+    ),
+    "a unit exactly on a kink": lambda case, states: any((z == 0).any() and z.any() for z in before(states, case, KINKED)),
+    "a unit within 1e-8 of a kink": lambda case, states: any(
+        ((z != 0) & (np.abs(z) <= 1.5e-8)).any() for z in before(states, case, KINKED)
+    ),
+    "saturated units": lambda case, states: any(
+        (np.abs(z) > 20).any() for z in before(states, case, gradcheck.Tanh | gradcheck.Sigmoid)
+    ),
+    "logits of 1e4": lambda case, states: (
+        5e3 < np.max(np.abs(states[-1])) < 2e4 and not isinstance(case.network.loss, gradcheck.MSE)
+    ),
+    "weights of 1e-12": lambda case, _: bool(((sizes(case) > 1e-13) & (sizes(case) < 5e-12)).any()),
+    "weights of 1e12": lambda case, _: bool(((sizes(case) > 1e11) & (sizes(case) < 5e12)).any()),
+    "denormals of float64": lambda case, _: bool(((sizes(case) > 0) & (sizes(case) < 2.2e-308)).any()),
+    "denormals of float32": lambda case, _: (
+        case.dtype == "float32" and bool(((sizes(case) > 0) & (sizes(case) < 1.1e-38)).any())
+    ),
 }
 
 
 @pytest.mark.parametrize("name", REACHABLE)
-def test_the_strategies_can_draw(name):
-    assert REACHABLE[name](find(cases(), REACHABLE[name], settings=QUICK))
+def test_the_strategies_draw(many, name):
+    assert any(REACHABLE[name](case, states) for case, states in many)
 
 
-@pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
-def test_every_activation_can_be_drawn(layer):
-    assert layer in find(networks(), lambda network: layer in network.layers, settings=QUICK).layers
+def every_time(features, wanted):
+    """Draw networks until everything wanted was met, at most 16,000."""
+    for start in range(16):
+        for network in drawn(networks(), 1000, start):
+            wanted -= features(network)
+        if not wanted:
+            break
+    return wanted
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=repr)
-def test_every_loss_can_be_drawn(loss):
-    assert find(networks(), lambda network: network.loss == loss, settings=QUICK).loss == loss
+def test_every_depth_from_0_to_12_is_drawn():
+    assert not every_time(lambda network: {depth(network)}, set(range(13)))
 
 
-def test_a_failure_shrinks_to_one_unit_and_zeros():
-    smallest = find(
-        cases(),
-        lambda case: any(isinstance(layer, gradcheck.Tanh) for layer in case.network.layers),
-        settings=settings(max_examples=500, database=None),
-    )
-    assert smallest.network.layers == (Dense(1), gradcheck.Tanh())
+def test_every_layer_and_every_loss_is_drawn_behind_every_layer():
+    """Adjacent, in this order; all dense layers count as one kind."""
+    rows = (Dense, *ACTIVATIONS)
+
+    def neighbours(network):
+        return set(pairwise([Dense if isinstance(layer, Dense) else layer for layer in network.layers] + [network.loss]))
+
+    assert not every_time(neighbours, {(one, other) for one in rows for other in (*rows, *LOSSES)})
+
+
+def test_layers_and_losses_are_drawn_from_what_is_given():
+    only = networks(layers=[gradcheck.Tanh()], losses=[gradcheck.Hinge()], max_depth=2, max_width=3)
+    for network in drawn(only, 100):
+        assert {type(layer) for layer in network.layers} <= {Dense, gradcheck.Tanh}
+        assert network.loss == gradcheck.Hinge()
+        assert depth(network) <= 2
+        assert max(layer.units for layer in network.layers if isinstance(layer, Dense)) <= 3 if depth(network) else True
+    assert all(depth(network) == 5 for network in drawn(networks(min_depth=5, max_depth=5), 20))
+    assert all(network.layers == () for network in drawn(networks(max_depth=0, layers=[]), 20))
+
+
+def test_every_layer_of_the_table_is_among_the_activations():
+    from gradcheck.network.layers import LAYERS, Activation
+
+    here = {row for row in LAYERS.values() if issubclass(row, Activation) and row.__module__ == "gradcheck.network.layers"}
+    assert here == {type(layer) for layer in ACTIVATIONS}
+
+
+@given(st.data(), networks(max_width=4), st.sampled_from(["float64", "float32"]))
+def test_parameters_and_batches_fit_the_network(data, network, dtype):
+    point = data.draw(parameters(network=network, dtype=dtype))
+    batch = data.draw(batches(network=network, max_samples=3, dtype=dtype))
+    assert {name: value.shape for name, value in point.items()} == network.parameter_shapes
+    assert all(value.dtype == dtype for value in point.values())
+    assert 1 <= len(batch.inputs) <= 3
+    assert batch.inputs.shape[1:] == network.inputs
+    assert batch.inputs.dtype == dtype
+    Case(network, data=Given.of(batch._asdict()), init=Given.of(point), dtype=dtype)  # refuses what does not fit
+
+
+def test_a_failure_shrinks_to_one_unit_one_sample_and_integers():
+    def uses_tanh(case):
+        return any(isinstance(layer, gradcheck.Tanh) for layer in case.network.layers)
+
+    smallest = find(cases(), uses_tanh, settings=settings(max_examples=500, database=None))
+    assert smallest.network.layers in ((gradcheck.Tanh(),), (Dense(1, bias=False), gradcheck.Tanh()))
     assert smallest.network.inputs == (1,)
     assert len(smallest.batch.inputs) == 1
+    written = [*smallest.parameters.values(), *smallest.batch]
+    assert all(np.array_equal(value, np.round(value)) for value in written)
+
+
+def without(layer):
+    """The manual build, which forgets to multiply the last weight's gradient by the derivative of this layer behind it."""
+
+    def mine(network, parameters, batch):
+        loss, gradients = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
+        for index, (dense, behind) in enumerate(zip(network.layers, network.layers[1:], strict=False)):
+            if isinstance(dense, Dense) and behind == layer:
+                gradients[f"{index}.weight"] = 2 * gradients[f"{index}.weight"]
+        return loss, gradients
+
+    return mine
+
+
+def test_a_wrong_build_shrinks_to_a_network_that_a_person_can_read():
+    def is_wrong(case):
+        return bool(gradcheck.verify(case, [without(gradcheck.GELU())]).wrong)
+
+    smallest = find(cases(), is_wrong, settings=settings(max_examples=500, database=None, derandomize=True))
+    assert smallest.network.layers == (Dense(1, bias=False), gradcheck.GELU())
+    assert len(smallest.batch.inputs) == 1
+    written = [*smallest.parameters.values(), *smallest.batch]
+    assert all(np.array_equal(value, np.round(value)) for value in written)
+
+
+def test_the_repr_of_a_failure_can_be_pasted_into_a_file_and_run(tmp_path):
+    case = drawn(cases(), 60)[-1]
+    file = tmp_path / "pasted.py"
+    file.write_text(f"from gradcheck import *\nprint(verify({case!r}, ['manual']).verdict)\n")
+    done = subprocess.run([sys.executable, "-P", file], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(gradcheck.verify(case, ["manual"]).verdict)
+
+
+def test_the_search_is_told_of_the_largest_error_and_gets_nearer_to_its_bound():
+    ratios = []
+
+    @settings(max_examples=150, database=None, derandomize=True, phases=[Phase.generate, Phase.target])
+    @given(st.floats(0, 1))
+    def worst(size):
+        finding = gradcheck.Finding(name="x", backend="-", verdict=Verdict.CORRECT, error=size**4, bound=1.0)
+        ratios.append(targeted(gradcheck.Report(title="", findings=(finding,))).findings[0].ratio)
+
+    worst()
+    assert max(ratios) > 0.99
+
+
+def test_outside_of_a_test_nothing_is_told():
+    report = gradcheck.verify(drawn(cases(), 5)[-1], ["manual"])
+    assert targeted(report) is report
+
+
+@given(loss_gradient_pairs())
+def test_a_pair_is_judged_as_it_was_drawn(pair):
+    report = gradcheck.check(pair.loss, pair.gradient, pair.at)
+    assert report.wrong == (frozenset() if pair.fault is None else {pair.fault.block}), report
+
+
+@given(loss_gradient_pairs(faults=st.just(True)))
+def test_a_fault_has_the_size_that_it_says(pair):
+    right, spoilt = strategies.Pair(pair.case).gradient(pair.at), pair.gradient(pair.at)
+    block = right[pair.fault.block]
+    rms = np.sqrt(np.mean(block**2))
+    size = np.abs(spoilt[pair.fault.block] - block) / (np.maximum(np.abs(block), rms) if rms else 1)
+    assert np.max(size) == pytest.approx(pair.fault.size)
+    assert np.count_nonzero(size) == (block.size if pair.fault.index is None else 1)
+    names = {name: getattr(strategies, name) for name in strategies.__all__} | {
+        name: getattr(gradcheck, name) for name in gradcheck.__all__ if name != "strategies"
+    }
+    assert eval(repr(pair), names) == pair
+
+
+NETWORK = gradcheck.Network((1,), (Dense(1),), gradcheck.MSE())
 
 
 @pytest.mark.parametrize(
-    ("strategy", "argument"),
+    ("strategy", "arguments"),
     [
-        (networks, {"max_depth": 0}),
+        (networks, {"min_depth": -1}),
+        (networks, {"max_depth": 1, "min_depth": 2}),
+        (networks, {"max_depth": 2.0}),
         (networks, {"max_width": 0}),
         (networks, {"losses": ()}),
+        (networks, {"losses": 3}),
+        (networks, {"layers": ("tanh",)}),
         (cases, {"max_samples": 0}),
         (cases, {"dtypes": ("float16",)}),
+        (cases, {"dtypes": ()}),
+        (cases, {"networks": NETWORK}),
+        (parameters, {"network": "net.toml"}),
+        (parameters, {"dtype": "int8", "network": NETWORK}),
+        (batches, {"max_samples": True, "network": NETWORK}),
+        (loss_gradient_pairs, {"networks": 1}),
+        (loss_gradient_pairs, {"faults": True}),
     ],
 )
-def test_a_bad_argument_is_refused_at_once_with_its_name_and_value(strategy, argument):
-    (name,) = argument
-    with pytest.raises(InvalidArgument, match=f"{name}="):
-        strategy(**argument)
+def test_a_bad_argument_is_refused_at_once_with_its_name_and_value(strategy, arguments):
+    name = next(iter(arguments))
+    with pytest.raises(InvalidArgument, match=f"{name}s?=.*{re.escape(str(arguments[name])[:4])}"):
+        strategy(**arguments)
+
+
+@pytest.mark.parametrize("strategy", [networks, cases, parameters, batches, loss_gradient_pairs])
+def test_arguments_are_keyword_only(strategy):
+    with pytest.raises(TypeError, match="positional"):
+        strategy(1)

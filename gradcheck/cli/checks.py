@@ -1,70 +1,27 @@
-"""The command line: arguments in, a report and an exit code out."""
+"""The commands that check one thing: ``verify``, ``check``; and ``backends``, which says what there is."""
 
-import math
-import os
 import sys
-import traceback
-from collections.abc import Generator
-from contextlib import contextmanager, redirect_stdout
-from enum import IntEnum, StrEnum
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
 from rich.table import Table
-from typer.exceptions import Abort, TyperException
 
 from gradcheck import registry
 from gradcheck.case import Case
 from gradcheck.checker import check
-from gradcheck.errors import GradcheckError, OutputError
-from gradcheck.files import load, naming, write
+from gradcheck.cli.app import Exit, FailOn, app, not_negative
+from gradcheck.cli.output import deliver, show
+from gradcheck.files import load, naming
 from gradcheck.locate import locate
 from gradcheck.network.layers import Arctan, Dense
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
 from gradcheck.points import random_point, read_point
-from gradcheck.report import Report
-from gradcheck.report.text import WIDTH, render
-from gradcheck.verdict.findings import Verdict
 from gradcheck.verifier import DEFAULT, verify
 
-
-class Exit(IntEnum):
-    """Exit codes."""
-
-    GOOD = 0
-    WRONG = 1
-    USAGE = 2
-    UNDECIDED = 3
-    INTERNAL = 4
-    INTERRUPTED = 130
-
-
-class FailOn(StrEnum):
-    """Verdicts that can be made to count as failure."""
-
-    INEXACT = "inexact"
-    UNRESOLVED = "unresolved"
-    NONSMOOTH = "nonsmooth"
-
-
 TOUR = Case(Network((2,), (Dense(15), Arctan(), Dense(1), Arctan()), Logistic()), data="two-moons", samples=400)
-
-
-def _not_negative(value: float) -> float:
-    if not 0 <= value < math.inf:
-        raise typer.BadParameter(f"expected a finite number >= 0, got {value}")
-    return value
-
-
-app = typer.Typer(
-    help="Verify gradients without a tolerance.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
 
 
 @app.command("verify")
@@ -76,7 +33,7 @@ def verify_command(
         list[str], typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
     ] = list(DEFAULT),  # noqa: B006
     accuracy: Annotated[
-        float, typer.Option(callback=_not_negative, help="Relative error up to which an excess is inexact, not wrong.")
+        float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
     ] = 0.0,
     fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON; - for standard output.")] = None,
@@ -85,7 +42,7 @@ def verify_command(
     ] = None,
     reproduce: Annotated[Path | None, typer.Option(help="Write a Python file that asks again and expects the same.")] = None,
     seed: Annotated[
-        int, typer.Option(callback=_not_negative, help="Of the random directions in which derivatives are compared.")
+        int, typer.Option(callback=not_negative, help="Of the random directions in which derivatives are compared.")
     ] = 0,
 ) -> int:
     """Compare losses and gradients of several builds of one network with each other and with backpropagation-free oracles.
@@ -113,7 +70,7 @@ def check_command(
     ] = None,
     shape: Annotated[str | None, typer.Option(help="Or a random point of this shape, such as 30,40.")] = None,
     accuracy: Annotated[
-        float, typer.Option(callback=_not_negative, help="Relative error up to which an excess is inexact, not wrong.")
+        float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
     ] = 1e-6,
     complex_step: Annotated[
         bool, typer.Option("--complex-step", help="Use the complex step where it can be trusted.")
@@ -124,7 +81,7 @@ def check_command(
         Path | None, typer.Option(help="Write the report as a page for a browser; - for standard output.")
     ] = None,
     reproduce: Annotated[Path | None, typer.Option(help="Write a Python file that asks again and expects the same.")] = None,
-    seed: Annotated[int, typer.Option(callback=_not_negative, help="Of the random directions and point.")] = 0,
+    seed: Annotated[int, typer.Option(callback=not_negative, help="Of the random directions and point.")] = 0,
 ) -> int:
     """Check the gradient of any function, without a network.
 
@@ -150,86 +107,3 @@ def backends_command() -> int:
         table.add_row(status.name, status.requires, status.version or "not installed")
     show(table, sys.stdout)
     return Exit.GOOD
-
-
-@app.callback()
-def options() -> None:
-    """Verify gradients without a tolerance."""
-
-
-def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]) -> Exit:
-    """Write the report where it is wanted, and return the exit code that it deserves."""
-    show(render(report), sys.stderr if "-" in (str(json), str(html)) else sys.stdout)
-    for path, text in ((json, lambda: report.to_json() + "\n"), (html, report.to_html)):
-        if path is not None:
-            _write(path, text())
-    if reproduce is not None:
-        report.reproducer(reproduce)
-    return exit_code({finding.verdict for finding in report.findings} | {report.verdict}, fail_on)
-
-
-def _write(path: Path, text: str) -> None:
-    """To a file, or to standard output where that is asked for."""
-    if str(path) != "-":
-        write(path, text)
-        return
-    with _writing(sys.stdout):
-        sys.stdout.write(text)
-
-
-def show(what: RenderableType, stream: TextIO) -> None:
-    """Render for the stream: in colour and as wide as it is for a terminal, plain and 110 columns wide elsewhere."""
-    console = Console(file=stream)
-    if not console.is_terminal:
-        console.width = WIDTH
-    with _writing(stream):
-        with console.capture() as captured:
-            console.print(what)
-        encoding = console.encoding
-        stream.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
-
-
-@contextmanager
-def _writing(stream: TextIO) -> Generator[None]:
-    """Write at once, so that a full disk is an error here; that the reader of a pipe has gone is none."""
-    try:
-        yield
-        stream.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # what is buffered still goes somewhere
-        if not isinstance(error, BrokenPipeError):
-            raise OutputError(f"{stream.name}: cannot be written: {error.strerror}") from None
-
-
-def exit_code(verdicts: set[Verdict], fail_on: frozenset[str]) -> Exit:
-    """1 for wrong or what is asked to fail, 3 for what could not be decided, else 0."""
-    if Verdict.WRONG in verdicts or verdicts & fail_on:
-        return Exit.WRONG
-    return Exit.UNDECIDED if verdicts & {Verdict.UNRESOLVED, Verdict.NONSMOOTH} else Exit.GOOD
-
-
-def main() -> None:
-    """Run, and turn whatever happens into one line and an exit code."""
-    sys.exit(_run())
-
-
-def _run() -> int:
-    try:
-        return int(app(standalone_mode=False) or Exit.GOOD)
-    except (KeyboardInterrupt, Abort):
-        return _fail("interrupted", Exit.INTERRUPTED)
-    except GradcheckError as error:
-        return _fail(str(error), Exit.USAGE)
-    except MemoryError as error:
-        return _fail(f"out of memory: {error}", Exit.USAGE)
-    except TyperException as error:
-        # format_message names the option; not every exception of typer's has it.
-        return _fail(getattr(error, "format_message", error.__str__)(), Exit.USAGE)
-    except Exception as error:
-        traceback.print_exc()
-        return _fail(f"internal error, please report it with the lines above: {error!r}", Exit.INTERNAL)
-
-
-def _fail(sentence: str, code: Exit) -> Exit:
-    print(f"gradcheck: {' '.join(sentence.split())}", file=sys.stderr)
-    return code

@@ -1,12 +1,11 @@
 """A report as one page for a browser: no script, nothing from elsewhere."""
 
-import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
-from importlib import metadata
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from gradcheck.report.heatmap import heat_map
+from gradcheck.report.page import Cell, framed, listed, terms, wide
 from gradcheck.report.pictures import heat_table, legend
 from gradcheck.report.sections import UNEXPLAINED, Section, correct, in_common, measures, numbers, sections, spent, strays
 from gradcheck.report.sentences import advice, sentence
@@ -17,27 +16,6 @@ from gradcheck.verdict.findings import Entry, Finding, Verdict
 if TYPE_CHECKING:
     from gradcheck.report.report import Report
 
-Cell: TypeAlias = tuple[str, str]  # what it says, and its class
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{verdict}: {title}</title>
-<style>{style}</style>
-</head>
-<body>
-<header>
-<h1>{title}</h1>
-<p><span class="badge {verdict}">{verdict}</span> <span class="soft">{spent}</span></p>
-</header>
-<main>
-{main}
-</main>
-<footer>{versions}</footer>
-</body>
-</html>
-"""
 LEGEND = (
     "error: of the worst entry, in units of its bound; above 1 is beyond rounding. "
     "resolution: the smallest relative error of one entry that this check would have flagged."
@@ -48,15 +26,7 @@ def to_html(report: "Report") -> str:
     """The page: verdict, all blocks, a section for each that is not correct, notes, versions."""
     own = sections(report)
     parts = [_summary(report), _sections(own), _strays(strays(report)), _notes([*in_common(report), *report.notes])]
-    page = PAGE.format(
-        title=escape(report.title),
-        verdict=report.verdict,
-        spent=spent(report),
-        style=STYLE,
-        main="\n".join(filter(None, parts)),
-        versions=_versions(),
-    )
-    return page.encode("utf-8", "backslashreplace").decode()  # a name from a file system may hold half a character
+    return framed(report.title, report.verdict, report.verdict, spent(report), STYLE, parts)
 
 
 def _summary(report: "Report") -> str:
@@ -76,7 +46,7 @@ def _table(label: str, findings: Sequence[Finding]) -> str:
     """One row for each finding."""
     with_reason = any(finding.reason for finding in findings)
     columns = ["parameter", "backend", "error", "resolution", "verdict", *(["why"] if with_reason else [])]
-    return _wide(label, columns, [_row(finding)[: len(columns)] for finding in findings])
+    return wide(label, columns, [_row(finding)[: len(columns)] for finding in findings])
 
 
 def _row(finding: Finding) -> list[Cell]:
@@ -120,25 +90,7 @@ def _entries(entries: Iterable[Entry]) -> str:
         [(index or "the number", "index"), *((number, "number") for number in rest)]
         for index, *rest in map(numbers, entries)
     ]
-    return _wide("The worst entries", columns, rows)
-
-
-def _wide(label: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """A table that scrolls by itself where the page is narrower; on a small screen each row is a list of its own."""
-    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, (_, kind) in zip(columns, rows[0], strict=True))
-    body = "\n".join(f"<tr>{''.join(_cells(columns, row))}</tr>" for row in rows)
-    return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{label}"><table class="grid" aria-label="{label}">'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
-    )
-
-
-def _cells(columns: Sequence[str], row: Sequence[Cell]) -> Iterator[str]:
-    """The first one names the row."""
-    (name, kind), *rest = row
-    yield f'<th scope="row" class="{kind}">{escape(name)}</th>'
-    for column, (value, kind) in zip(columns[1:], rest, strict=True):
-        yield f'<td class="{kind}" data-label="{column}">{escape(value)}</td>'
+    return wide("The worst entries", columns, rows)
 
 
 def _causes(section: Section) -> str:
@@ -147,24 +99,12 @@ def _causes(section: Section) -> str:
         return f'<p class="soft">{UNEXPLAINED}</p>' if section.unexplained else ""
     first, *others = section.diagnoses
     said = [("Cause", sentence(first)), ("Remedy", advice(first)), *(("Or", sentence(other)) for other in others)]
-    terms = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in said if text)
-    return f'<dl class="cause">{terms}</dl>'
+    return terms(said)
 
 
 def _strays(diagnoses: Sequence[Diagnosis]) -> str:
-    return _list("Other causes", [f"{each.name}: {sentence(each)}" for each in diagnoses])
+    return listed("Other causes", [f"{each.name}: {sentence(each)}" for each in diagnoses])
 
 
 def _notes(notes: Sequence[str]) -> str:
-    return _list("Notes", notes)
-
-
-def _list(title: str, lines: Sequence[str]) -> str:
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f'<h2>{title}</h2>\n<ul class="notes">{items}</ul>' if lines else ""
-
-
-def _versions() -> str:
-    """What has made the report."""
-    installed = [f"{name} {metadata.version(name)}" for name in ("gradcheck", "numpy")]
-    return escape(", ".join([*installed, f"Python {platform.python_version()}"]))
+    return listed("Notes", notes)

@@ -1,0 +1,1 @@
+"""Many cases: drawn in shards, each judged once, kept in a store."""

@@ -1,0 +1,145 @@
+"""What there is to say of a campaign, in words: for terminals and pages alike."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gradcheck.campaign.record import Cause, Record
+from gradcheck.report.sections import UNEXPLAINED
+from gradcheck.report.sentences import sentence
+from gradcheck.verdict.causes import Diagnosis
+from gradcheck.verdict.findings import Verdict
+
+if TYPE_CHECKING:
+    from gradcheck.campaign.summary import Failure, Summary
+
+SHORT = 12  # digits of a case's name that are shown; enough to find it by
+# What is no mistake in a gradient, and has no words in `gradcheck.report.sentences`.
+OTHERS = {"unnamed": UNEXPLAINED, "died": "a backend ended the process"}
+OPEN = (Verdict.UNRESOLVED, Verdict.NONSMOOTH)
+ERRORS = (
+    "error: of a case's worst entry, in units of its bound (above 1 is beyond rounding); not of blocks on a kink, nor of "
+    "numbers that are not finite"
+)
+
+
+def title(summary: "Summary") -> str:
+    """Whose campaign."""
+    backends = [name.rpartition(":")[2] for name in summary.plan.backends]  # as reports call them
+    return f"Campaign with seed {summary.plan.seed}: {', '.join(backends)}"
+
+
+def course(summary: "Summary") -> str:
+    """How much was done."""
+    drawn = f"{counted(summary.examples, 'example')} drawn"
+    if not summary.judged:
+        return drawn
+    return (
+        f"{drawn}, {counted(summary.judged, 'distinct case')} judged in "
+        f"{duration(summary.seconds)}, {counted(summary.evaluations, 'loss evaluation')} without backpropagation"
+    )
+
+
+def conclusion(summary: "Summary") -> str:
+    """How it ended, in a sentence."""
+    wrong, cases = summary.verdicts.get(Verdict.WRONG, 0), counted(summary.judged, "case")
+    if not summary.judged:
+        return "no case was judged"
+    if wrong:
+        return f"{wrong:,} of {cases} wrong: {counted(len(summary.failures), 'cause')}"
+    left = sum(summary.verdicts.get(verdict, 0) for verdict in OPEN)
+    return f"no build was wrong in {cases}" + (f", {left:,} of them without an answer" if left else "")
+
+
+def outcome(summary: "Summary") -> Verdict:
+    """The verdict in whose colour that is said."""
+    if summary.verdicts.get(Verdict.WRONG):
+        return Verdict.WRONG
+    return Verdict.CORRECT if summary.judged else Verdict.UNRESOLVED
+
+
+def why(summary: "Summary", verdict: str) -> Mapping[str, int]:
+    """The reasons for a verdict with their counts; of what is wrong, the causes say more."""
+    return {} if verdict == Verdict.WRONG else summary.reasons.get(verdict, {})
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 case``, ``2,000 cases``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def share(number: int, total: int) -> str:
+    """As a percentage, which is 0 or 100 only where it is exactly that."""
+    percent = 100 * number / total if total else 0.0
+    if 0 < percent < 0.05:
+        return "<0.1%"
+    return ">99.9%" if 99.95 <= percent < 100 else f"{percent:.1f}%"
+
+
+def duration(seconds: float) -> str:
+    """Two units at most."""
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours:,} h {minutes_left} min" if hours else f"{minutes} min {rest} s"
+
+
+def shown(failure: "Failure") -> Record | None:
+    """The smallest case that there is of it."""
+    return failure.smallest or failure.met
+
+
+def cause(failure: "Failure") -> str:
+    """What all its cases have: the cause without numbers, which are each case's own, and what it belongs to."""
+    name, where = failure.cause.cause, failure.cause.where
+    said = OTHERS.get(name) or sentence(Diagnosis("", name))
+    return f"{said} ({where})" if where else said
+
+
+def common(failure: "Failure", most: int | None = None) -> str:
+    """What its cases have and few others do, the rarest first; of a single case that would be everything."""
+    return f"only with {', '.join(failure.common[:most])}" if failure.common and failure.cases > 1 else ""
+
+
+def diagnosis(failure: "Failure") -> Diagnosis | None:
+    """Its cause in its smallest case, with the numbers there."""
+    record = shown(failure)
+    report: dict[str, Any] = (record and record.report) or {}
+    named = msgspec.convert(report.get("diagnoses", []), list[Diagnosis])
+    return next(
+        (each for each in named if Cause.of(each.backend, each.cause, each.name, each.evidence) == failure.cause), None
+    )
+
+
+def outline(case: Mapping[str, Any]) -> str:
+    """A case in a line: ``1-2, gelu, logistic, 1 sample, float64``."""
+    layers, recipe = case["layers"], case["case"]
+    dense = [layer for layer in layers if layer["type"] == "dense"]
+    sizes = "-".join(["x".join(map(str, case["inputs"])), *(str(layer["units"]) for layer in dense)])
+    kinds = dict.fromkeys(layer["type"] for layer in layers if layer["type"] != "dense")
+    twists = {
+        "weight decay": bool(case.get("weight_decay")),
+        "no bias": any(not layer.get("bias", True) for layer in dense),
+    }
+    extra = [name for name, holds in twists.items() if holds]
+    return ", ".join([sizes, *kinds, case["loss"]["type"], *extra, samples(recipe), recipe["dtype"]])
+
+
+def samples(recipe: Mapping[str, Any]) -> str:
+    """The size of a batch; the name of a set that is used as it is."""
+    data: str | dict[str, Any] = recipe["data"]
+    number = recipe.get("samples") or (0 if isinstance(data, str) else len(data["inputs"]))
+    return counted(number, "sample") if number else str(data)
+
+
+def first(reasons: Mapping[str, int], most: int) -> list[tuple[str, int]]:
+    """The most frequent ones, and what is left in a line."""
+    listed: Sequence[tuple[str, int]] = list(reasons.items())
+    left = len(listed) - most
+    if left <= 0:
+        return list(listed)
+    return [*listed[:most], (f"and {counted(left, 'other reason')}", sum(number for _, number in listed[most:]))]

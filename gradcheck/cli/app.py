@@ -1,0 +1,83 @@
+"""The application: its exit codes, and every failure as one line."""
+
+import math
+import sys
+import traceback
+from enum import IntEnum, StrEnum
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from gradcheck.errors import GradcheckError
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    GOOD = 0
+    WRONG = 1
+    USAGE = 2
+    UNDECIDED = 3
+    INTERNAL = 4
+    INTERRUPTED = 130
+
+
+class FailOn(StrEnum):
+    """Verdicts that can be made to count as failure."""
+
+    INEXACT = "inexact"
+    UNRESOLVED = "unresolved"
+    NONSMOOTH = "nonsmooth"
+
+
+def not_negative(value: float) -> float:
+    """For options.
+
+    Raises
+    ------
+    BadParameter
+        Where the value is negative, infinite or no number.
+    """
+    if not 0 <= value < math.inf:
+        raise typer.BadParameter(f"expected a finite number >= 0, got {value}")
+    return value
+
+
+app = typer.Typer(
+    help="Verify gradients without a tolerance.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def options() -> None:
+    """Verify gradients without a tolerance."""
+
+
+def main() -> None:
+    """Run, and turn whatever happens into one line and an exit code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        return int(app(standalone_mode=False) or Exit.GOOD)
+    except (KeyboardInterrupt, Abort):
+        return _fail("interrupted", Exit.INTERRUPTED)
+    except GradcheckError as error:
+        return _fail(str(error), Exit.USAGE)
+    except MemoryError as error:
+        return _fail(f"out of memory: {error}", Exit.USAGE)
+    except TyperException as error:
+        # format_message names the option; not every exception of typer's has it.
+        return _fail(getattr(error, "format_message", error.__str__)(), Exit.USAGE)
+    except Exception as error:
+        traceback.print_exc()
+        return _fail(f"internal error, please report it with the lines above: {error!r}", Exit.INTERNAL)
+
+
+def _fail(sentence: str, code: Exit) -> Exit:
+    print(f"gradcheck: {' '.join(sentence.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,145 @@
+"""The commands for many cases: ``fuzz`` and ``report``."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import msgspec
+import typer
+
+from gradcheck.cli.app import Exit, FailOn, app
+from gradcheck.cli.output import show, write_out
+from gradcheck.verdict.findings import Verdict
+
+if TYPE_CHECKING:
+    from gradcheck.campaign.store import Store
+
+EXAMPLES = 1000
+
+
+def _positive(value: float | None) -> float | None:
+    if value is not None and not 0 < value < float("inf"):
+        raise typer.BadParameter(f"expected a finite number > 0, got {value}")
+    return value
+
+
+@app.command("fuzz")
+def fuzz_command(
+    examples: Annotated[
+        int | None, typer.Option(min=1, help=f"How many examples to draw; {EXAMPLES} unless --minutes is given.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(callback=_positive, help="Or for how long.")] = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same cases; by default 0.")] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Only these between dense layers: tanh,relu. By default all that there are.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; by default one for each processor.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Work on this Dask cluster instead: tcp://host:port.")
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Where every case is kept. By default a new file here, which stays only where it is needed."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the campaign in --store.")] = False,
+    replay: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judge again what was wrong in this store, and say what is fixed.")
+    ] = None,
+    limit: Annotated[
+        float | None, typer.Option(callback=_positive, help="Seconds after which a case is given up; by default 60.")
+    ] = None,
+    fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
+    json: Annotated[Path | None, typer.Option(help="Write a summary as JSON; - for standard output.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a summary as a page for a browser; - for standard output.")
+    ] = None,
+    reproduce: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a Python file for each cause of what is wrong.")
+    ] = None,
+) -> int:
+    """Verify builds on networks and data that Hypothesis draws, group what is wrong by its cause, and make it small.
+
+    Exit codes: 0 nothing wrong, 1 something wrong, 2 bad usage or input. Cases without an answer (unresolved, nonsmooth)
+    are counted and no failure: kinks are drawn on purpose.
+    """
+    from gradcheck.cli import fuzzing  # campaigns are imported where one is asked for
+
+    if examples and minutes:
+        raise typer.BadParameter("expected one of --examples and --minutes")
+    if resume and store is None:
+        raise typer.BadParameter("--resume needs --store")
+    wanted = fuzzing.Wanted(backend, seed, layers, limit)
+    plan = fuzzing.planned(wanted, replay or (store if resume else None), replay=replay is not None)
+    with fuzzing.pool(plan, jobs or os.cpu_count() or 1, scheduler) as workers:
+        if replay is not None:
+            found = fuzzing.replay(replay, plan, workers)
+            show(fuzzing.as_table(found), _stream(json))
+            _write(json, lambda: fuzzing.as_json(found))
+            return Exit.WRONG if any(each.now == Verdict.WRONG for each in found) else Exit.GOOD
+        path = store or Path(time.strftime("fuzz-%Y%m%d-%H%M%S.db"))
+        with fuzzing.opened(path, plan, resume=resume) as campaign:
+            end = fuzzing.End(examples or (0 if minutes else EXAMPLES), 60 * (minutes or 0))
+            interrupted = fuzzing.run(campaign, workers, end)
+            code = _deliver(campaign, path, json, html, reproduce, frozenset(map(str, fail_on)))
+    if interrupted:
+        show(f"interrupted: gradcheck fuzz --resume --store {path} goes on", sys.stderr)
+    elif store is None and code is Exit.GOOD:
+        path.unlink()
+    else:
+        show(f"every case is kept in {path}", _stream(json, html))
+    return Exit.INTERRUPTED if interrupted else code
+
+
+@app.command("report")
+def report_command(
+    store: Annotated[Path, typer.Argument(metavar="CAMPAIGN", help="What fuzz --store has written.")],
+    json: Annotated[Path | None, typer.Option(help="Write the summary as JSON; - for standard output.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the summary as a page for a browser; - for standard output.")
+    ] = None,
+    reproduce: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a Python file for each cause of what is wrong.")
+    ] = None,
+) -> int:
+    """Say what a campaign has found, also while it runs: coverage, errors, causes of what is wrong, cost.
+
+    Exit codes as for fuzz.
+    """
+    from gradcheck.campaign.store import Store
+
+    with Store.read(store) as campaign:
+        return _deliver(campaign, store, json, html, reproduce, frozenset())
+
+
+def _deliver(
+    campaign: "Store", store: Path, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]
+) -> Exit:
+    """Show a summary, write it where it is wanted, and return the exit code that it deserves."""
+    from gradcheck.campaign.report.html import to_html
+    from gradcheck.campaign.report.text import render
+    from gradcheck.campaign.reproducers import write_reproducers
+    from gradcheck.campaign.summary import summarize
+
+    summary = summarize(campaign)
+    show(render(summary, str(store)), _stream(json, html))
+    _write(json, lambda: msgspec.json.format(msgspec.json.encode(summary.to_table()), indent=2).decode() + "\n")
+    _write(html, lambda: to_html(summary))
+    if reproduce is not None:
+        write_reproducers(campaign, summary, reproduce)
+    return Exit.WRONG if {Verdict.WRONG, *fail_on} & summary.verdicts.keys() else Exit.GOOD
+
+
+def _write(path: Path | None, text: Callable[[], str]) -> None:
+    if path is not None:
+        write_out(path, text())
+
+
+def _stream(*paths: Path | None) -> TextIO:
+    """The terminal's stream that no machine reads."""
+    return sys.stderr if "-" in map(str, paths) else sys.stdout

@@ -1,0 +1,179 @@
+"""A campaign from the command line: its plan and store, the workers, a run that can be interrupted, and a replay."""
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from rich.table import Table
+
+from gradcheck import registry
+from gradcheck.campaign.cluster import Cluster
+from gradcheck.campaign.conduct import conduct
+from gradcheck.campaign.judging import load_backends
+from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.pools import Local, Pool
+from gradcheck.campaign.record import Record
+from gradcheck.campaign.smallest import make_small
+from gradcheck.campaign.store import Store
+from gradcheck.cli.live import Live
+from gradcheck.errors import DescriptionError
+from gradcheck.network.describe import nearest
+from gradcheck.network.layers import LAYERS
+from gradcheck.verdict.findings import Verdict
+
+LIBRARIES = ("gradcheck", "numpy", "scipy", "hypothesis")
+
+
+class Wanted(NamedTuple):
+    """What was asked for; None where it was left open."""
+
+    backends: list[str] | None
+    seed: int | None
+    layers: str | None
+    limit: float | None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Of a plan."""
+        given = {
+            "seed": self.seed,
+            "layers": None if self.layers is None else _layers(self.layers),
+            "backends": None if self.backends is None else tuple(map(_absolute, self.backends)),
+            "limit": self.limit,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class End(NamedTuple):
+    """When a campaign ends: after so many examples, or so many seconds."""
+
+    examples: int
+    seconds: float
+
+
+class Replayed(NamedTuple):
+    """A stored failure, judged again: what it was wrong because of, and its verdict now."""
+
+    name: str
+    cause: str
+    now: str
+    reason: str
+
+
+def planned(wanted: Wanted, store: Path | None, *, replay: bool) -> Plan:
+    """Of a new campaign, of one to go on with as it was begun, or of stored failures, perhaps by other backends."""
+    if store is None:
+        return Plan(**wanted.fields)
+    with Store.read(store) as campaign:
+        plan = campaign.plan
+    if replay:
+        return msgspec.structs.replace(plan, **wanted.fields)
+    for name, value in wanted.fields.items():
+        if value != getattr(plan, name):
+            raise DescriptionError(f"the campaign was begun with {name} {getattr(plan, name)!r}, not {value!r}", str(store))
+    return plan
+
+
+@contextmanager
+def pool(plan: Plan, jobs: int, scheduler: str | None) -> Generator[Pool]:
+    """Workers here, or on a cluster, every one of which has the backends."""
+    workers: Pool = Local(jobs, plan.backends) if scheduler is None else Cluster(scheduler, plan.backends)
+    try:
+        workers.run(load_backends, plan).result()
+        yield workers
+    finally:
+        workers.close()
+
+
+def opened(path: Path, plan: Plan, *, resume: bool) -> Store:
+    """The store to write to."""
+    return Store.resume(path, _versions(plan)) if resume else Store.create(path, plan, _versions(plan))
+
+
+def run(store: Store, workers: Pool, end: End) -> bool:
+    """Conduct the campaign and make small what is wrong; whether it was interrupted."""
+    try:
+        with Live(store.counts(), end.examples, end.seconds) as live:
+            conduct(store, workers, examples=end.examples, seconds=end.seconds, watch=live.watch)
+            live.say("making failures small")
+            make_small(store, workers)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def replay(path: Path, plan: Plan, workers: Pool) -> list[Replayed]:
+    """Judge the wrong cases of a store again, those that failures shrank to included; the store stays as it is."""
+    with Store.read(path) as store:
+        before = {record.name: record for record in (*store.records(Verdict.WRONG), *store.smallest().values())}
+    futures = list(workers.judge(plan, [record.case for record in before.values()]))
+    now = (record for future in futures for record in future.result())
+    return [_replayed(before[record.name], record) for record in now]
+
+
+def as_table(found: Sequence[Replayed]) -> Table:
+    """One row for each cause and verdict."""
+    fixed = sum(each.now != Verdict.WRONG for each in found)
+    table = Table(
+        "was wrong because of", "is now", "cases", "one of them", title=f"{fixed} of {len(found)} are not wrong now"
+    )
+    counts = Counter((each.cause, each.now) for each in found)
+    first = {(each.cause, each.now): each.name[:12] for each in reversed(found)}
+    for key, count in counts.most_common():
+        table.add_row(*key, str(count), first[key])
+    return table
+
+
+def as_json(found: Sequence[Replayed]) -> str:
+    """For machines."""
+    fixed = [each.name for each in found if each.now != Verdict.WRONG]
+    table = {"format": 1, "fixed": fixed, "cases": [each._asdict() for each in found]}
+    return msgspec.json.format(msgspec.json.encode(table), indent=2).decode() + "\n"
+
+
+def _replayed(before: Record, now: Record) -> Replayed:
+    cause = f"{before.causes[0].cause} ({before.causes[0].where})" if before.causes else "-"
+    return Replayed(now.name, cause, now.verdict, now.reason)
+
+
+def _layers(names: str) -> tuple[str, ...]:
+    """Rows of the table of layers, dense ones apart, which every network has."""
+    chosen = tuple(name.strip() for name in names.split(",") if name.strip())
+    for name in chosen:
+        if name not in LAYERS or name == "dense":
+            known = [row for row in LAYERS if row != "dense"]
+            raise DescriptionError(f"unknown layer {name!r}, {nearest(name, known)}", "--layers")
+    if not chosen:
+        raise DescriptionError(f"expected names of layers with commas between them, got {names!r}", "--layers")
+    return chosen
+
+
+def _absolute(backend: str) -> str:
+    """``file.py:attribute`` wherever a worker runs."""
+    path, _, attribute = backend.rpartition(":")
+    return f"{os.path.abspath(path)}:{attribute}" if path.endswith(".py") else backend
+
+
+def _versions(plan: Plan) -> Mapping[str, str]:
+    """Of what decides the cases and the answers."""
+    entries = registry.registered()
+    needs = (entries[name].requires for name in plan.backends if name in entries)
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **dict(_installed(dict.fromkeys((*LIBRARIES, *needs)))),
+    }
+
+
+def _installed(names: Iterable[str]) -> Generator[tuple[str, str]]:
+    for name in names:
+        try:
+            yield name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue

@@ -1,0 +1,68 @@
+"""Where results go: the terminal, files, standard output; and the exit code that they deserve."""
+
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+
+from gradcheck.cli.app import Exit
+from gradcheck.errors import OutputError
+from gradcheck.files import write
+from gradcheck.report import Report
+from gradcheck.report.text import WIDTH, render
+from gradcheck.verdict.findings import Verdict
+
+
+def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]) -> Exit:
+    """Write the report where it is wanted, and return the exit code that it deserves."""
+    show(render(report), sys.stderr if "-" in (str(json), str(html)) else sys.stdout)
+    for path, text in ((json, lambda: report.to_json() + "\n"), (html, report.to_html)):
+        if path is not None:
+            write_out(path, text())
+    if reproduce is not None:
+        report.reproducer(reproduce)
+    return exit_code({finding.verdict for finding in report.findings} | {report.verdict}, fail_on)
+
+
+def write_out(path: Path, text: str) -> None:
+    """To a file, or to standard output where that is asked for."""
+    if str(path) != "-":
+        write(path, text)
+        return
+    with _writing(sys.stdout):
+        sys.stdout.write(text)
+
+
+def show(what: RenderableType, stream: TextIO) -> None:
+    """Render for the stream: in colour and as wide as it is for a terminal, plain and 110 columns wide elsewhere."""
+    console = Console(file=stream)
+    if not console.is_terminal:
+        console.width = WIDTH
+    with _writing(stream):
+        with console.capture() as captured:
+            console.print(what)
+        encoding = console.encoding
+        stream.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
+
+
+@contextmanager
+def _writing(stream: TextIO) -> Generator[None]:
+    """Write at once, so that a full disk is an error here; that the reader of a pipe has gone is none."""
+    try:
+        yield
+        stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # what is buffered still goes somewhere
+        if not isinstance(error, BrokenPipeError):
+            raise OutputError(f"{stream.name}: cannot be written: {error.strerror}") from None
+
+
+def exit_code(verdicts: set[Verdict], fail_on: frozenset[str]) -> Exit:
+    """1 for wrong or what is asked to fail, 3 for what could not be decided, else 0."""
+    if Verdict.WRONG in verdicts or verdicts & fail_on:
+        return Exit.WRONG
+    return Exit.UNDECIDED if verdicts & {Verdict.UNRESOLVED, Verdict.NONSMOOTH} else Exit.GOOD

@@ -1,0 +1,24 @@
+"""Hypothesis strategies for networks, parameters, batches and cases; the only room that imports Hypothesis.
+
+Arguments are keyword-only and validated at once. Small arrays are drawn entry by entry, so that a failure shrinks to zeros
+and ones; larger ones by seed.
+"""
+
+from gradcheck.strategies.architectures import ACTIVATIONS, LOSSES, networks
+from gradcheck.strategies.concrete import cases
+from gradcheck.strategies.pairs import Fault, Pair, loss_gradient_pairs
+from gradcheck.strategies.search import targeted
+from gradcheck.strategies.values import batches, parameters
+
+__all__ = [
+    "ACTIVATIONS",
+    "LOSSES",
+    "Fault",
+    "Pair",
+    "batches",
+    "cases",
+    "loss_gradient_pairs",
+    "networks",
+    "parameters",
+    "targeted",
+]

@@ -1,0 +1,71 @@
+"""A shard of cases, drawn in a process of its own: ``python -m gradcheck.strategies.drawing SHARD``.
+
+Hypothesis takes constants from the source of every local module that is loaded, so one module more would make other cases:
+here nothing is loaded but this package. SHARD is a JSON table with ``seed``, ``size`` and ``layers``. Each case is a line of
+JSON on standard output. With ``ask`` in the table, each line is answered on standard input, 1 where the case fails;
+Hypothesis then shrinks the first failure, and the last case answered with 1 is the smallest.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+
+from gradcheck.case import Case
+from gradcheck.files import case_to_table
+from gradcheck.network.layers import LAYERS
+from gradcheck.strategies.architectures import ACTIVATIONS, networks
+from gradcheck.strategies.concrete import cases
+
+
+class Failed(Exception):
+    """The answer was 1."""
+
+
+def draw(shard: dict[str, Any], each: Callable[[Case], None]) -> None:
+    """Call ``each`` with every case of a shard; where it raises `Failed`, with ever smaller cases."""
+    phases = [Phase.generate, *([Phase.shrink] if shard.get("ask") else [])]
+
+    @seed(shard["seed"])
+    @settings(
+        max_examples=shard["size"],
+        phases=phases,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        report_multiple_bugs=False,
+        suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType] its metaclass hides that they are members
+        verbosity=Verbosity.quiet,
+    )
+    @given(cases(networks=networks(layers=chosen(shard["layers"]))))
+    def run(case: Case) -> None:
+        each(case)
+
+    run()
+
+
+def chosen(names: list[str]) -> list[Any]:
+    """The activations of these names in the table of layers; all where there are none."""
+    rows = tuple(LAYERS[name] for name in names)
+    return [layer for layer in ACTIVATIONS if not names or isinstance(layer, rows)]
+
+
+def main() -> None:
+    """Print the cases of one shard."""
+    shard = json.loads(sys.argv[1])
+
+    def tell(case: Case) -> None:
+        print(json.dumps(case_to_table(case, Path())), flush=bool(shard.get("ask")))
+        if shard.get("ask") and sys.stdin.readline().strip() == "1":
+            raise Failed
+
+    with suppress(Failed):
+        draw(shard, tell)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""Pools: what a backend does to its process is one record, the same in every pool; no process outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import wait
+from contextlib import closing, suppress
+from pathlib import Path
+
+import misbehaving
+import pytest
+from msgspec import structs
+
+from gradcheck.campaign.child import Child, judge_apart
+from gradcheck.campaign.conduct import conduct
+from gradcheck.campaign.plan import Plan, name_of
+from gradcheck.campaign.pools import Local
+from gradcheck.campaign.store import Store
+from gradcheck.errors import BackendError, CallFailed, LibraryNotInstalled
+
+FILE = misbehaving.__file__
+HUNG = ("unresolved", "not finished within 0.5 s")
+BEHAVIOUR = {
+    "leaves": ("wrong", "raised SystemExit: … (misbehaving.py:…)"),
+    "exits": ("wrong", "a backend ended the process: exit code 3"),
+    "exits_with_zero": ("wrong", "a backend ended the process: exit code 0"),
+    "crashes": ("wrong", "a backend ended the process: signal SIGSEGV"),
+    "is_killed": ("wrong", "a backend ended the process: signal SIGKILL"),
+    "interrupts": ("wrong", "a backend ended the process: KeyboardInterrupt"),
+    "cancels": ("wrong", "a backend ended the process: CancelledError"),
+    "sleeps": HUNG,
+    "spins": HUNG,
+    "holds_the_lock": HUNG,
+    "takes_memory": (
+        "wrong",
+        "raised MemoryError: Unable to allocate … EiB for an array with shape (…,) and data type float… (misbehaving.py:…)",
+    ),
+    "chatters": ("correct", ""),
+    "reads": ("correct", ""),
+    "closes": ("correct", ""),
+}
+LONG = BEHAVIOUR.keys() - {"exits_with_zero", "sleeps"}
+
+
+def table(units):
+    return {
+        "inputs": [2],
+        "layers": [{"type": "dense", "units": units}, {"type": "tanh"}, {"type": "dense", "units": 1}],
+        "loss": {"type": "mse"},
+        "case": {"samples": 2, "seed": units},
+    }
+
+
+TABLES = [table(units) for units in (1, 2, 3, 4, 5)]
+
+
+def plan(attribute, limit=0.5, file=FILE):
+    return Plan(backends=(f"{file}:{attribute}",), limit=limit)
+
+
+def judged(pool, plan, tables=TABLES):
+    futures = list(pool.judge(plan, tables))
+    return comparable(record for future in futures for record in future.result(30))
+
+
+def comparable(records):
+    return sorted((structs.replace(record, seconds=0.0) for record in records), key=lambda record: record.name)
+
+
+def gone(pids, seconds=8.0):
+    """Whether all these processes end within so many seconds; those that wait for somebody to ask how they ended have."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pids = [pid for pid in pids if state(pid) not in ("", "Z")]
+        if not pids:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def state(pid):
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
+def slow(*values):
+    """Parameters for the long run only; processes take their time to start."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in sorted(values)]
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with closing(Local(2, (f"{FILE}:exits",))) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("attribute", ["exits_with_zero", "sleeps", *slow(*LONG)])
+def test_what_a_backend_does_to_its_process_is_one_record(pool, attribute):
+    records = judged(pool, plan(attribute))
+    found = {record.case["case"]["seed"]: (record.verdict, record.reason) for record in records}
+    assert found == dict.fromkeys((1, 2, 4, 5), ("correct", "")) | {3: BEHAVIOUR[attribute]}
+    assert [record.name for record in records] == sorted(map(name_of, TABLES))
+    assert records == comparable(judge_apart(plan(attribute), TABLES))
+
+
+@pytest.mark.slow
+def test_each_case_is_judged_once_whatever_became_of_another(tmp_path, monkeypatch):
+    runs = tmp_path / "runs"
+    monkeypatch.setenv("RUNS", str(runs))
+    with closing(Local(2)) as pool:
+        judged(pool, plan("exits"))
+    once = Counter(line.split()[0] for line in runs.read_text().splitlines())
+    runs.unlink()
+    judge_apart(plan("exits"), TABLES)
+    assert Counter(line.split()[0] for line in runs.read_text().splitlines()) == once
+    assert once["3"] == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("1/0", "raises when imported: ZeroDivisionError: division by zero"),
+        pytest.param("import os; os._exit(3)", "loading the backends ended .*: exit code 3", marks=pytest.mark.slow),
+        pytest.param("raise SystemExit", "raises when imported: SystemExit", marks=pytest.mark.slow),
+        pytest.param(None, "backend '.*: no such file", marks=pytest.mark.slow),
+    ],
+)
+def test_a_backend_that_cannot_be_had_is_one_line_at_once(tmp_path, source, message):
+    file = tmp_path / "broken.py"
+    if source:
+        file.write_text(source)
+    asked = plan("mine", file=file)
+    with closing(Local(2, asked.backends)) as pool:
+        for ask in (lambda: pool.run(print).result(30), lambda: judged(pool, asked), lambda: judge_apart(asked, TABLES)):
+            with pytest.raises(BackendError, match=message) as caught:
+                ask()
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_loading_a_backend_counts_for_no_case(tmp_path):
+    file = tmp_path / "slow.py"
+    file.write_text("import time; time.sleep(1.5)\nfrom gradcheck_backends.manual import build")
+    asked = Plan(backends=(f"{file}:function",), limit=1.0)
+    file.write_text(file.read_text() + "\nimport gradcheck_backends.manual as function")
+    with closing(Local(1, asked.backends)) as pool:
+        assert {record.verdict for record in judged(pool, asked)} == {"correct"}
+    assert {record.verdict for record in judge_apart(asked, TABLES)} == {"correct"}
+
+
+def test_a_child_that_ends_between_two_cases_costs_none():
+    with closing(Child(plan("exits"))) as child:
+        first = child.judge(TABLES[0])
+        os.kill(child._process.pid, signal.SIGKILL)
+        assert [first.verdict, child.judge(TABLES[1]).verdict] == ["correct", "correct"]
+
+
+def test_a_function_runs_in_a_worker_and_may_end_it(pool):
+    assert pool.run(name_of, TABLES[0]).result(30) == name_of(TABLES[0])
+    for function, message in ((os._exit, "_exit: its process ended: exit code 3"), (os.strerror, "strerror: TypeError: ")):
+        with pytest.raises(CallFailed, match=message):
+            pool.run(function, *[3] * (function is os._exit)).result(30)
+    assert pool.run(name_of, TABLES[0]).result(30) == name_of(TABLES[0])
+
+
+@pytest.mark.slow
+def test_processes_killed_while_they_wait_are_told_of_in_one_line():
+    with closing(Local(1)) as pool:
+        os.kill(pool.run(os.getpid).result(30), signal.SIGKILL)
+        time.sleep(0.5)
+        with pytest.raises(CallFailed, match="ended without a task: were they killed"):
+            pool.run(os.getpid).result(30)
+
+
+def test_cancelled_tasks_wake_who_waits_and_free_their_workers(pool):
+    futures = list(pool.judge(plan("sleeps", limit=60.0), [TABLES[2]] * 4))
+    time.sleep(0.3)
+    for future in futures:
+        future.cancel()
+    assert wait(futures, timeout=5).not_done == set()
+    assert pool.run(name_of, TABLES[0]).result(10)
+
+
+def test_a_campaign_ends_when_its_time_is_over():
+    start = time.monotonic()
+    with Store.create(None, plan("exits"), {}) as store, closing(Local(1)) as pool:
+        conduct(store, pool, seconds=0.5, watch=lambda _: None)
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.slow
+def test_nothing_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNS", str(tmp_path / "runs"))
+    with closing(Local(2)) as pool:
+        futures = list(pool.judge(plan("sleeps", limit=60.0), [TABLES[2], TABLES[2]]))
+        pids = started(tmp_path / "runs", 2)
+    assert not any(future.done() and not future.exception() for future in futures)
+    assert gone(pids)
+
+
+def test_without_pebble_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pebble", None)
+    with pytest.raises(LibraryNotInstalled, match="pip install"):
+        Local(1)
+
+
+SCRIPT = f"""
+import os, sys
+from contextlib import closing
+sys.path.append({str(Path(__file__).parent)!r})
+from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.pools import Local
+print("begun", flush=True)
+plan = Plan(backends=({FILE!r} + ":" + os.environ["ATTRIBUTE"],), limit=2.0)
+with closing(Local(2, plan.backends)) as pool:
+    print(*[record.result()[0].verdict for record in pool.judge(plan, {TABLES!r} * 3)])
+"""
+
+
+@pytest.mark.parametrize("way", ["script", *slow("command", "module", "input")])
+def test_a_program_needs_no_guard_and_runs_once(tmp_path, way):
+    (tmp_path / "mine.py").write_text(SCRIPT)
+    how = {"script": ["mine.py"], "command": ["-c", SCRIPT], "module": ["-m", "mine"], "input": ["-"]}[way]
+    answer = run([sys.executable, *how], SCRIPT if way == "input" else "", cwd=tmp_path, env=environment("exits"))
+    assert answer == ("begun\n" + " ".join(["correct correct wrong correct correct"] * 3) + "\n", "")
+
+
+def run(command, text, **options):
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, **options)
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, *slow(signal.SIGTERM, signal.SIGINT)])
+@pytest.mark.parametrize("attribute", ["spins", *slow("sleeps", "holds_the_lock")])
+def test_no_worker_outlives_its_parent(tmp_path, number, attribute):
+    runs = tmp_path / "runs"
+    command = [sys.executable, "-c", SCRIPT]
+    env = environment(attribute) | {"RUNS": str(runs)}
+    with subprocess.Popen(
+        command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as parent:
+        pids = started(runs, 2)
+        while runs.read_text().count("3 ") < 2:
+            time.sleep(0.02)
+        (os.killpg if number == signal.SIGINT else os.kill)(parent.pid, number)
+        assert gone(pids)
+        errors = parent.stderr.read().decode()
+    assert errors.count("Traceback") == (number == signal.SIGINT)
+
+
+def environment(attribute):
+    return os.environ | {"ATTRIBUTE": attribute}
+
+
+def started(runs, count):
+    """The processes of so many workers, once they have judged or begun to."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        lines = runs.read_text().splitlines() if runs.exists() else []
+        pids = {int(line.split()[1]) for line in lines if " " in line}
+        if len(pids) >= count:
+            return pids
+        time.sleep(0.02)
+    raise AssertionError("the workers did not begin")
