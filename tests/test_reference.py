@@ -7,7 +7,7 @@ import pytest
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
-from gradcheck.oracles.complex_step import complex_step
+from gradcheck.oracles.complex_step import STEP, TINY, complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 POINTS = np.array([-1e4, -700.0, -30.0, -5.0, -1.3, -1e-8, 1e-8, 0.4, 2.0, 7.0, 30.0, 700.0, 1e4])
@@ -47,12 +47,14 @@ def close(found, expected, units: float = 40) -> bool:
     return abs(found - expected) <= units * 2**-53 * abs(expected) + 1e-300
 
 
+@pytest.mark.parametrize("step", [STEP, TINY])
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
-def test_values_and_complex_step_slopes_are_accurate_at_every_size(layer):
+def test_values_and_complex_step_slopes_are_accurate_at_every_size(layer, step):
     with mpmath.workdps(60), np.errstate(over="raise", invalid="raise", divide="raise"):
         for z in POINTS:
             value = reference.apply(layer, {}, np.array([z]))[0]
-            slope = complex_step(lambda p: reference.apply(layer, {}, p["z"])[0], {"z": np.array([z])}, {"z": np.ones(1)})
+            at, one = {"z": np.array([z])}, {"z": np.ones(1)}
+            slope = complex_step(lambda p: reference.apply(layer, {}, p["z"])[0], at, one, step)
             # The argument of erfc and of exp(-z^2 / 2) is itself rounded: z^2 units more.
             assert close(value, exact(layer, z), 400 + min(4 * z * z, 1e6)), z
             expected = mpmath.diff(lambda t: exact(layer, t), mpmath.mpf(z), h=mpmath.mpf(10) ** -25)
@@ -109,8 +111,19 @@ def exact_loss(loss: ls.Loss, z, y):
             return max(mpmath.mpf(0), 1 - y * z[0])
 
 
+def test_a_far_away_logit_takes_no_digits_from_the_others():
+    """Subtracting the target's logit first would: exp(z - z_y - max(z - z_y)) has lost what lies below 1e11 u."""
+    logits, target = np.array([[0.3, -1.2, 0.7, -3e11]]), np.array([3])
+    at = {"z": logits}
+    p = np.exp(logits[0, :3] - 0.7) / np.exp(logits[0, :3] - 0.7).sum()
+    for k in range(3):
+        slope = complex_step(lambda q: reference.losses(ls.CrossEntropy(), q["z"], target).mean(), at, {"z": np.eye(4)[[k]]})
+        assert slope == pytest.approx(p[k], rel=1e-15)
+
+
+@pytest.mark.parametrize("step", [STEP, TINY])
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
-def test_losses_and_their_complex_step_slopes_are_accurate_up_to_logits_of_1e4(loss):
+def test_losses_and_their_complex_step_slopes_are_accurate_up_to_logits_of_1e4(loss, step):
     targets = {ls.Targets.SIGNS: [-1.0, 1.0], ls.Targets.CLASSES: [0, 1]}.get(loss.targets, [0.0, 1.0])
     with mpmath.workdps(60), np.errstate(over="raise", invalid="raise", divide="raise"):
         for z in (-1e4, -40.0, -1.2, -0.1, 0.3, 0.9, 33.0, 1e4):
@@ -124,7 +137,7 @@ def test_losses_and_their_complex_step_slopes_are_accurate_up_to_logits_of_1e4(l
                 exact_at = [mpmath.mpf(each) for each in logits]
                 expected = exact_loss(loss, exact_at, y)
                 assert abs(mean({"z": np.array([logits])}) - expected) <= 1e-14 * max(abs(expected), 1)
-                slope = complex_step(mean, {"z": np.array([logits])}, {"z": np.eye(1, len(logits))})
+                slope = complex_step(mean, {"z": np.array([logits])}, {"z": np.eye(1, len(logits))}, step)
                 rest = exact_at[1:]
                 derivative = mpmath.diff(lambda t, y=y, rest=rest: exact_loss(loss, [t, *rest], y), exact_at[0], h=1e-25)
                 assert abs(slope - derivative) <= 1e-13 * max(abs(derivative), 1e-3)

@@ -211,3 +211,20 @@ def test_a_gradient_that_is_exactly_0_is_0_however_the_loss_bends(wrong_by):
     report = gradcheck.verify(case, ["manual", mine])
     assert report.wrong == (set() if not wrong_by else {"0.weight", "0.bias"})
     assert report.verdict is (Verdict.WRONG if wrong_by else Verdict.CORRECT)
+
+
+def test_a_build_on_one_side_of_a_kink_is_not_accused_of_the_other_side_s_rounding():
+    """The reference's complex step may stand on the other side of a kink; there the convention's own rounding is 0."""
+    layers = (gradcheck.Dense(1, bias=False), gradcheck.GELU(), gradcheck.ReLU(), gradcheck.Dense(5))
+    last = (gradcheck.GELU(approximate="tanh"), gradcheck.Dense(1, bias=False), gradcheck.GELU(), gradcheck.ReLU())
+    network = gradcheck.Network((1,), (*layers, *last), gradcheck.Logistic())
+    point = {"0.weight": [[0.0]], "3.weight": [[0.0]] * 5, "3.bias": [0.0] * 5, "5.weight": [[0.0, 0.0, 1.0, -1.0, 2.0]]}
+    data = {"inputs": [[0.5]], "targets": [[-1.0]]}
+    case = gradcheck.Case(network, data=gradcheck.Given.of(data), init=gradcheck.Given.of(point))
+    assert gradcheck.verify(case, ["manual"]).verdict is Verdict.NONSMOOTH
+
+    def beyond(network, parameters, batch):
+        loss, gradients = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
+        return loss, {**gradients, "3.bias": gradients["3.bias"] + np.array([0, 0, 0, 1e-9, 0])}
+
+    assert gradcheck.verify(case, [beyond]).wrong == {"3.bias"}

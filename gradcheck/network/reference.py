@@ -130,12 +130,11 @@ def _(_loss: ls.BinaryCrossEntropy, z: Array, y: Array) -> Array:
 
 @losses.register
 def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
-    gaps = z - np.take_along_axis(z, y[:, None], axis=1)
-    top = np.argmax(np.real(gaps), axis=1)[:, None]
-    largest = np.take_along_axis(gaps, top, axis=1)
-    others = np.exp(gaps - largest)
+    top = np.argmax(np.real(z), axis=1)[:, None]
+    largest = np.take_along_axis(z, top, axis=1)
+    others = np.exp(z - largest)
     np.put_along_axis(others, top, 0, axis=1)  # its exp is 1; log1p keeps what log(1 + tiny) would round away
-    return largest[:, 0] + log1p(others.sum(axis=1))
+    return (largest - np.take_along_axis(z, y[:, None], axis=1))[:, 0] + log1p(others.sum(axis=1))
 
 
 @losses.register

@@ -111,12 +111,13 @@ def error_bounds(
         if network.weight_decay:
             loss = _add_decay(network, parameters, loss, gradients, arithmetic)
         summed = _guarded(loss._replace(value=loss.value * states[-1].value.size), arithmetic, arithmetic.largest)
+        wider = 1 + SAFETY * arithmetic.u  # what a kink changes is rounded too, like its own size
         return ErrorBounds(
             loss=SAFETY * arithmetic.u * float(np.sqrt(summed)),
             rounding={name: _bound(gradient, arithmetic) for name, gradient in gradients.items()},
             exact={name: _or_inf(gradient.kinks[0]) for name, gradient in gradients.items()},
-            low={name: gradient.value - _or_inf(gradient.kinks[1]) for name, gradient in gradients.items()},
-            high={name: gradient.value + _or_inf(gradient.kinks[2]) for name, gradient in gradients.items()},
+            low={name: gradient.value - wider * _or_inf(gradient.kinks[1]) for name, gradient in gradients.items()},
+            high={name: gradient.value + wider * _or_inf(gradient.kinks[2]) for name, gradient in gradients.items()},
             units=(*units, *_places("loss", at_margin)),
         )
 
