@@ -10,6 +10,7 @@ import pytest
 import gradcheck
 from gradcheck import Batch, Case, Dense, Given, Network
 from gradcheck.network.rounding import error_bounds
+from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -132,3 +133,37 @@ def test_a_block_lost_to_saturation_is_unresolved_and_not_called_correct():
     report = gradcheck.verify(case)
     assert report.verdict == "unresolved"
     assert {finding.name for finding in report.findings if finding.verdict == "unresolved"} == {"0.weight", "0.bias"}
+
+
+def cancelling(layers, loss, seed):
+    """Outputs that are the difference of terms of 1e12, so that float32 knows nothing of them but their size."""
+    rng = np.random.default_rng(seed)
+    network = gradcheck.Network((3,), (gradcheck.Dense(2, bias=False), *layers), loss)
+    inputs = rng.uniform(0.5, 2, (4, 3)).astype(np.float32).astype(float)
+    weight = 1e12 * rng.standard_normal((2, 3))
+    weight[:, 2] = -(weight[:, :2] @ inputs[0, :2]) / inputs[0, 2]
+    targets = {"classes": rng.integers(0, 2, 4), "signs": rng.choice([-1.0, 1.0], (4, 2))}.get(
+        loss.targets.name.lower(), rng.uniform(0, 1, (4, 2))
+    )
+    data = gradcheck.Given.of({"inputs": inputs, "targets": targets})
+    return gradcheck.Case(network, data=data, init=gradcheck.Given.of({"0.weight": weight}), dtype="float32")
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+@pytest.mark.parametrize("layer", [None, *ACTIVATIONS], ids=repr)
+def test_a_correct_build_is_not_accused_where_rounding_carries_a_unit_across_its_whole_range(layer, loss):
+    """First order would say that sigmoid(-1e5) has no error, however far off its argument is."""
+    for seed in range(4):
+        case = cancelling(() if layer is None else (layer,), loss, seed)
+        report = gradcheck.verify(case, ["manual", "torch"])
+        assert report.verdict is not gradcheck.Verdict.WRONG, f"{case!r}\n{report}"
+
+
+def test_first_order_alone_would_accuse_it(monkeypatch):
+    """The twin of the test above."""
+    from gradcheck.network import calculus
+
+    monkeypatch.setattr(calculus, "FAR", np.inf)
+    monkeypatch.setattr("gradcheck.network.loss_rounding.FAR", np.inf)
+    cases = (cancelling((), gradcheck.BinaryCrossEntropy(), seed) for seed in range(12))
+    assert any(gradcheck.verify(case, ["manual"]).verdict is gradcheck.Verdict.WRONG for case in cases)

@@ -9,6 +9,8 @@ from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
 
+SAFETY = 100.0  # times the root of a variance is a bound; measured, see `gradcheck.network.rounding`
+FAR = 1e-3  # where rounding carries an argument this far, first order says too little: slopes change over lengths of about 1
 SATURATED = 8.0  # margin for libraries that round the last digit the wrong way; chosen, not derived
 IMAGINARY = 1e-100  # Im f(x + ih) / h has no cancellation, and h^2 is below every bound
 
@@ -63,3 +65,34 @@ def curvature(slopes: Callable[[Array], Array], z: Array, here: Array) -> Array:
     """|rho''(z)| to a few digits, by differencing slopes, ``here`` at z; beside a kink, that of the smoother side."""
     step = 1e-6 * np.maximum(np.abs(z), 1)
     return np.minimum(np.abs(slopes(z + step) - here), np.abs(here - slopes(z - step))) / step
+
+
+class Within(NamedTuple):
+    """Of a function of an argument that rounding may have carried elsewhere, in the mean-value sense.
+
+    Attributes
+    ----------
+    steepest : array
+        Largest slope that it may have there, in absolute value.
+    bend : array
+        Largest change of slope, divided by how far the argument may be off.
+    """
+
+    steepest: Array
+    bend: Array
+
+
+def within(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array) -> Within:
+    """Slope and curvature at z, and over the whole of z -+ tolerance where that is far.
+
+    There the ends of the interval are looked at, and 0 where it is inside: the slope of a convex loss is monotone, and an
+    activation's has its extremes at the ends or, within a tenth, at 0.
+    """
+    steepest, bend = np.abs(here), curvature(slopes, z, here)
+    far = (tolerance > FAR) & np.isfinite(tolerance)
+    if not far.any():
+        return Within(steepest, bend)
+    reach = np.where(far, tolerance, 0.0)
+    there = [slopes(point) for point in (z - reach, z + reach, np.clip(0.0, z - reach, z + reach))]
+    changed = np.max([np.abs(slope - here) for slope in there], axis=0) / np.where(far, tolerance, 1.0)
+    return Within(np.max([steepest, *map(np.abs, there)], axis=0), np.maximum(bend, np.where(far, changed, 0.0)))

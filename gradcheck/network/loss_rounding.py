@@ -3,11 +3,12 @@
 from functools import singledispatch
 
 import numpy as np
+from scipy.special import expit, logsumexp
 
 from gradcheck.arrays import Array
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
-from gradcheck.network.calculus import IMAGINARY, SATURATED, Uncertain, curvature, slope_rounding, value_rounding
+from gradcheck.network.calculus import FAR, IMAGINARY, SAFETY, SATURATED, Uncertain, slope_rounding, value_rounding, within
 from gradcheck.network.kinks import freedom, through_factor
 
 
@@ -19,10 +20,10 @@ def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: floa
     """
     each = reference.losses(loss, z.value, y)
     slopes = _slopes(loss, z.value, y)
-    bend = curvature(lambda point: _slopes(loss, point, y), z.value, slopes)
+    steepest, bend = within(lambda point: _slopes(loss, point, y), z.value, slopes, tolerance)
     own = slope_rounding(loss.cancellation, z.value, slopes, bend, u) * np.minimum(np.abs(y), 1)
     mean = each.mean()
-    spread = slopes**2 * z.variance + each**2 + value_rounding(loss.cancellation, z.value) ** 2
+    spread = steepest**2 * z.variance + each**2 + value_rounding(loss.cancellation, z.value) ** 2
     total = Uncertain(mean, spread.sum() / z.value.size**2 + mean**2)
     variance = bend**2 * z.variance + 2 * slopes**2 + own**2
     gradient = Uncertain(slopes / z.value.size, variance / z.value.size**2)
@@ -39,13 +40,26 @@ def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array, u: float)
     rest = p @ others  # 1 - p without cancellation
     gradient = p * (1 - hot) - rest * hot
     mean = each.mean()
-    spread = (gradient**2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2
+    wide = _carried(gap, p, tolerance)
+    steepest = np.abs(gradient) + wide
+    spread = (steepest**2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2
     total = Uncertain(mean, spread.sum() / n**2 + mean**2)
     # dp_k = p_k ((1 - p_k) dz_k - sum of p_j dz_j over the others); the exponent z - max is itself rounded.
     exponent = z.variance + gap**2
-    moved = p**2 * (rest**2 * exponent + (p**2 * exponent) @ others)
+    moved = p**2 * (rest**2 * exponent + (p**2 * exponent) @ others) + (wide / (SAFETY * u)) ** 2
     own = p * (1 - hot) + np.minimum(loss.cancellation.slope, SATURATED * rest / u) * hot
     return total, Uncertain(gradient / n, (moved + own**2 + gradient**2) / n**2), np.zeros((3, *p.shape))
+
+
+def _carried(gap: Array, p: Array, tolerance: Array) -> Array:
+    """How far a probability may be off where rounding carries a logit far: log(p / (1 - p)) moves by at most twice that."""
+    reach = 2 * tolerance.max(axis=1, keepdims=True)
+    far = (reach > FAR) & np.isfinite(reach)
+    if not far.any():
+        return np.zeros_like(p)
+    others = np.where(np.eye(p.shape[1], dtype=bool), -np.inf, gap[:, None, :])
+    odds = gap - logsumexp(others, axis=2)
+    return np.where(far, np.maximum(expit(odds + reach) - p, p - expit(odds - reach)), 0.0)
 
 
 def _slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
