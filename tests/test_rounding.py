@@ -167,3 +167,21 @@ def test_first_order_alone_would_accuse_it(monkeypatch):
     monkeypatch.setattr("gradcheck.network.loss_rounding.FAR", np.inf)
     cases = (cancelling((), gradcheck.BinaryCrossEntropy(), seed) for seed in range(12))
     assert any(gradcheck.verify(case, ["manual"]).verdict is gradcheck.Verdict.WRONG for case in cases)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if not loss.kinks], ids=repr)
+def test_nor_where_many_units_and_samples_are_carried_together(loss):
+    """Equal samples, and outputs that are all multiples of one number which float32 knows nothing of."""
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        network = gradcheck.Network((2,), (gradcheck.Dense(1, bias=False), gradcheck.Dense(8, bias=False)), loss)
+        x = rng.uniform(0.5, 2, 2).astype(np.float32).astype(float)
+        first = rng.standard_normal()
+        weights = {"0.weight": [[first, -first * x[0] / x[1]]], "1.weight": 1e12 * rng.standard_normal((8, 1))}
+        shape = (6, *network.target_shape)
+        targets = rng.integers(0, 8, 6) if loss.targets.name == "CLASSES" else rng.choice([1.0, -1.0], shape)
+        targets = np.abs(targets) if loss.targets.name == "PROBABILITIES" else targets
+        data = gradcheck.Given.of({"inputs": np.tile(x, (6, 1)), "targets": targets})
+        case = gradcheck.Case(network, data=data, init=gradcheck.Given.of(weights), dtype="float32")
+        report = gradcheck.verify(case, ["manual", "torch"])
+        assert report.verdict is not gradcheck.Verdict.WRONG, f"{case!r}\n{report}"

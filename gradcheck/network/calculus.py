@@ -86,7 +86,8 @@ def within(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: A
     """Slope and curvature at z, and over the whole of z -+ tolerance where that is far.
 
     There the ends of the interval are looked at, and 0 where it is inside: the slope of a convex loss is monotone, and an
-    activation's has its extremes at the ends or, within a tenth, at 0.
+    activation's has its extremes at the ends or, within a tenth, at 0. Such a change is not one of many small errors: N
+    units may change together, and by Cauchy and Schwarz |sum of c d| <= sqrt(N) |c d|_2, so it counts sqrt(N) times.
     """
     steepest, bend = np.abs(here), curvature(slopes, z, here)
     far = (tolerance > FAR) & np.isfinite(tolerance)
@@ -95,4 +96,5 @@ def within(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: A
     reach = np.where(far, tolerance, 0.0)
     there = [slopes(point) for point in (z - reach, z + reach, np.clip(0.0, z - reach, z + reach))]
     changed = np.max([np.abs(slope - here) for slope in there], axis=0) / np.where(far, tolerance, 1.0)
+    changed *= z.size**0.5
     return Within(np.max([steepest, *map(np.abs, there)], axis=0), np.maximum(bend, np.where(far, changed, 0.0)))

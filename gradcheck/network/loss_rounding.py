@@ -59,7 +59,8 @@ def _carried(gap: Array, p: Array, tolerance: Array) -> Array:
         return np.zeros_like(p)
     others = np.where(np.eye(p.shape[1], dtype=bool), -np.inf, gap[:, None, :])
     odds = gap - logsumexp(others, axis=2)
-    return np.where(far, np.maximum(expit(odds + reach) - p, p - expit(odds - reach)), 0.0)
+    apart = np.maximum(expit(odds + reach) - p, p - expit(odds - reach))
+    return np.where(far, p.size**0.5 * apart, 0.0)  # sqrt(N): they may move together, see `within`
 
 
 def _slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
