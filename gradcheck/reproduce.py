@@ -3,6 +3,7 @@
 import platform
 import sys
 import textwrap
+from functools import cache
 from importlib import metadata
 
 import gradcheck
@@ -79,8 +80,11 @@ def _docstring(report: Report, recipe: Recipe, pickled: bool) -> str:
         blocks="".join(f"{textwrap.fill(line, WIDTH)}\n" for line in ["", *blocks]),
         version=gradcheck.__version__,
         python=platform.python_version(),
-        libraries=", ".join(f"{name} {metadata.version(name)}" for name in FRAMEWORKS if name in sys.modules),
+        libraries=", ".join(f"{name} {_version(name)}" for name in FRAMEWORKS if name in sys.modules),
     )
+
+
+_version = cache(metadata.version)  # metadata takes milliseconds to read, and campaigns write many of these
 
 
 def _pair(block: tuple[str, str]) -> str:

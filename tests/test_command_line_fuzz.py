@@ -104,8 +104,9 @@ def test_a_wrong_build_is_found_kept_made_small_and_reproduced(gradcheck):
     assert subprocess.run([sys.executable, file], capture_output=True, check=False).returncode == 1
 
 
-def test_replay_says_what_is_fixed_and_changes_nothing(gradcheck):
-    gradcheck("fuzz", "--examples", "120", "--backend", "own.py:fixable", "--store", "c.db")
+def test_replay_says_what_is_fixed_and_changes_nothing(gradcheck, monkeypatch):
+    monkeypatch.setattr("gradcheck.cli.fuzzing.make_small", lambda *_: 0)
+    gradcheck("fuzz", "--examples", "80", "--backend", "own.py:fixable", "--store", "c.db")
     before = Path("c.db").read_bytes()
     code, out, _ = gradcheck("fuzz", "--replay", "c.db", "--json", "still.json")
     assert code == Exit.WRONG

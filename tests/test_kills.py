@@ -23,10 +23,10 @@ def watch(progress):
         print(record.name, flush=True)
 
 if __name__ == "__main__":
-    path, plan = Path(sys.argv[1]), Plan(seed=11, size=50, backends=("manual",))
+    path, plan = Path(sys.argv[1]), Plan(seed=11, size=25, backends=("manual",))
     pool = Local(2, plan.backends)
     with Store.resume(path, {}) if path.exists() and path.stat().st_size else Store.create(path, plan, {}) as store:
-        conduct(store, pool, examples=200, watch=watch)
+        conduct(store, pool, examples=75, watch=watch)
     pool.close()
 """
 
