@@ -20,7 +20,7 @@ class Live:
         self.new = 0
         columns = [
             SpinnerColumn(),
-            BarColumn(),
+            BarColumn(20),
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -43,7 +43,8 @@ class Live:
         self.worst = max([self.worst, *(ratio for record in course.records for ratio in record.ratios.values())])
         spent = time.monotonic() - self.begun
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.most_common())
-        self.say(f"{self.new / spent:.0f}/s  {verdicts or 'none yet'}  worst error {self.worst:.2g} bounds")
+        rate = f"{self.new / spent:.0f}/s  {verdicts}  worst error {self.worst:.2g} bounds"
+        self.say(rate if self.new else "drawing")
         self._progress.update(self._task, completed=min(spent, self.seconds) if self.seconds else self._done(course))
 
     def say(self, what: str) -> None:
