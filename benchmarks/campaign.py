@@ -46,7 +46,8 @@ def seconds_of_judging(plan: Plan, table: Table) -> float:
 def cost(plan: Plan, tables: Sequence[Table]) -> None:
     """Print both, case by case in turn, and their ratio."""
     for table in tables[:WARM]:
-        seconds_of_builds(plan, table), seconds_of_judging(plan, table)
+        seconds_of_builds(plan, table)
+        seconds_of_judging(plan, table)
     pairs = [(seconds_of_builds(plan, table), seconds_of_judging(plan, table)) for table in tables]
     builds, judging = (statistics.median(each) for each in zip(*pairs, strict=True))
     ratio = statistics.median(judged / built for built, judged in pairs)

@@ -1,18 +1,24 @@
 """Failures made small: for each group, the smallest network that Hypothesis finds with the same verdict and cause."""
 
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from gradcheck.campaign.child import Child
 from gradcheck.campaign.groups import UNNAMED, grouped, suspects
-from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.pools import Pool
 from gradcheck.campaign.record import Cause, Record
-from gradcheck.campaign.shards import shrink
+from gradcheck.campaign.reduce import is_small, reduced
+from gradcheck.campaign.shards import SHRINKING, Table, shrink
 from gradcheck.campaign.store import Store
+from gradcheck.case import Case
+from gradcheck.files import case_from_table, case_to_table
 from gradcheck.verdict.findings import Verdict
 
 GROUPS = 12  # that are made small; what is rarer is shown as it was met
@@ -36,17 +42,35 @@ def make_small(store: Store, pool: Pool) -> int:
 
 def smallest(plan: Plan, shard: int, cause: Cause) -> Record | None:
     """The smallest case made of the first in a shard in which a backend is wrong for this cause; None where none is."""
-    found: list[Record] = []
+    judged: dict[str, Record] = {}
     with closing(Child(msgspec.structs.replace(plan, backends=_only(plan, cause.backend)))) as child:
 
-        def fails(table: dict[str, Any]) -> bool:
-            record = child.judge(table)
-            failed = record.verdict == Verdict.WRONG and _has(record, cause)
-            found.extend([record] if failed else [])
-            return failed
+        def is_wrong(table: Table) -> bool:
+            record = judged[name_of(table)] = judged.get(name_of(table)) or child.judge(table)
+            return record.verdict == Verdict.WRONG
 
-        shrink(plan, shard, fails)
-    return found[-1] if found else None
+        def fails(table: Table) -> bool:
+            return is_wrong(table) and _has(judged[name_of(table)], cause)
+
+        case = made_smallest(plan, shard, fails, is_wrong)
+    return None if case is None else judged[name_of(case_to_table(case, Path()))]
+
+
+def made_smallest(plan: Plan, shard: int, fails: Callable[[Table], bool], is_wrong: Callable[[Table], bool]) -> Case | None:
+    """The first failing case of a shard, shrunk by Hypothesis and then taken apart; None where none fails.
+
+    Where it is still large, taken apart further as long as it is wrong: in small the same mistake may go by another name.
+    """
+    table = shrink(plan, shard, fails)
+    if table is None:
+        return None
+    case = _reduced(case_from_table(table, Path()), fails)
+    return case if is_small(case) else _reduced(case, is_wrong)
+
+
+def _reduced(case: Case, fails: Callable[[Table], bool]) -> Case:
+    end = time.monotonic() + SHRINKING
+    return reduced(case, lambda smaller: time.monotonic() < end and fails(case_to_table(smaller, Path())))
 
 
 def _has(record: Record, cause: Cause) -> bool:

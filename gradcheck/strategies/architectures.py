@@ -11,6 +11,7 @@ from gradcheck.strategies.arguments import choices, rarely, whole
 
 USUAL_DEPTH = 3  # dense layers; one network in SELDOM may have more
 SELDOM = 16
+FIRST = 6  # one in so many has something in front of the first dense layer
 EMPTY = 300  # one network in so many has no dense layer at all, where that is allowed
 
 # With their defaults, and settings that make another function of them.
@@ -75,7 +76,7 @@ def _networks(
     dense = st.builds(ly.Dense, units=size, bias=st.sampled_from([True, False]))
     others = st.lists(st.sampled_from(between), max_size=2) if between else st.just(list[ly.Layer]())
     inputs = (draw(size),)
-    first = draw(others) if rarely(draw, SELDOM) else []
+    first = draw(others) if rarely(draw, FIRST) else []
     blocks: list[tuple[ly.Layer, list[ly.Layer]]] = []
     if max_depth and not (min_depth == 0 and rarely(draw, EMPTY)):
         deepest = max_depth if rarely(draw, SELDOM) else min(max_depth, max(USUAL_DEPTH, min_depth))

@@ -107,6 +107,7 @@ def one_label(_draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
 TWISTS: tuple[Twist, ...] = (
     *(zero, sized, denormal, dead, beside, saturated, extreme_logits, repeated, one_label),
     beside,  # twice as often: this is where conventions differ
+    *(extreme_logits, extreme_logits),  # most of these end in something that saturates
 )
 
 
