@@ -154,7 +154,7 @@ def test_a_run_for_a_time_ends():
 def broken(network, parameters, batch):
     """Twice the weight's gradient under tanh; a bias that is a mean."""
     loss, gradients = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
-    for index, (layer, behind) in enumerate(zip(network.layers, (*network.layers[1:], None), strict=True)):
+    for index, (layer, behind) in enumerate(zip(network.layers, (*network.layers[1:], None), strict=False)):
         if isinstance(layer, Dense) and behind == Tanh():
             gradients[f"{index}.weight"] = 2.5 * gradients[f"{index}.weight"]
         if isinstance(layer, Dense) and layer.bias:
@@ -179,7 +179,7 @@ def test_one_mistake_is_one_line(failing):
     assert bias.cause == Cause("broken", "mean-for-sum", "Dense")
     assert tanh.cause == Cause("broken", "factor", "weight")
     assert "tanh" in tanh.common
-    assert sum(failure.cases for failure in others) <= 2  # what looks otherwise in a case or two ...
+    assert sum(failure.cases for failure in others) <= bias.cases / 10  # what looks otherwise in a few cases ...
     assert bias.cases + tanh.cases >= summary.verdicts["wrong"]
     smallest.make_small(failing, Inline())
     assert {failure.cause for failure in summarize(failing).failures} == {bias.cause, tanh.cause}  # ... is the same in small
@@ -191,8 +191,8 @@ def test_a_failure_is_made_small_with_its_verdict_and_cause(failing):
         record = failure.smallest
         case = case_from_table(record.case, Path())
         assert record.verdict == "wrong"
-        assert failure.cause in record.causes
         dense = [layer for layer in case.network.layers if isinstance(layer, Dense)]
+        assert failure.cause in record.causes
         assert len(dense) == 1
         assert dense[0].units <= 2
         assert len(case.batch.inputs) <= 2

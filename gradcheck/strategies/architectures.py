@@ -12,7 +12,7 @@ from gradcheck.strategies.arguments import choices, rarely, whole
 USUAL_DEPTH = 3  # dense layers; one network in SELDOM may have more
 SELDOM = 16
 FIRST = 6  # one in so many has something in front of the first dense layer
-EMPTY = 300  # one network in so many has no dense layer at all, where that is allowed
+EMPTY = 2000  # one network in so many has no dense layer at all, where that is allowed
 
 # With their defaults, and settings that make another function of them.
 ACTIVATIONS: tuple[ly.Activation, ...] = (

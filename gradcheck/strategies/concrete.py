@@ -13,6 +13,7 @@ from gradcheck.strategies.arguments import DTYPES, dtypes_of, rarely, strategy, 
 from gradcheck.strategies.twists import TWISTS, Draft
 from gradcheck.strategies.values import SEEDS, batches, parameters
 
+TWISTED = st.sampled_from([False, False, False, True, True])
 WRITTEN = 200  # parameters and inputs in all, up to which a case may be written out
 EXTREME = 32  # one case by recipe in so many has a scale far from 1
 SCALES = (1.0, 0.1, 0.25, 4.0)
@@ -72,7 +73,7 @@ def _written_out(draw: st.DrawFn, network: Network, max_samples: int, dtype: Any
     batch = draw(batches(network=network, max_samples=max_samples))
     draft = Draft(network, draw(parameters(network=network)), batch.inputs, batch.targets)
     plain = _case(draft, dtype)
-    for twist in draw(st.lists(st.sampled_from(TWISTS), max_size=2)) if draw(st.booleans()) else []:
+    for twist in draw(st.lists(st.sampled_from(TWISTS), max_size=2)) if draw(TWISTED) else []:
         twist(draw, draft, dtype)
     return _case(draft, dtype) if _fits(draft, dtype) else plain
 
