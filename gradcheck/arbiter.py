@@ -179,17 +179,30 @@ class Arbiter:
                 continue
             alone = self._differences({name: v[name]}, {name: gradient[name]})
             resolution[name] = _relative(alone.bound, gradient[name] * v[name])
-            if not self._within(alone, {name: v[name]}, gradient):
+            if not self._within(alone, {name: v[name]}, gradient, self._varying(name, v[name], alone)):
                 contradicted.append(name)
         confirmed = [value for name, value in resolution.items() if name not in contradicted and np.isfinite(value)]
         if confirmed:
             self.notes.append(f"real differences confirm the reference gradient of every block to {max(confirmed):.1e}")
         return contradicted
 
-    def _within(self, estimate: Estimate, v: Mapping[str, Array], gradient: Mapping[str, Array]) -> bool:
+    def _varying(self, name: str, v: Array, estimate: Estimate) -> float:
+        """By how much the slope changes within the steps that differences took: a loss may bend in less than those."""
+        if not estimate.step:
+            return 0.0
+        shifts = [side * estimate.step / ratio for ratio in (1, 8, 64) for side in (1, -1)]
+        points = ({**self.parameters, name: self.parameters[name] + shift * v} for shift in (0.0, *shifts))
+        here, *there = [complex_step(self.loss, point, {name: v}, TINY) for point in points]
+        self.evaluations += len(shifts) + 1
+        return max(abs(slope - here) for slope in there)
+
+    def _within(
+        self, estimate: Estimate, v: Mapping[str, Array], gradient: Mapping[str, Array], varying: float = 0.0
+    ) -> bool:
         claimed = sum(dot(gradient[name], v[name]) for name in v)
         # Kinks count: where several meet, a correct convention need not lie between the one-sided slopes.
-        return abs(estimate.value - claimed) <= estimate.bound + sum(self.allowed[name].along(v[name]) for name in v)
+        allowed = sum(self.allowed[name].along(v[name]) for name in v)
+        return abs(estimate.value - claimed) <= estimate.bound + allowed + varying
 
 
 def _relative(bound: float, contribution: Array) -> float:

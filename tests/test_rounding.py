@@ -185,3 +185,17 @@ def test_nor_where_many_units_and_samples_are_carried_together(loss):
         case = gradcheck.Case(network, data=data, init=gradcheck.Given.of(weights), dtype="float32")
         report = gradcheck.verify(case, ["manual", "torch"])
         assert report.verdict is not gradcheck.Verdict.WRONG, f"{case!r}\n{report}"
+
+
+@pytest.mark.parametrize("layer", [None, gradcheck.ReLU()], ids=repr)
+def test_a_value_within_rounding_of_a_kink_may_be_that_of_either_side(layer):
+    """1 - y z is 1e-13 below 0 in one build and above it in another: a loss of 0 and one of 1e-13 are both honest."""
+    network = Network((3,), (Dense(1), *([layer] if layer else [])), gradcheck.MSE() if layer else gradcheck.Hinge())
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x, w = rng.standard_normal(3), 1e3 * rng.standard_normal(3)
+        at = 0.0 if layer else 1.0
+        init = {"0.weight": [w], "0.bias": [at - w @ x]}
+        case = Case(network, data=gradcheck.Given.of({"inputs": [x], "targets": [[at]]}), init=gradcheck.Given.of(init))
+        report = gradcheck.verify(case)
+        assert report.verdict is not gradcheck.Verdict.WRONG, f"{case!r}\n{report}"

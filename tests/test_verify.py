@@ -228,3 +228,25 @@ def test_a_build_on_one_side_of_a_kink_is_not_accused_of_the_other_side_s_roundi
         return loss, {**gradients, "3.bias": gradients["3.bias"] + np.array([0, 0, 0, 1e-9, 0])}
 
     assert gradcheck.verify(case, [beyond]).wrong == {"3.bias"}
+
+
+def test_real_differences_refute_nothing_that_is_narrower_than_their_steps():
+    """Found by a campaign: a sigmoid of terms of 1e12 that cancel; every step leaves it flat."""
+    network = gradcheck.Network(
+        (3,), (gradcheck.Dense(7), gradcheck.Dense(3), gradcheck.Sigmoid()), gradcheck.BinaryCrossEntropy()
+    )
+    first = [[1.0, 1.7, 0.7], [0.4, 1.6, 1.5], [0.9, 0.7, 1.7], [0.0, 2.0, -2.0], [2.0, -1.0, -0.4], [0.1, 1.0, -0.3]]
+    second = [
+        [-1.1, -1.9, 1.4, -2, 1.6, 0.2, 1],
+        [-0.8, -1, -0.4, 1.3, -0.3, -2e12, -0.4],
+        [1.8, -1, -2, -1.8, 1.2, -2, -0.7],
+    ]
+    init = {
+        "0.weight": [*first, [-2.0, -0.6, -1.2]],
+        "0.bias": [1.0, -0.7, -2.0, 1.5, -0.1, -0.6, -1.6],
+        "1.weight": second,
+        "1.bias": [1.2, 2779999999985.386, -1.0],
+    }
+    data = {"inputs": [[-1.5, -1.0, -0.2], [-1.8, 1.6, -1.9]], "targets": [[1.0, 0.6, 0.6], [0.2, 0.5, 0.1]]}
+    case = gradcheck.Case(network, data=gradcheck.Given.of(data), init=gradcheck.Given.of(init))
+    assert gradcheck.verify(case, ["manual", "torch"]).verdict is Verdict.UNRESOLVED

@@ -82,8 +82,8 @@ class Within(NamedTuple):
     bend: Array
 
 
-def within(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array) -> Within:
-    """Slope and curvature at z, and over the whole of z -+ tolerance where that is far.
+def within(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, *, always: bool = False) -> Within:
+    """Slope and curvature at z, and over the whole of z -+ tolerance where that is far; the slope, if asked for, always.
 
     There the ends of the interval are looked at, and 0 where it is inside: the slope of a convex loss is monotone, and an
     activation's has its extremes at the ends or, within a tenth, at 0. Such a change is not one of many small errors: N
@@ -91,9 +91,10 @@ def within(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: A
     """
     steepest, bend = np.abs(here), curvature(slopes, z, here)
     far = (tolerance > FAR) & np.isfinite(tolerance)
-    if not far.any():
+    looked = far | (always & np.isfinite(tolerance))
+    if not looked.any():
         return Within(steepest, bend)
-    reach = np.where(far, tolerance, 0.0)
+    reach = np.where(looked, tolerance, 0.0)
     there = [slopes(point) for point in (z - reach, z + reach, np.clip(0.0, z - reach, z + reach))]
     changed = np.max([np.abs(slope - here) for slope in there], axis=0) / np.where(far, tolerance, 1.0)
     changed *= z.size**0.5

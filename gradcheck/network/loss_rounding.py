@@ -20,7 +20,8 @@ def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: floa
     """
     each = reference.losses(loss, z.value, y)
     slopes = _slopes(loss, z.value, y)
-    steepest, bend = within(lambda point: _slopes(loss, point, y), z.value, slopes, tolerance)
+    # At a minimum of 0 the slope is 0, and its change is all that rounding leaves of the loss.
+    steepest, bend = within(lambda point: _slopes(loss, point, y), z.value, slopes, tolerance, always=True)
     own = slope_rounding(loss.cancellation, z.value, slopes, bend, u) * np.minimum(np.abs(y), 1)
     mean = each.mean()
     spread = steepest**2 * z.variance + each**2 + value_rounding(loss.cancellation, z.value) ** 2

@@ -163,13 +163,14 @@ def forward_errors(layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertai
 def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain, u: float) -> Uncertain:
     a = reference.apply(layer, parameters, z.value)
     own = a**2 + value_rounding(layer.cancellation, z.value) ** 2
-    steepest = within(partial(slope, layer), z.value, slope(layer, z.value), _tolerance(z, u)).steepest
+    here, kinked = slope(layer, z.value), bool(layer.kinks)
+    steepest = within(partial(slope, layer), z.value, here, _tolerance(z, u), always=kinked).steepest
     return Uncertain(a, steepest**2 * z.variance + own)
 
 
 def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: Array, u: float) -> Cotangent:
     slopes = slope(layer, z.value)
-    steepest, bend = within(partial(slope, layer), z.value, slopes, _tolerance(z, u))
+    steepest, bend = within(partial(slope, layer), z.value, slopes, _tolerance(z, u), always=bool(layer.kinks))
     own = slope_rounding(layer.cancellation, z.value, slopes, bend, u)
     value = g.value * slopes
     spread = steepest**2 * g.variance + g.value**2 * (bend**2 * z.variance + own**2)
