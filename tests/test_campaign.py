@@ -73,7 +73,8 @@ def test_what_the_parent_has_imported_changes_no_case(drawn, tmp_path):
     """Hypothesis takes constants from local modules: in a test's own process they would make other cases."""
     (tmp_path / "local.py").write_text("VALUES = (0.123456, -9.87654321, 1234.5, 77)\n")
     code = (
-        "import json, local\nfrom gradcheck.campaign.plan import Plan\nfrom gradcheck.campaign.shards import draw\n"
+        "import json, sys\nsys.path.insert(0, '.')\nimport local\n"
+        "from gradcheck.campaign.plan import Plan\nfrom gradcheck.campaign.shards import draw\n"
         "print(json.dumps(draw(Plan(seed=5, size=40), 0)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -173,7 +174,7 @@ def failing(drawn, monkeypatch):
         yield store
 
 
-def test_one_mistake_is_one_line(failing):
+def test_one_mistake_is_one_line_and_is_made_small_with_its_verdict_and_cause(failing):
     summary = summarize(failing)
     bias, tanh, *others = summary.failures
     assert bias.cause == Cause("broken", "mean-for-sum", "Dense")
@@ -182,12 +183,9 @@ def test_one_mistake_is_one_line(failing):
     assert sum(failure.cases for failure in others) <= bias.cases / 10  # what looks otherwise in a few cases ...
     assert bias.cases + tanh.cases >= summary.verdicts["wrong"]
     smallest.make_small(failing, Inline())
-    assert {failure.cause for failure in summarize(failing).failures} == {bias.cause, tanh.cause}  # ... is the same in small
-
-
-def test_a_failure_is_made_small_with_its_verdict_and_cause(failing):
-    smallest.make_small(failing, Inline())
-    for failure in summarize(failing).failures:
+    summary = summarize(failing)
+    assert {failure.cause for failure in summary.failures} == {bias.cause, tanh.cause}  # ... is the same in small
+    for failure in summary.failures:
         record = failure.smallest
         case = case_from_table(record.case, Path())
         assert record.verdict == "wrong"

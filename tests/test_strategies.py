@@ -249,6 +249,7 @@ def without(layer):
     return mine
 
 
+@pytest.mark.slow
 def test_a_wrong_build_shrinks_to_a_network_that_a_person_can_read():
     def is_wrong(case):
         return bool(gradcheck.verify(case, [without(gradcheck.GELU())]).wrong)
