@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from gradcheck.arrays import Array, dot, norm
+from gradcheck.oracles import differences
 from gradcheck.oracles.complex_step import TINY, complex_step, complex_steps, flushed
-from gradcheck.oracles.differences import Start, differences
 from gradcheck.oracles.directions import direction, scales
-from gradcheck.oracles.line import Estimate, Many
-from gradcheck.oracles.sides import FIRST, Slopes, one_sided
+from gradcheck.oracles.line import Estimate, Line, Many
+from gradcheck.oracles.sides import FIRST, Slopes, sides
 from gradcheck.verdict.compare import Allowance, Settlement
 from gradcheck.verdict.settle import Slope, by_witness, every_entry
 
@@ -106,7 +106,7 @@ class Arbiter:
         scale = float(scales(self.parameters[name], gradient)[index])
         unit = np.zeros_like(gradient)
         unit[index] = scale
-        slopes = one_sided(self.loss, self.parameters, {name: unit}, {name: gradient}, self.origin, self.losses)
+        slopes = sides(self._line({name: unit}, {name: gradient}))
         self.evaluations += slopes.left.evaluations + slopes.right.evaluations
         left, right = (Estimate(side.value / scale, side.bound / scale, 0) for side in slopes)
         return Slopes(left, right)
@@ -119,7 +119,7 @@ class Arbiter:
     def _complex(self, name: str) -> Slope:
         def slope(v: Array, _claim: Array) -> Estimate:
             self.evaluations += 1
-            value = float(flushed(np.asarray(complex_step(self.loss, self.parameters, {name: v}, TINY))))
+            value = float(flushed(complex_step(self.loss, self.parameters, {name: v}, TINY)))
             return Estimate(value, self.own * self.allowed[name].along(v), 1)
 
         return slope
@@ -142,9 +142,12 @@ class Arbiter:
         step = self._below_switches(v)
         if not step:
             return Estimate(sum(dot(claim[name], v[name]) for name in v), float("inf"), 0)
-        estimate = differences(self.loss, self.parameters, v, claim, Start(step), self.origin, self.losses)
+        estimate = differences.slope(self._line(v, claim), differences.Start(step))
         self.evaluations += estimate.evaluations
         return estimate
+
+    def _line(self, v: Mapping[str, Array], claim: Mapping[str, Array]) -> Line:
+        return Line(self.loss, self.parameters, v, claim, self.origin, self.losses)
 
     def _below_switches(self, v: Mapping[str, Array]) -> float:
         """The widest step at which every unit is on the same side of its kink, either way; 0 where one switches at once."""
@@ -179,20 +182,21 @@ class Arbiter:
                 continue
             alone = self._differences({name: v[name]}, {name: gradient[name]})
             resolution[name] = _relative(alone.bound, gradient[name] * v[name])
-            if not self._within(alone, {name: v[name]}, gradient, self._varying(name, v[name], alone)):
+            own = {name: v[name]}
+            if not (self._within(alone, own, gradient) or self._within(alone, own, gradient, self._varying(own, alone))):
                 contradicted.append(name)
         confirmed = [value for name, value in resolution.items() if name not in contradicted and np.isfinite(value)]
         if confirmed:
             self.notes.append(f"real differences confirm the reference gradient of every block to {max(confirmed):.1e}")
         return contradicted
 
-    def _varying(self, name: str, v: Array, estimate: Estimate) -> float:
+    def _varying(self, v: Mapping[str, Array], estimate: Estimate) -> float:
         """By how much the slope changes within the steps that differences took: a loss may bend in less than those."""
         if not estimate.step:
             return 0.0
         shifts = [side * estimate.step / ratio for ratio in (1, 8, 64) for side in (1, -1)]
-        points = ({**self.parameters, name: self.parameters[name] + shift * v} for shift in (0.0, *shifts))
-        here, *there = [complex_step(self.loss, point, {name: v}, TINY) for point in points]
+        moved = ({name: self.parameters[name] + h * v[name] for name in v} for h in (0.0, *shifts))
+        here, *there = [complex_step(self.loss, {**self.parameters, **point}, v, TINY) for point in moved]
         self.evaluations += len(shifts) + 1
         return max(abs(slope - here) for slope in there)
 

@@ -4,6 +4,7 @@ A backend is named by a registered name (``manual``), by ``module:attribute``, o
 Third parties register in the entry-point group ``gradcheck.backends``.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -54,7 +55,7 @@ def registered() -> dict[str, Entry]:
 
 def installed() -> list[Status]:
     """What is registered, and the installed version of what it needs (None where it is absent). Imports none of it."""
-    return [Status(name, entry.requires, _version(entry.requires)) for name, entry in registered().items()]
+    return [Status(name, entry.requires, version(entry.requires)) for name, entry in registered().items()]
 
 
 def backend(name: str) -> Backend:
@@ -101,6 +102,19 @@ def mistakes(network: Network, parameters: Parameters, batch: Batch) -> Any:
     return cast("Callable[..., Any]", _located(MISTAKES, "mistakes"))(network, parameters, batch)
 
 
+def absolute(name: str) -> str:
+    """``path/to/file.py:attribute`` from wherever it is resolved; other names as they are."""
+    return os.path.abspath(name) if name.rpartition(":")[0].endswith(".py") else name
+
+
+def version(distribution: str) -> str | None:
+    """Of an installed distribution; None where it is absent."""
+    try:
+        return _found_version(distribution, tuple(sys.path))
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def as_backend(candidate: object, name: str) -> Backend:
     """The candidate itself where it can build, a `FunctionBackend` around a bare function."""
     if isinstance(candidate, Backend):
@@ -111,7 +125,7 @@ def as_backend(candidate: object, name: str) -> Backend:
 
 
 def _registered(name: str, entry: Entry) -> Backend:
-    if _version(entry.requires) is None:
+    if version(entry.requires) is None:
         hint = f"pip install 'gradcheck[{entry.extra}]'" if entry.extra else f"pip install {entry.requires}"
         raise BackendNotInstalled(f"backend {name!r} needs {entry.requires}, which is not installed: {hint}")
     return as_backend(_located(entry.target, name), name)
@@ -132,13 +146,6 @@ def _located(target: str, name: str) -> object:
 def _third_parties(_path: tuple[str, ...]) -> tuple[tuple[str, Entry], ...]:
     points = metadata.entry_points(group=GROUP)
     return tuple((point.name, Entry(point.value, point.dist.name if point.dist else "?")) for point in points)
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return _found_version(distribution, tuple(sys.path))
-    except metadata.PackageNotFoundError:
-        return None
 
 
 @lru_cache(maxsize=64)

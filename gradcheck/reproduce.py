@@ -3,12 +3,11 @@
 import platform
 import sys
 import textwrap
-from functools import cache
-from importlib import metadata
 
 import gradcheck
 from gradcheck.errors import OutputError
 from gradcheck.recipe import Recipe
+from gradcheck.registry import version
 from gradcheck.report import Report
 from gradcheck.spelling import WIDTH, Writer, quoted
 
@@ -80,11 +79,8 @@ def _docstring(report: Report, recipe: Recipe, pickled: bool) -> str:
         blocks="".join(f"{textwrap.fill(line, WIDTH)}\n" for line in ["", *blocks]),
         version=gradcheck.__version__,
         python=platform.python_version(),
-        libraries=", ".join(f"{name} {_version(name)}" for name in FRAMEWORKS if name in sys.modules),
+        libraries=", ".join(f"{name} {version(name)}" for name in FRAMEWORKS if name in sys.modules),
     )
-
-
-_version = cache(metadata.version)  # metadata takes milliseconds to read, and campaigns write many of these
 
 
 def _pair(block: tuple[str, str]) -> str:

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 import gradcheck
-from gradcheck import pickles
+from gradcheck import pickles, registry
 from gradcheck.arrays import Array
 from gradcheck.case import Case
 from gradcheck.data import FILE_TYPES
@@ -64,7 +64,7 @@ class Writer:
         if isinstance(value, Iterator):
             raise OutputError(f"{place}: cannot be reproduced: an iterator is used up, give a list")
         if (recipe.function, place) == ("verify", "backends"):
-            value = [_absolute(each) for each in value]
+            value = [registry.absolute(each) if isinstance(each, str) else each for each in value]
         return self.expression(value, place)
 
     def expression(self, value: Any, place: str) -> str:
@@ -179,12 +179,6 @@ def _place(recipe: Recipe, index: int) -> str:
     parameters = inspect.signature(getattr(gradcheck, recipe.function)).parameters.values()
     names = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
     return names[index] if index < len(names) else f"args[{index - len(names)}]"
-
-
-def _absolute(backend: Any) -> Any:
-    """``file.py:attribute`` from wherever the file is run."""
-    is_file = isinstance(backend, str) and backend.rpartition(":")[0].endswith(".py")
-    return os.path.abspath(backend) if is_file else backend
 
 
 def _prefixes(module: str) -> list[str]:

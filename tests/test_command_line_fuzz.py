@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from test_campaign import Inline
 
+from gradcheck import registry
 from gradcheck.campaign import shards
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.store import Store
@@ -37,6 +38,7 @@ class Local(Inline):
 
     def __init__(self, jobs, backends):
         super().__init__()
+        registry.resolve(backends)
 
     def close(self):
         pass

@@ -6,13 +6,13 @@ import pytest
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
 from gradcheck.oracles.complex_step import complex_step
-from gradcheck.oracles.differences import differences
+from gradcheck.oracles.differences import differences, slope
 from gradcheck.oracles.directions import TELLING, direction, scales, signs
 from gradcheck.oracles.line import Line
 from gradcheck.oracles.noise import noise, quiet, stands_still, unit
 from gradcheck.oracles.regression import regression
 from gradcheck.oracles.richardson import EVEN, ODD, SIDED, extrapolate, spans, weights
-from gradcheck.oracles.sides import choose, one_sided
+from gradcheck.oracles.sides import choose, one_sided, sides
 
 AT = {"x": np.array([0.7])}
 ALONG = {"x": np.array([1.0])}
@@ -139,12 +139,12 @@ def test_points_asked_together_are_those_asked_one_by_one_and_count_as_many():
 
     point = {"x": np.array([0.3, -0.7]), "y": np.array([1.5])}
     v, claim = {"x": np.array([1.0, 0.5])}, {"x": np.cos(point["x"])}
-    alone, together = differences(f, point, v, claim), differences(f, point, v, claim, many=many)
+    alone, together = (slope(Line(f, point, v, claim, many=how)) for how in (None, many))
     assert together.evaluations == alone.evaluations
     assert together.value == pytest.approx(alone.value, rel=1e-13)
-    sides, at_once = one_sided(f, point, v, claim), one_sided(f, point, v, claim, many=many)
-    assert at_once.left.evaluations == sides.left.evaluations
-    assert at_once.right.value == pytest.approx(sides.right.value, rel=1e-12)
+    apart, at_once = (sides(Line(f, point, v, claim, many=how)) for how in (None, many))
+    assert at_once.left.evaluations == apart.left.evaluations
+    assert at_once.right.value == pytest.approx(apart.right.value, rel=1e-12)
 
 
 def test_noise_is_measured():

@@ -15,18 +15,17 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
 from gradcheck import registry
 from gradcheck.campaign.judging import failed, judge
-from gradcheck.campaign.plan import Plan, name_of
+from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.record import Cause, Record
 from gradcheck.errors import BackendBroken, BackendError
 from gradcheck.verdict.findings import Verdict
 
-Table = dict[str, Any]
 LOADING = 600.0  # seconds that the backends' libraries may take to load; no case pays for them
 DYING = 10.0  # seconds that a process may take to end after its last word
 READY, REFUSED = b"ready\n", b"refused "

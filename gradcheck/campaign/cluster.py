@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from gradcheck.campaign.child import Table, judge_apart, loaded
-from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.child import judge_apart, loaded
+from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.pools import PATIENCE, line, linked
 from gradcheck.campaign.record import Record
 from gradcheck.errors import CallFailed, GradcheckError, LibraryNotInstalled

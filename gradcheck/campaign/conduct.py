@@ -8,10 +8,10 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from gradcheck.campaign.plan import name_of
+from gradcheck.campaign.plan import Table, name_of
 from gradcheck.campaign.pools import Pool
 from gradcheck.campaign.record import Record
-from gradcheck.campaign.shards import Table, draw
+from gradcheck.campaign.shards import draw
 from gradcheck.campaign.store import Store
 
 AHEAD = 2  # shards for each worker whose cases may wait: on a cluster a shard is one task

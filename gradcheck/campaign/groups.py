@@ -104,7 +104,7 @@ def features(table: dict[str, Any]) -> frozenset[str]:
     layers: Sequence[dict[str, Any]] = table["layers"]
     dense = [layer for layer in layers if layer["type"] == "dense"]
     case = table["case"]
-    samples = case.get("samples") or (len(case["data"]["inputs"]) if isinstance(case["data"], dict) else 0)
+    samples = samples_of(case)
     said = {
         "weight decay": bool(table.get("weight_decay")),
         "a dense layer without bias": any(not layer["bias"] for layer in dense),
@@ -115,6 +115,12 @@ def features(table: dict[str, Any]) -> frozenset[str]:
     }
     kinds = {layer["type"] for layer in layers} | {table["loss"]["type"]}
     return frozenset(kinds | {name for name, holds in said.items() if holds})
+
+
+def samples_of(recipe: Mapping[str, Any]) -> int:
+    """The size of a batch, from a case's own table; 0 where a set is used as it is."""
+    data: str | dict[str, Any] = recipe["data"]
+    return recipe.get("samples") or (0 if isinstance(data, str) else len(data["inputs"]))
 
 
 def telling(group: Group, shares: dict[str, float]) -> list[str]:

@@ -5,10 +5,8 @@ import time
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
-from gradcheck import registry
-from gradcheck.campaign.plan import Plan, name_of
+from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.record import Cause, Record
 from gradcheck.errors import BackendError, GradcheckError
 from gradcheck.files import case_from_table
@@ -21,7 +19,7 @@ from gradcheck.verifier import verify
 NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?")
 
 
-def judge(plan: Plan, table: dict[str, Any]) -> Record:
+def judge(plan: Plan, table: Table) -> Record:
     """Verify one case, given as a table.
 
     Raises
@@ -39,23 +37,12 @@ def judge(plan: Plan, table: dict[str, Any]) -> Record:
     return _record(table, report, time.perf_counter() - start)
 
 
-def load_backends(plan: Plan) -> None:
-    """Load every backend, and do nothing with it.
-
-    Raises
-    ------
-    BackendError
-        Where one cannot be had.
-    """
-    registry.resolve(plan.backends)
-
-
-def failed(table: dict[str, Any], verdict: Verdict, reason: str, causes: Sequence[Cause] = ()) -> Record:
+def failed(table: Table, verdict: Verdict, reason: str, causes: Sequence[Cause] = ()) -> Record:
     """The record of a case that nobody could finish judging."""
     return Record(name=name_of(table), case=table, verdict=str(verdict), reason=reason, causes=tuple(causes))
 
 
-def _record(table: dict[str, Any], report: Report, seconds: float) -> Record:
+def _record(table: Table, report: Report, seconds: float) -> Record:
     wrong = report.verdict is Verdict.WRONG
     return Record(
         name=name_of(table),

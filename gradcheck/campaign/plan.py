@@ -2,11 +2,14 @@
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from gradcheck.verifier import DEFAULT
+
+Table: TypeAlias = dict[str, Any]
+"""A case as a file holds it."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +35,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     limit: float = 60.0
 
 
-def name_of(table: dict[str, Any]) -> str:
+def name_of(table: Table) -> str:
     """A case's name is its content: the hash of its table."""
     return hashlib.blake2b(json.dumps(table, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gradcheck.campaign.child import Table, died, how, hung, loaded
-from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.child import died, how, hung, loaded
+from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.record import Record
 from gradcheck.campaign.workers import ZERO, Workers, begin, judged, perform
 from gradcheck.errors import CallFailed, GradcheckError, LibraryNotInstalled

@@ -8,12 +8,10 @@ import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
 
-from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.plan import Plan, Table
 from gradcheck.errors import CallFailed, LibraryNotInstalled
 
-Table = dict[str, Any]
 SHRINKING = 120.0  # seconds after which a failure is small enough; chosen, not derived
 
 

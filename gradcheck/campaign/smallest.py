@@ -11,11 +11,11 @@ import msgspec
 
 from gradcheck.campaign.child import Child
 from gradcheck.campaign.groups import UNNAMED, grouped, suspects
-from gradcheck.campaign.plan import Plan, name_of
+from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.pools import Pool
 from gradcheck.campaign.record import Cause, Record
 from gradcheck.campaign.reduce import is_small, reduced
-from gradcheck.campaign.shards import SHRINKING, Table, shrink
+from gradcheck.campaign.shards import SHRINKING, shrink
 from gradcheck.campaign.store import Store
 from gradcheck.case import Case
 from gradcheck.files import case_from_table, case_to_table
@@ -24,8 +24,8 @@ from gradcheck.verdict.findings import Verdict
 GROUPS = 12  # that are made small; what is rarer is shown as it was met
 
 
-def make_small(store: Store, pool: Pool) -> int:
-    """Shrink what is wrong, group by group, and keep the smallest case of each; return how many groups there are."""
+def make_small(store: Store, pool: Pool) -> None:
+    """Shrink what is wrong, group by group, and keep the smallest case of each."""
     groups = grouped(suspect for record in store.records(Verdict.WRONG) for suspect in suspects(record))
     known = store.smallest()
     shards = _first_shards(store)
@@ -37,7 +37,6 @@ def make_small(store: Store, pool: Pool) -> int:
     for future, cause in tasks.items():
         if (record := future.result()) is not None:
             store.keep_smallest(cause, record)
-    return len(groups)
 
 
 def smallest(plan: Plan, shard: int, cause: Cause) -> Record | None:

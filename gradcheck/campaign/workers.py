@@ -13,8 +13,8 @@ from threading import Lock, Thread
 from typing import Any
 
 from gradcheck import registry
-from gradcheck.campaign.child import LOADING, Table, answer
-from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.child import LOADING, answer
+from gradcheck.campaign.plan import Plan, Table
 from gradcheck.errors import BackendError
 
 GRACE = 5.0  # seconds past its limit after which a worker ends itself, should nobody have ended it

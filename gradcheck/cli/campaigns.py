@@ -3,15 +3,14 @@
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from gradcheck.cli.app import Exit, FailOn, app
-from gradcheck.cli.output import show, write_out
+from gradcheck.cli.app import Exit, app
+from gradcheck.cli.options import Failing, Reproducers, SummaryHtml, SummaryJson
+from gradcheck.cli.output import for_people, formatted, show, write_out
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
@@ -54,14 +53,10 @@ def fuzz_command(
     limit: Annotated[
         float | None, typer.Option(callback=_positive, help="Seconds after which a case is given up; by default 60.")
     ] = None,
-    fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
-    json: Annotated[Path | None, typer.Option(help="Write a summary as JSON; - for standard output.")] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write a summary as a page for a browser; - for standard output.")
-    ] = None,
-    reproduce: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a Python file for each cause of what is wrong.")
-    ] = None,
+    fail_on: Failing = [],  # noqa: B006 typer reads the default and never changes it
+    json: SummaryJson = None,
+    html: SummaryHtml = None,
+    reproduce: Reproducers = None,
 ) -> int:
     """Verify builds on networks and data that Hypothesis draws, group what is wrong by its cause, and make it small.
 
@@ -79,8 +74,8 @@ def fuzz_command(
     with fuzzing.pool(plan, jobs or os.cpu_count() or 1, scheduler) as workers:
         if replay is not None:
             found = fuzzing.replay(replay, plan, workers)
-            show(fuzzing.as_table(found), _stream(json))
-            _write(json, lambda: fuzzing.as_json(found))
+            show(fuzzing.as_table(found), for_people(json))
+            write_out(json, lambda: fuzzing.as_json(found))
             return Exit.WRONG if any(each.now == Verdict.WRONG for each in found) else Exit.GOOD
         path = store or Path(time.strftime("fuzz-%Y%m%d-%H%M%S.db"))
         with fuzzing.opened(path, plan, resume=resume) as campaign:
@@ -92,20 +87,16 @@ def fuzz_command(
     elif store is None and code is Exit.GOOD:
         path.unlink()
     else:
-        show(f"every case is kept in {path}", _stream(json, html))
+        show(f"every case is kept in {path}", for_people(json, html))
     return Exit.INTERRUPTED if interrupted else code
 
 
 @app.command("report")
 def report_command(
     store: Annotated[Path, typer.Argument(metavar="CAMPAIGN", help="What fuzz --store has written.")],
-    json: Annotated[Path | None, typer.Option(help="Write the summary as JSON; - for standard output.")] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write the summary as a page for a browser; - for standard output.")
-    ] = None,
-    reproduce: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a Python file for each cause of what is wrong.")
-    ] = None,
+    json: SummaryJson = None,
+    html: SummaryHtml = None,
+    reproduce: Reproducers = None,
 ) -> int:
     """Say what a campaign has found, also while it runs: coverage, errors, causes of what is wrong, cost.
 
@@ -127,19 +118,9 @@ def _deliver(
     from gradcheck.campaign.summary import summarize
 
     summary = summarize(campaign)
-    show(render(summary, str(store)), _stream(json, html))
-    _write(json, lambda: msgspec.json.format(msgspec.json.encode(summary.to_table()), indent=2).decode() + "\n")
-    _write(html, lambda: to_html(summary))
+    show(render(summary, str(store)), for_people(json, html))
+    write_out(json, lambda: formatted(summary.to_table()))
+    write_out(html, lambda: to_html(summary))
     if reproduce is not None:
         write_reproducers(campaign, summary, reproduce)
     return Exit.WRONG if {Verdict.WRONG, *fail_on} & summary.verdicts.keys() else Exit.GOOD
-
-
-def _write(path: Path | None, text: Callable[[], str]) -> None:
-    if path is not None:
-        write_out(path, text())
-
-
-def _stream(*paths: Path | None) -> TextIO:
-    """The terminal's stream that no machine reads."""
-    return sys.stderr if "-" in map(str, paths) else sys.stdout

@@ -11,7 +11,8 @@ from rich.table import Table
 from gradcheck import registry
 from gradcheck.case import Case
 from gradcheck.checker import check
-from gradcheck.cli.app import Exit, FailOn, app, not_negative
+from gradcheck.cli.app import Exit, app, not_negative
+from gradcheck.cli.options import Failing, ReportHtml, ReportJson, Reproducer
 from gradcheck.cli.output import deliver, show
 from gradcheck.files import load, naming
 from gradcheck.locate import locate
@@ -35,12 +36,10 @@ def verify_command(
     accuracy: Annotated[
         float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
     ] = 0.0,
-    fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
-    json: Annotated[Path | None, typer.Option(help="Write the report as JSON; - for standard output.")] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write the report as a page for a browser; - for standard output.")
-    ] = None,
-    reproduce: Annotated[Path | None, typer.Option(help="Write a Python file that asks again and expects the same.")] = None,
+    fail_on: Failing = [],  # noqa: B006 typer reads the default and never changes it
+    json: ReportJson = None,
+    html: ReportHtml = None,
+    reproduce: Reproducer = None,
     seed: Annotated[
         int, typer.Option(callback=not_negative, help="Of the random directions in which derivatives are compared.")
     ] = 0,
@@ -75,12 +74,10 @@ def check_command(
     complex_step: Annotated[
         bool, typer.Option("--complex-step", help="Use the complex step where it can be trusted.")
     ] = False,
-    fail_on: Annotated[list[FailOn], typer.Option(help="Exit with 1 on this verdict too; repeat for several.")] = [],  # noqa: B006 typer reads the default and never changes it
-    json: Annotated[Path | None, typer.Option(help="Write the report as JSON; - for standard output.")] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write the report as a page for a browser; - for standard output.")
-    ] = None,
-    reproduce: Annotated[Path | None, typer.Option(help="Write a Python file that asks again and expects the same.")] = None,
+    fail_on: Failing = [],  # noqa: B006 typer reads the default and never changes it
+    json: ReportJson = None,
+    html: ReportHtml = None,
+    reproduce: Reproducer = None,
     seed: Annotated[int, typer.Option(callback=not_negative, help="Of the random directions and point.")] = 0,
 ) -> int:
     """Check the gradient of any function, without a network.

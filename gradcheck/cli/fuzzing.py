@@ -1,11 +1,9 @@
 """A campaign from the command line: its plan and store, the workers, a run that can be interrupted, and a replay."""
 
-import os
 import platform
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +13,13 @@ from rich.table import Table
 from gradcheck import registry
 from gradcheck.campaign.cluster import Cluster
 from gradcheck.campaign.conduct import conduct
-from gradcheck.campaign.judging import load_backends
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.pools import Local, Pool
 from gradcheck.campaign.record import Record
 from gradcheck.campaign.smallest import make_small
 from gradcheck.campaign.store import Store
 from gradcheck.cli.live import Live
+from gradcheck.cli.output import formatted
 from gradcheck.errors import DescriptionError
 from gradcheck.network.describe import nearest
 from gradcheck.network.layers import LAYERS
@@ -44,7 +42,7 @@ class Wanted(NamedTuple):
         given = {
             "seed": self.seed,
             "layers": None if self.layers is None else _layers(self.layers),
-            "backends": None if self.backends is None else tuple(map(_absolute, self.backends)),
+            "backends": None if self.backends is None else tuple(map(registry.absolute, self.backends)),
             "limit": self.limit,
         }
         return {name: value for name, value in given.items() if value is not None}
@@ -85,10 +83,14 @@ def pool(plan: Plan, jobs: int, scheduler: str | None) -> Generator[Pool]:
     """Workers here, or on a cluster, every one of which has the backends."""
     workers: Pool = Local(jobs, plan.backends) if scheduler is None else Cluster(scheduler, plan.backends)
     try:
-        workers.run(load_backends, plan).result()
+        workers.run(_ready).result()  # raises where a worker here could not load them; a cluster has tried in a child
         yield workers
     finally:
         workers.close()
+
+
+def _ready() -> None:
+    """A task that a worker is asked to do once it has the backends."""
 
 
 def opened(path: Path, plan: Plan, *, resume: bool) -> Store:
@@ -134,7 +136,7 @@ def as_json(found: Sequence[Replayed]) -> str:
     """For machines."""
     fixed = [each.name for each in found if each.now != Verdict.WRONG]
     table = {"format": 1, "fixed": fixed, "cases": [each._asdict() for each in found]}
-    return msgspec.json.format(msgspec.json.encode(table), indent=2).decode() + "\n"
+    return formatted(table)
 
 
 def _replayed(before: Record, now: Record) -> Replayed:
@@ -154,26 +156,13 @@ def _layers(names: str) -> tuple[str, ...]:
     return chosen
 
 
-def _absolute(backend: str) -> str:
-    """``file.py:attribute`` wherever a worker runs."""
-    path, _, attribute = backend.rpartition(":")
-    return f"{os.path.abspath(path)}:{attribute}" if path.endswith(".py") else backend
-
-
 def _versions(plan: Plan) -> Mapping[str, str]:
     """Of what decides the cases and the answers."""
     entries = registry.registered()
     needs = (entries[name].requires for name in plan.backends if name in entries)
+    found = {library: registry.version(library) for library in (*LIBRARIES, *needs)}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **dict(_installed(dict.fromkeys((*LIBRARIES, *needs)))),
+        **{library: version for library, version in found.items() if version},
     }
-
-
-def _installed(names: Iterable[str]) -> Generator[tuple[str, str]]:
-    for name in names:
-        try:
-            yield name, metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue

@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+import msgspec
 from rich.console import Console, RenderableType
 
 from gradcheck.cli.app import Exit
@@ -19,22 +20,33 @@ from gradcheck.verdict.findings import Verdict
 
 def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]) -> Exit:
     """Write the report where it is wanted, and return the exit code that it deserves."""
-    show(render(report), sys.stderr if "-" in (str(json), str(html)) else sys.stdout)
-    for path, text in ((json, lambda: report.to_json() + "\n"), (html, report.to_html)):
-        if path is not None:
-            write_out(path, text())
+    show(render(report), for_people(json, html))
+    write_out(json, lambda: report.to_json() + "\n")
+    write_out(html, report.to_html)
     if reproduce is not None:
         report.reproducer(reproduce)
     return exit_code({finding.verdict for finding in report.findings} | {report.verdict}, fail_on)
 
 
-def write_out(path: Path, text: str) -> None:
-    """To a file, or to standard output where that is asked for."""
+def for_people(*paths: Path | None) -> TextIO:
+    """The stream of a terminal to which nothing for machines is written."""
+    return sys.stderr if "-" in map(str, paths) else sys.stdout
+
+
+def formatted(table: Any) -> str:
+    """Plain values as JSON."""
+    return msgspec.json.format(msgspec.json.encode(table), indent=2).decode() + "\n"
+
+
+def write_out(path: Path | None, text: Callable[[], str]) -> None:
+    """To a file, or to standard output where that is asked for; nothing is made where nothing is."""
+    if path is None:
+        return
     if str(path) != "-":
-        write(path, text)
+        write(path, text())
         return
     with _writing(sys.stdout):
-        sys.stdout.write(text)
+        sys.stdout.write(text())
 
 
 def show(what: RenderableType, stream: TextIO) -> None:

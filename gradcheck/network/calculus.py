@@ -67,35 +67,30 @@ def curvature(slopes: Callable[[Array], Array], z: Array, here: Array) -> Array:
     return np.minimum(np.abs(slopes(z + step) - here), np.abs(here - slopes(z - step))) / step
 
 
-class Within(NamedTuple):
-    """Of a function of an argument that rounding may have carried elsewhere, in the mean-value sense.
+def steepest(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, *, always: bool = False) -> Array:
+    """Largest slope, in absolute value, within z -+ tolerance where that is far, or always; else that at z, ``here``."""
+    looked = ((tolerance > FAR) | always) & np.isfinite(tolerance)
+    return np.max([np.abs(here), *map(np.abs, _around(slopes, z, tolerance, looked))], axis=0)
 
-    Attributes
-    ----------
-    steepest : array
-        Largest slope that it may have there, in absolute value.
-    bend : array
-        Largest change of slope, divided by how far the argument may be off.
+
+def bend(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array) -> Array:
+    """Curvature at z; where z -+ tolerance is far, the largest change of slope over it, divided by the tolerance.
+
+    Such a change is not one of many small errors: N units may change together, and by Cauchy and Schwarz
+    |sum of c d| <= sqrt(N) |c d|_2, so it counts sqrt(N) times.
     """
-
-    steepest: Array
-    bend: Array
-
-
-def within(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, *, always: bool = False) -> Within:
-    """Slope and curvature at z, and over the whole of z -+ tolerance where that is far; the slope, if asked for, always.
-
-    There the ends of the interval are looked at, and 0 where it is inside: the slope of a convex loss is monotone, and an
-    activation's has its extremes at the ends or, within a tenth, at 0. Such a change is not one of many small errors: N
-    units may change together, and by Cauchy and Schwarz |sum of c d| <= sqrt(N) |c d|_2, so it counts sqrt(N) times.
-    """
-    steepest, bend = np.abs(here), curvature(slopes, z, here)
     far = (tolerance > FAR) & np.isfinite(tolerance)
-    looked = far | (always & np.isfinite(tolerance))
+    changes = [np.abs(slope - here) / np.where(far, tolerance, 1.0) for slope in _around(slopes, z, tolerance, far)]
+    return np.max([curvature(slopes, z, here), *(np.where(far, z.size**0.5 * change, 0.0) for change in changes)], axis=0)
+
+
+def _around(slopes: Callable[[Array], Array], z: Array, tolerance: Array, looked: Array) -> list[Array]:
+    """Slopes over z -+ tolerance where that is to be looked at; none where it is nowhere.
+
+    At the ends of the interval, and at 0 where it is inside: the slope of a convex loss is monotone, and an activation's has
+    its extremes at the ends or, within a tenth, at 0.
+    """
     if not looked.any():
-        return Within(steepest, bend)
+        return []
     reach = np.where(looked, tolerance, 0.0)
-    there = [slopes(point) for point in (z - reach, z + reach, np.clip(0.0, z - reach, z + reach))]
-    changed = np.max([np.abs(slope - here) for slope in there], axis=0) / np.where(far, tolerance, 1.0)
-    changed *= z.size**0.5
-    return Within(np.max([steepest, *map(np.abs, there)], axis=0), np.maximum(bend, np.where(far, changed, 0.0)))
+    return [slopes(point) for point in (z - reach, z + reach, np.clip(0.0, z - reach, z + reach))]

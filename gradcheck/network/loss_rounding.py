@@ -1,6 +1,6 @@
 """Rounding errors of a loss and of its gradient with respect to the network's output (see `gradcheck.network.rounding`)."""
 
-from functools import singledispatch
+from functools import partial, singledispatch
 
 import numpy as np
 from scipy.special import expit, logsumexp
@@ -8,7 +8,17 @@ from scipy.special import expit, logsumexp
 from gradcheck.arrays import Array
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
-from gradcheck.network.calculus import FAR, IMAGINARY, SAFETY, SATURATED, Uncertain, slope_rounding, value_rounding, within
+from gradcheck.network.calculus import (
+    FAR,
+    IMAGINARY,
+    SAFETY,
+    SATURATED,
+    Uncertain,
+    bend,
+    slope_rounding,
+    steepest,
+    value_rounding,
+)
 from gradcheck.network.kinks import freedom, through_factor
 
 
@@ -21,12 +31,13 @@ def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: floa
     each = reference.losses(loss, z.value, y)
     slopes = _slopes(loss, z.value, y)
     # At a minimum of 0 the slope is 0, and its change is all that rounding leaves of the loss.
-    steepest, bend = within(lambda point: _slopes(loss, point, y), z.value, slopes, tolerance, always=True)
-    own = slope_rounding(loss.cancellation, z.value, slopes, bend, u) * np.minimum(np.abs(y), 1)
+    at = partial(_slopes, loss, y=y)
+    most, bent = steepest(at, z.value, slopes, tolerance, always=True), bend(at, z.value, slopes, tolerance)
+    own = slope_rounding(loss.cancellation, z.value, slopes, bent, u) * np.minimum(np.abs(y), 1)
     mean = each.mean()
-    spread = steepest**2 * z.variance + each**2 + value_rounding(loss.cancellation, z.value) ** 2
+    spread = most**2 * z.variance + each**2 + value_rounding(loss.cancellation, z.value) ** 2
     total = Uncertain(mean, spread.sum() / z.value.size**2 + mean**2)
-    variance = bend**2 * z.variance + 2 * slopes**2 + own**2
+    variance = bent**2 * z.variance + 2 * slopes**2 + own**2
     gradient = Uncertain(slopes / z.value.size, variance / z.value.size**2)
     return total, gradient, through_factor(freedom(loss.kinks, y * z.value, tolerance), y / z.value.size)
 
@@ -42,8 +53,7 @@ def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array, u: float)
     gradient = p * (1 - hot) - rest * hot
     mean = each.mean()
     wide = _carried(gap, p, tolerance)
-    steepest = np.abs(gradient) + wide
-    spread = (steepest**2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2
+    spread = ((np.abs(gradient) + wide) ** 2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2
     total = Uncertain(mean, spread.sum() / n**2 + mean**2)
     # dp_k = p_k ((1 - p_k) dz_k - sum of p_j dz_j over the others); the exponent z - max is itself rounded.
     exponent = z.variance + gap**2
@@ -61,7 +71,7 @@ def _carried(gap: Array, p: Array, tolerance: Array) -> Array:
     others = np.where(np.eye(p.shape[1], dtype=bool), -np.inf, gap[:, None, :])
     odds = gap - logsumexp(others, axis=2)
     apart = np.maximum(expit(odds + reach) - p, p - expit(odds - reach))
-    return np.where(far, p.size**0.5 * apart, 0.0)  # sqrt(N): they may move together, see `within`
+    return np.where(far, p.size**0.5 * apart, 0.0)  # sqrt(N): they may move together, see `bend`
 
 
 def _slopes(loss: ls.Loss, z: Array, y: Array) -> Array:

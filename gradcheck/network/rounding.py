@@ -17,7 +17,7 @@ and on the way back, d = g rho'(z), with c_a, c_s the absolute rounding of value
     w_W = w_d^T x^2 + (d^2)^T (w_x + x^2) + (d^T x)^2.
 
 This is first order. Where the bound on z is so wide that rho may behave otherwise within it, rho' is the largest slope
-there, and rho'' the largest change of slope over it (`within`).
+there, and rho'' the largest change of slope over it (`steepest`, `bend`).
 
 The bound of an entry is ``SAFETY * u * sqrt(w_i + FLOOR^2 mean(w))`` over its block. rho' comes from the reference by
 complex step, rho'' by differencing that, so no derivative is written down here and a third party's activation needs
@@ -45,11 +45,12 @@ from gradcheck.network.calculus import (
     SAFETY,
     Precision,
     Uncertain,
+    bend,
     precision,
     slope,
     slope_rounding,
+    steepest,
     value_rounding,
-    within,
 )
 from gradcheck.network.kinks import freedom, through_product, through_slope
 from gradcheck.network.loss_rounding import loss_errors
@@ -164,16 +165,17 @@ def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain, u: fl
     a = reference.apply(layer, parameters, z.value)
     own = a**2 + value_rounding(layer.cancellation, z.value) ** 2
     here, kinked = slope(layer, z.value), bool(layer.kinks)
-    steepest = within(partial(slope, layer), z.value, here, _tolerance(z, u), always=kinked).steepest
-    return Uncertain(a, steepest**2 * z.variance + own)
+    most = steepest(partial(slope, layer), z.value, here, _tolerance(z, u), always=kinked)
+    return Uncertain(a, most**2 * z.variance + own)
 
 
 def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: Array, u: float) -> Cotangent:
-    slopes = slope(layer, z.value)
-    steepest, bend = within(partial(slope, layer), z.value, slopes, _tolerance(z, u), always=bool(layer.kinks))
-    own = slope_rounding(layer.cancellation, z.value, slopes, bend, u)
+    slopes, tolerance, at = slope(layer, z.value), _tolerance(z, u), partial(slope, layer)
+    most = steepest(at, z.value, slopes, tolerance, always=bool(layer.kinks))
+    bent = bend(at, z.value, slopes, tolerance)
+    own = slope_rounding(layer.cancellation, z.value, slopes, bent, u)
     value = g.value * slopes
-    spread = steepest**2 * g.variance + g.value**2 * (bend**2 * z.variance + own**2)
+    spread = most**2 * g.variance + g.value**2 * (bent**2 * z.variance + own**2)
     return Cotangent(value, spread + value**2, through_slope(g.kinks, g.value, slopes, free))
 
 

@@ -16,7 +16,7 @@ TINY = 1e-100
 UNSEEN = 1e-170  # of a derivative by that step: h^2 times a third derivative of 1e30
 
 
-def flushed(slopes: Array) -> Array:
+def flushed(slopes: Array | float) -> Array:
     """Slopes by a step of `TINY`, 0 where they are no more than its truncation error may be."""
     return np.where(np.abs(slopes) < UNSEEN, 0.0, slopes)
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcheck.arrays import Array
-from gradcheck.oracles.line import Estimate, Function, Line, Many, Point
+from gradcheck.oracles.line import Estimate, Function, Line, Point
 from gradcheck.oracles.noise import BESIDE, CENTRED, NEAR, UNIT, USUAL, noise, stands_still, unit
 from gradcheck.oracles.richardson import EVEN, LARGEST, ODD, Limit, Windows, extrapolate, least, limits
 from gradcheck.oracles.sides import FIRST, NEAREST, choose
@@ -80,15 +80,7 @@ class Start(NamedTuple):
 AT_LARGE = Start()
 
 
-def differences(
-    function: Function,
-    point: Point,
-    direction: Point,
-    gradient: Point,
-    start: Start = AT_LARGE,
-    origin: float | None = None,
-    many: Many | None = None,
-) -> Estimate:
+def differences(function: Function, point: Point, direction: Point, gradient: Point, start: Start = AT_LARGE) -> Estimate:
     """Slope of a real function along a direction, with the bound derived above.
 
     Parameters
@@ -100,10 +92,8 @@ def differences(
     gradient : mapping of str to array
         The claim. A wrong one only costs accuracy.
     start : Start
-    origin, many
-        As a `Line` takes them.
     """
-    return slope(Line(function, point, direction, gradient, origin, many), start)
+    return slope(Line(function, point, direction, gradient), start)
 
 
 def slope(line: Line, start: Start = AT_LARGE) -> Estimate:

@@ -8,7 +8,7 @@ a single pair of steps says, small enough to stay below the kink and large enoug
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gradcheck.oracles.line import Estimate, Function, Line, Many, Point
+from gradcheck.oracles.line import Estimate, Function, Line, Point
 from gradcheck.oracles.noise import AHEAD, BEHIND, UNIT, USUAL, noise, unit
 from gradcheck.oracles.richardson import NOTHING, SIDED, Limit, extrapolate, least, limits
 
@@ -25,16 +25,9 @@ class Slopes(NamedTuple):
     right: Estimate
 
 
-def one_sided(
-    function: Function,
-    point: Point,
-    direction: Point,
-    gradient: Point,
-    origin: float | None = None,
-    many: Many | None = None,
-) -> Slopes:
+def one_sided(function: Function, point: Point, direction: Point, gradient: Point) -> Slopes:
     """The derivatives of a function to either side, as `differences` takes its arguments."""
-    return sides(Line(function, point, direction, gradient, origin, many))
+    return sides(Line(function, point, direction, gradient))
 
 
 def sides(

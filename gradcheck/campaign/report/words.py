@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gradcheck.campaign.groups import samples_of
 from gradcheck.campaign.record import Cause, Record
 from gradcheck.report.sections import UNEXPLAINED
 from gradcheck.report.sentences import sentence
@@ -131,9 +132,8 @@ def outline(case: Mapping[str, Any]) -> str:
 
 def samples(recipe: Mapping[str, Any]) -> str:
     """The size of a batch; the name of a set that is used as it is."""
-    data: str | dict[str, Any] = recipe["data"]
-    number = recipe.get("samples") or (0 if isinstance(data, str) else len(data["inputs"]))
-    return counted(number, "sample") if number else str(data)
+    number = samples_of(recipe)
+    return counted(number, "sample") if number else str(recipe["data"])
 
 
 def first(reasons: Mapping[str, int], most: int) -> list[tuple[str, int]]:
