@@ -163,8 +163,8 @@ def test_first_order_alone_would_accuse_it(monkeypatch):
     """The twin of the test above."""
     from gradcheck.network import calculus
 
-    monkeypatch.setattr(calculus, "FAR", np.inf)
-    monkeypatch.setattr("gradcheck.network.loss_rounding.FAR", np.inf)
+    monkeypatch.setattr(calculus, "FAR", -1.0)
+    monkeypatch.setattr(calculus, "_around", lambda *_: [])
     cases = (cancelling((), gradcheck.BinaryCrossEntropy(), seed) for seed in range(12))
     assert any(gradcheck.verify(case, ["manual"]).verdict is gradcheck.Verdict.WRONG for case in cases)
 
@@ -199,3 +199,47 @@ def test_a_value_within_rounding_of_a_kink_may_be_that_of_either_side(layer):
         case = Case(network, data=gradcheck.Given.of({"inputs": [x], "targets": [[at]]}), init=gradcheck.Given.of(init))
         report = gradcheck.verify(case)
         assert report.verdict is not gradcheck.Verdict.WRONG, f"{case!r}\n{report}"
+
+
+def corner(layer, loss, seed):
+    """A network whose one unit is within rounding of 0 (ELU) or of delta (huber), where curvature jumps."""
+    rng = np.random.default_rng(seed)
+    network = Network((3,), (Dense(1), *([layer] if layer else [])), loss)
+    x, w = rng.standard_normal(3), 10.0 ** rng.integers(3, 12) * rng.standard_normal(3)
+    at = 0.0 if layer else 1.0
+    data = Given.of({"inputs": [x], "targets": [[1.0 if layer else 0.0]]})
+    return Case(network, data=data, init=Given.of({"0.weight": [w], "0.bias": [at - w @ x]}))
+
+
+JUMPS = [(None, gradcheck.Huber()), (gradcheck.ELU(), gradcheck.MSE()), (gradcheck.ELU(), gradcheck.Huber())]
+
+
+@pytest.mark.parametrize(("layer", "loss"), JUMPS, ids=repr)
+def test_where_curvature_jumps_a_build_may_be_on_the_bent_side(layer, loss):
+    for seed in range(60):
+        case = corner(layer, loss, seed)
+        report = gradcheck.verify(case)
+        assert report.verdict is not gradcheck.Verdict.WRONG, f"{case!r}\n{report}"
+
+
+def test_the_smoother_side_alone_would_accuse_it(monkeypatch):
+    """The twin of the test above."""
+    from gradcheck.network import calculus
+
+    both = calculus.curvature
+    monkeypatch.setattr(calculus, "curvature", lambda *where, kinked: both(*where, kinked=True))
+    cases = (corner(layer, loss, seed) for layer, loss in JUMPS for seed in range(60))
+    assert any(gradcheck.verify(case).verdict is gradcheck.Verdict.WRONG for case in cases)
+
+
+@pytest.mark.parametrize(("layer", "loss"), JUMPS, ids=repr)
+def test_a_gradient_wrong_at_such_a_place_is_found(layer, loss):
+    for seed in range(10):
+        case = corner(layer, loss, seed)
+
+        def wrong(network, parameters, batch):
+            value, gradients = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
+            return value, {**gradients, "0.weight": gradients["0.weight"] * 1.01}
+
+        report = gradcheck.verify(case, [wrong])
+        assert "0.weight" in report.wrong or report.verdict is gradcheck.Verdict.UNRESOLVED, f"{case!r}\n{report}"

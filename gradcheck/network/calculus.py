@@ -61,10 +61,15 @@ def slope(layer: ly.Activation, z: Array) -> Array:
     return np.imag(reference.apply(layer, {}, z + 1j * IMAGINARY)) / IMAGINARY
 
 
-def curvature(slopes: Callable[[Array], Array], z: Array, here: Array) -> Array:
-    """|rho''(z)| to a few digits, by differencing slopes, ``here`` at z; beside a kink, that of the smoother side."""
-    step = 1e-6 * np.maximum(np.abs(z), 1)
-    return np.minimum(np.abs(slopes(z + step) - here), np.abs(here - slopes(z - step))) / step
+def curvature(slopes: Callable[[Array], Array], z: Array, here: Array, reach: Array, *, kinked: bool) -> Array:
+    """|rho''(z)| to a few digits, by differencing slopes, ``here`` at z, over ``reach`` or more on either side.
+
+    The larger of both sides: where the curvature jumps (huber at its delta), rounding may put a build on the bent side.
+    Where the slope itself jumps, the smoother side: what a kink may change is counted elsewhere.
+    """
+    step = np.maximum(1e-6 * np.maximum(np.abs(z), 1), reach)
+    sides = np.abs(slopes(z + step) - here), np.abs(here - slopes(z - step))
+    return (np.minimum if kinked else np.maximum)(*sides) / step
 
 
 def steepest(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, *, always: bool = False) -> Array:
@@ -73,15 +78,17 @@ def steepest(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance:
     return np.max([np.abs(here), *map(np.abs, _around(slopes, z, tolerance, looked))], axis=0)
 
 
-def bend(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array) -> Array:
-    """Curvature at z; where z -+ tolerance is far, the largest change of slope over it, divided by the tolerance.
+def bend(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, *, kinked: bool) -> Array:
+    """Curvature within z -+ tolerance; where that is far, the largest change of slope over it, divided by the tolerance.
 
     Such a change is not one of many small errors: N units may change together, and by Cauchy and Schwarz
     |sum of c d| <= sqrt(N) |c d|_2, so it counts sqrt(N) times.
     """
     far = (tolerance > FAR) & np.isfinite(tolerance)
+    near = np.where(tolerance <= FAR, tolerance, 0.0)
     changes = [np.abs(slope - here) / np.where(far, tolerance, 1.0) for slope in _around(slopes, z, tolerance, far)]
-    return np.max([curvature(slopes, z, here), *(np.where(far, z.size**0.5 * change, 0.0) for change in changes)], axis=0)
+    wide = (np.where(far, z.size**0.5 * change, 0.0) for change in changes)
+    return np.max([curvature(slopes, z, here, near, kinked=kinked), *wide], axis=0)
 
 
 def _around(slopes: Callable[[Array], Array], z: Array, tolerance: Array, looked: Array) -> list[Array]:

@@ -32,7 +32,8 @@ def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: floa
     slopes = _slopes(loss, z.value, y)
     # At a minimum of 0 the slope is 0, and its change is all that rounding leaves of the loss.
     at = partial(_slopes, loss, y=y)
-    most, bent = steepest(at, z.value, slopes, tolerance, always=True), bend(at, z.value, slopes, tolerance)
+    most = steepest(at, z.value, slopes, tolerance, always=True)
+    bent = bend(at, z.value, slopes, tolerance, kinked=bool(loss.kinks))
     own = slope_rounding(loss.cancellation, z.value, slopes, bent, u) * np.minimum(np.abs(y), 1)
     mean = each.mean()
     spread = most**2 * z.variance + each**2 + value_rounding(loss.cancellation, z.value) ** 2

@@ -170,9 +170,9 @@ def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain, u: fl
 
 
 def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: Array, u: float) -> Cotangent:
-    slopes, tolerance, at = slope(layer, z.value), _tolerance(z, u), partial(slope, layer)
-    most = steepest(at, z.value, slopes, tolerance, always=bool(layer.kinks))
-    bent = bend(at, z.value, slopes, tolerance)
+    slopes, tolerance, at, kinked = slope(layer, z.value), _tolerance(z, u), partial(slope, layer), bool(layer.kinks)
+    most = steepest(at, z.value, slopes, tolerance, always=kinked)
+    bent = bend(at, z.value, slopes, tolerance, kinked=kinked)
     own = slope_rounding(layer.cancellation, z.value, slopes, bent, u)
     value = g.value * slopes
     spread = most**2 * g.variance + g.value**2 * (bent**2 * z.variance + own**2)
