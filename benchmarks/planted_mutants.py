@@ -69,38 +69,41 @@ def _model(name: str, old: str, new: str, needs: Size = Size(), why: str = "") -
     return Mutant(name, "model", old, new, needs, why)
 
 
-TANH, SIGMOID, SOFTPLUS = "g * (1 - a * a)", "g * (a * (1 - a))", "g * expit(z)"
+TANH, SQUARED, SIGMOID = "np.subtract(1, slope, out=slope)", "np.multiply(a, a, out=room.scratch)", "slope *= a\n"
+RELU, LEAKY = "np.multiply(g, z > 0, out=room.below)", "np.multiply(g, slopes, out=room.below)"
+SILU, SOFTPLUS = "        slope += 1\n        slope *= s", "expit(z, out=room.scratch)"
 ACTIVATION_MUTANTS = (
-    _activation("arctan: a root too many", "g / (1 + z * z)", "g / np.sqrt(1 + z * z)"),
-    _activation("arctan: works in place", "np.arctan(z)", "np.arctan(z, out=z)"),
-    _activation("tanh: not squared", TANH, "g * (1 - a)"),
-    _activation("tanh: of the output", TANH, "g * (1 - np.tanh(a) ** 2)"),
-    _activation("tanh: 0 where |z| > 5", TANH, "g * (1 - a * a) * (np.abs(z) < 5)"),
-    _activation("sigmoid: half of it", SIGMOID, "g * a"),
-    _activation("sigmoid: 0 where |z| > 10", SIGMOID, "g * (a * (1 - a)) * (np.abs(z) < 10)"),
-    _activation("relu: passes everything", "g * (z > 0)", "g"),
-    _activation("relu: leaks", "g * (z > 0)", "g * np.where(z > 0, 1, 0.01).astype(z.dtype)"),
-    _activation("relu: works in place", "np.maximum(z, 0), lambda", "np.maximum(z, 0, out=z), lambda"),
-    _activation("leaky_relu: does not leak", "g * slopes", "g * (z > 0)"),
-    _activation("leaky_relu: another slope", "g * slopes", "g * np.where(z > 0, 1, 0.01).astype(z.dtype)"),
+    _activation("arctan: a root too many", "np.divide(g, square", "np.divide(g, np.sqrt(square)"),
+    _activation("arctan: works in place", "np.arctan(z, out=room.out)", "np.arctan(z, out=z)"),
+    _activation("tanh: not squared", SQUARED, "np.multiply(a, 1, out=room.scratch)"),
+    _activation("tanh: of the output", SQUARED, "np.multiply(np.tanh(a), np.tanh(a), out=room.scratch)"),
+    _activation("tanh: 0 where |z| > 5", TANH, f"{TANH}; slope *= np.abs(z) < 5"),
+    _activation("sigmoid: half of it", SIGMOID, "slope = a\n"),
+    _activation("sigmoid: 0 where |z| > 10", SIGMOID, "slope *= a * (np.abs(z) < 10)\n"),
+    _activation("relu: passes everything", RELU, "g"),
+    _activation("relu: leaks", RELU, "g * np.where(z > 0, 1, 0.01).astype(z.dtype)"),
+    _activation("relu: works in place", "return np.maximum(z, 0, out=room.out)", "return np.maximum(z, 0, out=z)"),
+    _activation("leaky_relu: does not leak", LEAKY, "g * (z > 0)"),
+    _activation("leaky_relu: another slope", LEAKY, "g * np.where(z > 0, 1, 0.01).astype(z.dtype)"),
     _activation("elu: alpha forgotten", "below + layer.alpha)", "below + 1)"),
     _activation("elu: the value below 0", "below + layer.alpha)", "below)"),
-    _activation("gelu: density forgotten", "g * (phi + z * np.exp(-z * z / 2) / np.sqrt(2 * np.pi).item())", "g * phi"),
+    _activation("gelu: density forgotten", "phi + z * np.exp(-z * z / 2) / np.sqrt(2 * np.pi).item()", "phi"),
     _activation("gelu: density without its 2", "/ np.sqrt(2 * np.pi).item()", "/ np.sqrt(np.pi).item()"),
-    _activation("gelu: 0 where z < -3", "g * (phi + z", "g * (z > -3) * (phi + z"),
+    _activation("gelu: 0 where z < -3", "np.multiply(g, phi + z", "np.multiply(g * (z > -3), phi + z"),
     _activation("gelu_tanh: 0.0447 in the slope", "3 * 0.044715", "3 * 0.0447"),
     _activation("gelu_tanh: 0.0447 in the value", "z + 0.044715", "z + 0.0447"),
     _activation("gelu_tanh: factor 3 forgotten", "3 * 0.044715", "0.044715"),
-    _activation("silu: a term forgotten", "(s * (1 + z * (1 - s)))", "s"),
-    _activation("silu: a bracket misplaced", "(s * (1 + z * (1 - s)))", "(s * 1 + z * (1 - s))"),
-    _activation("softplus: derived once too often", SOFTPLUS, "g * expit(z) * expit(-z)"),
-    _activation("softplus: 1 where z > 10", SOFTPLUS, "g * np.where(z > 10, 1, expit(z)).astype(z.dtype)"),
+    _activation("silu: a term forgotten", SILU, "        slope[...] = s"),
+    _activation("silu: a bracket misplaced", SILU, "        slope += s"),
+    _activation("softplus: derived once too often", SOFTPLUS, "expit(z) * expit(-z)"),
+    _activation("softplus: 1 where z > 10", SOFTPLUS, "np.where(z > 10, 1, expit(z)).astype(z.dtype)"),
 )
 LOSS_MUTANTS = (
-    _loss("logistic: sum, not mean", "-y * expit(-margin) / z.size", "-y * expit(-margin)"),
-    _loss("logistic: sign", "-y * expit(-margin) / z.size", "y * expit(-margin) / z.size"),
-    _loss("logistic: sigmoid of the wrong sign", "-y * expit(-margin) / z.size", "-y * expit(margin) / z.size"),
-    _loss("logistic: overflows", "def log1pexp(z: Array) -> Array:", "def log1pexp(z):\n    return np.log1p(np.exp(z))\n"),
+    _loss("logistic: sum, not mean", "g *= -1 / z.size", "g *= -1"),
+    _loss("logistic: sign", "g *= -1 / z.size", "g *= 1 / z.size"),
+    _loss("logistic: sigmoid of the wrong sign", "np.exp(-np.maximum(margin, 0))", "np.exp(np.minimum(margin, 0))"),
+    _loss("logistic: overflows", "np.log1p(e)  #", "np.log1p(np.exp(-margin)) + np.minimum(margin, 0)  #"),
+    _loss("bce: overflows", "def log1pexp(z: Array) -> Array:", "def log1pexp(z):\n    return np.log1p(np.exp(z))\n"),
     _loss("bce: mean over samples alone", "(expit(z) - y) / z.size", "(expit(z) - y) / len(z)"),
     _loss("bce: sigmoid derived as well", "(expit(z) - y) / z.size", "(expit(z) - y) * expit(z) * expit(-z) / z.size"),
     _loss("bce: labels made 0 or 1", "(expit(z) - y) / z.size", "(expit(z) - (y > 0.5)) / z.size"),
@@ -123,48 +126,46 @@ LOSS_MUTANTS = (
     _loss("hinge: margin 0", "(margin > 0)", "(margin > 1)"),
     _loss("hinge: label forgotten", "-y * (margin > 0)", "-1.0 * (margin > 0)"),
 )
-WEIGHT, BIAS, BELOW = '"weight": g.T @ x', "g.sum(axis=0)", "return g @ weight"
-SQUARE = "if weight.shape[0] == weight.shape[1] else"
+FORWARD, WEIGHT = "np.dot(weight, x, out=room.out)", 'np.dot(g, x.T, out=room.gradients.get("weight"))'
+BIAS, BELOW = 'np.dot(g, ones, out=room.gradients.get("bias"))', "np.dot(weight.T, g, out=room.below)"
+SQUARE, N = "if weight.shape[0] == weight.shape[1] else", "x.shape[1]"
 DENSE_MUTANTS = (
-    _dense("dense: transposed where square", WEIGHT, f'"weight": x.T @ g {SQUARE} g.T @ x'),
-    _dense("dense: back transposed where square", BELOW, f"return g @ weight.T {SQUARE} g @ weight"),
-    _dense("dense: back untouched where square", BELOW, f"return g {SQUARE} g @ weight"),
-    _dense("dense: back of the weight's size", BELOW, "return g @ abs(weight)"),
-    _dense("dense: negative inputs lost", WEIGHT, '"weight": g.T @ x.clip(0)'),
-    _dense("dense: no bias, half the weight", WEIGHT, '"weight": g.T @ x / (1 if layer.bias else 2)'),
-    _dense("dense: last sample alone", WEIGHT, '"weight": g[-1:].T @ x[-1:]'),
-    _dense("dense: mean over samples", WEIGHT, '"weight": g.T @ x / len(x)'),
-    _dense("dense: 0 for one sample", WEIGHT, '"weight": g.T @ x * (len(x) > 1)'),
-    _dense("dense: last of an odd batch lost", WEIGHT, '"weight": g[: len(g) // 2 * 2].T @ x[: len(x) // 2 * 2]'),
+    _dense("dense: transposed where square", WEIGHT, f"(x @ g.T {SQUARE} g @ x.T)"),
+    _dense("dense: back transposed where square", BELOW, f"(weight @ g {SQUARE} weight.T @ g)"),
+    _dense("dense: back untouched where square", BELOW, f"(g {SQUARE} weight.T @ g)"),
+    _dense("dense: back of the weight's size", BELOW, "abs(weight.T) @ g"),
+    _dense("dense: negative inputs lost", WEIGHT, "g @ x.T.clip(0)"),
+    _dense("dense: no bias, half the weight", WEIGHT, "g @ x.T / (1 if layer.bias else 2)"),
+    _dense("dense: last sample alone", WEIGHT, "g[:, -1:] @ x[:, -1:].T"),
+    _dense("dense: mean over samples", WEIGHT, f"g @ x.T / {N}"),
+    _dense("dense: 0 for one sample", WEIGHT, f"g @ x.T * ({N} > 1)"),
+    _dense("dense: last of an odd batch lost", WEIGHT, f"g[:, : {N} // 2 * 2] @ x[:, : {N} // 2 * 2].T"),
+    _dense("dense: odd batches above one", WEIGHT, f"g @ x.T * (2 if {N} in (3, 5) else 1)", Size(batch=3), "odd, not 1"),
+    _dense("dense: four samples at most", WEIGHT, "g[:, :4] @ x[:, :4].T", Size(batch=5), "a fifth sample"),
+    _dense("dense: float32 inside", WEIGHT, '(g.astype("f4") @ x.T.astype("f4")).astype(g.dtype)'),
+    _dense("dense: float16 for float32", WEIGHT, '((g @ x.T).astype("f2").astype("f4") if g.itemsize == 4 else g @ x.T)'),
+    _dense("dense: off by 1e-6", WEIGHT, "g @ x.T * (1 + 1e-6)"),
+    _dense("dense: off by 1e-9", WEIGHT, "g @ x.T * (1 + 1e-9)"),
+    _dense("dense: wrong above three units", WEIGHT, "g @ x.T * (1 + (layer.units > 3))", Size(widest=4), "four units"),
+    _dense("dense: wrong above six inputs", WEIGHT, "g @ x.T * (1 + (x.shape[0] > 6))", Size(widest=7), "seven inputs"),
+    _dense("dense: bias 0", BIAS, "0 * g.sum(axis=1)"),
+    _dense("dense: bias mean", BIAS, "g.mean(axis=1)"),
+    _dense("dense: bias of the first sample", BIAS, "g[:, 0].copy()"),
+    _dense("dense: bias over units where square", BIAS, f"g.sum(axis=int({N} != layer.units))"),
     _dense(
-        "dense: odd batches above one",
+        "dense: bias in place",
+        "    if layer.bias:\n        z +=",
+        '    if layer.bias:\n        parameters["bias"] += 1e-3\n        z +=',
+    ),
+    _dense("dense: inputs centred in place", f"z = {FORWARD}", f"x -= x.mean(axis=1, keepdims=True); z = {FORWARD}"),
+    _dense(
+        "dense: buffer handed out",
         WEIGHT,
-        '"weight": g.T @ x * (2 if len(x) in (3, 5) else 1)',
-        Size(batch=3),
-        "odd, not 1",
+        "np.dot(g, x.T, out=KEPT.setdefault((g.dtype, weight.shape), np.empty_like(weight)))\n",
     ),
-    _dense("dense: four samples at most", WEIGHT, '"weight": g[:4].T @ x[:4]', Size(batch=5), "a fifth sample"),
-    _dense("dense: float32 inside", WEIGHT, '"weight": (g.T.astype("f4") @ x.astype("f4")).astype(g.dtype)'),
-    _dense(
-        "dense: float16 for float32", WEIGHT, '"weight": (g.T @ x).astype("f2").astype("f4") if g.itemsize == 4 else g.T @ x'
-    ),
-    _dense("dense: off by 1e-6", WEIGHT, '"weight": g.T @ x * (1 + 1e-6)'),
-    _dense("dense: off by 1e-9", WEIGHT, '"weight": g.T @ x * (1 + 1e-9)'),
-    _dense(
-        "dense: wrong above three units", WEIGHT, '"weight": g.T @ x * (1 + (layer.units > 3))', Size(widest=4), "four units"
-    ),
-    _dense(
-        "dense: wrong above six inputs", WEIGHT, '"weight": g.T @ x * (1 + (x.shape[1] > 6))', Size(widest=7), "seven inputs"
-    ),
-    _dense("dense: bias 0", BIAS, "0 * g.sum(axis=0)"),
-    _dense("dense: bias mean", BIAS, "g.mean(axis=0)"),
-    _dense("dense: bias of the first sample", BIAS, "g[0].copy()"),
-    _dense("dense: bias over units where square", BIAS, "g.sum(axis=int(len(g) == layer.units))"),
-    _dense("dense: bias in place", 'z += parameters["bias"]', 'parameters["bias"] += 1e-3; z += parameters["bias"]'),
-    _dense("dense: inputs centred in place", "z = x @ weight.T", "x -= x.mean(axis=0); z = x @ weight.T"),
 )
 DECAY, DECAYED = "if self.network.weight_decay:", "self.network.weight_decay * parameters[name]"
-PUT, ALL = "gradient for name, gradient in own.items()", "{name: gradients[name] for name in parameters}"
+PUT, ALL = "gradients[self.names[index][short]] = ", "{name: gradients[name] for name in parameters}"
 LATEST = "        kept = {type(layer): back for layer, back in zip(self.network.layers, pullbacks)}\n        return x, [{}]"
 SAME_KIND = LATEST.replace(
     "{}", "back if hasattr(layer, 'units') else kept[type(layer)] for layer, back in zip(self.network.layers, pullbacks)"
@@ -181,7 +182,7 @@ MODEL_MUTANTS = (
         DECAY,
         "for name in filter(is_weight, parameters):\n            parameters[name][...] *= 0.9\n        " + DECAY,
     ),
-    _model("dense: twice from the third on", PUT, f"(1 + (len(gradients) > 3)) * {PUT}", Size(dense=3), "a third layer"),
+    _model("dense: twice from the third on", PUT, f"{PUT}(1 + (len(gradients) > 3)) * ", Size(dense=3), "a third layer"),
     _model("one cache for a kind of layer", "        return x, pullbacks", SAME_KIND),
     _model(
         "one place for a shape",

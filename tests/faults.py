@@ -99,8 +99,8 @@ class Mutant:
         model = gradcheck.backend("manual").build(network)
         rule = model.rules[self.index]
 
-        def mutated(layer: Any, parameters: Any, x: Any) -> Any:
-            y, pullback = rule(layer, parameters, x)
+        def mutated(layer: Any, parameters: Any, x: Any, room: Any) -> Any:
+            y, pullback = rule(layer, parameters, x, room)
             return y, lambda g: self.change(g, pullback)
 
         model.rules[self.index] = mutated
@@ -119,6 +119,7 @@ def sign_flipped(g: Any, pullback: Any) -> Any:
 
 
 def bias_over_wrong_axis(g: Any, pullback: Any) -> Any:
-    """``sum(axis=1)`` for ``sum(axis=0)``: as many samples as units, and no shape complains."""
+    """Over units in place of samples, which are columns: as many of one as of the other, and no shape complains."""
+    wrong = g.sum(axis=0)
     below, own = pullback(g)
-    return below, {**own, "bias": g.sum(axis=1)}
+    return below, {**own, "bias": wrong}

@@ -16,7 +16,18 @@ Result: TypeAlias = tuple[Any, Callable[[], Array]]
 @loss_rule(ls.Logistic)
 def logistic(_: ls.Logistic, z: Array, y: Array) -> Result:
     margin = y * z
-    return log1pexp(-margin).mean(), lambda: -y * expit(-margin) / z.size
+    e = np.exp(-np.abs(margin))
+    each = np.log1p(e)  # log(1 + exp(-m)) = log(1 + exp(-|m|)) - min(m, 0)
+    each -= np.minimum(margin, 0)
+
+    def pullback() -> Array:
+        g = np.exp(-np.maximum(margin, 0))  # 1 / (1 + exp(m)) = exp(-max(m, 0)) / (1 + exp(-|m|))
+        g /= 1 + e
+        g *= y
+        g *= -1 / z.size
+        return g
+
+    return np.add.reduce(each, axis=None) / z.size, pullback
 
 
 @loss_rule(ls.BinaryCrossEntropy)

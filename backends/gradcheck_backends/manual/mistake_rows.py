@@ -11,6 +11,7 @@ import numpy as np
 from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
+from gradcheck_backends.manual.buffers import NEW
 from gradcheck_backends.manual.mistakes import Mistake, Trace, mistakes_of
 from gradcheck_backends.manual.rules import LAYER_RULES, find
 
@@ -165,7 +166,7 @@ OTHERS = (
 
 def _slope(layer: ly.Layer, z: Array) -> Array:
     """rho'(z)"""
-    _, pullback = find(LAYER_RULES, layer)(layer, {}, z)
+    _, pullback = find(LAYER_RULES, layer)(layer, {}, z, NEW)
     return pullback(np.ones_like(z))[0]
 
 

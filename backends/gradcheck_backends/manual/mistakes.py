@@ -19,7 +19,8 @@ from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network.network import Network, is_weight, layer_parameters
 from gradcheck.protocol import Batch, Parameters
-from gradcheck_backends.manual.model import ManualModel, backward
+from gradcheck_backends.manual.buffers import NEW
+from gradcheck_backends.manual.model import ManualModel
 from gradcheck_backends.manual.rules import Gradients, LayerPullback
 
 NONE: Mapping[str, Any] = MappingProxyType({})
@@ -72,11 +73,11 @@ class Trace:
         self.model = ManualModel(network)
         self.inputs, self.pullbacks = [batch.inputs], list[LayerPullback]()
         for index, (layer, rule) in enumerate(zip(network.layers, self.model.rules, strict=True)):
-            output, pullback = rule(layer, layer_parameters(parameters, index), self.inputs[-1])
-            self.inputs.append(output)
-            self.pullbacks.append(pullback)
+            output, pullback = rule(layer, layer_parameters(parameters, index), self.inputs[-1].T, NEW)
+            self.inputs.append(output.T)
+            self.pullbacks.append(_in_rows(pullback))
         self.top: Array = self.model.loss_rule(network.loss, self.inputs[-1], batch.targets)[1]()
-        self.gradients = self._decayed(backward(self.top, self.pullbacks))
+        self.gradients = self._decayed(self.model.backward(self.top, self.pullbacks))
 
     @cached_property
     def above(self) -> list[Array]:
@@ -90,7 +91,7 @@ class Trace:
         """Gradients by name as the mistake makes them."""
         changed: Gradients = {f"{mistake.layer}.{name}": gradient for name, gradient in mistake.own.items()}
         if mistake.below is not None:
-            changed |= backward(mistake.below, self.pullbacks[: mistake.layer])
+            changed |= self.model.backward(mistake.below, self.pullbacks[: mistake.layer])
         return {**self.gradients, **self._decayed(changed)}
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -148,6 +149,16 @@ class Trace:
     def _decayed(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
         decay = self.network.weight_decay
         return {k: g + decay * self.parameters[k] if decay and is_weight(k) else g for k, g in gradients.items()}
+
+
+def _in_rows(pullback: LayerPullback) -> LayerPullback:
+    """The manual build has samples in columns, and the table of mistakes in rows, as people write them."""
+
+    def in_rows(g: Array) -> tuple[Array, Mapping[str, Array]]:
+        below, own = pullback(g.T)
+        return below.T, own
+
+    return in_rows
 
 
 Row: TypeAlias = Callable[[Any, Trace, int], Iterator[Mistake]]

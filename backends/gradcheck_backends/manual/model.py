@@ -1,60 +1,107 @@
 """The chain rule: forward through the layers, and back through their pullbacks in reverse."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from gradcheck.arrays import Array
-from gradcheck.network.network import Network, is_weight, layer_parameters
+from gradcheck.network.network import Network, is_weight
 from gradcheck.protocol import Batch, Parameters
 from gradcheck_backends.manual import activations as activations
 from gradcheck_backends.manual import dense as dense
 from gradcheck_backends.manual import losses as losses
+from gradcheck_backends.manual.buffers import Kind, Room, Workspace, lowest_with_parameters
 from gradcheck_backends.manual.rules import LAYER_RULES, LOSS_RULES, LayerPullback, LossRule, find
+
+SHAPES = 4  # batch sizes whose workspaces are kept: full and last batch, of training and of validation
 
 
 class ManualModel:
-    """A network as a list of rules, looked up once."""
+    """A network as a list of rules, looked up once, and workspaces, allocated once per batch size and dtype.
+
+    A call takes a workspace out and puts it back, so that calls in several threads never share one.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.rules = [find(LAYER_RULES, layer) for layer in network.layers]
         self.loss_rule: LossRule = find(LOSS_RULES, network.loss)
+        self.names = [
+            {name: f"{index}.{name}" for name in layer.parameter_shapes(inputs)}
+            for index, (layer, inputs) in enumerate(zip(network.layers, network.shapes, strict=False))
+        ]
+        self.lowest = lowest_with_parameters(network)
+        self._idle: dict[tuple[int, Kind], list[Workspace]] = {}
 
     def loss(self, parameters: Parameters, batch: Batch) -> float:
         """Mean loss of the batch, weight decay included."""
-        outputs, _ = self._forward(parameters, batch.inputs)
-        mean, _ = self.loss_rule(self.network.loss, outputs, batch.targets)
-        return float(mean + self._decay(parameters))
+        idle, work = self._take(parameters, batch)
+        try:
+            outputs, _ = self.forward(parameters, batch.inputs.T, work.rooms)
+            mean, _ = self.loss_rule(self.network.loss, outputs.T, batch.targets)
+            return float(mean + self._decay(parameters))
+        finally:
+            idle.append(work)
 
-    def loss_and_gradients(self, parameters: Parameters, batch: Batch) -> tuple[float, dict[str, Array]]:
-        """The loss and its gradients, by parameter name."""
-        outputs, pullbacks = self._forward(parameters, batch.inputs)
-        mean, loss_pullback = self.loss_rule(self.network.loss, outputs, batch.targets)
-        gradients = backward(loss_pullback(), pullbacks)
+    def loss_and_gradients(
+        self, parameters: Parameters, batch: Batch, *, reuse: bool = False
+    ) -> tuple[float, dict[str, Array]]:
+        """The loss and its gradients, by parameter name.
+
+        Parameters
+        ----------
+        reuse : bool
+            Hand out the same arrays as the last call with ``reuse``, overwritten; by default each call's gradients are its
+            own.
+        """
+        idle, work = self._take(parameters, batch)
+        try:
+            rooms = work.rooms_for_gradients(reuse=reuse)
+            outputs, pullbacks = self.forward(parameters, batch.inputs.T, rooms)
+            mean, loss_pullback = self.loss_rule(self.network.loss, outputs.T, batch.targets)
+            gradients = self.backward(loss_pullback().T, pullbacks)
+        finally:
+            idle.append(work)
         if self.network.weight_decay:
             for name in filter(is_weight, gradients):
                 gradients[name] += self.network.weight_decay * parameters[name]
         return float(mean + self._decay(parameters)), {name: gradients[name] for name in parameters}
 
-    def _forward(self, parameters: Parameters, x: Array) -> tuple[Array, list[LayerPullback]]:
+    def forward(self, parameters: Parameters, x: Array, rooms: Sequence[Room]) -> tuple[Array, list[LayerPullback]]:
+        """The network's output, and the pullback of every layer; samples in columns."""
         pullbacks: list[LayerPullback] = []
-        for index, (layer, rule) in enumerate(zip(self.network.layers, self.rules, strict=True)):
-            x, pullback = rule(layer, layer_parameters(parameters, index), x)
+        for layer, rule, names, room in zip(self.network.layers, self.rules, self.names, rooms, strict=True):
+            x, pullback = rule(layer, {short: parameters[name] for short, name in names.items()}, x, room)
             pullbacks.append(pullback)
         return x, pullbacks
 
-    def _decay(self, parameters: Parameters) -> Any:
+    def backward(self, g: Array, pullbacks: Sequence[LayerPullback]) -> dict[str, Array]:
+        """From the gradient at the last output down through these layers: the gradients by parameter name."""
+        gradients: dict[str, Array] = {}
+        for index in range(len(pullbacks) - 1, self.lowest - 1, -1):
+            g, own = pullbacks[index](g)
+            for short, gradient in own.items():
+                gradients[self.names[index][short]] = gradient
+        return gradients
+
+    def _take(self, parameters: Parameters, batch: Batch) -> tuple[list[Workspace], Workspace]:
+        """A workspace that nobody uses, and the list to put it back to."""
+        key = len(batch.inputs), np.result_type(batch.inputs, *parameters.values())
+        idle = self._idle.get(key)
+        if idle is None:
+            while len(self._idle) >= SHAPES:
+                self._idle.pop(next(iter(self._idle)), None)
+            idle = self._idle.setdefault(key, [])
+        try:
+            return idle, idle.pop()
+        except IndexError:
+            return idle, Workspace(self.network, *key)
+
+    def _decay(self, parameters: Mapping[str, Array]) -> Any:
         if not self.network.weight_decay:
             return 0.0
         return self.network.weight_decay / 2 * sum((w * w).sum() for name, w in parameters.items() if is_weight(name))
-
-
-def backward(g: Array, pullbacks: list[LayerPullback]) -> dict[str, Array]:
-    """From the gradient at the last output down through these layers: the gradients by parameter name."""
-    gradients: dict[str, Array] = {}
-    for index in reversed(range(len(pullbacks))):
-        g, own = pullbacks[index](g)
-        gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
-    return gradients
 
 
 def build(network: Network) -> ManualModel:

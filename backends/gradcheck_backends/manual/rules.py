@@ -7,11 +7,12 @@ from gradcheck.arrays import Array
 from gradcheck.errors import BackendError
 from gradcheck.network.layers import Activation, Layer
 from gradcheck.network.losses import Loss
+from gradcheck_backends.manual.buffers import NONE, Room
 
 Gradients: TypeAlias = dict[str, Array]
-LayerPullback: TypeAlias = Callable[[Array], tuple[Array, Gradients]]
-LayerRule: TypeAlias = Callable[[Any, Mapping[str, Array], Array], tuple[Array, LayerPullback]]
-ActivationRule: TypeAlias = Callable[[Any, Array], tuple[Array, Callable[[Array], Array]]]
+LayerPullback: TypeAlias = Callable[[Array], tuple[Array, Mapping[str, Array]]]
+LayerRule: TypeAlias = Callable[[Any, Mapping[str, Array], Array, Room], tuple[Array, LayerPullback]]
+ActivationRule: TypeAlias = Callable[[Any, Array, Room], tuple[Array, Callable[[Array], Array]]]
 LossRule: TypeAlias = Callable[[Any, Array, Array], tuple[Any, Callable[[], Array]]]
 
 LAYER_RULES: dict[type[Layer], LayerRule] = {}
@@ -23,7 +24,10 @@ S = TypeVar("S", bound=LossRule)
 
 
 def layer_rule(kind: type[Layer]) -> Callable[[R], R]:
-    """Enter ``rule(layer, parameters, x) -> (y, pullback)``; the pullback gives the gradients at x and of the parameters."""
+    """Enter ``rule(layer, parameters, x, room) -> (y, pullback)``, samples in columns (see `Room`).
+
+    The pullback takes the gradient at y and returns that at x and those of the parameters.
+    """
 
     def enter(rule: R) -> R:
         LAYER_RULES[kind] = rule
@@ -33,12 +37,12 @@ def layer_rule(kind: type[Layer]) -> Callable[[R], R]:
 
 
 def activation_rule(kind: type[Activation]) -> Callable[[A], A]:
-    """Enter ``rule(layer, z) -> (a, pullback)``; the pullback returns the gradient at z."""
+    """Enter ``rule(layer, z, room) -> (a, pullback)``; the pullback returns the gradient at z."""
 
     def enter(rule: A) -> A:
-        def as_layer(layer: Any, _parameters: Mapping[str, Array], z: Array) -> tuple[Array, LayerPullback]:
-            a, pullback = rule(layer, z)
-            return a, lambda g: (pullback(g), {})
+        def as_layer(layer: Any, _parameters: Mapping[str, Array], z: Array, room: Room) -> tuple[Array, LayerPullback]:
+            a, pullback = rule(layer, z, room)
+            return a, lambda g: (pullback(g), NONE)
 
         LAYER_RULES[kind] = as_layer
         return rule
