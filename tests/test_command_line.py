@@ -1,8 +1,11 @@
 """The command line: exit codes, where the report goes, and one clear line for whatever cannot be."""
 
+import importlib
+import inspect
 import io
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -12,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck import MSE, Case, Dense, Given, Logistic, Network, ReLU, save
-from gradcheck.cli.app import Exit, main
+from gradcheck import MSE, Case, Dense, Given, Logistic, Network, ReLU, cli, save
+from gradcheck.cli.app import Exit, app, main
+from gradcheck.cli.commands import COMMANDS
 
 GOOD = Case(Network((2,), (Dense(3), Dense(1)), Logistic()), data="two-moons", samples=8)
 ON_A_KINK = Case(
@@ -390,22 +394,53 @@ def test_help_is_no_error(gradcheck):
     assert gradcheck("verify", "--help")[0] == 0
 
 
-def test_listing_backends_imports_neither_torch_nor_autograd():
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "gradcheck", "backends"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    assert all(name in done.stdout for name in ("manual", "autograd", "torch", "numpy"))
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
-    assert "typer" in imported
-    assert not {"torch", "autograd", "gradcheck_backends", "sklearn", "hypothesis"} & imported
+def test_help_lists_every_command_with_the_line_of_its_docstring(gradcheck):
+    listed = list(COMMANDS)
+    for module in pkgutil.iter_modules(cli.__path__, "gradcheck.cli."):
+        importlib.import_module(module.name)
+    entered = {row.name: inspect.getdoc(row.callback) for row in app.registered_commands}  # a later row replaces its place
+    assert {name: " ".join(text.split("\n\n")[0].split()) for name, text in entered.items()} == {
+        name: row.help for name, row in COMMANDS.items()
+    }
+    lines = gradcheck("--help")[1].partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == listed
+    assert all(COMMANDS[line.split()[0]].help.startswith(line.split(None, 1)[1].rstrip(".")) for line in lines)
 
 
-def test_verifying_one_backend_imports_no_other():
-    code = "import sys; sys.argv[1:] = ['verify', 'good.toml', '--backend', 'manual']\nfrom gradcheck.cli.app import _run\n"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}_run(); print(*sys.modules)"], capture_output=True, text=True, check=True
-    )
-    imported = set(done.stdout.splitlines()[-1].split())
-    assert "gradcheck_backends.manual" in imported
-    assert not {"torch", "autograd"} & imported
+def imported(*arguments):
+    """The packages, and the modules of backends, that a command has imported by its end."""
+    code = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); from gradcheck.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    names = done.stdout.splitlines()[-1].split()
+    return {name if name.startswith("gradcheck_backends") else name.partition(".")[0] for name in names}
+
+
+HEAVY = {"torch", "jax", "sklearn", "hypothesis", "pebble", "distributed", "sqlite3", "matplotlib"}
+
+
+def test_help_imports_typer_and_no_other_library():
+    names = imported("--help")
+    assert {"gradcheck", "typer"} <= names
+    assert not {*HEAVY, "numpy", "scipy", "autograd", "msgspec", "rich", "gradcheck_backends"} & names
+
+
+def test_listing_backends_imports_none_of_them():
+    names = imported("backends")
+    assert "typer" in names
+    assert not {*HEAVY, "autograd", "gradcheck_backends"} & names
+
+
+def test_verifying_imports_the_backends_asked_for_and_no_other():
+    names = imported("verify", "--backend", "manual")
+    assert {"numpy", "gradcheck_backends.manual"} <= names
+    assert not {*HEAVY, "autograd"} & names
+    names = imported("verify", "--backend", "manual", "--backend", "autograd")
+    assert {"autograd", "gradcheck_backends.hips_autograd"} <= names
+    assert not HEAVY & names
+
+
+def test_data_of_scikit_learn_imports_it():
+    """The twin: what is imported late is seen."""
+    pytest.importorskip("sklearn")
+    save(Case(Network((64,), (Dense(1),), MSE()), data="digits", samples=2), "digits.toml")
+    assert "sklearn" in imported("verify", "digits.toml", "--backend", "manual")

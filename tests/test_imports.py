@@ -16,7 +16,7 @@ BACKENDS = Path(gradcheck_backends.__file__).parent
 NETWORK_WING = ("network",)
 CHECKING_WING = ("oracles", "verdict")
 DOORS = ("cli", "__main__", "pytest_plugin")
-HALL = ("verifier", "arbiter", "answers", "explain", "scene", "campaign")
+HALL = ("verifier", "arbiter", "answers", "explain", "scene", "campaign", "bench")
 CHECKING_HALL = (
     "adapters",
     "analytic",
@@ -72,11 +72,10 @@ def test_imports_run_one_way(path):
 @pytest.mark.parametrize("path", HARNESS_FILES, ids=lambda path: str(path.relative_to(HARNESS)))
 def test_the_harness_imports_no_framework_and_no_backend(path):
     frameworks = {"torch", "autograd", "jax", "gradcheck_backends"}
-    own = (
-        {"pytorch": "torch", "pytorch_state": "torch", "jax_functions": "jax", "hips": "autograd"}
-        if path.parent.name == "adapters"
-        else {}
-    )
+    own = {
+        "adapters": {"pytorch": "torch", "pytorch_state": "torch", "jax_functions": "jax", "hips": "autograd"},
+        "bench": {"torch_products": "torch", "jax_products": "jax"},
+    }.get(path.parent.name, {})
     assert {name.split(".")[0] for name in imports(path)} & frameworks <= {own.get(path.stem)}
 
 
@@ -92,6 +91,8 @@ def test_each_library_has_one_room(path):
         "pebble": "campaign",
         "distributed": "campaign",
         "sqlite3": "campaign",
+        "matplotlib": "bench",
+        "threadpoolctl": "bench",
     }
     for library, only in rooms.items():
         if any(name == library or name.startswith(f"{library}.") for name in imports(path)):
@@ -107,7 +108,7 @@ def test_backends_share_no_code_with_each_other_or_with_the_reference(path):
     used = imports(path)
     assert gradcheck_rooms(path) <= allowed
     assert not {name for name in used if name.startswith(("gradcheck.network.reference", "gradcheck.network.rounding"))}
-    own = "gradcheck_backends.manual" if path.parent.name == "manual" else "none"
+    own = f"gradcheck_backends.{path.parent.name}" if path.parent != BACKENDS else "none"
     assert all(name.startswith(own) for name in used if name.startswith("gradcheck_backends"))
 
 

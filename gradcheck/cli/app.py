@@ -3,11 +3,14 @@
 import math
 import sys
 import traceback
+from collections.abc import Iterable
 from enum import IntEnum, StrEnum
+from importlib import import_module
 
 import typer
 from typer.exceptions import Abort, TyperException
 
+from gradcheck.cli.commands import COMMANDS
 from gradcheck.errors import GradcheckError
 
 
@@ -56,6 +59,21 @@ def options() -> None:
     """Verify gradients without a tolerance."""
 
 
+def _named_in_help() -> None:
+    """In place of a command until its module is imported, which enters the command under the same name.
+
+    Raises
+    ------
+    NotImplementedError
+        Where it is run all the same: nothing that was not verified may look like a success.
+    """
+    raise NotImplementedError("the module of this command was not imported")
+
+
+for name, row in COMMANDS.items():
+    app.command(name, help=row.help)(_named_in_help)
+
+
 def main() -> None:
     """Run, and turn whatever happens into one line and an exit code."""
     sys.exit(_run())
@@ -63,6 +81,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
+        _import_command(sys.argv[1:])
         return int(app(standalone_mode=False) or Exit.GOOD)
     except (KeyboardInterrupt, Abort):
         return _fail("interrupted", Exit.INTERRUPTED)
@@ -76,6 +95,13 @@ def _run() -> int:
     except Exception as error:
         traceback.print_exc()
         return _fail(f"internal error, please report it with the lines above: {error!r}", Exit.INTERNAL)
+
+
+def _import_command(words: Iterable[str]) -> None:
+    """The one that is asked for, by the first word that is no option: none of the application's options has a value."""
+    asked = next((word for word in words if not word.startswith("-")), "")
+    if asked in COMMANDS:
+        import_module(f"gradcheck.cli.{COMMANDS[asked].module}")
 
 
 def _fail(sentence: str, code: Exit) -> Exit:

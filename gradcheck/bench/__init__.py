@@ -1,0 +1,1 @@
+"""How fast builds of a network are, how accurate, how much memory they take, and how that grows: ``gradcheck bench``."""

@@ -1,0 +1,161 @@
+"""The command that measures: ``bench``."""
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gradcheck import registry
+from gradcheck.bench import cases, compare, pictures, text
+from gradcheck.bench.conduct import conduct
+from gradcheck.bench.environment import here
+from gradcheck.bench.measure import Watch, labels, rounds_of
+from gradcheck.bench.result import Result, Settings, read
+from gradcheck.cli.app import Exit, app
+from gradcheck.cli.output import for_people, formatted, show, write_out
+
+BACKENDS = ("manual", "autograd", "torch", "jax")  # those of them that are installed
+FIRST = Settings(backends=())
+
+
+def _numbers(given: str | None) -> tuple[int, ...]:
+    """``64,128``, each once."""
+    words = [] if given is None else [word.strip() for word in given.split(",")]
+    for word in words:
+        if not re.fullmatch(r"[1-9]\d*", word, re.ASCII):
+            raise typer.BadParameter(f"expected whole numbers >= 1 with commas between them, got {given!r}")
+    return tuple(dict.fromkeys(map(int, words)))
+
+
+def _list(given: str | None) -> str | None:
+    """For options: what it is, if it is one."""
+    _numbers(given)
+    return given
+
+
+def _positive(value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter(f"expected a finite number > 0, got {value}")
+    return value
+
+
+@app.command("bench")
+def bench_command(
+    file: Annotated[
+        list[Path] | None, typer.Argument(help="Descriptions, .toml or .json; without any, four networks.")
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SIZES", help="Inputs, and units of each dense layer: 64-128-1; repeat for several."),
+    ] = None,
+    activation: Annotated[str, typer.Option(help="After every dense layer.")] = "arctan",
+    loss: Annotated[str, typer.Option(help="Of networks that are not descriptions.")] = "logistic",
+    widths: Annotated[
+        str | None, typer.Option("--widths", "--width", metavar="N,N", callback=_list, help="Units of hidden layers.")
+    ] = None,
+    depths: Annotated[
+        str | None, typer.Option("--depths", "--depth", metavar="N,N", callback=_list, help="How many dense layers.")
+    ] = None,
+    batches: Annotated[
+        str | None, typer.Option("--batches", "--batch", metavar="N,N", callback=_list, help="Samples.")
+    ] = None,
+    dtypes: Annotated[str | None, typer.Option("--dtypes", "--dtype", metavar="NAME,NAME", help="float64, float32.")] = None,
+    threads: Annotated[
+        str | None, typer.Option(metavar="N,N", callback=_list, help="Threads that libraries may use; by default 1.")
+    ] = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
+    ] = None,
+    verification: Annotated[bool, typer.Option("--verification", help="Time gradcheck.verify itself, too.")] = False,
+    rounds: Annotated[int, typer.Option(min=2, help="In each, everybody is asked once.")] = FIRST.rounds,
+    seconds: Annotated[float, typer.Option(callback=_positive, help="That a block of calls takes.")] = FIRST.seconds,
+    limit: Annotated[
+        float, typer.Option(callback=_positive, help="Seconds after which an answer is given up.")
+    ] = FIRST.limit,
+    seed: Annotated[int, typer.Option(min=0, help="Of parameters and data.")] = 0,
+    json: Annotated[Path | None, typer.Option("--json", help="Write everything as JSON; - for standard output.")] = None,
+    against: Annotated[
+        Path | None, typer.Option("--compare", metavar="OLD.json", help="Show what changed since this was written.")
+    ] = None,
+    recorded: Annotated[
+        Path | None, typer.Option(metavar="NEW.json", help="Measure nothing: show, compare and draw this instead.")
+    ] = None,
+    drawn: Annotated[Path | None, typer.Option("--pictures", metavar="DIR", help="Draw pictures, as PNG.")] = None,
+) -> int:
+    """Measure loss and gradient of several builds: time beside its floor, memory, accuracy, and how they grow.
+
+    Rounds are interleaved, medians stand with their spread; a backend that crashes is a row. Exit codes: 0 measured,
+    2 bad usage or input, or nothing that could be compared; 3 no backend could be measured.
+    """
+    if drawn is not None:
+        pictures.require()
+    old = None if against is None else read(against)
+    if recorded is not None:
+        result = read(recorded)
+    else:
+        grid = cases.Grid(_numbers(widths), _numbers(depths), _numbers(batches), _dtypes(dtypes), _numbers(threads))
+        points = _points(file or [], network or [], cases.kind(activation, loss), grid, seed)
+        settings = Settings(
+            backends=tuple(backend or _installed()),
+            rounds=rounds,
+            seconds=seconds,
+            limit=limit,
+            seed=seed,
+            verification=verification,
+        )
+        result = _measured(points, settings, old)
+    people = for_people(json)
+    show(text.render(result), people)
+    write_out(json, lambda: formatted(msgspec.to_builtins(result)))
+    if old is not None:
+        show(text.comparison(compare.compare(old, result)), people)
+    if drawn is not None:
+        show("\n".join(map(str, pictures.draw(result, drawn))), people)
+    there = any(row.gradient for case in result.cases for row in case.rows)
+    return Exit.GOOD if there else Exit.UNDECIDED
+
+
+def _dtypes(given: str | None) -> tuple[str, ...]:
+    names = [] if given is None else given.split(",")
+    return tuple(dict.fromkeys(cases.dtype_of(name.strip()) for name in names))
+
+
+def _points(files: list[Path], networks: list[str], kind: cases.Kind, grid: cases.Grid, seed: int) -> list[cases.Point]:
+    """What was named; what was not is four networks, or the base of a sweep where they are to vary."""
+    found = [point for path in files for point in cases.described(path, grid)]
+    if networks or (not files and (grid.widths or grid.depths or grid.batches)):
+        return found + cases.swept(networks or [cases.BASE], kind, grid, seed)
+    return found or cases.standard(kind, grid, seed)
+
+
+def _installed() -> list[str]:
+    return [status.name for status in registry.installed() if status.name in BACKENDS and status.version]
+
+
+def _measured(points: list[cases.Point], settings: Settings, old: Result | None) -> Result:
+    """Measure, unless there is something wrong that can be seen before."""
+    labels(settings.backends)
+    if old is not None:
+        compare.refuse(old, here(), compare.of_points(points))
+    with _progress(len(points) * rounds_of(settings)) as watch:
+        return conduct(points, settings, watch)
+
+
+@contextmanager
+def _progress(total: int) -> Generator[Watch]:
+    """A line on the terminal; nothing where standard error is none."""
+    columns = [BarColumn(20), TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn()]
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("starting", total=total)
+
+        def watch(what: str, further: int) -> None:
+            progress.update(task, description=what, advance=further)
+
+        yield watch
