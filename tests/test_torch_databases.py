@@ -93,7 +93,7 @@ def test_every_twentieth_module_of_the_database_is_correct():
 def test_what_is_known_still_happens():
     """Each entry of the table is needed: at least one sample ends that way."""
     for name, (expected, reason) in KNOWN.items():
-        assert expected in {verdict(subject) for subject in databases.operator_subjects(name)}, (name, reason)
+        assert any(verdict(subject) == expected for subject in databases.operator_subjects(name)), (name, reason)
 
 
 def test_a_spoiled_operator_is_found():
