@@ -8,6 +8,7 @@ layer may not survive complex arguments).
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ CALL = 1e5
 COARSE = 1e-6
 # A unit that switches within this step lies on a kink, for all that finite differences can tell.
 AT_ONCE = 1e-12
+GLANCE = 2.0**-30  # a step that shows how fast each unit nears its kink
 TRIED = 4  # steps at a time, where calls cost more than arithmetic
 
 Claims = Mapping[str, Mapping[str, Array]]
@@ -46,8 +48,8 @@ class Arbiter:
         The point, in float64.
     origin : float
         The loss there.
-    sides : callable
-        On which side of every kink the units are: a row for each of many points, as ``losses`` takes them.
+    distances : callable
+        How far the units are from every kink, signed: a row for each of many points, as ``losses`` takes them.
     allowed : dict of str to Allowance
         By block, for the builds.
     own : float
@@ -62,7 +64,7 @@ class Arbiter:
         losses: Many,
         parameters: dict[str, Array],
         origin: float,
-        sides: Many,
+        distances: Many,
         allowed: Mapping[str, Allowance],
         *,
         own: float,
@@ -71,7 +73,7 @@ class Arbiter:
     ) -> None:
         self.loss, self.losses, self.parameters, self.origin = loss, losses, parameters, origin
         self.allowed, self.own, self.seed = allowed, own, seed
-        self.sides, self._here = sides, sides({})
+        self.distances, self._here = distances, distances({})
         self.evaluations = 0
         self.notes: list[str] = []
         count = sum(value.size for value in parameters.values())
@@ -117,10 +119,13 @@ class Arbiter:
         return by_witness(name, claims, self.allowed[name], self.slope(name), self.seed)
 
     def _complex(self, name: str) -> Slope:
+        known: list[tuple[Array, Estimate]] = []  # the last direction's: every claim is asked along the same one
+
         def slope(v: Array, _claim: Array) -> Estimate:
-            self.evaluations += 1
-            value = float(flushed(complex_step(self.loss, self.parameters, {name: v}, TINY)))
-            return Estimate(value, self.own * self.allowed[name].along(v), 1)
+            if not known or known[0][0] is not v:
+                value = float(self._derivatives(name, v[None])[0])
+                known[:] = [(v, Estimate(value, self.own * self.allowed[name].along(v), 1))]
+            return known[0][1]
 
         return slope
 
@@ -153,20 +158,30 @@ class Arbiter:
         """The widest step at which every unit is on the same side of its kink, either way; 0 where one switches at once."""
         if not self._here.size:
             return FIRST
-        step = FIRST
+        step = FIRST if self.exhaustive else self._first_switch(v)
         at_once, *switched = self._switches(v, [AT_ONCE, *self._ladder(step)])
         while all(switched) and not at_once:
             step /= 2**self._tried
             switched = self._switches(v, self._ladder(step))
         return 0.0 if at_once else step / 2 ** switched.index(False)
 
+    def _first_switch(self, v: Mapping[str, Array]) -> float:
+        """A power of 2 below which no unit switches, to first order: many rungs of the ladder that need not be tried."""
+        rate = (self.distances(self._moved(v, [GLANCE])) - self._here) / GLANCE
+        with np.errstate(all="ignore"):
+            nearest = np.nanmin(np.abs(self._here / rate), initial=FIRST)
+        return FIRST / 2 ** ceil(log2(FIRST / nearest)) if nearest else FIRST
+
     def _ladder(self, step: float) -> list[float]:
         return [step / 2**i for i in range(self._tried)]
 
     def _switches(self, v: Mapping[str, Array], steps: list[float]) -> list[bool]:
         """Whether any unit is on another side of its kink at these distances, either way."""
-        moved = {name: self.parameters[name] + np.multiply.outer([*steps, *(-h for h in steps)], v[name]) for name in v}
-        return (self.sides(moved) != self._here).any(axis=1).reshape(2, -1).any(axis=0).tolist()
+        there = self.distances(self._moved(v, [*steps, *(-h for h in steps)]))
+        return (np.sign(there) != np.sign(self._here)).any(axis=1).reshape(2, -1).any(axis=0).tolist()
+
+    def _moved(self, v: Mapping[str, Array], steps: list[float]) -> dict[str, Array]:
+        return {name: self.parameters[name] + np.multiply.outer(steps, v[name]) for name in v}
 
     def _contradicted(self, gradient: Mapping[str, Array]) -> list[str]:
         """Blocks on which real differences refute what has been settled; notes how far they confirm the rest."""

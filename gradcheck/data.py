@@ -9,6 +9,7 @@ import math
 import zipfile
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,14 +43,14 @@ def two_moons(samples: int, seed: int) -> Labelled:
 
 def breast_cancer(samples: int | None, seed: int) -> Labelled:
     """scikit-learn's 569 samples of 30 features, each feature standardised to mean 0 and variance 1."""
-    raw: Any = _sklearn("load_breast_cancer")()
+    raw = _shipped("load_breast_cancer")
     inputs = (raw.data - raw.data.mean(axis=0)) / raw.data.std(axis=0)
     return _some(Labelled(inputs, raw.target, 2), samples, seed, "breast-cancer")
 
 
 def digits(samples: int | None, seed: int) -> Labelled:
     """scikit-learn's 1797 images of 8 x 8 grey levels, divided by 16, with their ten classes."""
-    raw: Any = _sklearn("load_digits")()
+    raw = _shipped("load_digits")
     return _some(Labelled(raw.data / 16, raw.target, 10), samples, seed, "digits")
 
 
@@ -264,12 +265,19 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _sklearn(name: str) -> Callable[..., Any]:
+def _shipped(name: str) -> Any:
+    """A set of scikit-learn's."""
     try:
         from sklearn import datasets
     except ImportError:
         raise DataError("this data needs scikit-learn: pip install 'gradcheck[data]'") from None
-    return getattr(datasets, name)
+    return _parsed(getattr(datasets, name))
+
+
+@lru_cache
+def _parsed(loader: Callable[[], Any]) -> Any:
+    """What a loader returns, read once; nobody writes to it."""
+    return loader()
 
 
 def _some(data: Labelled, samples: int | None, seed: int, where: str) -> Labelled:

@@ -52,6 +52,15 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class Configurable(Protocol):
+    """A backend that can be told where to compute, and in which arithmetic. Others never are."""
+
+    def on(self, *, device: str | None = None, arithmetic: str | None = None) -> Backend:
+        """The backend there and so; raises `BackendError` where that cannot be."""
+        ...
+
+
 LossAndGradients: TypeAlias = Callable[[Network, Parameters, Batch], tuple[float, dict[str, Array]]]
 
 

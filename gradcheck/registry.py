@@ -15,7 +15,7 @@ from gradcheck.errors import BackendBroken, BackendError, BackendNotInstalled, B
 from gradcheck.locate import locate
 from gradcheck.network.describe import nearest
 from gradcheck.network.network import Network
-from gradcheck.protocol import Backend, Batch, FunctionBackend, Parameters
+from gradcheck.protocol import Backend, Batch, Configurable, FunctionBackend, Parameters
 
 
 class Entry(NamedTuple):
@@ -58,14 +58,29 @@ def installed() -> list[Status]:
     return [Status(name, entry.requires, version(entry.requires)) for name, entry in registered().items()]
 
 
-def backend(name: str) -> Backend:
+def backend(name: str, *, device: str | None = None, arithmetic: str | None = None) -> Backend:
     """The backend of this name.
+
+    Parameters
+    ----------
+    name : str
+        A registered name, ``module:attribute``, or ``path/to/file.py:attribute``.
+    device : str, optional
+        Where to compute, as the backend names it: ``"cpu"``, ``"cuda"``.
+    arithmetic : str, optional
+        ``"float64"``, ``"float32"``, ``"tf32"`` or ``"bfloat16"``; by default that of the arrays it is given.
 
     Raises
     ------
     UnknownBackend, BackendNotInstalled, BackendBroken
         Three different things, each with what can be done about it.
+    BackendError
+        Where an option is given to a backend that takes none, or cannot be had.
     """
+    return _told(_named(name), name, device, arithmetic)
+
+
+def _named(name: str) -> Backend:
     entries = registered()
     if name in entries:
         return _registered(name, entries[name])
@@ -76,18 +91,23 @@ def backend(name: str) -> Backend:
     return as_backend(_located(name, name), name)
 
 
-def resolve(names: Iterable[str | Backend | Callable[..., Any]]) -> dict[str, Backend]:
-    """Backends by the name under which they are reported: for ``mine.py:attribute`` that is the attribute's."""
+def resolve(
+    names: Iterable[str | Backend | Callable[..., Any]], *, device: str | None = None, arithmetic: str | None = None
+) -> dict[str, Backend]:
+    """Backends by the name under which they are reported: for ``mine.py:attribute`` that is the attribute's.
+
+    All are told the device and the arithmetic. A bare function is taken to compute in the arithmetic that is asked for.
+    """
     found: dict[str, Backend] = {}
     for each in names:
         if isinstance(each, str):
-            name, built = each.rpartition(":")[2], backend(each)
+            name, built = each.rpartition(":")[2], _named(each)
         else:
             name = str(getattr(each, "__name__", type(each).__name__)).rpartition(".")[2]
             built = as_backend(each, name)
         if name in found:
             raise BackendError(f"two backends are called {name!r}")
-        found[name] = built
+        found[name] = _told(built, name, device, None if isinstance(built, FunctionBackend) else arithmetic)
     return found
 
 
@@ -122,6 +142,16 @@ def as_backend(candidate: object, name: str) -> Backend:
     if callable(candidate):
         return FunctionBackend(cast("Callable[..., Any]", candidate))
     raise BackendError(f"backend {name!r}: expected build(network) or a function, got {type(candidate).__name__}")
+
+
+def _told(found: Backend, name: str, device: str | None, arithmetic: str | None) -> Backend:
+    options = {"device": device, "arithmetic": arithmetic}
+    asked = {option: value for option, value in options.items() if value is not None}
+    if not asked:
+        return found
+    if not isinstance(found, Configurable):
+        raise BackendError(f"backend {name!r} takes no {next(iter(asked))}, got {next(iter(asked.values()))!r}")
+    return found.on(**asked)
 
 
 def _registered(name: str, entry: Entry) -> Backend:

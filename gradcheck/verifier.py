@@ -19,8 +19,8 @@ from gradcheck.arrays import Array
 from gradcheck.case import Case
 from gradcheck.explain import explain
 from gradcheck.network import copies, reference
-from gradcheck.network.calculus import precision
-from gradcheck.network.kinks import sides
+from gradcheck.network.arithmetic import COARSE, arithmetic_of, held, precision, representable
+from gradcheck.network.kinks import distances
 from gradcheck.network.rounding import ErrorBounds, error_bounds
 from gradcheck.protocol import Backend, Batch
 from gradcheck.recipe import reproducible
@@ -31,14 +31,16 @@ from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.localize import Search, localize
 
 DEFAULT = ("manual", "autograd", "torch")
-# A check that could not have seen half of the digits go wrong does not say "correct": 100 sqrt(u). Chosen, not derived.
-SEEING = {"float64": 1.1e-6, "float32": 2.5e-2}
+# A check that could not have seen half of the digits go wrong does not say "correct": 100 sqrt(u). Where arithmetic is so
+# coarse that this is more than the gradient itself: one that could not have seen a factor of 1.5. Chosen, not derived.
+SEEING = {"float64": 1.1e-6, "float32": 2.5e-2, "tf32": 0.5, "bfloat16": 0.5}
 
 
 class Setting(NamedTuple):
     """A case made concrete: what the backends get, and what it is held against."""
 
     case: Case
+    arithmetic: str
     batch: Batch
     given: dict[str, Array]
     loss: float
@@ -49,7 +51,8 @@ class Setting(NamedTuple):
     def scene(self, settled: Mapping[str, Settlement]) -> Scene:
         """What a diagnosis needs of it."""
         arbiter, case = self.arbiter, self.case
-        return Scene(case.network, self.given, self.batch, case.dtype, arbiter.allowed, arbiter.slope, settled, arbiter.seed)
+        dtype = held(self.arithmetic)
+        return Scene(case.network, self.given, self.batch, dtype, arbiter.allowed, arbiter.slope, settled, arbiter.seed)
 
 
 @reproducible
@@ -59,6 +62,8 @@ def verify(
     *,
     accuracy: float = 0.0,
     seed: int = 0,
+    device: str | None = None,
+    arithmetic: str | None = None,
 ) -> Report:
     """Compare losses and gradients of every backend with each other and with derivatives that use no backpropagation.
 
@@ -72,6 +77,11 @@ def verify(
         An excess over its bound that stays within this relative error is ``inexact``; by default every excess is ``wrong``.
     seed : int
         Of the random directions.
+    device : str, optional
+        Where the backends compute, all of which must take one: ``"cuda"``.
+    arithmetic : {"float64", "float32", "tf32", "bfloat16"}, optional
+        In which they compute and are judged, by default the case's dtype. Parameters and batch are first rounded to numbers
+        that it has. In the last two a backend must be able to be told so, or be a bare function, which is taken at its word.
 
     Raises
     ------
@@ -79,8 +89,9 @@ def verify(
         Where there is nothing to verify. What a backend does wrong is a finding, never an exception.
     """
     accuracy, seed = accuracy_of(accuracy), seed_of(seed)
-    built = registry.resolve(backends)
-    setting = concrete(case, accuracy, seed)
+    judged = arithmetic_of(arithmetic or case.dtype)
+    built = registry.resolve(backends, device=device, arithmetic=judged if judged in COARSE else None)
+    setting = concrete(case, accuracy, seed, judged)
     answers = {name: ask(backend, case.network, setting.given, setting.batch) for name, backend in built.items()}
     settled = setting.arbiter.settle(
         {
@@ -92,7 +103,7 @@ def verify(
     spent = setting.arbiter.evaluations
     diagnoses = tuple(explain(setting.scene(settled), built, findings, answers))
     return Report(
-        title=_title(case, setting.batch),
+        title=_title(setting),
         findings=tuple(findings),
         evaluations=spent,
         notes=(*_dissent(findings), *_kinks(setting.bounds), *setting.arbiter.notes, *_remarks(answers)),
@@ -106,31 +117,33 @@ NOTHING = Finding(
 )
 
 
-def concrete(case: Case, accuracy: float, seed: int) -> Setting:
+def concrete(case: Case, accuracy: float, seed: int, arithmetic: str) -> Setting:
     """Draw or read what the case describes, and bound what may be computed from it."""
-    given, batch = case.parameters, case.batch
+    given = {name: representable(value, arithmetic) for name, value in case.parameters.items()}
+    batch = Batch(*(representable(array, arithmetic) for array in case.batch))
     parameters = {name: value.astype(np.float64) for name, value in given.items()}
     inputs, targets = batch.astype(np.float64)
     loss = partial(reference.loss, case.network, inputs=inputs, targets=targets)
     losses = partial(copies.losses, case.network, parameters, inputs, targets)
-    bounds = error_bounds(case.network, parameters, inputs, targets, case.dtype)
+    bounds = error_bounds(case.network, parameters, inputs, targets, arithmetic)
     allowed = {
         name: Allowance(bounds.rounding[name], bounds.exact[name], bounds.low[name], bounds.high[name])
         for name in parameters
     }
-    own = precision("float64").u / precision(case.dtype).u
-    side = partial(sides, case.network, parameters, inputs, targets)
+    own = precision("float64").u / precision(arithmetic).u
+    away = partial(distances, case.network, parameters, inputs, targets)
     with np.errstate(all="ignore"):
         value = float(loss(parameters))
-    arbiter = Arbiter(loss, losses, parameters, value, side, allowed, own=own, samples=len(inputs), seed=seed)
+    arbiter = Arbiter(loss, losses, parameters, value, away, allowed, own=own, samples=len(inputs), seed=seed)
     return Setting(
         case,
+        arithmetic,
         batch,
         given,
         value,
         bounds,
         arbiter,
-        Limits(accuracy, max(accuracy, SEEING[case.dtype]), float(np.finfo(case.dtype).tiny)),
+        Limits(accuracy, max(accuracy, SEEING[arithmetic]), float(np.finfo(held(arithmetic)).tiny)),
     )
 
 
@@ -219,12 +232,12 @@ def _remarks(answers: Mapping[str, Answer]) -> list[str]:
     return [f"{backend}: {note}" for backend, answer in answers.items() for note in answer.notes]
 
 
-def _title(case: Case, batch: Batch) -> str:
-    network = case.network
+def _title(setting: Setting) -> str:
+    case, network = setting.case, setting.case.network
     shaping = [
         shape for layer, shape in zip(network.layers, network.shapes[1:], strict=True) if layer.parameter_shapes(shape)
     ]
     widths = "-".join("x".join(map(str, shape)) for shape in (network.inputs, *shaping))
     count = sum(int(np.prod(shape)) for shape in network.parameter_shapes.values())
     data = case.data if isinstance(case.data, str) else "given data"
-    return f"{widths}, {count} parameters, {len(batch.inputs)} samples of {data}, {case.dtype}"
+    return f"{widths}, {count} parameters, {len(setting.batch.inputs)} samples of {data}, {setting.arithmetic}"

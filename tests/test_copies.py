@@ -8,7 +8,7 @@ import pytest
 from gradcheck import Case, CrossEntropy, Dense, Identity, Network, Tanh
 from gradcheck.network import copies, reference
 from gradcheck.network import layers as ly
-from gradcheck.network.kinks import sides
+from gradcheck.network.kinks import distances
 from gradcheck.oracles.complex_step import complex_step, complex_steps
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
@@ -109,12 +109,12 @@ def test_memory_is_bounded_and_the_parts_add_up(monkeypatch):
 
 @pytest.mark.parametrize("layer", [Identity(), *(layer for layer in ACTIVATIONS if layer.joints)], ids=repr)
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
-def test_sides_of_many_points_are_those_of_each(layer, loss):
+def test_distances_of_many_points_are_those_of_each(layer, loss):
     case = case_of(layer, loss=loss)
-    there = partial(sides, case.network, case.parameters, *case.batch)
+    there = partial(distances, case.network, case.parameters, *case.batch)
     stack = {"2.weight": np.multiply.outer([1.0, -1.0, 2.0], case.parameters["2.weight"])}
     together = there(stack)
     assert together.shape[1] == 20 * len(layer.joints) + 10 * len(loss.joints)
     for row, value in zip(together, stack["2.weight"], strict=False):
-        assert np.array_equal(there({"2.weight": value[None]})[0], row)
-    assert np.array_equal(there({})[0], together[0])
+        np.testing.assert_allclose(there({"2.weight": value[None]})[0], row, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(there({})[0], together[0], rtol=1e-13, atol=1e-13)

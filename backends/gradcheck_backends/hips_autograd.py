@@ -5,22 +5,21 @@ why.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
-from autograd import value_and_grad
-from autograd.extend import defvjp, primitive
+from autograd.core import backward_pass
+from autograd.extend import VJPNode, defvjp, primitive, vspace
 from autograd.scipy.special import erf
-from autograd.tracer import getval
+from autograd.tracer import getval, new_box, trace_stack
 from scipy.special import expit
 
 from gradcheck.arrays import Array
 from gradcheck.errors import BackendError
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
-from gradcheck.network.network import Network, is_weight, layer_parameters
+from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck.protocol import Batch, Parameters
 
 # Autograd's rule for tanh is g / cosh(z)^2, which overflows from |z| = 711 on (355 once squared).
@@ -41,6 +40,12 @@ def where_positive(condition: Any, z: Any) -> Any:
     return getval(condition) * z
 
 
+def leaky_relu(layer: ly.LeakyReLU, z: Any) -> Any:
+    """One operation, the slopes being constants to Autograd."""
+    slopes: Array = np.where(getval(z) > 0, 1.0, layer.slope)
+    return slopes.astype(z.dtype, copy=False) * z
+
+
 def elu(layer: ly.ELU, z: Any) -> Any:
     negative = where_positive(getval(z) <= 0, z)  # expm1 of a large positive number would overflow, where or not
     return where_positive(getval(z) > 0, z) + layer.alpha * anp.expm1(negative)
@@ -53,7 +58,7 @@ def gelu(layer: ly.GELU, z: Any) -> Any:
 
 
 def dense(layer: ly.Dense, parameters: Mapping[str, Any], x: Any) -> Any:
-    z = anp.dot(x, parameters["weight"].T)
+    z = anp.matmul(x, parameters["weight"].T)  # the rules of anp.dot go through tensordot, which costs 8 us a product
     return z + parameters["bias"] if layer.bias else z
 
 
@@ -62,7 +67,7 @@ ACTIVATIONS: dict[type[ly.Layer], Callable[[Any, Any], Any]] = {
     ly.Tanh: lambda _, z: tanh(z),
     ly.Sigmoid: lambda _, z: sigmoid(z),
     ly.ReLU: lambda _, z: where_positive(getval(z) > 0, z),
-    ly.LeakyReLU: lambda layer, z: where_positive(getval(z) > 0, z) + layer.slope * where_positive(getval(z) <= 0, z),
+    ly.LeakyReLU: leaky_relu,
     ly.ELU: elu,
     ly.GELU: gelu,
     ly.SiLU: lambda _, z: z * sigmoid(z),
@@ -103,33 +108,58 @@ LAYERS: dict[type[ly.Layer], Callable[[Any, Mapping[str, Any], Any], Any]] = {
 
 
 class AutogradModel:
-    """A network as one function of its parameters, differentiated by Autograd."""
+    """A network as one function of its parameters, differentiated by Autograd.
 
+    Every parameter is a root of the trace, so that Autograd's backward pass ends in it. Its `value_and_grad` would have one
+    root, the dict of all: each lookup in a dict is an operation, whose rule makes zeros of every parameter and adds to them.
+    """
+
+    # How that was checked: medians of interleaved calls, float64, one thread, batches of 256 (400 for 2-15-1), dense layers
+    # each followed by arctan, with the dict and `anp.dot` against this: 784-512-512-1 19.8 and 18.6 ms, twenty layers of 256
+    # 60.0 and 48.0 ms, 64-128-128-1 2.1 and 1.4 ms, 2-15-1 0.57 and 0.29 ms.
     def __init__(self, network: Network) -> None:
         self.network = network
         missing = [kind.__name__ for kind in map(type, network.layers) if kind not in LAYERS]
         missing += [type(network.loss).__name__] if type(network.loss) not in LOSSES else []
         if missing:
             raise BackendError(f"the autograd build has no forward for {', '.join(missing)}")
-        self._value_and_grad = value_and_grad(partial(_loss, network))
+        self._layers = [(LAYERS[type(layer)], layer) for layer in network.layers]
 
     def loss(self, parameters: Parameters, batch: Batch) -> float:
         """Mean loss of the batch, weight decay included."""
-        return float(_loss(self.network, dict(parameters), batch))
+        return float(self._loss(parameters, batch))
 
     def loss_and_gradients(self, parameters: Parameters, batch: Batch) -> tuple[float, dict[str, Array]]:
         """The loss and its gradients, by parameter name."""
-        if not parameters:  # Autograd warns where there is nothing to differentiate by
-            return self.loss(parameters, batch), {}
-        value, gradients = self._value_and_grad(dict(parameters), batch)
-        return float(value), gradients
+        found: dict[str, Array] = {}
+        with trace_stack.new_trace() as trace:
+            roots = {name: new_box(value, trace, _root(name, found)) for name, value in parameters.items()}
+            loss = self._loss(roots, batch)
+        if roots:
+            backward_pass(vspace(getval(loss)).ones(), loss._node)
+        return float(getval(loss)), {name: found[name] for name in parameters}
+
+    def _loss(self, parameters: Mapping[str, Any], batch: Batch) -> Any:
+        x: Any = batch.inputs
+        for (forward, layer), own in zip(self._layers, by_layer(parameters, len(self._layers)), strict=True):
+            x = forward(layer, own, x)
+        return _mean(self.network, parameters, x, batch.targets)
 
 
-def _loss(network: Network, parameters: dict[str, Any], batch: Batch) -> Any:
-    x = batch.inputs
-    for index, layer in enumerate(network.layers):
-        x = LAYERS[type(layer)](layer, layer_parameters(parameters, index), x)
-    each = LOSSES[type(network.loss)](network.loss, x, batch.targets)
+def _root(name: str, found: dict[str, Array]) -> Any:
+    """A node without parents, which keeps the gradient that arrives at it."""
+
+    def arrive(gradient: Array) -> tuple[()]:
+        found[name] = gradient
+        return ()
+
+    root = VJPNode.new_root()
+    root.vjp = arrive
+    return root
+
+
+def _mean(network: Network, parameters: Mapping[str, Any], outputs: Any, targets: Array) -> Any:
+    each = LOSSES[type(network.loss)](network.loss, outputs, targets)
     # A sum times a Python float: the gradient of anp.mean promotes float32.
     mean = anp.sum(each) * (1.0 / each.size)
     if network.weight_decay:

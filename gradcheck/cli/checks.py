@@ -12,7 +12,7 @@ from gradcheck import registry
 from gradcheck.case import Case
 from gradcheck.checker import check
 from gradcheck.cli.app import Exit, app, not_negative
-from gradcheck.cli.options import Failing, ReportHtml, ReportJson, Reproducer
+from gradcheck.cli.options import Device, Failing, InArithmetic, ReportHtml, ReportJson, Reproducer
 from gradcheck.cli.output import deliver, show
 from gradcheck.files import load, naming
 from gradcheck.locate import locate
@@ -36,6 +36,8 @@ def verify_command(
     accuracy: Annotated[
         float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
     ] = 0.0,
+    device: Device = None,
+    arithmetic: InArithmetic = None,
     fail_on: Failing = [],  # noqa: B006 typer reads the default and never changes it
     json: ReportJson = None,
     html: ReportHtml = None,
@@ -51,7 +53,7 @@ def verify_command(
     """
     case = load(file) if file else TOUR
     with redirect_stdout(sys.stderr), naming(file or "two-moons"):  # what a backend prints must not end up in the JSON
-        report = verify(case, backend, accuracy=accuracy, seed=seed)
+        report = verify(case, backend, accuracy=accuracy, seed=seed, device=device, arithmetic=arithmetic)
     return deliver(report, json, html, reproduce, frozenset(map(str, fail_on)))
 
 

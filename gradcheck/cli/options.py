@@ -7,6 +7,13 @@ import typer
 
 from gradcheck.cli.app import FailOn
 
+Device: TypeAlias = Annotated[
+    str | None, typer.Option(help="Where backends compute that take a device (torch): cpu, cuda, cuda:1.")
+]
+InArithmetic: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--arithmetic", help="In which they compute and are judged: float64, float32, tf32, bfloat16."),
+]
 Failing: TypeAlias = Annotated[
     list[FailOn], typer.Option("--fail-on", help="Exit with 1 on this verdict too; repeat for several.")
 ]

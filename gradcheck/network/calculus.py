@@ -12,6 +12,7 @@ from gradcheck.network import reference
 SAFETY = 100.0  # times the root of a variance is a bound; measured, see `gradcheck.network.rounding`
 FAR = 1e-3  # where rounding carries an argument this far, first order says too little: slopes change over lengths of about 1
 SATURATED = 8.0  # margin for libraries that round the last digit the wrong way; chosen, not derived
+AMPLIFIED = 5.0  # roundings of its own size that an argument gathers in an ordinary network; chosen, not derived
 IMAGINARY = 1e-100  # Im f(x + ih) / h has no cancellation, and h^2 is below every bound
 
 
@@ -20,23 +21,6 @@ class Uncertain(NamedTuple):
 
     value: Array
     variance: Array
-
-
-class Precision(NamedTuple):
-    """The arithmetic that a build works in."""
-
-    u: float
-    underflow: float
-    largest: float
-
-
-def precision(dtype: str) -> Precision:
-    """Unit roundoff, absolute error of one underflow in units of u, and overflow threshold of a dtype."""
-    info = np.finfo(dtype)
-    u = float(info.eps) / 2
-    # Correct builds flush subnormals (``1 / (1 + exp(96))`` is 0 in float32), so an underflow costs a whole ``tiny``.
-    # The analysis squares: in float64 it cannot see below 1e-150 itself.
-    return Precision(u, max(float(info.tiny) / u, 1e-150), float(info.max))
 
 
 def value_rounding(cancellation: ly.Cancellation, z: Array) -> Array:
@@ -72,23 +56,29 @@ def curvature(slopes: Callable[[Array], Array], z: Array, here: Array, reach: Ar
     return (np.minimum if kinked else np.maximum)(*sides) / step
 
 
-def steepest(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, *, always: bool = False) -> Array:
-    """Largest slope, in absolute value, within z -+ tolerance where that is far, or always; else that at z, ``here``."""
-    looked = ((tolerance > FAR) | always) & np.isfinite(tolerance)
+def steepest(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, also: Array | bool) -> Array:
+    """Largest slope, in absolute value, within z -+ tolerance where that is far, and there also; else that at z, ``here``."""
+    looked = ((tolerance > FAR) | also) & np.isfinite(tolerance)
     return np.max([np.abs(here), *map(np.abs, _around(slopes, z, tolerance, looked))], axis=0)
 
 
-def bend(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, *, kinked: bool) -> Array:
-    """Curvature within z -+ tolerance; where that is far, the largest change of slope over it, divided by the tolerance.
-
-    Such a change is not one of many small errors: N units may change together, and by Cauchy and Schwarz
-    |sum of c d| <= sqrt(N) |c d|_2, so it counts sqrt(N) times.
-    """
+def bend(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, u: float, *, kinked: bool) -> Array:
+    """Curvature within z -+ tolerance; where that is far, the largest change of slope over it, divided by the tolerance."""
     far = (tolerance > FAR) & np.isfinite(tolerance)
     near = np.where(tolerance <= FAR, tolerance, 0.0)
     changes = [np.abs(slope - here) / np.where(far, tolerance, 1.0) for slope in _around(slopes, z, tolerance, far)]
-    wide = (np.where(far, z.size**0.5 * change, 0.0) for change in changes)
+    wide = (np.where(far, together(tolerance, z.size, u) * change, 0.0) for change in changes)
     return np.max([curvature(slopes, z, here, near, kinked=kinked), *wide], axis=0)
+
+
+def together(tolerance: Array, count: int, u: float) -> Array:
+    """How often a change over the whole tolerance counts, of which ``count`` units may have one each.
+
+    Where rounding is amplified it is not one of many small errors: N units may change together, and by Cauchy and Schwarz
+    |sum of c d| <= sqrt(N) |c d|_2, so it counts sqrt(N) times. In coarse arithmetic one rounding already carries an
+    argument far; those of different units are as independent there as elsewhere, and count once.
+    """
+    return np.where(tolerance > max(FAR, AMPLIFIED * SAFETY * u), count**0.5, 1.0)
 
 
 def _around(slopes: Callable[[Array], Array], z: Array, tolerance: Array, looked: Array) -> list[Array]:

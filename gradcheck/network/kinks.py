@@ -1,4 +1,4 @@
-"""Kinks of a network: on which side its units are, and what a unit on a kink may change in the gradient.
+"""Kinks of a network: how far its units are from them, and what a unit on a kink may change in the gradient.
 
 Below the first switch of a unit along a direction a piecewise function is one smooth piece, and extrapolation is valid.
 
@@ -18,12 +18,14 @@ from gradcheck.network import losses as ls
 from gradcheck.network.network import Network
 
 
-def sides(network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array, stacks: copies.Stacks) -> Array:
-    """Sign of the distance of every unit from every joint of its activation, and of every output from those of the loss.
+def distances(
+    network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array, stacks: copies.Stacks
+) -> Array:
+    """How far every unit is from every joint of its activation, and every output from those of the loss.
 
     Returns
     -------
-    array of -1, 0, 1
+    array, signed
         A row for each point, as `copies.losses` takes them; of length 0 for a network of smooth functions.
     """
     if not network.loss.joints and not any(isinstance(layer, ly.Activation) and layer.joints for layer in network.layers):
@@ -31,12 +33,12 @@ def sides(network: Network, parameters: Mapping[str, Array], inputs: Array, targ
     with np.errstate(all="ignore"):
         states = copies.forward(network, parameters, inputs, stacks)
     activations = [(layer, z) for layer, z in zip(network.layers, states, strict=False) if isinstance(layer, ly.Activation)]
-    distances = [z - joint for layer, z in activations for joint in layer.joints]
+    found = [z - joint for layer, z in activations for joint in layer.joints]
     if network.loss.joints:
         margin = states[-1] * targets if network.loss.targets is ls.Targets.SIGNS else np.abs(states[-1] - targets)
-        distances += [margin - joint for joint in network.loss.joints]
-    signs = [np.sign(distance).reshape(len(distance), -1) for distance in distances]
-    return np.concatenate([np.broadcast_to(sign, (len(states[-1]), sign.shape[1])) for sign in signs], axis=1)
+        found += [margin - joint for joint in network.loss.joints]
+    rows = [distance.reshape(len(distance), -1) for distance in found]
+    return np.concatenate([np.broadcast_to(row, (len(states[-1]), row.shape[1])) for row in rows], axis=1)
 
 
 def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
@@ -50,9 +52,11 @@ def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
     rows: Array = np.zeros((3, *z.shape))
     for kink in kinks:
         distance: Array = z - kink.at
+        near: Array = np.abs(distance) <= tolerance
+        if not near.any():
+            continue
         taken = np.where(distance < 0, kink.left, np.where(distance > 0, kink.right, kink.chosen))
         low, high = min(kink.left, kink.right), max(kink.left, kink.right)
-        near: Array = np.abs(distance) <= tolerance
         rows[0] += np.where(distance == 0, high - low, 0.0)
         rows[1] += np.where(near, taken - low, 0.0)
         rows[2] += np.where(near, high - taken, 0.0)

@@ -17,6 +17,7 @@ from gradcheck.network.calculus import (
     bend,
     slope_rounding,
     steepest,
+    together,
     value_rounding,
 )
 from gradcheck.network.kinks import freedom, through_factor
@@ -32,8 +33,8 @@ def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: floa
     slopes = _slopes(loss, z.value, y)
     # At a minimum of 0 the slope is 0, and its change is all that rounding leaves of the loss.
     at = partial(_slopes, loss, y=y)
-    most = steepest(at, z.value, slopes, tolerance, always=True)
-    bent = bend(at, z.value, slopes, tolerance, kinked=bool(loss.kinks))
+    most = steepest(at, z.value, slopes, tolerance, also=True)
+    bent = bend(at, z.value, slopes, tolerance, u, kinked=bool(loss.kinks))
     own = slope_rounding(loss.cancellation, z.value, slopes, bent, u) * np.minimum(np.abs(y), 1)
     mean = each.mean()
     spread = most**2 * z.variance + each**2 + value_rounding(loss.cancellation, z.value) ** 2
@@ -53,7 +54,7 @@ def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array, u: float)
     rest = p @ others  # 1 - p without cancellation
     gradient = p * (1 - hot) - rest * hot
     mean = each.mean()
-    wide = _carried(gap, p, tolerance)
+    wide = _carried(gap, p, tolerance, u)
     spread = ((np.abs(gradient) + wide) ** 2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2
     total = Uncertain(mean, spread.sum() / n**2 + mean**2)
     # dp_k = p_k ((1 - p_k) dz_k - sum of p_j dz_j over the others); the exponent z - max is itself rounded.
@@ -63,7 +64,7 @@ def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array, u: float)
     return total, Uncertain(gradient / n, (moved + own**2 + gradient**2) / n**2), np.zeros((3, *p.shape))
 
 
-def _carried(gap: Array, p: Array, tolerance: Array) -> Array:
+def _carried(gap: Array, p: Array, tolerance: Array, u: float) -> Array:
     """How far a probability may be off where rounding carries a logit far: log(p / (1 - p)) moves by at most twice that."""
     reach = 2 * tolerance.max(axis=1, keepdims=True)
     far = (reach > FAR) & np.isfinite(reach)
@@ -72,7 +73,7 @@ def _carried(gap: Array, p: Array, tolerance: Array) -> Array:
     others = np.where(np.eye(p.shape[1], dtype=bool), -np.inf, gap[:, None, :])
     odds = gap - logsumexp(others, axis=2)
     apart = np.maximum(expit(odds + reach) - p, p - expit(odds - reach))
-    return np.where(far, p.size**0.5 * apart, 0.0)  # sqrt(N): they may move together, see `bend`
+    return np.where(far, together(reach / 2, p.size, u) * apart, 0.0)
 
 
 def _slopes(loss: ls.Loss, z: Array, y: Array) -> Array:

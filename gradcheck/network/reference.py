@@ -156,7 +156,7 @@ def _(_loss: ls.Hinge, z: Array, y: Array) -> Array:
 
 def positive_part(z: Array) -> Array:
     """``max(z, 0)``, slope 0 at 0."""
-    return np.where(np.real(z) > 0, z, z.dtype.type(0))
+    return np.where(np.real(z) > 0, z, z.dtype.type(0)) if np.iscomplexobj(z) else np.maximum(z, 0)
 
 
 def sigmoid(z: Array) -> Array:

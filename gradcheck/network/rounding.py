@@ -41,12 +41,11 @@ import numpy as np
 from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
+from gradcheck.network.arithmetic import COARSE, Precision, precision
 from gradcheck.network.calculus import (
     SAFETY,
-    Precision,
     Uncertain,
     bend,
-    precision,
     slope,
     slope_rounding,
     steepest,
@@ -96,15 +95,17 @@ class ErrorBounds(NamedTuple):
 def error_bounds(
     network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array, dtype: str
 ) -> ErrorBounds:
-    """Bound loss and every gradient entry of a correct build that computes in ``dtype``.
+    """Bound loss and every gradient entry of a correct build that computes in ``dtype``, or another arithmetic.
 
     Parameters
     ----------
     parameters, inputs, targets
         As `reference.loss` takes them, in float64, holding the values that the build gets.
-    dtype : {"float32", "float64"}
+    dtype : {"float64", "float32", "tf32", "bfloat16"}
     """
     arithmetic = precision(dtype)
+    if dtype in COARSE:
+        arithmetic = arithmetic._replace(u=arithmetic.u * _alike(inputs) ** 0.5)
     with np.errstate(all="ignore"):
         states = _forward(network, parameters, inputs, arithmetic)
         loss, top, at_margin = loss_errors(
@@ -124,6 +125,14 @@ def error_bounds(
             high={name: gradient.value + wider * _or_inf(gradient.kinks[2]) for name, gradient in gradients.items()},
             units=(*units, *_places("loss", at_margin)),
         )
+
+
+def _alike(inputs: Array) -> int:
+    """How many samples are one and the same, at most. Their errors are not independent: m of them add up to m, not sqrt(m).
+
+    SAFETY has room for that where it is 100.
+    """
+    return int(np.unique(inputs.reshape(len(inputs), -1), axis=0, return_counts=True)[1].max())
 
 
 def _forward(network: Network, parameters: Mapping[str, Array], inputs: Array, arithmetic: Precision) -> list[Uncertain]:
@@ -164,15 +173,16 @@ def forward_errors(layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertai
 def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain, u: float) -> Uncertain:
     a = reference.apply(layer, parameters, z.value)
     own = a**2 + value_rounding(layer.cancellation, z.value) ** 2
-    here, kinked = slope(layer, z.value), bool(layer.kinks)
-    most = steepest(partial(slope, layer), z.value, here, _tolerance(z, u), always=kinked)
+    here, tolerance = slope(layer, z.value), _tolerance(z, u)
+    near = freedom(layer.kinks, z.value, tolerance).any(axis=0)
+    most = steepest(partial(slope, layer), z.value, here, tolerance, also=near)
     return Uncertain(a, most**2 * z.variance + own)
 
 
 def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: Array, u: float) -> Cotangent:
-    slopes, tolerance, at, kinked = slope(layer, z.value), _tolerance(z, u), partial(slope, layer), bool(layer.kinks)
-    most = steepest(at, z.value, slopes, tolerance, always=kinked)
-    bent = bend(at, z.value, slopes, tolerance, kinked=kinked)
+    slopes, tolerance, at = slope(layer, z.value), _tolerance(z, u), partial(slope, layer)
+    most = steepest(at, z.value, slopes, tolerance, also=free.any(axis=0))
+    bent = bend(at, z.value, slopes, tolerance, u, kinked=bool(layer.kinks))
     own = slope_rounding(layer.cancellation, z.value, slopes, bent, u)
     value = g.value * slopes
     spread = most**2 * g.variance + g.value**2 * (bent**2 * z.variance + own**2)

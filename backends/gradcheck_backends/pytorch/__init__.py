@@ -1,0 +1,65 @@
+"""The PyTorch build: ``torch.nn`` modules, differentiated by PyTorch; on the CPU or an accelerator, eager or compiled."""
+
+from dataclasses import dataclass, replace
+
+from gradcheck.network.network import Network
+from gradcheck_backends.pytorch.model import TorchModel
+from gradcheck_backends.pytorch.places import HOST, Place, placed
+
+
+@dataclass(frozen=True)
+class TorchBackend:
+    """A way to build with PyTorch: a `gradcheck.protocol.Backend` that takes options.
+
+    Parameters
+    ----------
+    place : Place
+        The device and the arithmetic.
+    compile : bool
+        Whether to pass models through ``torch.compile``.
+    """
+
+    place: Place = HOST
+    compile: bool = False
+
+    @property
+    def __name__(self) -> str:
+        """As reports call it: ``torch``, ``torch-cuda-bfloat16``, ``torch-compile``."""
+        device, arithmetic = self.place
+        options = ["compile"] * self.compile + [device] * (device != "cpu") + [arithmetic] * (arithmetic is not None)
+        return "-".join(["torch", *map(str, options)])
+
+    def on(self, *, device: str | None = None, arithmetic: str | None = None) -> "TorchBackend":
+        """The same on another device or in another arithmetic; see `on`."""
+        return replace(self, place=placed(device or self.place.device, arithmetic or self.place.arithmetic))
+
+    def build(self, network: Network) -> TorchModel:
+        """Build a network."""
+        return TorchModel(network, self.place, compile=self.compile)
+
+
+compiled = TorchBackend(compile=True)
+"""The build through ``torch.compile``: ``gradcheck verify --backend gradcheck_backends.pytorch:compiled``."""
+
+
+def on(*, device: str | None = None, arithmetic: str | None = None) -> TorchBackend:
+    """The build on a device, in an arithmetic.
+
+    Parameters
+    ----------
+    device : str, optional
+        As torch names them: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+    arithmetic : {"float64", "float32", "tf32", "bfloat16"}, optional
+        By default that of the arrays that are given. Gradients come back in their dtype, whatever it is.
+
+    Raises
+    ------
+    BackendError
+        Where torch sees no such device, or cannot compute so on it.
+    """
+    return TorchBackend().on(device=device, arithmetic=arithmetic)
+
+
+def build(network: Network) -> TorchModel:
+    """Build a network with PyTorch, on the CPU and in the arithmetic of the arrays."""
+    return TorchModel(network, HOST)
