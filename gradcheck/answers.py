@@ -40,8 +40,9 @@ def ask(backend: Backend, network: Network, parameters: Parameters, batch: Batch
         model = backend.build(network)
     except (Exception, SystemExit) as error:
         return Answer(defects={"loss": _raised(error)})
-    first, second = (_evaluate(model, "loss_and_gradients", _pair, parameters, batch) for _ in range(2))
-    loss = _evaluate(model, "loss", _loss, parameters, batch)
+    given = Copies(parameters, batch)
+    first, second = (_evaluate(model, "loss_and_gradients", _pair, given) for _ in range(2))
+    loss = _evaluate(model, "loss", _loss, given)
     repeated = _repeated(first.gradients, second.gradients, parameters)
     return Answer(
         losses=(*loss.losses, *first.losses, *second.losses),
@@ -51,22 +52,41 @@ def ask(backend: Backend, network: Network, parameters: Parameters, batch: Batch
     )
 
 
-def _evaluate(
-    model: object,
-    method: str,
-    examine: Callable[[Any, Parameters], Answer],
-    parameters: Parameters,
-    batch: Batch,
-) -> Answer:
-    """One call, on copies of its arguments: what it returned or raised, and which of them it changed."""
-    own = {name: value.copy() for name, value in parameters.items()}
-    mine = Batch(batch.inputs.copy(), batch.targets.copy())
+class Copies:
+    """Copies of the arguments for a model to be called with, made anew when a call has changed them."""
+
+    def __init__(self, parameters: Parameters, batch: Batch) -> None:
+        self.parameters, self.batch = parameters, batch
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget what a call did to them."""
+        self.own = {name: value.copy() for name, value in self.parameters.items()}
+        self.mine = Batch(self.batch.inputs.copy(), self.batch.targets.copy())
+
+    def changed(self) -> dict[str, Defect]:
+        """What the last call has changed, by parameter name; ``"loss"`` for the batch."""
+        where = {
+            name: Defect("mutates-input", "the call changed this parameter")
+            for name, value in self.parameters.items()
+            if name not in self.own or not np.array_equal(self.own[name], value)
+        }
+        altered = [name for name in Batch._fields if not np.array_equal(getattr(self.mine, name), getattr(self.batch, name))]
+        batch = Defect("mutates-input", f"the call changed the batch's {' and '.join(altered)}")
+        return where | ({"loss": batch} if altered else {})
+
+
+def _evaluate(model: object, method: str, examine: Callable[[Any, Parameters], Answer], given: Copies) -> Answer:
+    """One call: what it returned or raised, and which of its arguments it changed."""
     try:
         with np.errstate(all="ignore"):  # what overflows is seen in the numbers
-            answer = examine(getattr(model, method)(own, mine), parameters)
+            answer = examine(getattr(model, method)(given.own, given.mine), given.parameters)
     except (Exception, SystemExit) as error:
         answer = Answer(defects={"loss": _raised(error)})
-    return answer._replace(defects={**answer.defects, **_changed(own, mine, parameters, batch)})
+    changed = given.changed()
+    if changed or given.own.keys() != given.parameters.keys():
+        given.renew()
+    return answer._replace(defects={**answer.defects, **changed})
 
 
 def _raised(error: BaseException) -> Defect:
@@ -76,17 +96,6 @@ def _raised(error: BaseException) -> Defect:
     ours = file.parent == Path(__file__).parent
     where = "" if ours else f" ({file.name}:{frame.lineno})"
     return Defect("raised", f"raised {type(error).__name__}: {message}{where}")
-
-
-def _changed(own: Parameters, mine: Batch, parameters: Parameters, batch: Batch) -> dict[str, Defect]:
-    where = {
-        name: Defect("mutates-input", "the call changed this parameter")
-        for name, value in parameters.items()
-        if name not in own or not np.array_equal(own[name], value)
-    }
-    altered = [name for name in Batch._fields if not np.array_equal(getattr(mine, name), getattr(batch, name))]
-    changed = Defect("mutates-input", f"the call changed the batch's {' and '.join(altered)}")
-    return where | ({"loss": changed} if altered else {})
 
 
 def _loss(value: Any, _parameters: Parameters) -> Answer:

@@ -1,5 +1,6 @@
 """What every room shares: the type of an array, an inner product, and a norm that is safe at every size."""
 
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,3 +29,13 @@ def norm(x: Array) -> float:
 def rms(x: Array) -> float:
     """Root of the mean square, at every size; 0 of nothing."""
     return norm(x) / max(x.size, 1) ** 0.5
+
+
+@cache
+def keep_memory() -> None:
+    """Once a process: free a block of 31 MiB, so that glibc keeps the memory of smaller temporaries for the next ones.
+
+    Else it gives back every array above 128 KiB, and each new one costs a page fault for 4 KiB: four times the arithmetic
+    (``M_MMAP_THRESHOLD`` in mallopt(3), which grows to the largest block that was freed, 32 MiB at most).
+    """
+    np.empty(31 << 20, np.uint8)

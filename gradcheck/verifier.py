@@ -15,13 +15,14 @@ from gradcheck import registry
 from gradcheck.answers import Answer, ask
 from gradcheck.arbiter import Arbiter
 from gradcheck.arguments import accuracy_of, seed_of
-from gradcheck.arrays import Array
+from gradcheck.arrays import Array, keep_memory
 from gradcheck.case import Case
 from gradcheck.explain import explain
 from gradcheck.network import copies, reference
 from gradcheck.network.arithmetic import COARSE, arithmetic_of, held, precision, representable
 from gradcheck.network.kinks import distances
 from gradcheck.network.rounding import ErrorBounds, error_bounds
+from gradcheck.network.tangents import Tangents
 from gradcheck.protocol import Backend, Batch
 from gradcheck.recipe import reproducible
 from gradcheck.report import Report
@@ -34,6 +35,8 @@ DEFAULT = ("manual", "autograd", "torch")
 # A check that could not have seen half of the digits go wrong does not say "correct": 100 sqrt(u). Where arithmetic is so
 # coarse that this is more than the gradient itself: one that could not have seen a factor of 1.5. Chosen, not derived.
 SEEING = {"float64": 1.1e-6, "float32": 2.5e-2, "tf32": 0.5, "bfloat16": 0.5}
+# A bound on rounding is 100 roots of a variance, and rounding itself a few: this leaves ten. Chosen, not derived.
+NOISE = 10
 
 
 class Setting(NamedTuple):
@@ -62,6 +65,7 @@ def verify(
     *,
     accuracy: float = 0.0,
     seed: int = 0,
+    every_entry: bool = False,
     device: str | None = None,
     arithmetic: str | None = None,
 ) -> Report:
@@ -77,6 +81,9 @@ def verify(
         An excess over its bound that stays within this relative error is ``inexact``; by default every excess is ``wrong``.
     seed : int
         Of the random directions.
+    every_entry : bool
+        Hold every entry of every gradient against one of the oracle's own, whatever that costs; by default where it costs no
+        more than 30 forward passes, else along random directions, and entry by entry where the backends disagree.
     device : str, optional
         Where the backends compute, all of which must take one: ``"cuda"``.
     arithmetic : {"float64", "float32", "tf32", "bfloat16"}, optional
@@ -88,10 +95,11 @@ def verify(
     DescriptionError, DataError, BackendError
         Where there is nothing to verify. What a backend does wrong is a finding, never an exception.
     """
+    keep_memory()
     accuracy, seed = accuracy_of(accuracy), seed_of(seed)
     judged = arithmetic_of(arithmetic or case.dtype)
     built = registry.resolve(backends, device=device, arithmetic=judged if judged in COARSE else None)
-    setting = concrete(case, accuracy, seed, judged)
+    setting = concrete(case, accuracy, seed, judged, every_entry=every_entry)
     answers = {name: ask(backend, case.network, setting.given, setting.batch) for name, backend in built.items()}
     settled = setting.arbiter.settle(
         {
@@ -117,7 +125,7 @@ NOTHING = Finding(
 )
 
 
-def concrete(case: Case, accuracy: float, seed: int, arithmetic: str) -> Setting:
+def concrete(case: Case, accuracy: float, seed: int, arithmetic: str, *, every_entry: bool) -> Setting:
     """Draw or read what the case describes, and bound what may be computed from it."""
     given = {name: representable(value, arithmetic) for name, value in case.parameters.items()}
     batch = Batch(*(representable(array, arithmetic) for array in case.batch))
@@ -134,7 +142,21 @@ def concrete(case: Case, accuracy: float, seed: int, arithmetic: str) -> Setting
     away = partial(distances, case.network, parameters, inputs, targets)
     with np.errstate(all="ignore"):
         value = float(loss(parameters))
-    arbiter = Arbiter(loss, losses, parameters, value, away, allowed, own=own, samples=len(inputs), seed=seed)
+    tangents = Tangents(case.network, parameters, inputs, targets)
+    arbiter = Arbiter(
+        loss,
+        losses,
+        tangents,
+        parameters,
+        value,
+        away,
+        allowed,
+        own=own,
+        noise=own * bounds.loss / NOISE,
+        samples=len(inputs),
+        seed=seed,
+        every_entry=every_entry,
+    )
     return Setting(
         case,
         arithmetic,

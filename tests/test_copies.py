@@ -9,7 +9,7 @@ from gradcheck import Case, CrossEntropy, Dense, Identity, Network, Tanh
 from gradcheck.network import copies, reference
 from gradcheck.network import layers as ly
 from gradcheck.network.kinks import distances
-from gradcheck.oracles.complex_step import complex_step, complex_steps
+from gradcheck.oracles.complex_step import STEP, complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 
@@ -49,8 +49,9 @@ def one_by_one(case, name, directions):
 
 
 def together(case, name, directions):
-    losses = partial(copies.losses, case.network, case.parameters, *case.batch)
-    return complex_steps(losses, case.parameters, {name: directions})
+    moved = {name: case.parameters[name] + 1j * STEP * directions}
+    with np.errstate(all="ignore"):
+        return np.imag(copies.losses(case.network, case.parameters, *case.batch, moved)) / STEP
 
 
 def agrees(case) -> bool:

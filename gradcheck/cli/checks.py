@@ -36,6 +36,9 @@ def verify_command(
     accuracy: Annotated[
         float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
     ] = 0.0,
+    every_entry: Annotated[
+        bool, typer.Option("--every-entry", help="Hold every entry against the oracle's, whatever that costs.")
+    ] = False,
     device: Device = None,
     arithmetic: InArithmetic = None,
     fail_on: Failing = [],  # noqa: B006 typer reads the default and never changes it
@@ -53,7 +56,15 @@ def verify_command(
     """
     case = load(file) if file else TOUR
     with redirect_stdout(sys.stderr), naming(file or "two-moons"):  # what a backend prints must not end up in the JSON
-        report = verify(case, backend, accuracy=accuracy, seed=seed, device=device, arithmetic=arithmetic)
+        report = verify(
+            case,
+            backend,
+            accuracy=accuracy,
+            seed=seed,
+            every_entry=every_entry,
+            device=device,
+            arithmetic=arithmetic,
+        )
     return deliver(report, json, html, reproduce, frozenset(map(str, fail_on)))
 
 

@@ -1,7 +1,8 @@
 """What the rounding analysis needs to know of a function, taken from the reference forward: slopes, curvature, rounding."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,30 +46,35 @@ def slope(layer: ly.Activation, z: Array) -> Array:
     return np.imag(reference.apply(layer, {}, z + 1j * IMAGINARY)) / IMAGINARY
 
 
-def curvature(slopes: Callable[[Array], Array], z: Array, here: Array, reach: Array, *, kinked: bool) -> Array:
+def curvature(slopes: Callable[[Array], Array], z: Array, here: Array, reach: Array, kinks: Sequence[ly.Kink]) -> Array:
     """|rho''(z)| to a few digits, by differencing slopes, ``here`` at z, over ``reach`` or more on either side.
 
     The larger of both sides: where the curvature jumps (huber at its delta), rounding may put a build on the bent side.
-    Where the slope itself jumps, the smoother side: what a kink may change is counted elsewhere.
+    Where the slope itself jumps, the smoother side: what a kink may change is counted elsewhere. Where every slope is one
+    that a kink has on its left or right, the function is straight between kinks.
     """
+    if kinks and np.isin(here, [side for kink in kinks for side in (kink.left, kink.right)]).all():
+        return np.zeros_like(z)
     step = np.maximum(1e-6 * np.maximum(np.abs(z), 1), reach)
     sides = np.abs(slopes(z + step) - here), np.abs(here - slopes(z - step))
-    return (np.minimum if kinked else np.maximum)(*sides) / step
+    return (np.minimum if kinks else np.maximum)(*sides) / step
 
 
-def steepest(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, also: Array | bool) -> Array:
-    """Largest slope, in absolute value, within z -+ tolerance where that is far, and there also; else that at z, ``here``."""
+def steepest(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, also: Any) -> Array:
+    """Largest slope, in absolute value: within z -+ tolerance where that is far or ``also``, else at z, ``here``."""
     looked = ((tolerance > FAR) | also) & np.isfinite(tolerance)
-    return np.max([np.abs(here), *map(np.abs, _around(slopes, z, tolerance, looked))], axis=0)
+    return reduce(np.maximum, map(np.abs, _around(slopes, z, tolerance, looked)), np.abs(here))
 
 
-def bend(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, u: float, *, kinked: bool) -> Array:
+def bend(
+    slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, kinks: Sequence[ly.Kink], u: float
+) -> Array:
     """Curvature within z -+ tolerance; where that is far, the largest change of slope over it, divided by the tolerance."""
     far = (tolerance > FAR) & np.isfinite(tolerance)
     near = np.where(tolerance <= FAR, tolerance, 0.0)
     changes = [np.abs(slope - here) / np.where(far, tolerance, 1.0) for slope in _around(slopes, z, tolerance, far)]
     wide = (np.where(far, together(tolerance, z.size, u) * change, 0.0) for change in changes)
-    return np.max([curvature(slopes, z, here, near, kinked=kinked), *wide], axis=0)
+    return reduce(np.maximum, wide, curvature(slopes, z, here, near, kinks))
 
 
 def together(tolerance: Array, count: int, u: float) -> Array:

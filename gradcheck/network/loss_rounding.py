@@ -34,7 +34,7 @@ def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: floa
     # At a minimum of 0 the slope is 0, and its change is all that rounding leaves of the loss.
     at = partial(_slopes, loss, y=y)
     most = steepest(at, z.value, slopes, tolerance, also=True)
-    bent = bend(at, z.value, slopes, tolerance, u, kinked=bool(loss.kinks))
+    bent = bend(at, z.value, slopes, tolerance, loss.kinks, u)
     own = slope_rounding(loss.cancellation, z.value, slopes, bent, u) * np.minimum(np.abs(y), 1)
     mean = each.mean()
     spread = most**2 * z.variance + each**2 + value_rounding(loss.cancellation, z.value) ** 2

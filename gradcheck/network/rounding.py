@@ -182,7 +182,7 @@ def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain, u: fl
 def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: Array, u: float) -> Cotangent:
     slopes, tolerance, at = slope(layer, z.value), _tolerance(z, u), partial(slope, layer)
     most = steepest(at, z.value, slopes, tolerance, also=free.any(axis=0))
-    bent = bend(at, z.value, slopes, tolerance, u, kinked=bool(layer.kinks))
+    bent = bend(at, z.value, slopes, tolerance, layer.kinks, u)
     own = slope_rounding(layer.cancellation, z.value, slopes, bent, u)
     value = g.value * slopes
     spread = most**2 * g.variance + g.value**2 * (bent**2 * z.variance + own**2)
@@ -240,8 +240,11 @@ def _add_decay(
 
 def _guarded(x: Uncertain | Cotangent, arithmetic: Precision, largest: float) -> Array:
     """The variance with underflow; ``inf`` where ``x``, or a sum of the terms that it is made of, may pass ``largest``."""
+    widened = x.variance + arithmetic.underflow**2
+    if np.max(np.abs(x.value), initial=0.0) + TERMS * np.sqrt(np.max(x.variance, initial=0.0)) < largest:
+        return widened
     fits = np.abs(x.value) + TERMS * np.sqrt(x.variance) < largest
-    return np.where(fits, x.variance + arithmetic.underflow**2, np.inf)
+    return np.where(fits, widened, np.inf)
 
 
 def _tolerance(z: Uncertain, u: float) -> Array:
@@ -251,6 +254,8 @@ def _tolerance(z: Uncertain, u: float) -> Array:
 
 def _places(where: str, free: Array) -> list[str]:
     """Names of the units on a kink."""
+    if not free.any():
+        return []
     return [f"{where}, sample {n}, unit {', '.join(map(str, unit))}" for n, *unit in np.argwhere(free.any(axis=0))]
 
 
@@ -261,4 +266,5 @@ def _bound(gradient: Cotangent, arithmetic: Precision) -> Array:
 
 def _or_inf(variance: Array) -> Array:
     """Where the analysis itself overflowed, nothing is known."""
-    return np.where(np.isnan(variance), np.inf, variance)
+    missing = np.isnan(variance)
+    return np.where(missing, np.inf, variance) if missing.any() else variance

@@ -6,19 +6,12 @@ function must be analytic where it is evaluated and written for complex argument
 
 import numpy as np
 
-from gradcheck.arrays import Array
-from gradcheck.oracles.line import Function, Many, Point
+from gradcheck.oracles.line import Function, Point
 
 STEP = 1e-30  # the truncation error is of order h^2 times the third derivative: any h far below sqrt(u) will do
 # For double precision alone: h^2 = 1e-200 lies below all that rounding analysis bounds, also where the derivative is 0 and
 # the third is not; derivatives down to 1e-200 do not underflow.
 TINY = 1e-100
-UNSEEN = 1e-170  # of a derivative by that step: h^2 times a third derivative of 1e30
-
-
-def flushed(slopes: Array | float) -> Array:
-    """Slopes by a step of `TINY`, 0 where they are no more than its truncation error may be."""
-    return np.where(np.abs(slopes) < UNSEEN, 0.0, slopes)
 
 
 def complex_step(function: Function, point: Point, direction: Point, step: float = STEP) -> float:
@@ -37,10 +30,3 @@ def complex_step(function: Function, point: Point, direction: Point, step: float
         moved = {name: point[name] + 1j * step * v for name, v in direction.items()}
         value: complex = function({**point, **moved})
         return float(value.imag) / step
-
-
-def complex_steps(function: Many, point: Point, directions: Point, step: float = STEP) -> Array:
-    """Derivatives along k directions at once, each array of the directions with k in front of its shape."""
-    with np.errstate(all="ignore"):
-        values = function({name: point[name] + 1j * step * v for name, v in directions.items()})
-        return np.imag(values) / step

@@ -16,18 +16,9 @@ from gradcheck.verdict.compare import Allowance, Settlement
 
 Slope: TypeAlias = Callable[[Array, Array], Estimate]
 """Oracle of one block: (direction, claimed gradient) -> derivative along the direction."""
-Derivatives: TypeAlias = Callable[[Array], Array]
-"""The same for many directions, stacked along the first axis."""
 
 PROBES = 2
 ARBITRATED = 8
-
-
-def every_entry(derivatives: Derivatives, allowed: Allowance, own: float) -> Settlement:
-    """The oracle's own gradient, entry by entry, rounded ``own`` times as much as a claim may be."""
-    shape = allowed.rounding.shape
-    units = np.eye(allowed.rounding.size).reshape(-1, *shape)
-    return Settlement(derivatives(units).reshape(shape), own * (allowed.rounding + allowed.kinks))
 
 
 def by_witness(name: str, claims: Mapping[str, Array], allowed: Allowance, slope: Slope, seed: int) -> Settlement | None:
