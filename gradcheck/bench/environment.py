@@ -74,6 +74,15 @@ def of_child(threads: int) -> dict[str, str]:
     return {**os.environ, **limits, **path, **({"XLA_FLAGS": flags} if flags else {})}
 
 
+def keep_to(threads: int) -> None:
+    """Give this process so many processors, where the system can: a pool that no variable reaches (XLA's) takes no more.
+
+    The last ones, since systems tend to put their own work on the first.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+
+
 def threadpools() -> list[Pool] | None:
     """Those of the libraries that this process has loaded; None without threadpoolctl."""
     try:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gradcheck import registry
-from gradcheck.bench import memory, precise
+from gradcheck.bench import environment, memory, precise
 from gradcheck.bench.counts import products
 from gradcheck.bench.floor import Floor
 from gradcheck.bench.job import Facts, Job, Role
@@ -40,6 +40,7 @@ class Loaded(NamedTuple):
 
 def load(job: Job) -> Loaded:
     """Import what the job needs. The backend comes first: it may register the layers that the case has."""
+    environment.keep_to(job.threads)
     backend = registry.backend(job.backend) if job.backend else None
     _limit_threads(job.threads)
     return Loaded(case_from_table(job.case, Path()), backend)
