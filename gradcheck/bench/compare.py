@@ -81,6 +81,10 @@ def compare(old: Result, new: Result) -> Comparison:
     NotComparable
     """
     refuse(old, new.environment, of_cases(new.cases))
+    for field in ("device", "arithmetic"):
+        there, here = (getattr(result.settings, field) or "none asked for" for result in (old, new))
+        if there != here:
+            raise NotComparable(f"measured with {field} {there}, here {here}")
     before = dict(zip(of_cases(old.cases), old.cases, strict=True))
     now = dict(zip(of_cases(new.cases), new.cases, strict=True))
     rows = [row for common, case in now.items() if common in before for row in _rows(before[common], case)]

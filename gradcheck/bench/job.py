@@ -26,7 +26,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     backend : str
         As the command line names it.
     threads : int
-        That libraries may use. (A device would be a field beside it.)
+        That libraries may use.
+    device, arithmetic : str, optional
+        Told to the backend, which must take them. Gradients come back as arrays, so its time includes waiting for a device.
     seconds : float
         That a block of calls is to take.
     limit : float
@@ -39,6 +41,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     case: dict[str, Any]
     backend: str = ""
     threads: int = 1
+    device: str | None = None
+    arithmetic: str | None = None
     seconds: float = 0.05
     limit: float = 120.0
     reference: str = ""

@@ -122,11 +122,15 @@ def _job(point: Point, settings: Settings) -> Job:
     return Job(role=Role.FLOOR, case=table, threads=point.threads, seconds=settings.seconds, limit=settings.limit)
 
 
+def _told(job: Job, settings: Settings, backend: str) -> Job:
+    return replace(job, role=Role.BACKEND, backend=backend, device=settings.device, arithmetic=settings.arithmetic)
+
+
 def _jobs(job: Job, settings: Settings, reference: str) -> dict[str, Job]:
     """By who does it, in the order of a round."""
     jobs = {FLOOR: job}
     for label, backend in labels(settings.backends).items():
-        jobs[label] = replace(job, role=Role.BACKEND, backend=backend, reference=reference)
+        jobs[label] = replace(_told(job, settings, backend), reference=reference)
     if settings.verification:
         jobs[VERIFICATION] = replace(job, role=Role.VERIFICATION, backend=VERIFIED)
     return jobs

@@ -25,6 +25,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limit: float = 120.0
     seed: int = 0
     verification: bool = False
+    device: str | None = None
+    arithmetic: str | None = None
 
 
 class Floor(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gradcheck import registry
+from gradcheck.arrays import keep_memory
 from gradcheck.bench import environment, memory, precise
 from gradcheck.bench.counts import products
 from gradcheck.bench.floor import Floor
@@ -41,7 +42,8 @@ class Loaded(NamedTuple):
 def load(job: Job) -> Loaded:
     """Import what the job needs. The backend comes first: it may register the layers that the case has."""
     environment.keep_to(job.threads)
-    backend = registry.backend(job.backend) if job.backend else None
+    keep_memory()  # the allocator, not the backend, would give every temporary back to the system
+    backend = registry.backend(job.backend, device=job.device, arithmetic=job.arithmetic) if job.backend else None
     _limit_threads(job.threads)
     return Loaded(case_from_table(job.case, Path()), backend)
 

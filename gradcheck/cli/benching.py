@@ -18,6 +18,7 @@ from gradcheck.bench.environment import here
 from gradcheck.bench.measure import Watch, labels, rounds_of
 from gradcheck.bench.result import Result, Settings, read
 from gradcheck.cli.app import Exit, app
+from gradcheck.cli.options import Device, InArithmetic
 from gradcheck.cli.output import for_people, formatted, show, write_out
 
 BACKENDS = ("manual", "autograd", "torch", "jax")  # those of them that are installed
@@ -72,6 +73,8 @@ def bench_command(
     backend: Annotated[
         list[str] | None, typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
     ] = None,
+    device: Device = None,
+    arithmetic: InArithmetic = None,
     verification: Annotated[bool, typer.Option("--verification", help="Time gradcheck.verify itself, too.")] = False,
     rounds: Annotated[int, typer.Option(min=2, help="In each, everybody is asked once.")] = FIRST.rounds,
     seconds: Annotated[float, typer.Option(callback=_positive, help="That a block of calls takes.")] = FIRST.seconds,
@@ -102,12 +105,14 @@ def bench_command(
         grid = cases.Grid(_numbers(widths), _numbers(depths), _numbers(batches), _dtypes(dtypes), _numbers(threads))
         points = _points(file or [], network or [], cases.kind(activation, loss), grid, seed)
         settings = Settings(
-            backends=tuple(backend or _installed()),
+            backends=tuple(backend or (_installed() if not (device or arithmetic) else ["torch"])),
             rounds=rounds,
             seconds=seconds,
             limit=limit,
             seed=seed,
             verification=verification,
+            device=device,
+            arithmetic=arithmetic,
         )
         result = _measured(points, settings, old)
     people = for_people(json)
