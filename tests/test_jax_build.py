@@ -1,0 +1,21 @@
+"""The JAX build that others are measured against is a correct one."""
+
+from pathlib import Path
+
+import pytest
+
+import gradcheck
+from gradcheck import Case, Dense, Network
+from gradcheck.strategies import ACTIVATIONS, LOSSES
+
+pytest.importorskip("jax")
+
+BUILD = f"{Path(__file__).parents[1] / 'benchmarks' / 'jax_build.py'}:jax_jit"
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_every_layer_and_loss_is_correct(loss):
+    layers = tuple(layer for activation in ACTIVATIONS for layer in (Dense(3), activation))
+    report = gradcheck.verify(Case(Network((2,), layers, loss, weight_decay=0.1), samples=4, init="glorot"), [BUILD])
+    assert not report.wrong, report
+    assert report.verdict is gradcheck.Verdict.CORRECT, report
