@@ -11,7 +11,6 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.core import backward_pass
 from autograd.extend import VJPNode, defvjp, primitive, vspace
-from autograd.scipy.special import erf
 from autograd.tracer import getval, new_box, trace_stack
 from scipy.special import expit
 
@@ -54,6 +53,8 @@ def elu(layer: ly.ELU, z: Any) -> Any:
 def gelu(layer: ly.GELU, z: Any) -> Any:
     if layer.approximate == "tanh":
         return 0.5 * z * (1 + tanh(float(np.sqrt(2 / np.pi)) * (z + 0.044715 * z * z * z)))
+    from autograd.scipy.special import erf  # here: it imports SciPy's statistics and integration, for half a second
+
     return 0.5 * z * (1 + erf(z * float(np.sqrt(0.5))))
 
 
