@@ -3,6 +3,8 @@
 Clocks run, and nothing is asserted of how long anything takes.
 """
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -121,6 +123,12 @@ def test_a_backend_that_hangs_is_given_up_and_others_are_not(measure):
     assert time.monotonic() - start < 300
 
 
+def test_a_device_is_told_to_the_backend_and_where_it_takes_none_that_is_its_row(measure):
+    (row,) = measure("manual", device="cpu").rows
+    assert row.error == "backend 'manual' takes no device, got 'cpu'"
+    assert row.gradient is None
+
+
 def test_what_a_backend_prints_and_reads_is_no_part_of_the_talk(measure):
     chatters, named = measure("own.py:chatters", "own.py:named").rows
     assert not chatters.error
@@ -166,3 +174,10 @@ def test_threads_are_set_before_libraries_load(monkeypatch):
     assert two["XLA_FLAGS"] == "--xla_mine"
     assert set(one["PYTHONPATH"].split(":")) <= set(sys.path) or sys.platform == "win32"
     assert processor()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives processes no processors of their own")
+def test_a_process_keeps_to_as_many_processors_as_threads():
+    """XLA's pool takes what it finds, whatever the variables say."""
+    script = "import os; from gradcheck.bench.environment import keep_to; keep_to(1); print(len(os.sched_getaffinity(0)))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "1\n"

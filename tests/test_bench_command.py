@@ -93,6 +93,14 @@ def test_a_recorded_run_is_shown_and_compared_without_measuring(bench, monkeypat
     assert row.split("manual")[1].split() == ["1.00", "1.00", "1.00", "2.00", "2.00"]
 
 
+def test_a_device_is_asked_of_torch_alone_and_is_not_compared_with_none(bench):
+    bench(*SMALL, "--json", "old.json")
+    code, _, err = bench("--network", "2-3-1", "--device", "cpu", "--compare", "old.json", "--json", "new.json")
+    assert code == Exit.USAGE
+    assert "measured with device none asked for, here cpu" in err
+    assert json.loads(Path("new.json").read_text())["settings"]["backends"] == ["torch"]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
