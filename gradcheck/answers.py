@@ -42,8 +42,9 @@ def ask(backend: Backend, network: Network, parameters: Parameters, batch: Batch
         return Answer(defects={"loss": _raised(error)})
     given = Copies(parameters, batch)
     first, second = (_evaluate(model, "loss_and_gradients", _pair, given) for _ in range(2))
-    loss = _evaluate(model, "loss", _loss, given)
     repeated = _repeated(first.gradients, second.gradients, parameters)
+    second = second._replace(gradients={})
+    loss = _evaluate(model, "loss", _loss, given)
     return Answer(
         losses=(*loss.losses, *first.losses, *second.losses),
         gradients=first.gradients,
@@ -151,9 +152,9 @@ def _repeated(first: Mapping[str, Array], second: Mapping[str, Array], parameter
     defects: dict[str, Defect] = {}
     notes: list[str] = []
     for name in (name for name in first if name in second):
-        difference = np.abs(first[name] - second[name])
-        if not difference.any():
+        if np.array_equal(first[name], second[name]):
             continue
+        difference = np.abs(first[name] - second[name])
         worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), difference.shape))
         change = f"from {first[name][worst]:.17g} to {second[name][worst]:.17g} at {list(worst)}"
         if difference[worst] > np.sqrt(np.finfo(parameters[name].dtype).eps) * np.max(np.abs(first[name])):

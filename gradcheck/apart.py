@@ -15,7 +15,7 @@ from gradcheck.oracles.sides import lies_between
 from gradcheck.probe import Probe, Prober
 from gradcheck.verdict.compare import LISTED
 from gradcheck.verdict.findings import Verdict
-from gradcheck.verdict.localize import Located, Search
+from gradcheck.verdict.localize import Located, Search, halves
 from gradcheck.verdict.settle import Residual
 
 PATIENCE = 1500  # evaluations after which no further block is taken apart. Chosen, not derived.
@@ -55,7 +55,7 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
         return prober.part(name, v, start)
 
     search = Search(name, claim, allowed, slope, prober.seed, lengths)
-    parts, wrong, kink, undecided, unseen = [np.arange(scale.size)], Located([], [], [], False), None, False, 0.0
+    parts, wrong, kink, undecided, unseen = [search.everything], Located([], [], [], False), None, False, 0.0
     while parts and search.spent < PARTS and prober.evaluations < PATIENCE and len(wrong.indices) < LISTED:
         part = parts.pop()
         seen = search.probe(part)
@@ -65,10 +65,10 @@ def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
         if seen.within and resolution <= prober.seeing:
             unseen = max(unseen, resolution)
             continue
-        if len(part) > 1:
-            parts += np.array_split(part, 2)
+        if part.stop - part.start > 1:
+            parts += halves(part)
             continue
-        index = int(part[0])
+        index = part.start
         side = _side(prober, name, index, seen, float(lengths.flat[index]), probe.estimate.noise)
         if isinstance(side, Kink):
             kink = kink or side
@@ -105,6 +105,6 @@ def _side(prober: Prober, name: str, index: int, seen: Residual, length: float, 
 
 def along_entry(prober: Prober, name: str, index: int, length: float) -> Line:
     """The line that moves one entry."""
-    unit = np.zeros_like(prober.scale[name])
+    unit = np.zeros(prober.scale[name].shape)
     unit.flat[index] = length
     return prober.line({name: unit})

@@ -16,7 +16,7 @@ from gradcheck.arrays import Array, dot, norm
 from gradcheck.oracles import differences
 from gradcheck.oracles.complex_step import TINY, complex_step
 from gradcheck.oracles.directions import direction, scales
-from gradcheck.oracles.line import Estimate, Line, Many
+from gradcheck.oracles.line import HELD, Estimate, Line, Many
 from gradcheck.oracles.sides import FIRST, Slopes, sides
 from gradcheck.verdict.compare import Allowance, Settlement
 from gradcheck.verdict.settle import Slope, by_witness
@@ -157,9 +157,13 @@ class Arbiter:
 
     def _settle(self, name: str, claims: Mapping[str, Array]) -> Settlement | None:
         if self.exhaustive:
-            allowed = self.allowed[name]
-            return Settlement(self.derivatives.gradient(name), self.own * (allowed.rounding + allowed.kinks))
+            return Settlement(self.derivatives.gradient(name), self._unseen(name))
         return by_witness(name, claims, self.allowed[name], self.slope(name), self.seed)
+
+    def _unseen(self, name: str) -> Array:
+        allowed = self.allowed[name]
+        either = allowed.rounding + allowed.kinks if allowed.kinks.any() else allowed.rounding
+        return either if self.own == 1 else self.own * either
 
     def _complex(self, name: str) -> Slope:
         known: list[tuple[Array, Estimate]] = []  # the last direction's: every claim is asked along the same one
@@ -219,6 +223,10 @@ class Arbiter:
 
     def _switches(self, v: Mapping[str, Array], steps: list[float]) -> list[bool]:
         """Whether any unit is on another side of its kink at these distances, either way."""
+        room = max(1, HELD // sum(2 * each.size for each in v.values()))
+        return [one for i in range(0, len(steps), room) for one in self._switch(v, steps[i : i + room])]
+
+    def _switch(self, v: Mapping[str, Array], steps: list[float]) -> list[bool]:
         there = self.distances(self._moved(v, [*steps, *(-h for h in steps)]))
         return (np.sign(there) != np.sign(self._here)).any(axis=1).reshape(2, -1).any(axis=0).tolist()
 

@@ -16,6 +16,11 @@ def dot(a: Array, b: Array) -> float:
     return float(np.sum(a * b))
 
 
+def zeros(shape: tuple[int, ...]) -> Array:
+    """Zeros that take no memory, and may not be written to."""
+    return np.broadcast_to(0.0, shape)
+
+
 def norm(x: Array) -> float:
     """Euclidean norm over all entries, also of what is too small or too large to be squared."""
     with np.errstate(all="ignore"):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gradcheck.arrays import Array
 from gradcheck.errors import CallFailed, DataError, GradcheckError
@@ -83,11 +84,13 @@ class Gradients(NamedTuple):
     notes: tuple[str, ...]
 
 
-def gradients(gradient: Callable[[Any], Any], tree: Pytree, arrays: Mapping[str, Array]) -> Gradients:
-    """One call on copies."""
-    own = {name: value.copy() for name, value in arrays.items()}
+def gradients(
+    gradient: Callable[[Any], Any], tree: Pytree, arrays: Mapping[str, Array], dtype: DTypeLike | None = None
+) -> Gradients:
+    """One call on copies, of another precision where one is given; what comes back is copied, too."""
+    own = {name: value.astype(value.dtype if dtype is None else dtype) for name, value in arrays.items()}
     returned = take_apart(called(gradient, name_of(gradient) or "the gradient", tree.rebuild(own)), "the gradient")
-    leaves = dict(zip(returned.names, returned.leaves, strict=True))
+    leaves = dict(zip(returned.names, returned.leaves, strict=True)) | returned.arrays
     changed = Defect("mutates-input", "the call changed this input")
     defects = {name: changed for name in arrays if not np.array_equal(own[name], arrays[name])}
     blocks: dict[str, Array] = {}
@@ -96,7 +99,8 @@ def gradients(gradient: Callable[[Any], Any], tree: Pytree, arrays: Mapping[str,
         if problem:
             defects[name] = Defect("wrong-structure" if array is None else "non-finite", problem)
         if array is not None:
-            blocks[name] = array if array.dtype.kind == "f" else array.astype(np.float64)
+            fresh = array is returned.arrays.get(name)
+            blocks[name] = array if fresh else array.astype(array.dtype if array.dtype.kind == "f" else np.float64)
     strangers = [name for name in returned.arrays if name not in tree.names and list(arrays) != [BARE]]
     defects |= dict.fromkeys(strangers, Defect("wrong-structure", "a gradient for what does not exist"))
     # Worth knowing, and no verdict: the gradient of x.x/2 is x.

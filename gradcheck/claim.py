@@ -64,7 +64,7 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
             raise DataError(f"at: {name} is {value[tuple(index)]} at {index}")
     first, defects, notes = gradients(gradient, tree, tree.arrays)
     second = gradients(gradient, tree, tree.arrays).blocks
-    wide = {name: value.astype(np.float64) for name, value in tree.arrays.items()}
+    wide = {name: value.astype(np.float64, copy=False) for name, value in tree.arrays.items()}
     if any(value.dtype != np.float64 for value in tree.arrays.values()):
         promoted, trouble, _ = gradients(gradient, tree, wide)
         if not trouble and all(value.dtype == np.float64 for value in promoted.values()):
@@ -72,6 +72,7 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
             notes = (*notes, "judged in float64, which loss and gradient follow")
     shaky = Defect("nondeterministic", "its values change from call to call")
     doubts = {name: shaky for name in first if not _same(first[name], second.get(name))}
+    del second
     function = loss_function(loss, tree, wide)
 
     def analytic(arrays: Mapping[str, Array]) -> Any:
@@ -85,11 +86,13 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
         doubts |= dict.fromkeys(first, Defect("nondeterministic", "the loss changes from call to call"))
     rounding = _rounding(gradient, tree, wide, first, seed)
     good = {
-        name: value.astype(np.float64) for name, value in first.items() if name not in defects and np.isfinite(value).all()
+        name: value.astype(np.float64, copy=False)
+        for name, value in first.items()
+        if name not in defects and np.isfinite(value).all()
     }
 
     def precise() -> dict[str, Array]:
-        return gradients(gradient, tree, {name: value.astype(np.longdouble) for name, value in wide.items()}).blocks
+        return gradients(gradient, tree, wide, np.longdouble).blocks
 
     return Claim(function, analytic, here, 2, wide, good, rounding, defects, doubts, notes, precise)
 
@@ -109,6 +112,8 @@ def _same(first: Array, second: Array | None) -> bool:
     if second is None or first.shape != second.shape:
         return second is None
     with np.errstate(all="ignore"):
+        if np.array_equal(first, second):
+            return True
         return not np.any(np.abs(first - second) > REPRODUCED * np.max(np.abs(first), initial=0.0))
 
 
@@ -122,18 +127,25 @@ def _rounding(
     rng = np.random.default_rng([seed, *b"ulps"])
     near = {n: _one_ulp(v.astype(claimed[n].dtype) if n in claimed else v, rng) for n, v in wide.items()}
     moved = gradients(gradient, tree, near).blocks
+    del near
     bounds: dict[str, Array] = {}
     for name, g in claimed.items():
         u = float(np.finfo(g.dtype).eps) / 2
-        g = g.astype(np.float64)
-        change = np.zeros_like(g)
-        if name in moved and moved[name].shape == g.shape:
-            with np.errstate(invalid="ignore"):  # a claim that is infinite is a defect, which is told elsewhere
-                change = np.abs(moved[name].astype(np.float64) - g)
-        change = np.where(change <= JUMP * np.maximum(np.abs(g), rms(g)), change, 0.0)
-        natural = scales(wide[name], g)
-        bounds[name] = 32 * u * np.abs(g) + 3 * np.hypot(change, rms(change * natural) / natural)
+        bounds[name] = _bound(wide[name], g.astype(np.float64, copy=False), moved.pop(name, None), u)
     return bounds
+
+
+def _bound(theta: Array, g: Array, moved: Array | None, u: float) -> Array:
+    size, change = np.asarray(np.abs(g)), np.zeros(g.shape)
+    if moved is not None and moved.shape == g.shape:
+        with np.errstate(invalid="ignore"):  # a claim that is infinite is a defect, which is told elsewhere
+            np.abs(np.subtract(moved, g, out=change), out=change)
+    change[~(change <= JUMP * np.maximum(size, rms(g)))] = 0.0
+    natural = scales(theta, g)
+    np.divide(rms(change * natural), natural, out=natural)
+    size *= 32 * u
+    size += np.multiply(3, np.hypot(change, natural, out=natural), out=natural)
+    return size
 
 
 def _one_ulp(value: Array, rng: np.random.Generator) -> Array:

@@ -133,9 +133,10 @@ class Judge:
 
     def accuse(self, name: str, probe: Probe) -> Finding:
         """Two directions have refuted the block: name its entries, and say how far off it is."""
-        located = localize(self._search(name, probe, self.prober.quick), ENTRIES)
+        enough = max(ENTRIES, 2 * self.prober.scale[name].size.bit_length() + 4)  # to find one entry by halving, too
+        located = localize(self._search(name, probe, self.prober.quick), enough)
         if not located.indices:  # too little for cheap probes
-            located = localize(self._search(name, probe, self.prober.large), ENTRIES // 2)
+            located = localize(self._search(name, probe, self.prober.large), enough // 2)
         if self._on_a_staircase(name, probe, located) or (self.prober.grainy and not located.indices):
             return self._finding(name, Verdict.UNRESOLVED, probe, STAIRCASE)
         # Off by the same relative error everywhere, a block of P entries moves the probe by sqrt(P) times as much as one.

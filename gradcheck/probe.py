@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcheck.analytic import analytic_slope, refusal
-from gradcheck.arrays import Array, norm
+from gradcheck.arrays import Array, norm, zeros
 from gradcheck.claim import Claim
 from gradcheck.oracles.differences import AT_LARGE, Start, second_look, slope
 from gradcheck.oracles.directions import direction
@@ -64,9 +64,8 @@ class Probe(NamedTuple):
 
     def resolution(self, name: str, scale: Array) -> float:
         """The smallest relative error of one entry of a block that would have moved this probe beyond its bound."""
-        return float(
-            np.max((self.bound + min(abs(self.residual), self.bound)) / (np.abs(self.v[name]) * scale), initial=0.0)
-        )
+        moved = _times(np.abs(self.v[name]), scale)
+        return float(np.max(np.divide(self.bound + min(abs(self.residual), self.bound), moved, out=moved), initial=0.0))
 
     def block_resolution(self, name: str, scale: Array) -> float:
         """The same for an error of random sign in every entry of the block."""
@@ -99,7 +98,7 @@ class Prober:
         self.quick = self.large = AT_LARGE
         self.noise, self.unit, self.seeing = 0.0, UNIT, accuracy
         self.vouched = self.grainy = False
-        zero = {name: np.zeros_like(g) for name, g in claim.gradient.items()}
+        zero = {name: zeros(g.shape) for name, g in claim.gradient.items()}
         self.allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
         self.scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items() if g.size}
 
@@ -213,7 +212,8 @@ class Prober:
         In a single entry; in the block where it has very many, or where the function is of a narrow precision: single
         entries are then beyond any one probe.
         """
-        moved = (np.abs(v) * self.scale[name])[v != 0]
+        moved = _times(np.abs(v), self.scale[name])
+        moved = moved if (v != 0).all() else moved[v != 0]
         if moved.size >= MANY or self.unit > UNIT:
             return self.seeing * norm(moved) / 2
         return self.seeing * float(np.min(moved)) / 2
@@ -251,3 +251,9 @@ class Prober:
             self.notes = (*self.notes, reason)
             return real
         return self._judged(real.line, estimate)
+
+
+def _times(a: Array, b: Array) -> Array:
+    """Their product, in the place of ``a``."""
+    a = np.asarray(a)
+    return np.multiply(a, b, out=a)

@@ -129,7 +129,7 @@ def concrete(case: Case, accuracy: float, seed: int, arithmetic: str, *, every_e
     """Draw or read what the case describes, and bound what may be computed from it."""
     given = {name: representable(value, arithmetic) for name, value in case.parameters.items()}
     batch = Batch(*(representable(array, arithmetic) for array in case.batch))
-    parameters = {name: value.astype(np.float64) for name, value in given.items()}
+    parameters = {name: value.astype(np.float64, copy=False) for name, value in given.items()}
     inputs, targets = batch.astype(np.float64)
     loss = partial(reference.loss, case.network, inputs=inputs, targets=targets)
     losses = partial(copies.losses, case.network, parameters, inputs, targets)
@@ -139,10 +139,10 @@ def concrete(case: Case, accuracy: float, seed: int, arithmetic: str, *, every_e
         for name in parameters
     }
     own = precision("float64").u / precision(arithmetic).u
-    away = partial(distances, case.network, parameters, inputs, targets)
-    with np.errstate(all="ignore"):
-        value = float(loss(parameters))
     tangents = Tangents(case.network, parameters, inputs, targets)
+    away = partial(distances, case.network, parameters, inputs, targets, known=tangents.states)
+    with np.errstate(all="ignore"):
+        value = float(reference.of_outputs(case.network, parameters, tangents.states[-1], targets))
     arbiter = Arbiter(
         loss,
         losses,

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -431,3 +432,25 @@ def test_an_infinite_claim_is_wrong_without_a_warning():
     report = check(lambda x: x @ x, lambda x: np.array([np.inf, 1.0]), np.ones(2))
     assert report.verdict is Verdict.WRONG
     assert [diagnosis.cause for diagnosis in report.diagnoses] == ["non-finite"]
+
+
+def test_the_first_entries_of_a_large_block_are_found_by_halving():
+    at = np.random.default_rng(0).standard_normal(20_000)
+
+    def claimed(x):
+        return np.cos(x) * np.where(np.arange(x.size) < 4, 1.01, 1)
+
+    (finding,) = check(lambda x: np.sin(x).sum(), claimed, at).findings
+    assert finding.verdict is Verdict.WRONG
+    assert finding.entries
+    assert all(entry.index < (4,) for entry in finding.entries)
+
+
+def test_a_correct_gradient_takes_a_few_copies_of_the_point():
+    at = {"a": np.random.default_rng(0).standard_normal(50_000), "b": np.ones(50_000)}
+    tracemalloc.start()
+    report = check(lambda p: sum(np.sin(x).sum() for x in p.values()), lambda p: {n: np.cos(x) for n, x in p.items()}, at)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.verdict is Verdict.CORRECT
+    assert peak < 9 * 8 * 100_000

@@ -1,6 +1,7 @@
 """The report of `verify`: its shape, who is the odd one out, what it says where it cannot tell, and which oracle decides."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_every_point_that_is_evaluated_is_counted_however_many_are_asked_for_at_
     monkeypatch.setattr(reference, "loss", one)
     report = gradcheck.verify(CASE)
     tangents = 4 + 2  # one a unit
-    assert report.evaluations == sum(counted) - 1 + tangents  # but for the loss itself
+    assert report.evaluations == sum(counted) + tangents  # the loss itself is that of the tangents' forward pass
     assert max(counted) == 8  # both sides of four steps
 
 
@@ -251,3 +252,15 @@ def test_real_differences_refute_nothing_that_is_narrower_than_their_steps():
     data = {"inputs": [[-1.5, -1.0, -0.2], [-1.8, 1.6, -1.9]], "targets": [[1.0, 0.6, 0.6], [0.2, 0.5, 0.1]]}
     case = gradcheck.Case(network, data=gradcheck.Given.of(data), init=gradcheck.Given.of(init))
     assert gradcheck.verify(case, ["manual", "torch"]).verdict is Verdict.UNRESOLVED
+
+
+@pytest.mark.parametrize("layer", [ReLU(), Tanh()])
+def test_a_large_network_takes_a_few_copies_of_its_parameters(layer):
+    network = Network(inputs=(500,), layers=(Dense(500), layer, Dense(500), layer, Dense(10)), loss=MSE())
+    case = Case(network, samples=4, init="glorot")
+    gradcheck.verify(case, ["manual"])
+    tracemalloc.start()
+    assert gradcheck.verify(case, ["manual"]).verdict is Verdict.CORRECT
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * 8 * sum(np.prod(shape) for shape in network.parameter_shapes.values())

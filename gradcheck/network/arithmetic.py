@@ -60,7 +60,7 @@ def representable(array: Array, arithmetic: str) -> Array:
     if array.dtype.kind != "f":
         return array
     if arithmetic != "bfloat16":
-        return array.astype(held(arithmetic))
+        return array.astype(held(arithmetic), copy=False)
     # The upper half of a float32 is a bfloat16: round to it, ties to even.
     bits = np.clip(array, -LARGEST, LARGEST).astype(np.float32).view(np.uint32)
     rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))

@@ -43,7 +43,14 @@ def slope_rounding(cancellation: ly.Cancellation, z: Array, slopes: Array, bend:
 
 def slope(layer: ly.Activation, z: Array) -> Array:
     """rho'(z) by complex step."""
-    return np.imag(reference.apply(layer, {}, z + 1j * IMAGINARY)) / IMAGINARY
+    return np.imag(reference.apply(layer, {}, stepped(z))) / IMAGINARY
+
+
+def stepped(z: Array) -> Array:
+    """z + ih"""
+    moved = np.full(z.shape, 1j * IMAGINARY)
+    moved.real = z
+    return moved
 
 
 def curvature(slopes: Callable[[Array], Array], z: Array, here: Array, reach: Array, kinks: Sequence[ly.Kink]) -> Array:

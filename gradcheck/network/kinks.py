@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.arrays import Array, zeros
 from gradcheck.network import copies
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
@@ -19,19 +19,32 @@ from gradcheck.network.network import Network
 
 
 def distances(
-    network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array, stacks: copies.Stacks
+    network: Network,
+    parameters: Mapping[str, Array],
+    inputs: Array,
+    targets: Array,
+    stacks: copies.Stacks,
+    known: Sequence[Array] | None = None,
 ) -> Array:
     """How far every unit is from every joint of its activation, and every output from those of the loss.
+
+    Parameters
+    ----------
+    parameters, inputs, targets, stacks
+        As `copies.losses` takes them.
+    known : sequence of array, optional
+        The inputs and the output of every layer where no parameter is moved.
 
     Returns
     -------
     array, signed
-        A row for each point, as `copies.losses` takes them; of length 0 for a network of smooth functions.
+        A row for each point; of length 0 for a network of smooth functions.
     """
     if not network.loss.joints and not any(isinstance(layer, ly.Activation) and layer.joints for layer in network.layers):
         return np.zeros((1, 0))
     with np.errstate(all="ignore"):
-        states = copies.forward(network, parameters, inputs, stacks)
+        here = None if stacks or known is None else [state[None] for state in known]
+        states = here or copies.forward(network, parameters, inputs, stacks)
     activations = [(layer, z) for layer, z in zip(network.layers, states, strict=False) if isinstance(layer, ly.Activation)]
     found = [z - joint for layer, z in activations for joint in layer.joints]
     if network.loss.joints:
@@ -49,6 +62,8 @@ def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
     array, shape (3, *z.shape)
         EXACT, DOWN, UP.
     """
+    if not kinks:
+        return zeros((3, *z.shape))
     rows: Array = np.zeros((3, *z.shape))
     for kink in kinks:
         distance: Array = z - kink.at
@@ -73,7 +88,7 @@ def through_factor(rows: Array, factor: Array) -> Array:
 def through_product(rows: Array, matrix: Array) -> Array:
     """Rows of a matrix product with ``matrix`` from the right."""
     if not rows.any():
-        return np.zeros((*rows.shape[:-1], matrix.shape[-1]))
+        return zeros((*rows.shape[:-1], matrix.shape[-1]))
     plus, minus = np.maximum(matrix, 0), np.maximum(-matrix, 0)
     exact, down, up = rows
     return np.stack([exact @ np.abs(matrix), down @ plus + up @ minus, up @ plus + down @ minus])
@@ -85,6 +100,6 @@ def through_slope(rows: Array, g: Array, slopes: Array, free: Array) -> Array:
     (g + e)(s + t) - g s = e s + g t + e t; the last term counts in full on both sides.
     """
     if not (rows.any() or free.any()):
-        return np.zeros_like(rows)
+        return zeros(rows.shape)
     both = np.max(rows, axis=0) * np.max(free, axis=0)
     return through_factor(rows, slopes) + through_factor(free, g) + both

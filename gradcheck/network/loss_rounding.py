@@ -5,7 +5,7 @@ from functools import partial, singledispatch
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from gradcheck.arrays import Array
+from gradcheck.arrays import Array, zeros
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
 from gradcheck.network.calculus import (
@@ -48,7 +48,8 @@ def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: floa
 def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array, u: float) -> tuple[Uncertain, Uncertain, Array]:
     each, n = reference.losses(loss, z.value, y), len(y)
     gap = z.value - z.value.max(axis=1, keepdims=True)
-    p = np.exp(gap) / np.exp(gap).sum(axis=1, keepdims=True)
+    p = np.exp(gap)
+    p /= p.sum(axis=1, keepdims=True)
     hot: Array = np.eye(p.shape[1])[y]
     others = 1 - np.eye(p.shape[1])
     rest = p @ others  # 1 - p without cancellation
@@ -61,7 +62,7 @@ def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array, u: float)
     exponent = z.variance + gap**2
     moved = p**2 * (rest**2 * exponent + (p**2 * exponent) @ others) + (wide / (SAFETY * u)) ** 2
     own = p * (1 - hot) + np.minimum(loss.cancellation.slope, SATURATED * rest / u) * hot
-    return total, Uncertain(gradient / n, (moved + own**2 + gradient**2) / n**2), np.zeros((3, *p.shape))
+    return total, Uncertain(gradient / n, (moved + own**2 + gradient**2) / n**2), zeros((3, *p.shape))
 
 
 def _carried(gap: Array, p: Array, tolerance: Array, u: float) -> Array:

@@ -31,7 +31,11 @@ def loss(network: Network, parameters: Mapping[str, Array], inputs: Array, targe
     inputs : array, shape (n, *network.inputs)
     targets : array, shape (n, *network.target_shape)
     """
-    outputs = forward(network, parameters, inputs)[-1]
+    return of_outputs(network, parameters, forward(network, parameters, inputs)[-1], targets)
+
+
+def of_outputs(network: Network, parameters: Mapping[str, Array], outputs: Array, targets: Array) -> Any:
+    """The same where the network's outputs are known."""
     total = losses(network.loss, outputs, targets).mean()
     if network.weight_decay:
         decayed = sum((value * value).sum() for name, value in parameters.items() if is_weight(name))

@@ -116,15 +116,21 @@ def error_bounds(
         if network.weight_decay:
             loss = _add_decay(network, parameters, loss, gradients, arithmetic)
         summed = _guarded(loss._replace(value=loss.value * states[-1].value.size), arithmetic, arithmetic.largest)
-        wider = 1 + SAFETY * arithmetic.u  # what a kink changes is rounded too, like its own size
+        ends = {name: _ends(gradient, 1 + SAFETY * arithmetic.u) for name, gradient in gradients.items()}
         return ErrorBounds(
             loss=SAFETY * arithmetic.u * float(np.sqrt(summed)),
             rounding={name: _bound(gradient, arithmetic) for name, gradient in gradients.items()},
             exact={name: _or_inf(gradient.kinks[0]) for name, gradient in gradients.items()},
-            low={name: gradient.value - wider * _or_inf(gradient.kinks[1]) for name, gradient in gradients.items()},
-            high={name: gradient.value + wider * _or_inf(gradient.kinks[2]) for name, gradient in gradients.items()},
+            low={name: low for name, (low, _) in ends.items()},
+            high={name: high for name, (_, high) in ends.items()},
             units=(*units, *_places("loss", at_margin)),
         )
+
+
+def _ends(gradient: Cotangent, wider: float) -> tuple[Array, Array]:
+    """Where a correct one lies: at one and the same array where there is no kink. What a kink changes is rounded, too."""
+    value, (_, down, up) = gradient.value, gradient.kinks
+    return (value - wider * _or_inf(down), value + wider * _or_inf(up)) if gradient.kinks.any() else (value, value)
 
 
 def _alike(inputs: Array) -> int:
@@ -156,6 +162,8 @@ def _backward(
             free = freedom(layer.kinks, x.value, _tolerance(x, arithmetic.u))
             units += _places(f"layer {index}", free)
             cotangent = _through_activation(layer, x, cotangent, free, arithmetic.u)
+        elif index == 0 and isinstance(layer, ly.Dense):  # nobody asks for a gradient of the inputs
+            gradients |= {f"0.{name}": gradient for name, gradient in _of_dense(layer, x, cotangent).items()}
         else:
             cotangent, own = backward_errors(layer, given[index], x, cotangent)
             gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
@@ -211,13 +219,21 @@ def _(
     weight, spread = parameters["weight"], g.variance + g.value**2
     below = g.value @ weight
     down = Cotangent(below, spread @ weight**2 + below**2, through_product(g.kinks, weight))
-    product = g.value.T @ x.value
-    variance = spread.T @ x.value**2 + (g.value**2).T @ x.variance + product**2
+    return down, _of_dense(layer, x, g)
+
+
+def _of_dense(layer: ly.Dense, x: Uncertain, g: Cotangent) -> dict[str, Cotangent]:
+    """Gradients of its parameters."""
+    product, spread = g.value.T @ x.value, g.variance + g.value**2
+    variance = spread.T @ x.value**2
+    if x.variance.any():
+        variance += (g.value**2).T @ x.variance
+    variance += product**2
     own = {"weight": Cotangent(product, variance, through_product(np.swapaxes(g.kinks, 1, 2), x.value))}
     if layer.bias:
         total = g.value.sum(axis=0)
         own["bias"] = Cotangent(total, spread.sum(axis=0) + total**2, g.kinks.sum(axis=1))
-    return down, own
+    return own
 
 
 def _add_decay(
@@ -260,8 +276,9 @@ def _places(where: str, free: Array) -> list[str]:
 
 
 def _bound(gradient: Cotangent, arithmetic: Precision) -> Array:
-    variance = _guarded(gradient, arithmetic, arithmetic.largest)
-    return SAFETY * arithmetic.u * np.sqrt(variance + FLOOR**2 * variance.mean())
+    variance = np.asarray(_guarded(gradient, arithmetic, arithmetic.largest))
+    variance += FLOOR**2 * variance.mean()
+    return np.multiply(SAFETY * arithmetic.u, np.sqrt(variance, out=variance), out=variance)
 
 
 def _or_inf(variance: Array) -> Array:

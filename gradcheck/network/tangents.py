@@ -18,7 +18,7 @@ from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
-from gradcheck.network.calculus import IMAGINARY
+from gradcheck.network.calculus import IMAGINARY, stepped
 from gradcheck.network.copies import Stacks
 from gradcheck.network.network import Network, by_layer, is_weight
 
@@ -52,7 +52,7 @@ class Tangents:
         """rho'(z) of every activation, None for other layers."""
         layers = zip(self.network.layers, self.states, strict=False)
         return [
-            flushed(reference.apply(layer, {}, z + 1j * IMAGINARY)) if isinstance(layer, ly.Activation) else None
+            flushed(reference.apply(layer, {}, stepped(z))) if isinstance(layer, ly.Activation) else None
             for layer, z in layers
         ]
 
@@ -92,8 +92,8 @@ class Tangents:
             return self.along({name: np.eye(value.size).reshape(-1, *value.shape)}).reshape(value.shape)
         with np.errstate(all="ignore"):
             by_unit = self._by_unit(int(index))
-            decay = self.network.weight_decay * value if is_weight(name) else 0.0
-            return (by_unit.T @ x if own == "weight" else by_unit.sum(axis=0)) + decay
+            entries = by_unit.T @ x if own == "weight" else by_unit.sum(axis=0)
+            return entries + self.network.weight_decay * value if self.network.weight_decay and is_weight(name) else entries
 
     def _ends(self, tangents: Array) -> Array:
         """Derivatives of the mean loss along tangents of the output: by its slopes, or where that costs less one by one."""
@@ -178,6 +178,7 @@ def _(layer: ly.Dense, parameters: Mapping[str, Array], moved: Stacks, x: Array,
     return up + moved["bias"][:, None] if "bias" in moved else up
 
 
+@singledispatch
 def loss_slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
     """Slopes of the mean loss by every entry of ``z``: at once where each entry has a loss, else output by output."""
     with np.errstate(all="ignore"):
@@ -187,6 +188,20 @@ def loss_slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
         units = np.eye(prod(z.shape[1:])).reshape(-1, *z.shape[1:])
         each = [flushed(reference.losses(loss, z + 1j * IMAGINARY * unit, y)) for unit in units]
         return np.stack(each, axis=1).reshape(z.shape) / len(z)
+
+
+@loss_slopes.register
+def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
+    """The complex steps of all outputs at once: each changes its own exponential only, or as the largest all others."""
+    with np.errstate(all="ignore"):
+        each: Array = np.eye(z.shape[1])
+        top = np.argmax(z, axis=1)
+        largest, chosen = each[top], each[y]
+        others = np.exp(z - np.take_along_axis(z, top[:, None], axis=1)) * (1 - largest)
+        total = others.sum(axis=1, keepdims=True)
+        ahead, back = np.exp(1j * IMAGINARY), np.exp(-1j * IMAGINARY)
+        sums = largest * total * back + (1 - largest) * (total - others + others * ahead)
+        return flushed(1j * IMAGINARY * (largest - chosen) + reference.log1p(sums)) / len(z)
 
 
 def columns(loss: ls.Loss, z: Array, y: Array) -> int:

@@ -18,8 +18,9 @@ TELLING = 0.7  # |g . v| against the norm of the entrywise product: below it a w
 
 def signs(name: str, shape: tuple[int, ...], seed: int, attempt: int = 0) -> Array:
     """Entries +-U(0.5, 1.5) for the block of this name."""
-    u = np.random.default_rng(_stream(name, seed, attempt)).uniform(-1, 1, shape)
-    return u + np.copysign(0.5, u)
+    u = np.asarray(np.random.default_rng(_stream(name, seed, attempt)).uniform(-1, 1, shape))
+    u += np.copysign(0.5, u)
+    return u
 
 
 @lru_cache(maxsize=1024)
@@ -42,15 +43,19 @@ def scales(theta: Array, g: Array) -> Array:
     if usual == 0:
         return np.ones_like(theta)
     with np.errstate(all="ignore"):
-        steep = rms(g * theta) / np.abs(g)
-    return np.maximum(np.abs(theta), np.where(steep > 0, np.minimum(usual, steep), usual))
+        steep = np.asarray(rms(g * theta) / np.abs(g))
+        known = steep > 0
+        np.minimum(usual, steep, out=steep)
+    steep[~known] = usual
+    return np.maximum(np.abs(theta), steep, out=steep)
 
 
 def _telling(name: str, scale: Array, g: Array, seed: int) -> Array:
     """Attempts differ only in the stream that they draw from; the last one is taken as it comes."""
     v = scale
     for attempt in range(ATTEMPTS):
-        v = scale * signs(name, g.shape, seed, attempt)
+        v = signs(name, g.shape, seed, attempt)
+        v *= scale
         contributions = g * v
         if abs(float(np.sum(contributions))) >= TELLING * norm(contributions):
             break

@@ -14,6 +14,9 @@ Many: TypeAlias = Callable[[Mapping[str, Array]], Array]
 """A function at k points at once: from those arrays that move, each of shape (k, *shape), to the k values."""
 
 
+HELD = 2**17  # numbers in the points that are held at once: what a cache holds. Measured, not derived.
+
+
 class Estimate(NamedTuple):
     """A derivative along a direction: ``|value - truth| <= bound``.
 
@@ -83,8 +86,10 @@ class Line:
     def prepare(self, distances: Iterable[float]) -> None:
         """Evaluate at all these distances at once, where the function can."""
         new = [h for h in dict.fromkeys(distances) if h not in self._known]
-        if self.many and new:
-            self._known.update(zip(new, self._samples(self.many, np.array(new)), strict=True))
+        room = max(1, HELD // max(1, sum(v.size for v in self.direction.values())))
+        parts = [new[start : start + room] for start in range(0, len(new), room)] if self.many else []
+        for part in parts:
+            self._known.update(zip(part, self._samples(np.array(part)), strict=True))
 
     def sample(self, h: float) -> Sample:
         """Residual of the claim at distance ``h``, and the value of f there; each distance is evaluated once."""
@@ -95,17 +100,17 @@ class Line:
     def _sample(self, h: float) -> Sample:
         moved = {name: self.point[name] + h * v for name, v in self.direction.items()}
         with np.errstate(all="ignore"):  # before the call, which may change what it is given
-            predicted = sum(dot(self.gradient[name], moved[name] - self.point[name]) for name in moved)
+            predicted = sum(_product(x - self.point[name], self.gradient[name]) for name, x in moved.items())
             value = self._evaluate(moved)
             return Sample(value - self.origin - predicted, value)
 
-    def _samples(self, many: Many, distances: Array) -> list[Sample]:
+    def _samples(self, distances: Array) -> list[Sample]:
+        assert self.many
         self.evaluations += len(distances)
         moved = {name: self.point[name] + np.multiply.outer(distances, v) for name, v in self.direction.items()}
         with np.errstate(all="ignore"):
-            away = {name: (moved[name] - self.point[name]) * self.gradient[name] for name in moved}
-            predicted = sum(each.reshape(len(distances), -1).sum(axis=1) for each in away.values())
-            values = many(moved)
+            predicted = sum(_products(moved[name] - self.point[name], self.gradient[name]) for name in moved)
+            values = self.many(moved)
             residuals = values - self.origin - predicted
         return [Sample(float(residual), float(value)) for residual, value in zip(residuals, values, strict=True)]
 
@@ -123,3 +128,14 @@ class Line:
         self.evaluations += 1
         with np.errstate(all="ignore"):
             return float(self.function({**self.point, **moved}))
+
+
+def _product(away: Array, gradient: Array) -> float:
+    """g . d, where d is overwritten."""
+    return float(np.sum(np.multiply(away, gradient, out=away if away.ndim else None)))
+
+
+def _products(away: Array, gradient: Array) -> Array:
+    """g . d for each of a stack of d, which is overwritten."""
+    away *= gradient
+    return away.reshape(len(away), -1).sum(axis=1)

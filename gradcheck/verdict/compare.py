@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcheck.arrays import Array, norm, rms
+from gradcheck.arrays import Array, norm, rms, zeros
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.heat import heat
 
@@ -32,6 +32,8 @@ class Allowance(NamedTuple):
     @property
     def kinks(self) -> Array:
         """How much kinks leave open; infinite where that cannot be known."""
+        if self.low is self.high and np.isfinite(np.sum(self.low)):
+            return zeros(self.low.shape)
         apart = self.high - self.low
         return np.where(np.isnan(apart), np.inf, apart)
 
@@ -41,8 +43,11 @@ class Allowance(NamedTuple):
         Rounding of the entries then adds up in squares; kinks add up in full.
         """
         moved = v != 0  # an infinite bound where nothing moves is no matter
-        size = np.abs(v[moved])
-        return norm(size * self.rounding[moved]) + float(np.sum(size * self.kinks[moved]))
+        there = ... if moved.all() else moved
+        size, kinks = np.abs(v[there]), self.kinks[there]
+        open_ended = float(np.sum(size * kinks)) if kinks.any() else 0.0
+        size *= self.rounding[there]
+        return norm(size) + open_ended
 
     def bound(self, claimed: Array, reference: Array) -> Array:
         """Rounding and kinks together, on the side of the reference on which the claim lies.
@@ -86,13 +91,16 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
     error = np.abs(claimed - reference)
     scale = entry_scales(claimed, reference, limits.zero)
     with np.errstate(all="ignore"):
-        ratio = np.where(error > 0, error / bound, 0.0)
+        ratio = np.divide(error, bound, out=np.zeros(error.shape), where=error > 0)
     worst = place(int(np.argmax(ratio)), ratio.shape)
     # A claim beyond rounding alone is flagged at least as nonsmooth, so only kinks at this very point hide anything.
-    visible = allowed.rounding + allowed.exact + np.minimum(error, allowed.rounding)
+    visible = np.asarray(allowed.rounding + allowed.exact)
+    visible += np.minimum(error, allowed.rounding)
     with np.errstate(over="ignore"):
-        resolution = float((np.maximum(visible, settled.unseen) / scale).max())
-    both_zero = bool((np.maximum(np.abs(claimed), np.abs(reference)) < limits.zero).all())
+        hidden = np.asarray(np.maximum(visible, settled.unseen))
+        resolution = float(np.divide(hidden, scale, out=hidden).max())
+    del hidden
+    both_zero = all((np.abs(each) < limits.zero).all() for each in (claimed, reference))
     verdict, reason = _decide(error, bound, scale, allowed, resolution, limits, both_zero)
     return Finding(
         name=name,
@@ -113,18 +121,20 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
 def entry_scales(claimed: Array, reference: Array, zero: float) -> Array:
     """``max(|g_i|, RMS)`` of the claimed block; of the reference where the claimed one is zero; 1 where both are."""
     for block in (claimed, reference):
-        size = np.abs(block)
+        size = np.asarray(np.abs(block))
         if zero <= float(size.max()) < np.inf:
-            return np.maximum(size, rms(block))
+            return np.maximum(size, rms(block), out=size)
     return np.ones_like(reference)
 
 
 def block_resolution(claimed: Array, reference: Array, visible: Array) -> float:
     """The smallest factor by which the whole block could be scaled and be flagged in at least one entry."""
-    block = np.abs(claimed) if claimed.any() else np.abs(reference)
+    block = np.asarray(np.abs(claimed if claimed.any() else reference))
     seen = block > 0
+    if not seen.any():
+        return float(visible.min())
     with np.errstate(over="ignore"):  # beside a denormal entry anything is large
-        return float((visible[seen] / block[seen]).min()) if seen.any() else float(visible.min())
+        return float(np.divide(visible, block, out=block, where=seen).min(where=seen, initial=np.inf))
 
 
 def _decide(

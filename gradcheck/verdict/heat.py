@@ -1,6 +1,7 @@
 """Where in a block an error sits: the block as a matrix, cut into a grid."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -21,10 +22,11 @@ def cells(shape: tuple[int, ...], rows: int = ROWS, columns: int = COLUMNS) -> I
     rows, columns : int
         Of the grid, at most.
     """
-    for row in _parts(np.arange(int(np.prod(shape))).reshape(shape), rows, columns):
-        masks = [np.zeros(shape, bool) for _ in row]
-        for mask, part in zip(masks, row, strict=True):
-            mask.flat[part.ravel()] = True
+    grid = [len(row) for row in _parts(np.broadcast_to(False, shape), rows, columns)]
+    for row, count in enumerate(grid):
+        masks = [np.zeros(shape, bool) for _ in range(count)]
+        for column, mask in enumerate(masks):
+            next(islice(_parts(mask, rows, columns), row, None))[column][...] = True
         yield masks
 
 

@@ -5,7 +5,7 @@ residuals is 1 + i / P. It is then probed alone, and the rest without it. Where 
 residual is within its bound is left, any other is halved, about 2 log2(P) probes an entry.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from gradcheck.verdict.compare import LISTED, Allowance
 from gradcheck.verdict.settle import Residual, Slope, residual
 
 BUDGET = 256
+
+
+Part: TypeAlias = "slice[int, int, None]"
+"""Entries of a block that follow each other, by flat indices."""
 
 
 class Located(NamedTuple):
@@ -50,14 +54,22 @@ class Search:
     ) -> None:
         self.claim, self.allowed, self.slope = claim, allowed, slope
         self.lengths = np.ones(claim.size) if lengths is None else lengths.ravel()
-        self.plain = signs(name, (claim.size,), seed, attempt=2) * self.lengths
+        self.plain = signs(name, (claim.size,), seed, attempt=2)
+        self.plain *= self.lengths
         self.spent = 0
 
-    def probe(self, part: Array, tilt: Array | float = 1.0) -> Residual:
-        """The residual of a part, each entry moved by its length, tilted or not."""
+    @property
+    def everything(self) -> Part:
+        """All entries."""
+        return slice(0, self.claim.size)
+
+    def probe(self, part: Part, tilt: Array | float = 1.0, without: int | None = None) -> Residual:
+        """The residual of a part, or of all but one of its entries, each moved by its length, tilted or not."""
         self.spent += 1
         v = np.zeros(self.claim.size)
-        v[part] = self.plain[part] * tilt
+        np.multiply(self.plain[part], tilt, out=v[part])
+        if without is not None:
+            v[without] = 0.0
         return residual(self.slope, v.reshape(self.claim.shape), self.claim, self.allowed)
 
     def value(self, index: int, seen: Residual) -> float:
@@ -76,19 +88,29 @@ def localize(search: Search, budget: int = BUDGET) -> Located:
 
 def _single(search: Search) -> Located | None:
     """The one wrong entry, if there is one and it explains everything."""
-    everything = np.arange(search.claim.size)
+    everything = search.everything
     plain = search.probe(everything)
     if plain.within or search.claim.size == 1:
         return _one(search, 0, plain) if not plain.within else None
-    tilted = search.probe(everything, 1 + everything / search.claim.size)
+    tilt = np.arange(search.claim.size, dtype=np.float64)
+    tilt /= search.claim.size
+    tilt += 1
+    tilted = search.probe(everything, tilt)
+    del tilt
     position = (tilted.value / plain.value - 1) * search.claim.size
     if not -0.5 < position < search.claim.size - 0.5:
         return None
     index = round(position)
-    alone = search.probe(everything[index : index + 1])
-    if alone.within or not search.probe(np.delete(everything, index)).within:
+    alone = search.probe(slice(index, index + 1))
+    if alone.within or not search.probe(everything, without=index).within:
         return None
     return _one(search, index, alone)
+
+
+def halves(part: Part) -> list[Part]:
+    """The two halves of a part, the first of which may have one entry more."""
+    middle = (part.start + part.stop + 1) // 2
+    return [slice(part.start, middle), slice(middle, part.stop)]
 
 
 def _one(search: Search, index: int, seen: Residual) -> Located:
@@ -96,16 +118,15 @@ def _one(search: Search, index: int, seen: Residual) -> Located:
 
 
 def _bisect(search: Search, budget: int) -> Located:
-    parts = [np.arange(search.claim.size)]
+    parts = [search.everything]
     found = Located([], [], [], True)
     while parts and search.spent < budget and len(found.indices) < LISTED:
         part = parts.pop()
         seen = search.probe(part)
         if seen.within:
             continue
-        if len(part) == 1:
-            index = int(part[0])
-            found.add(index, search.value(index, seen), search.bound(index, seen))
+        if part.stop - part.start == 1:
+            found.add(part.start, search.value(part.start, seen), search.bound(part.start, seen))
         else:
-            parts += np.array_split(part, 2)
+            parts += halves(part)
     return found._replace(complete=not parts)
