@@ -61,6 +61,11 @@ if TYPE_CHECKING:
     from gradcheck.registry import backend as backend
     from gradcheck.registry import installed as installed
     from gradcheck.report.report import Report as Report
+    from gradcheck.training.descent import train as train
+    from gradcheck.training.history import History as History
+    from gradcheck.training.optimizers import Armijo as Armijo
+    from gradcheck.training.optimizers import GradientDescent as GradientDescent
+    from gradcheck.training.optimizers import MiniBatch as MiniBatch
     from gradcheck.verdict.findings import Finding as Finding
     from gradcheck.verdict.findings import Verdict as Verdict
     from gradcheck.verifier import verify as verify
@@ -81,6 +86,9 @@ _HOME = {
     "gradcheck.registry": "backend installed",
     "gradcheck.report.report": "Report",
     "gradcheck.strategies": "strategies",
+    "gradcheck.training.descent": "train",
+    "gradcheck.training.history": "History",
+    "gradcheck.training.optimizers": "Armijo GradientDescent MiniBatch",
     "gradcheck.verdict.findings": "Finding Verdict",
     "gradcheck.verifier": "verify",
 }

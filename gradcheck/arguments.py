@@ -19,8 +19,13 @@ def accuracy_of(value: object) -> float:
 
 def seed_of(value: object) -> int:
     """An integer >= 0."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise DescriptionError(f"expected int >= 0, got {value!r}", "seed")
+    return count_of(value, "seed", 0)
+
+
+def count_of(value: object, name: str, least: int = 1) -> int:
+    """An integer that is not less than ``least``."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise DescriptionError(f"expected int >= {least}, got {value!r}", name)
     return int(value)
 
 

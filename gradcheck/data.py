@@ -59,6 +59,7 @@ SHIPPED: dict[str, Callable[[int | None, int], Labelled]] = {"breast-cancer": br
 NAMES = (*GENERATED, *SHIPPED, "random")
 FILE_TYPES = (".npz", ".csv", ".libsvm", ".svm")
 DEFAULT_SAMPLES = {"two-moons": 400, "random": 16}
+MOST = 1 << 27  # numbers in a matrix whose size only a file decides: 1 GiB. Chosen, not derived.
 
 
 def batch(network: Network, source: str, samples: int | None, seed: int, dtype: str) -> Batch:
@@ -224,15 +225,33 @@ def _row(cells: list[str], header: list[str], where: str) -> list[float]:
     return [_number(cell, f"{where}, column {name!r}") for cell, name in zip(cells, header, strict=True)]
 
 
-def _read_libsvm(lines: Iterable[str], features: int) -> tuple[Array, Array]:
+def read_libsvm(path: Path) -> tuple[Array, Array]:
+    """Inputs and labels of a file that no network is known for: as many features as its largest index says.
+
+    Raises
+    ------
+    DataError
+        ``heart.svm: line 3, feature 2: expected a number, got 'x'``
+    """
+    where = str(path)
+    with _reading(where), path.open(encoding="utf-8-sig") as lines:
+        inputs, labels = _read_libsvm(lines, None)
+    return numbers(inputs, "inputs", where, "float64"), numbers(labels, "labels", where, "float64")
+
+
+def _read_libsvm(lines: Iterable[str], features: int | None) -> tuple[Array, Array]:
     """``label index:value ...`` a line; what is not there is 0. Indices count from 1, or from 0 where a 0 occurs."""
     texts = ((number, line.partition("#")[0].split()) for number, line in enumerate(lines, 1))
     samples = [_sample(words, f"line {number}") for number, words in texts if words]
     start = 0 if any(0 in entries for _, entries in samples) else 1
+    if features is None:
+        features = max((max(entries) + 1 - start for _, entries in samples if entries), default=0)
+        if len(samples) * features > MOST:
+            raise DataError(f"{len(samples)} samples of {features} features are more than {MOST} numbers")
     inputs = np.zeros((len(samples), features))
     for row, (_, entries) in enumerate(samples):
         last = max(entries, default=start)
-        if last - start >= features:
+        if last - start >= features and entries:
             raise DataError(f"sample {row} has a feature {last}, the network expects {features} features")
         inputs[row, np.array(list(entries), dtype=int) - start] = list(entries.values())
     return inputs, np.array([label for label, _ in samples])
