@@ -33,5 +33,9 @@ COMMANDS = {
         "benching",
         "Measure loss and gradient of several builds: time beside its floor, memory, accuracy, and how they grow.",
     ),
+    "tour": Row(
+        "touring",
+        "Walk through a neural network step by step: data, gradients and their checks, descent, pictures on one page.",
+    ),
     "backends": Row("checks", "List the registered backends and the versions of what they need. Imports none of them."),
 }

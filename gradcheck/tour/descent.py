@@ -1,0 +1,103 @@
+"""Three ways downhill for one network, and the map that it ends with."""
+
+from functools import partial
+
+import numpy as np
+
+from gradcheck.tour.pictures import Curve, Panel, curves, maps
+from gradcheck.tour.step import Picture, Result
+from gradcheck.tour.workbench import STEP, Workbench, probabilities, widths
+from gradcheck.training.accuracy import accuracy
+from gradcheck.training.history import History
+from gradcheck.training.optimizers import Armijo, MiniBatch
+
+BATCH = 40
+LOSS = "loss of all points (nats)"
+RARE = 20  # iterations from one loss of the whole batch to the next, where a step sees a part of it
+
+
+def fixed(bench: Workbench) -> Result:
+    """Always the same step."""
+    history = bench.trained(bench.case)
+    picture = Picture("The loss falls fast, then slowly.", partial(curves, panels=[curve_of({f"step {STEP}": history})]))
+    found = right(bench, history)
+    figure = f"{said(history)}, {found:.1%} of the points right"
+    return Result(figure, numbers(history) | {"accuracy": found}, (picture,), held=fell(history))
+
+
+def armijo(bench: Workbench) -> Result:
+    """Steps as long as the slope's promise is kept."""
+    history, beside = bench.trained(bench.case, Armijo()), bench.trained(bench.case)
+    steps, spent = (np.array(history.table()[column]) for column in ("step", "evaluations"))
+    reached = history.losses <= beside.losses[-1]
+    when = f"after {int(spent[np.argmax(reached)]):,} calls" if reached.any() else "never reached"
+    middle = float(np.median(steps[1:]))
+    panels = (
+        curve_of({"Armijo": history, f"fixed step {STEP}": beside}, "evaluations"),
+        Panel(
+            "iteration (count)", "step (no unit)", [Curve("step", np.arange(1, len(steps)), steps[1:], ".")], yscale="log"
+        ),
+    )
+    picture = Picture("Loss against evaluations for both, and the steps that were accepted.", partial(curves, panels=panels))
+    figure = f"{said(history)}, median step {middle:.2g}; step {STEP}'s loss {when}"
+    never_up = bool((np.diff(history.losses) <= 0).all())
+    return Result(figure, numbers(history) | {"median_step": middle}, (picture,), held=never_up)
+
+
+def minibatch(bench: Workbench) -> Result:
+    """A step from a tenth of the points."""
+    optimizer = MiniBatch(step=STEP, size=BATCH, seed=0)
+    history, beside = bench.trained(bench.case, optimizer, record_every=RARE), bench.trained(bench.case)
+    seen = {f"{BATCH} points a step": (history, BATCH), "all of them": (beside, len(bench.batch.inputs))}
+    lines = [Curve(name, size * np.array(each.table()["iteration"]), each.losses) for name, (each, size) in seen.items()]
+    panel = Panel("points seen (count)", LOSS, lines, xscale="symlog", yscale="log")
+    picture = Picture("With a tenth of the points a step, ten steps for the same work.", partial(curves, panels=[panel]))
+    ups = float(np.mean(np.diff(history.losses) > 0))
+    found = right(bench, history)
+    figure = f"{said(history)}, {found:.1%} right; upward in {ups:.0%} of the records"
+    return Result(figure, numbers(history) | {"upward": ups, "accuracy": found}, (picture,), held=fell(history))
+
+
+def probability_map(bench: Workbench) -> Result:
+    """What the trained network says of every place in the square."""
+    history, network = bench.trained(bench.case), bench.case.network
+    values = probabilities(network, history.parameters)
+    found = right(bench, history)
+    low, high = float(values.min()), float(values.max())
+    figure = f"probabilities from {low:.3f} to {high:.3f} on 100 x 100 places, {found:.1%} of the points right"
+    detail = "With arctan at the output, logits stay within π/2 of 0 and probabilities between 0.172 and 0.828."
+    picture = Picture(
+        "The border runs between the moons.", partial(maps, named=[(widths(network), values)], batch=bench.batch)
+    )
+    held = 0 <= low < 0.5 < high <= 1
+    return Result(figure, {"smallest": low, "largest": high, "accuracy": found}, (picture,), held=held, detail=detail)
+
+
+def curve_of(histories: dict[str, History], against: str = "iteration") -> Panel:
+    """Losses against a column of the records."""
+    lines = [Curve(name, np.array(history.table()[against]), history.losses) for name, history in histories.items()]
+    label = {"iteration": "iteration (count)", "evaluations": "evaluations of the loss (count)"}[against]
+    return Panel(label, LOSS, lines, xscale="symlog", yscale="log")
+
+
+def said(history: History) -> str:
+    """``10,000 iterations: loss 0.9047 to 0.2204``"""
+    stopped = f", stopped: {history.stopped}" if history.stopped else ""
+    iterations = history.records[-1].iteration
+    return f"{iterations:,} iterations: loss {history.losses[0]:.4f} to {history.losses[-1]:.4f}{stopped}"
+
+
+def numbers(history: History) -> dict[str, float]:
+    """The same for machines."""
+    last = history.records[-1]
+    return {"first": float(history.losses[0]), "loss": last.loss, "iterations": last.iteration, "seconds": last.seconds}
+
+
+def fell(history: History) -> bool:
+    """Whether the loss is lower at the end."""
+    return bool(history.losses[-1] < history.losses[0])
+
+
+def right(bench: Workbench, history: History) -> float:
+    """Share of the points on the right side."""
+    return accuracy(bench.case.network, history.parameters, bench.batch)

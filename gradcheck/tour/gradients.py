@@ -1,0 +1,127 @@
+"""One gradient in six ways, and what finite differences cost in digits: the V of their error against the step."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import gradcheck
+from gradcheck import registry
+from gradcheck.arrays import Array, norm
+from gradcheck.network import reference
+from gradcheck.oracles.complex_step import complex_step
+from gradcheck.oracles.differences import differences
+from gradcheck.oracles.line import Point
+from gradcheck.tour.pictures import COLOURS, Curve, Panel, curves
+from gradcheck.tour.step import Picture, Result, Table
+from gradcheck.tour.workbench import U, Workbench, listed
+from gradcheck.verdict.findings import Verdict
+from gradcheck.verifier import DEFAULT
+
+ONE_SIDED, CENTRAL = U**0.5, U ** (1 / 3)  # the steps at which truncation and rounding are of one size
+ACCURATE = 1e-13  # relative to its norm, of any gradient of the tour's small networks. Chosen, not derived
+STEPS = np.logspace(-15, 0, 91)
+
+
+def one_sided(function: Callable[[Point], Any], point: Point, v: Point, h: float) -> float:
+    """(f(x + h v) - f(x)) / h"""
+    return float(function(moved(point, v, h)) - function(point)) / h
+
+
+def central(function: Callable[[Point], Any], point: Point, v: Point, h: float) -> float:
+    """(f(x + h v) - f(x - h v)) / 2h"""
+    return float(function(moved(point, v, h)) - function(moved(point, v, -h))) / (2 * h)
+
+
+def moved(point: Point, v: Point, h: float) -> dict[str, Array]:
+    """x + h v"""
+    return {name: value + h * v[name] for name, value in point.items()}
+
+
+def entries(slope: Callable[[Point], float], point: Point) -> dict[str, Array]:
+    """A whole gradient from slopes along the axes, one entry after the other."""
+    zero = {name: np.zeros_like(value) for name, value in point.items()}
+    gradient = {name: np.zeros_like(value) for name, value in point.items()}
+    for name, value in point.items():
+        for index in np.ndindex(value.shape):
+            unit = {**zero, name: np.zeros_like(value)}
+            unit[name][index] = 1.0
+            gradient[name][index] = slope(unit)
+    return gradient
+
+
+def flat(gradient: Mapping[str, Array]) -> Array:
+    """All entries in a row."""
+    return np.concatenate([value.ravel() for value in gradient.values()])
+
+
+def gradients(bench: Workbench) -> Result:
+    """All against the complex step, whose only error is rounding; and the verdict of `gradcheck.verify`."""
+    case, point = bench.case, bench.case.parameters
+    function = partial(reference.loss, case.network, inputs=bench.batch.inputs, targets=bench.batch.targets)
+    truth = flat(entries(partial(complex_step, function, point), point))
+    present = [name for name in DEFAULT if registry.version(registry.BUILT_IN[name].requires)]
+    found = {name: registry.backend(name).build(case.network).loss_and_gradients(point, bench.batch)[1] for name in present}
+    found[f"one-sided differences, h = {ONE_SIDED:.1e}"] = entries(lambda v: one_sided(function, point, v, ONE_SIDED), point)
+    found[f"central differences, h = {CENTRAL:.1e}"] = entries(lambda v: central(function, point, v, CENTRAL), point)
+    errors = {name: norm(flat(gradient) - truth) / norm(truth) for name, gradient in found.items()}
+    report = gradcheck.verify(case, present)
+    ratio = max(finding.ratio for finding in report.findings)
+    rows = [(name, f"{error:.1e}", f"{error / U:.3g}") for name, error in errors.items()]
+    table = Table(("gradient", "relative error against the complex step", "in units of u"), rows)
+    picture, ladder = _curve(function, point, found["manual"])
+    missing = [name for name in DEFAULT if name not in present]
+    left_out = f"; {listed(missing)} not installed: pip install 'gradcheck[{','.join(missing)}]'" if missing else ""
+    figure = (
+        f"by hand {errors['manual']:.1e} off, differences {min(list(errors.values())[-2:]):.1e}; "
+        f"verify says {report.verdict}, {ratio:.2g} of the bound{left_out}"
+    )
+    numbers = {
+        "verify_ratio": ratio,
+        "evaluations": report.evaluations,
+        "ladder_bound": ladder.bound,
+        "ladder_error": ladder.error,
+        **errors,
+    }
+    accurate = all(errors[name] < ACCURATE for name in present) and ladder.error <= ladder.bound
+    held = report.verdict is Verdict.CORRECT and accurate
+    return Result(figure, numbers, (picture,), table, held)
+
+
+class Ladder(NamedTuple):
+    """What `gradcheck.oracles.differences` says of its error, and what that is; both relative to the slope."""
+
+    bound: float
+    error: float
+
+
+def _curve(function: Callable[[Point], Any], point: Point, claim: Mapping[str, Array]) -> tuple[Picture, Ladder]:
+    """Errors along one direction of length 1, and the ladder's: its bound, which it states, and its error."""
+    rng = np.random.default_rng(0)
+    raw = {name: rng.standard_normal(value.shape) for name, value in point.items()}
+    v = {name: value / norm(flat(raw)) for name, value in raw.items()}
+    truth = complex_step(function, point, v)
+    both = {"one-sided": one_sided, "central": central}
+    lines = [
+        Curve(name, STEPS, np.abs([rule(function, point, v, h) - truth for h in STEPS]) / abs(truth), "-")
+        for name, rule in both.items()
+    ]
+    estimate = differences(function, point, v, claim)
+    ladder = Ladder(estimate.bound / abs(truth), abs(estimate.value - truth) / abs(truth))
+    drawn = np.array([max(ladder.error, U / 2)])  # an error of 0 is not on the axis
+    mark = Curve("error of our ladder", np.array([estimate.step]), drawn, "*", COLOURS[2])
+    levels = (("bound that our ladder states", ladder.bound),)
+    panel = Panel(
+        "step h (length in parameter space)",
+        "relative error of the slope",
+        [*lines, mark],
+        xscale="log",
+        yscale="log",
+        levels=levels,
+        beside=True,
+    )
+    caption = (
+        "Truncation falls and rounding grows as the step becomes smaller: two V shapes. Our ladder's bound lies below both."
+    )
+    return Picture(caption, partial(curves, panels=[panel])), ladder

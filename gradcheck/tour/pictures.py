@@ -1,0 +1,166 @@
+"""The pictures of the tour: curves, points and maps. The only module of the tour that draws."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradcheck.arrays import Array
+from gradcheck.errors import LibraryNotInstalled
+from gradcheck.protocol import Batch
+from gradcheck.tour.workbench import GRID
+
+# Okabe and Ito 2008: told apart with every kind of colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MINUS, PLUS = COLOURS[1], COLOURS[0]
+SHADES = ("#E5995C", "#F7F7F7", "#5CA5CF")  # of probabilities, paler than the points that lie on them
+WIDTH, HEIGHT = 7.5, 5.0  # inches of one panel; with letters of 14 points it can be read at half its size
+SQUARE = 5.0
+MARK = "gradcheck tour"  # in every file that the tour writes, by which it knows them again
+TEXT = {"font.size": 14, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 14}
+
+
+class Curve(NamedTuple):
+    """A line or points, in matplotlib's short form; the next colour unless one is named."""
+
+    label: str
+    x: Array
+    y: Array
+    look: str = "-"
+    colour: str | None = None
+
+
+class Panel(NamedTuple):
+    """Axes with their curves.
+
+    Attributes
+    ----------
+    levels : sequence of (str, float)
+        Lines across.
+    beside : bool
+        Whether the legend stands beside the axes.
+    """
+
+    xlabel: str
+    ylabel: str
+    curves: Sequence[Curve]
+    title: str = ""
+    xscale: str = "linear"
+    yscale: str = "linear"
+    ylim: tuple[float, float] | None = None
+    levels: Sequence[tuple[str, float]] = ()
+    xticks: Sequence[float] | None = None
+    beside: bool = False
+
+
+def pyplot() -> Any:
+    """matplotlib's, drawing into memory.
+
+    Raises
+    ------
+    LibraryNotInstalled
+        Where there is none.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise LibraryNotInstalled("pictures need matplotlib: pip install 'gradcheck[plot]'") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def save(plot: Any, figure: Any, path: Path) -> None:
+    """As PNG."""
+    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": MARK})
+    plot.close(figure)
+
+
+def curves(plot: Any, panels: Sequence[Panel]) -> Any:
+    """Panels side by side."""
+    with plot.rc_context(TEXT):
+        width = sum(WIDTH + 3 * panel.beside for panel in panels)
+        figure, all_axes = plot.subplots(1, len(panels), figsize=(width, HEIGHT), squeeze=False)
+        for axes, panel in zip(all_axes[0], panels, strict=True):
+            _panel(axes, panel)
+        figure.tight_layout()
+    return figure
+
+
+def _panel(axes: Any, panel: Panel) -> None:
+    for curve, colour in zip(panel.curves, _cycle(len(panel.curves)), strict=True):
+        axes.plot(curve.x, curve.y, curve.look, color=curve.colour or colour, label=curve.label, linewidth=2, markersize=7)
+    for (label, level), dashes in zip(panel.levels, ("--", ":", "-."), strict=False):
+        axes.axhline(level, color="#555555", linestyle=dashes, linewidth=2, label=label)
+    axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel, title=panel.title, xscale=panel.xscale, yscale=panel.yscale)
+    if panel.ylim:
+        axes.set_ylim(*panel.ylim)
+    if panel.yscale == "log":
+        _plain_ticks(axes)
+    if panel.xticks is not None:
+        axes.set_xticks(panel.xticks)
+    axes.grid(alpha=0.25)
+    if len(panel.curves) + len(panel.levels) > 1:
+        away = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)} if panel.beside else {"loc": "best"}
+        axes.legend(frameon=False, fontsize=12, **away)
+
+
+def _plain_ticks(axes: Any) -> None:
+    """0.2, 0.3, 0.5 where the axis goes over less than two powers of ten, which matplotlib would write as 2 x 10^-1."""
+    from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
+
+    low, high = axes.get_ylim()
+    if high < 100 * low:
+        digits = (1, 2, 3, 4, 5, 6, 8) if high < 10 * low else (1, 2, 5)
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+        axes.yaxis.set_major_locator(FixedLocator([digit * 10.0**power for power in powers for digit in digits]))
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(low, high)
+
+
+def _cycle(count: int) -> list[str]:
+    return [COLOURS[index % len(COLOURS)] for index in range(count)]
+
+
+def scatter(plot: Any, batch: Batch) -> Any:
+    """Points of the plane, with their labels."""
+    with plot.rc_context(TEXT):
+        figure, axes = plot.subplots(figsize=(WIDTH, SQUARE))
+        _points(axes, batch)
+        axes.set(xlabel="$x_1$ (no unit)", ylabel="$x_2$ (no unit)", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.legend(title="label", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    return figure
+
+
+def _points(axes: Any, batch: Batch) -> None:
+    for label, colour, marker in ((1, PLUS, "o"), (-1, MINUS, "^")):
+        x, y = batch.inputs[batch.targets[:, 0] == label].T
+        axes.plot(
+            x, y, marker, color=colour, markersize=6, markeredgecolor="white", markeredgewidth=0.6, label=f"{label:+d}"
+        )
+
+
+def maps(plot: Any, named: Sequence[tuple[str, Array]], batch: Batch) -> Any:
+    """Probabilities over the unit square, with the points over them and the border where both labels are as likely."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("labels", SHADES)
+    columns = min(len(named), 2) if len(named) != 3 else 3
+    rows = -(-len(named) // columns)
+    size = (SQUARE * columns + 1.2, SQUARE * rows + 0.4)
+    axis = np.linspace(0, 1, GRID)
+    with plot.rc_context(TEXT):
+        figure, all_axes = plot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+        shown: Any = None
+        for axes, (title, values) in zip(all_axes.ravel(), named, strict=True):
+            shown = axes.imshow(values, origin="lower", extent=(0, 1, 0, 1), cmap=shades, vmin=0, vmax=1)
+            if values.min() < 0.5 < values.max():
+                axes.contour(axis, axis, values, levels=[0.5], colors="black", linewidths=2)
+            _points(axes, batch)
+            axes.set(xlabel="$x_1$ (no unit)", ylabel="$x_2$ (no unit)", title=title)
+        figure.colorbar(shown, ax=all_axes, label="probability of the label +1", shrink=0.8)
+    return figure

@@ -1,0 +1,109 @@
+"""What steps share: the networks of the tour, its data, how long to train, and what has been trained already."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from gradcheck.arrays import Array
+from gradcheck.case import Case
+from gradcheck.network.layers import Activation, Arctan, Dense, Layer
+from gradcheck.network.losses import Logistic
+from gradcheck.network.network import Network
+from gradcheck.protocol import Batch, Parameters
+from gradcheck.training.accuracy import outputs
+from gradcheck.training.descent import train
+from gradcheck.training.history import History
+from gradcheck.training.optimizers import GradientDescent, Optimizer
+from gradcheck.training.own import Own, read_own
+
+U = 2.0**-53  # unit roundoff of double precision
+STEP = 0.5  # of gradient descent
+GRID = 100  # points a side of a map
+FIXED = GradientDescent(STEP)
+ITERATIONS = 10_000
+QUICK = 20  # times fewer iterations
+
+
+class Workbench:
+    """One tour.
+
+    Parameters
+    ----------
+    quick : bool
+        Fewer iterations and points.
+    data : path, optional
+        The user's own data, as LIBSVM writes it.
+    """
+
+    def __init__(self, quick: bool = False, data: Path | None = None) -> None:
+        self.quick, self.data = quick, data
+        self._trained: dict[Any, History] = {}
+
+    @cached_property
+    def case(self) -> Case:
+        """Two moons, 2-15-1."""
+        return case(15)
+
+    @cached_property
+    def batch(self) -> Batch:
+        """The 400 points and their labels, -1 or +1."""
+        return self.case.batch
+
+    @cached_property
+    def own(self) -> Own | None:
+        """The user's data, where there are any."""
+        return None if self.data is None else read_own(self.data)
+
+    def fewer(self, iterations: int) -> int:
+        """So many iterations, or a part of them."""
+        return iterations // QUICK if self.quick else iterations
+
+    def trained(
+        self,
+        case: Case,
+        optimizer: Optimizer = FIXED,
+        backend: str | Callable[..., Any] = "manual",
+        *,
+        iterations: int = ITERATIONS,
+        record_every: int = 1,
+    ) -> History:
+        """The history of a training; what was asked for before is not run again."""
+        key = case, optimizer, backend
+        if key not in self._trained:
+            self._trained[key] = train(case, backend, optimizer, self.fewer(iterations), record_every=record_every)
+        return self._trained[key]
+
+
+def case(*hidden: int, activation: Activation | None = None, seed: int = 0) -> Case:
+    """Two moons and hidden layers of these widths; at the output arctan, as everywhere unless another is asked for."""
+    layers: list[Layer] = []
+    for units in hidden:
+        layers += [Dense(units), activation or Arctan()]
+    return Case(Network((2,), (*layers, Dense(1), Arctan()), Logistic()), data="two-moons", samples=400, seed=seed)
+
+
+def widths(network: Network) -> str:
+    """``2-15-1``"""
+    units = [layer.units for layer in network.layers if isinstance(layer, Dense)]
+    return "-".join(map(str, [*network.inputs, *units]))
+
+
+def grid() -> Array:
+    """The unit square, row by row from below."""
+    axis = np.linspace(0, 1, GRID)
+    across, up = np.meshgrid(axis, axis)
+    return np.column_stack([across.ravel(), up.ravel()])
+
+
+def probabilities(network: Network, parameters: Parameters) -> Array:
+    """Of the label +1 over the `grid`, exp(z) / (1 + exp(z)), as a square."""
+    return expit(outputs(network, parameters, grid())).reshape(GRID, GRID)
+
+
+def listed(items: Sequence[str]) -> str:
+    """``a, b and c``"""
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
