@@ -5,57 +5,28 @@ Every backend's loss is compared with the reference's, every gradient entry with
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from gradcheck import registry
 from gradcheck.answers import Answer, ask
-from gradcheck.arbiter import Arbiter
 from gradcheck.arguments import accuracy_of, seed_of
 from gradcheck.arrays import Array, keep_memory
 from gradcheck.case import Case
 from gradcheck.explain import explain
-from gradcheck.network import copies, reference
-from gradcheck.network.arithmetic import COARSE, arithmetic_of, held, precision, representable
-from gradcheck.network.kinks import distances
-from gradcheck.network.rounding import ErrorBounds, error_bounds
-from gradcheck.network.tangents import Tangents
-from gradcheck.protocol import Backend, Batch
+from gradcheck.network.arithmetic import COARSE, arithmetic_of
+from gradcheck.network.rounding import ErrorBounds
+from gradcheck.protocol import Backend
 from gradcheck.recipe import reproducible
 from gradcheck.report import Report
-from gradcheck.scene import Scene
-from gradcheck.verdict.compare import Allowance, Limits, Settlement, compare, place
+from gradcheck.setting import Setting, concrete
+from gradcheck.verdict.compare import Allowance, Settlement, compare, place
 from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.localize import Search, localize
 
 DEFAULT = ("manual", "autograd", "torch")
-# A check that could not have seen half of the digits go wrong does not say "correct": 100 sqrt(u). Where arithmetic is so
-# coarse that this is more than the gradient itself: one that could not have seen a factor of 1.5. Chosen, not derived.
-SEEING = {"float64": 1.1e-6, "float32": 2.5e-2, "tf32": 0.5, "bfloat16": 0.5}
-# A bound on rounding is 100 roots of a variance, and rounding itself a few: this leaves ten. Chosen, not derived.
-NOISE = 10
-
-
-class Setting(NamedTuple):
-    """A case made concrete: what the backends get, and what it is held against."""
-
-    case: Case
-    arithmetic: str
-    batch: Batch
-    given: dict[str, Array]
-    loss: float
-    bounds: ErrorBounds
-    arbiter: Arbiter
-    limits: Limits
-
-    def scene(self, settled: Mapping[str, Settlement]) -> Scene:
-        """What a diagnosis needs of it."""
-        arbiter, case = self.arbiter, self.case
-        dtype = held(self.arithmetic)
-        return Scene(case.network, self.given, self.batch, dtype, arbiter.allowed, arbiter.slope, settled, arbiter.seed)
 
 
 @reproducible
@@ -123,50 +94,6 @@ def verify(
 NOTHING = Finding(
     name="gradients", backend="-", verdict=Verdict.UNRESOLVED, reason="the network has no parameters: there is no gradient"
 )
-
-
-def concrete(case: Case, accuracy: float, seed: int, arithmetic: str, *, every_entry: bool) -> Setting:
-    """Draw or read what the case describes, and bound what may be computed from it."""
-    given = {name: representable(value, arithmetic) for name, value in case.parameters.items()}
-    batch = Batch(*(representable(array, arithmetic) for array in case.batch))
-    parameters = {name: value.astype(np.float64, copy=False) for name, value in given.items()}
-    inputs, targets = batch.astype(np.float64)
-    loss = partial(reference.loss, case.network, inputs=inputs, targets=targets)
-    losses = partial(copies.losses, case.network, parameters, inputs, targets)
-    bounds = error_bounds(case.network, parameters, inputs, targets, arithmetic)
-    allowed = {
-        name: Allowance(bounds.rounding[name], bounds.exact[name], bounds.low[name], bounds.high[name])
-        for name in parameters
-    }
-    own = precision("float64").u / precision(arithmetic).u
-    tangents = Tangents(case.network, parameters, inputs, targets)
-    away = partial(distances, case.network, parameters, inputs, targets, known=tangents.states)
-    with np.errstate(all="ignore"):
-        value = float(reference.of_outputs(case.network, parameters, tangents.states[-1], targets))
-    arbiter = Arbiter(
-        loss,
-        losses,
-        tangents,
-        parameters,
-        value,
-        away,
-        allowed,
-        own=own,
-        noise=own * bounds.loss / NOISE,
-        samples=len(inputs),
-        seed=seed,
-        every_entry=every_entry,
-    )
-    return Setting(
-        case,
-        arithmetic,
-        batch,
-        given,
-        value,
-        bounds,
-        arbiter,
-        Limits(accuracy, max(accuracy, SEEING[arithmetic]), float(np.finfo(held(arithmetic)).tiny)),
-    )
 
 
 def _findings(setting: Setting, answers: Mapping[str, Answer], settled: Mapping[str, Settlement]) -> list[Finding]:

@@ -60,7 +60,7 @@ def test_rounding_to_bfloat16_is_that_of_torch():
 
 
 def test_every_arithmetic_has_its_constants_and_a_line_that_a_check_must_see():
-    from gradcheck.verifier import SEEING
+    from gradcheck.setting import SEEING
 
     assert set(SEEING) == set(ARITHMETICS)
     assert [precision(name).u for name in ARITHMETICS] == sorted(precision(name).u for name in ARITHMETICS)

@@ -16,7 +16,7 @@ BACKENDS = Path(gradcheck_backends.__file__).parent
 NETWORK_WING = ("network",)
 CHECKING_WING = ("oracles", "verdict")
 DOORS = ("cli", "__main__", "pytest_plugin")
-HALL = ("verifier", "arbiter", "answers", "explain", "scene", "campaign", "bench", "training", "tour")
+HALL = ("verifier", "setting", "arbiter", "real", "answers", "explain", "scene", "campaign", "bench", "training", "tour")
 CHECKING_HALL = (
     "adapters",
     "analytic",

@@ -24,6 +24,25 @@ class Uncertain(NamedTuple):
     variance: Array
 
 
+class Cotangent(NamedTuple):
+    """A gradient, its variance in units of u^2, and what kinks may change in it (`gradcheck.network.kinks`)."""
+
+    value: Array
+    variance: Array
+    kinks: Array
+
+
+def tolerance_of(z: Uncertain, u: float) -> Array:
+    """Distance from a kink below which a build may find itself on the other side."""
+    return SAFETY * u * np.sqrt(or_inf(z.variance))
+
+
+def or_inf(variance: Array) -> Array:
+    """Where the analysis itself overflowed, nothing is known."""
+    missing = np.isnan(variance)
+    return np.where(missing, np.inf, variance) if missing.any() else variance
+
+
 def value_rounding(cancellation: ly.Cancellation, z: Array) -> Array:
     """Absolute rounding of a function's value, in units of u, beyond that of its own size."""
     return cancellation.value * np.clip(np.abs(z), 1, cancellation.value_reach)

@@ -33,38 +33,21 @@ the bound, the median at 1.7e-3, in float64 and float32 and for all three builds
 """
 
 from collections.abc import Mapping
-from functools import partial, singledispatch
 from typing import NamedTuple
 
 import numpy as np
 
 from gradcheck.arrays import Array
 from gradcheck.network import layers as ly
-from gradcheck.network import reference
 from gradcheck.network.arithmetic import COARSE, Precision, precision
-from gradcheck.network.calculus import (
-    SAFETY,
-    Uncertain,
-    bend,
-    slope,
-    slope_rounding,
-    steepest,
-    value_rounding,
-)
-from gradcheck.network.kinks import freedom, through_product, through_slope
+from gradcheck.network.calculus import SAFETY, Cotangent, Uncertain, or_inf, tolerance_of
+from gradcheck.network.kinks import freedom
+from gradcheck.network.layer_rounding import backward_errors, forward_errors, of_dense, through_activation
 from gradcheck.network.loss_rounding import loss_errors
 from gradcheck.network.network import Network, by_layer, is_weight
 
 FLOOR = 0.1
 TERMS = 64  # a sum of n terms is at most sqrt(n) times the root of the sum of their squares, which the variance holds
-
-
-class Cotangent(NamedTuple):
-    """A gradient, its variance in units of u^2, and what kinks may change in it (`gradcheck.network.kinks`)."""
-
-    value: Array
-    variance: Array
-    kinks: Array
 
 
 class ErrorBounds(NamedTuple):
@@ -109,7 +92,7 @@ def error_bounds(
     with np.errstate(all="ignore"):
         states = _forward(network, parameters, inputs, arithmetic)
         loss, top, at_margin = loss_errors(
-            network.loss, states[-1], targets, _tolerance(states[-1], arithmetic.u), arithmetic.u
+            network.loss, states[-1], targets, tolerance_of(states[-1], arithmetic.u), arithmetic.u
         )
         cotangent = Cotangent(top.value, top.variance, at_margin)
         gradients, units = _backward(network, parameters, states, cotangent, arithmetic)
@@ -120,7 +103,7 @@ def error_bounds(
         return ErrorBounds(
             loss=SAFETY * arithmetic.u * float(np.sqrt(summed)),
             rounding={name: _bound(gradient, arithmetic) for name, gradient in gradients.items()},
-            exact={name: _or_inf(gradient.kinks[0]) for name, gradient in gradients.items()},
+            exact={name: or_inf(gradient.kinks[0]) for name, gradient in gradients.items()},
             low={name: low for name, (low, _) in ends.items()},
             high={name: high for name, (_, high) in ends.items()},
             units=(*units, *_places("loss", at_margin)),
@@ -130,7 +113,7 @@ def error_bounds(
 def _ends(gradient: Cotangent, wider: float) -> tuple[Array, Array]:
     """Where a correct one lies: at one and the same array where there is no kink. What a kink changes is rounded, too."""
     value, (_, down, up) = gradient.value, gradient.kinks
-    return (value - wider * _or_inf(down), value + wider * _or_inf(up)) if gradient.kinks.any() else (value, value)
+    return (value - wider * or_inf(down), value + wider * or_inf(up)) if gradient.kinks.any() else (value, value)
 
 
 def _alike(inputs: Array) -> int:
@@ -159,81 +142,16 @@ def _backward(
     for index in reversed(range(len(network.layers))):
         layer, x = network.layers[index], states[index]
         if isinstance(layer, ly.Activation):
-            free = freedom(layer.kinks, x.value, _tolerance(x, arithmetic.u))
+            free = freedom(layer.kinks, x.value, tolerance_of(x, arithmetic.u))
             units += _places(f"layer {index}", free)
-            cotangent = _through_activation(layer, x, cotangent, free, arithmetic.u)
+            cotangent = through_activation(layer, x, cotangent, free, arithmetic.u)
         elif index == 0 and isinstance(layer, ly.Dense):  # nobody asks for a gradient of the inputs
-            gradients |= {f"0.{name}": gradient for name, gradient in _of_dense(layer, x, cotangent).items()}
+            gradients |= {f"0.{name}": gradient for name, gradient in of_dense(layer, x, cotangent).items()}
         else:
             cotangent, own = backward_errors(layer, given[index], x, cotangent)
             gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
         cotangent = cotangent._replace(variance=_guarded(cotangent, arithmetic, arithmetic.largest))
     return {name: gradients[name] for name in network.parameter_shapes}, units
-
-
-@singledispatch
-def forward_errors(layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertain, u: float) -> Uncertain:
-    """Output of a layer with its variance. A third party's layer that is no `Activation` registers its own rule."""
-    raise NotImplementedError(f"no rounding analysis for {type(layer).__name__}: add one with forward_errors.register")
-
-
-@forward_errors.register
-def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain, u: float) -> Uncertain:
-    a = reference.apply(layer, parameters, z.value)
-    own = a**2 + value_rounding(layer.cancellation, z.value) ** 2
-    here, tolerance = slope(layer, z.value), _tolerance(z, u)
-    near = freedom(layer.kinks, z.value, tolerance).any(axis=0)
-    most = steepest(partial(slope, layer), z.value, here, tolerance, also=near)
-    return Uncertain(a, most**2 * z.variance + own)
-
-
-def _through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: Array, u: float) -> Cotangent:
-    slopes, tolerance, at = slope(layer, z.value), _tolerance(z, u), partial(slope, layer)
-    most = steepest(at, z.value, slopes, tolerance, also=free.any(axis=0))
-    bent = bend(at, z.value, slopes, tolerance, layer.kinks, u)
-    own = slope_rounding(layer.cancellation, z.value, slopes, bent, u)
-    value = g.value * slopes
-    spread = most**2 * g.variance + g.value**2 * (bent**2 * z.variance + own**2)
-    return Cotangent(value, spread + value**2, through_slope(g.kinks, g.value, slopes, free))
-
-
-@forward_errors.register
-def _(layer: ly.Dense, parameters: Mapping[str, Array], x: Uncertain, u: float) -> Uncertain:
-    z = reference.apply(layer, parameters, x.value)
-    variance = (x.variance + x.value**2) @ (parameters["weight"] ** 2).T + z**2
-    return Uncertain(z, variance + parameters["bias"] ** 2 if layer.bias else variance)
-
-
-@singledispatch
-def backward_errors(
-    layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertain, g: Cotangent
-) -> tuple[Cotangent, dict[str, Cotangent]]:
-    """Gradients at a layer's input and of its parameters, given the one at its output, ``g``."""
-    raise NotImplementedError(f"no rounding analysis for {type(layer).__name__}: add one with backward_errors.register")
-
-
-@backward_errors.register
-def _(
-    layer: ly.Dense, parameters: Mapping[str, Array], x: Uncertain, g: Cotangent
-) -> tuple[Cotangent, dict[str, Cotangent]]:
-    weight, spread = parameters["weight"], g.variance + g.value**2
-    below = g.value @ weight
-    down = Cotangent(below, spread @ weight**2 + below**2, through_product(g.kinks, weight))
-    return down, _of_dense(layer, x, g)
-
-
-def _of_dense(layer: ly.Dense, x: Uncertain, g: Cotangent) -> dict[str, Cotangent]:
-    """Gradients of its parameters."""
-    product, spread = g.value.T @ x.value, g.variance + g.value**2
-    variance = spread.T @ x.value**2
-    if x.variance.any():
-        variance += (g.value**2).T @ x.variance
-    variance += product**2
-    own = {"weight": Cotangent(product, variance, through_product(np.swapaxes(g.kinks, 1, 2), x.value))}
-    if layer.bias:
-        total = g.value.sum(axis=0)
-        own["bias"] = Cotangent(total, spread.sum(axis=0) + total**2, g.kinks.sum(axis=1))
-    return own
 
 
 def _add_decay(
@@ -263,11 +181,6 @@ def _guarded(x: Uncertain | Cotangent, arithmetic: Precision, largest: float) ->
     return np.where(fits, widened, np.inf)
 
 
-def _tolerance(z: Uncertain, u: float) -> Array:
-    """Distance from a kink below which a build may find itself on the other side."""
-    return SAFETY * u * np.sqrt(_or_inf(z.variance))
-
-
 def _places(where: str, free: Array) -> list[str]:
     """Names of the units on a kink."""
     if not free.any():
@@ -279,9 +192,3 @@ def _bound(gradient: Cotangent, arithmetic: Precision) -> Array:
     variance = np.asarray(_guarded(gradient, arithmetic, arithmetic.largest))
     variance += FLOOR**2 * variance.mean()
     return np.multiply(SAFETY * arithmetic.u, np.sqrt(variance, out=variance), out=variance)
-
-
-def _or_inf(variance: Array) -> Array:
-    """Where the analysis itself overflowed, nothing is known."""
-    missing = np.isnan(variance)
-    return np.where(missing, np.inf, variance) if missing.any() else variance
