@@ -3,30 +3,18 @@
 import json
 from pathlib import Path
 
+import pretended
 import pytest
 
-from gradcheck.bench.job import Facts
-from gradcheck.bench.measure import FLOOR, Lane, Rounds
+from gradcheck.bench.measure import FLOOR, Rounds
 from gradcheck.cli.app import Exit, main
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An empty folder, and no processes: every gradient takes a millisecond, and every second backend is lost."""
+    """An empty folder, and no processes."""
     monkeypatch.chdir(tmp_path)
-
-    def measure(point, settings, watch):
-        names = [name.rpartition(":")[2] for name in settings.backends]
-        lost = dict.fromkeys(names[1::2], "ended its process: exit code 3")
-        there = [name for name in names if name not in lost]
-        seconds = {Lane(FLOOR, call): [1e-3, 1.1e-3] for call in ("floor", "products", "activations")}
-        for name in there:
-            seconds |= {Lane(name, "gradient"): [2e-3, 2.2e-3], Lane(name, "loss"): [1e-3, 1.1e-3]}
-        watch("told", 1)
-        facts = {name: Facts(calls=[], peak_memory=1 << 20, accuracy=1e-15) for name in (FLOOR, *there)}
-        return Rounds(facts, seconds, [], lost, "")
-
-    monkeypatch.setattr("gradcheck.bench.conduct.measure", measure)
+    monkeypatch.setattr("gradcheck.bench.conduct.measure", pretended.measure)
 
 
 @pytest.fixture

@@ -6,15 +6,18 @@ import importlib.util
 import pkgutil
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
+import pretended
 import pytest
 
 import gradcheck
 from gradcheck import cli
+from gradcheck.bench.result import read
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.store import Store
 
@@ -93,7 +96,7 @@ def test_the_table_of_defects_in_the_readme_is_that_of_the_examples():
 def readme_commands() -> list[str]:
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("gradcheck ")]
-    return [line for line in lines if not line.startswith(("gradcheck fuzz", "gradcheck report"))]
+    return [line for line in lines if line.split()[1] not in ("fuzz", "report", "bench", "tour")]
 
 
 MINE = """
@@ -133,6 +136,58 @@ def test_the_property_test_of_the_readme_passes_and_its_twin_fails(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout
     assert "case=Case(network=Network(inputs=(1,)" in done.stdout
+
+
+def lines_of_the_readme(*commands):
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith(commands)]
+
+
+def run(words, monkeypatch):
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    return stopped.value.code
+
+
+def test_the_benchmarks_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    """With pretended times, and with what is recorded on this machine."""
+    monkeypatch.setattr("gradcheck.bench.conduct.measure", pretended.measure)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "benchmarks", "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "examples" / "two_moons.toml", "net.toml")
+    Path("mine.py").write_text(MINE)
+    assert run(["gradcheck", "bench", "--json", "benchmarks/recorded.json"], monkeypatch) == 0
+    lines = lines_of_the_readme("gradcheck bench")
+    assert len(lines) == 4
+    for line in lines:
+        assert run(shlex.split(line, comments=True), monkeypatch) == 0, capsys.readouterr()
+    assert "new over recorded" in capsys.readouterr().out
+    assert list(Path("growth").glob("*.png"))
+    assert Path("mine.json").exists()
+
+
+def test_what_is_recorded_is_what_the_readme_says():
+    recorded = read(ROOT / "benchmarks" / "recorded.json")
+    rows = re.findall(r"^\| (.*), \d+ \|(.*)\| (\d\.\d\d) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert [round(case.rows[0].of_floor, 2) for case in recorded.cases] == [float(ratio) for *_, ratio in rows]
+    for case, (_, times, _) in zip(recorded.cases, rows, strict=True):
+        said = [float(cell.split()[0]) * {"ms": 1e-3, "µs": 1e-6}[cell.split()[1]] for cell in times.split("|")]
+        measured = [case.floor.seconds, *(row.gradient.seconds for row in case.rows)]
+        assert said == pytest.approx(measured, rel=0.006)
+
+
+def test_the_tours_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    """One short step of each."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.libsvm").write_text("".join(f"{1 + i % 2} 1:{i % 2 + i / 40} 2:{i * i % 7}\n" for i in range(40)))
+    lines = lines_of_the_readme("gradcheck tour")
+    assert len(lines) == 3
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        short = [] if "--only" in words else ["--only", "own" if "--data" in words else "data"]
+        assert run([*words, "--quick", *short], monkeypatch) == 0, capsys.readouterr()
+    assert Path("tour/index.html").exists()
 
 
 def test_the_campaign_of_the_readme_runs(tmp_path, monkeypatch, capsys):
