@@ -92,7 +92,7 @@ def test_each_library_has_one_room(path):
         "pebble": "campaign",
         "distributed": "campaign",
         "sqlite3": "campaign",
-        "matplotlib": ("bench", "tour"),
+        "matplotlib": ("plotting", "tour"),
         "threadpoolctl": "bench",
     }
     for library, only in rooms.items():

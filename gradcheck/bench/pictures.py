@@ -10,10 +10,9 @@ from gradcheck.bench.growth import telling
 from gradcheck.bench.job import Step
 from gradcheck.bench.result import Growth, Measured, Result
 from gradcheck.bench.text import title
-from gradcheck.errors import LibraryNotInstalled, OutputError
+from gradcheck.errors import OutputError
+from gradcheck.plotting import BARE, COLOURS, pyplot
 
-# Okabe and Ito 2008: told apart with every kind of colour vision; black is the floor's.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"
 SIZE = (8.0, 5.5)  # inches; with letters of 13 points a picture can be read at half its size
 AXES = {
@@ -41,38 +40,27 @@ def draw(result: Result, folder: Path) -> list[Path]:
     OutputError
         Where the folder cannot be written to.
     """
-    pyplot = _pyplot()
+    drawing = pyplot()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with pyplot.rc_context({"font.size": 13, "axes.spines.top": False, "axes.spines.right": False}):
-            return [*_all_growth(pyplot, telling(result.growth), folder), *_all_layers(pyplot, result.cases, folder)]
+        with drawing.rc_context({"font.size": 13, **BARE}):
+            return [*_all_growth(drawing, telling(result.growth), folder), *_all_layers(drawing, result.cases, folder)]
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
 def require() -> None:
     """Raise `LibraryNotInstalled` where there can be no pictures, before anything is measured."""
-    _pyplot()
+    pyplot()
 
 
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-    except ImportError:
-        raise LibraryNotInstalled("pictures need matplotlib: pip install 'gradcheck[plot]'") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
-
-
-def _save(pyplot: Any, figure: Any, path: Path) -> Path:
+def _save(drawing: Any, figure: Any, path: Path) -> Path:
     figure.savefig(path, dpi=120, bbox_inches="tight")
-    pyplot.close(figure)
+    drawing.close(figure)
     return path
 
 
-def _all_growth(pyplot: Any, growth: Iterable[Growth], folder: Path) -> list[Path]:
+def _all_growth(drawing: Any, growth: Iterable[Growth], folder: Path) -> list[Path]:
     """One picture for each quantity, axis, and rest that is held."""
 
     def rest(each: Growth) -> tuple[str, str, str]:
@@ -83,12 +71,12 @@ def _all_growth(pyplot: Any, growth: Iterable[Growth], folder: Path) -> list[Pat
     for (of, against, _), curves in groupby(sorted(growth, key=rest), rest):
         number = taken[f"{of}-{against}"] = taken.get(f"{of}-{against}", 0) + 1
         path = folder / f"{of}-{against}{f'-{number}' if number > 1 else ''}.png"
-        paths.append(_growth(pyplot, list(curves), path))
+        paths.append(_growth(drawing, list(curves), path))
     return paths
 
 
-def _growth(pyplot: Any, curves: Sequence[Growth], path: Path) -> Path:
-    figure, axes = pyplot.subplots(figsize=SIZE)
+def _growth(drawing: Any, curves: Sequence[Growth], path: Path) -> Path:
+    figure, axes = drawing.subplots(figsize=SIZE)
     label, unit = UNITS[curves[0].of]
     heights = [y * unit for each in curves for _, y in each.points]
     axes.set(xscale="log", yscale="log", ylim=(min(heights) / 1.5, max(heights) * 1.5))
@@ -104,7 +92,7 @@ def _growth(pyplot: Any, curves: Sequence[Growth], path: Path) -> Path:
     note = f"lines: least squares\nslope counted {first.expected:.2f}, asymptotic {first.asymptotic:g}"
     axes.legend(title=note, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, alignment="left")
     axes.grid(which="both", alpha=0.25)
-    return _save(pyplot, figure, path)
+    return _save(drawing, figure, path)
 
 
 def _look(name: str, others: Sequence[str]) -> tuple[str, str]:
@@ -127,19 +115,19 @@ def _ticks(axes: Any, at: Sequence[float]) -> None:
     axes.set_xticks([], minor=True)
 
 
-def _all_layers(pyplot: Any, cases: Sequence[Measured], folder: Path) -> list[Path]:
+def _all_layers(drawing: Any, cases: Sequence[Measured], folder: Path) -> list[Path]:
     there = [case for case in cases if case.floor.steps]
-    return [_layers(pyplot, case, folder / f"layers-{number}.png") for number, case in enumerate(there, 1)]
+    return [_layers(drawing, case, folder / f"layers-{number}.png") for number, case in enumerate(there, 1)]
 
 
-def _layers(pyplot: Any, case: Measured, path: Path) -> Path:
+def _layers(drawing: Any, case: Measured, path: Path) -> Path:
     """The floor layer by layer, and beside it what each backend takes on top of it."""
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 5.5), width_ratios=(3, 2))
+    figure, (left, right) = drawing.subplots(1, 2, figsize=(13, 5.5), width_ratios=(3, 2))
     _steps(left, case.floor.steps, _names(case))
     _totals(right, case)
     figure.suptitle(title(case))
     figure.tight_layout()
-    return _save(pyplot, figure, path)
+    return _save(drawing, figure, path)
 
 
 def _names(case: Measured) -> list[str]:

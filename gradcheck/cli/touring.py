@@ -15,7 +15,7 @@ from gradcheck.cli.app import Exit, app
 from gradcheck.cli.output import show
 from gradcheck.errors import LibraryNotInstalled
 from gradcheck.files import write
-from gradcheck.tour import pictures
+from gradcheck.plotting import pyplot
 from gradcheck.tour.conduct import Outcome, conduct
 from gradcheck.tour.itinerary import chosen
 from gradcheck.tour.page import INDEX, prepare, to_html
@@ -43,7 +43,7 @@ def tour_command(
     steps, bench = chosen(only), Workbench(quick, data)
     _ = bench.own  # what is wrong with a file is said at once
     prepare(out)
-    plot, notes = _pyplot()
+    plot, notes = _plot()
     for note in notes:
         show(Text(note), sys.stdout)
     outcomes: list[Outcome] = []
@@ -57,10 +57,10 @@ def tour_command(
     return Exit.GOOD if all(outcome.held for outcome in outcomes) else Exit.WRONG
 
 
-def _pyplot() -> tuple[Any, list[str]]:
+def _plot() -> tuple[Any, list[str]]:
     """What draws; or nothing, and why."""
     try:
-        return pictures.pyplot(), []
+        return pyplot(), []
     except LibraryNotInstalled as reason:
         return None, [f"no pictures: {reason}"]
 

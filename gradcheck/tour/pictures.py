@@ -7,19 +7,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradcheck import plotting
 from gradcheck.arrays import Array
-from gradcheck.errors import LibraryNotInstalled
 from gradcheck.protocol import Batch
 from gradcheck.tour.workbench import GRID
 
-# Okabe and Ito 2008: told apart with every kind of colour vision.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = (*plotting.COLOURS, plotting.BLACK)
 MINUS, PLUS = COLOURS[1], COLOURS[0]
 SHADES = ("#E5995C", "#F7F7F7", "#5CA5CF")  # of probabilities, paler than the points that lie on them
 WIDTH, HEIGHT = 7.5, 5.0  # inches of one panel; with letters of 14 points it can be read at half its size
 SQUARE = 5.0
 MARK = "gradcheck tour"  # in every file that the tour writes, by which it knows them again
-TEXT = {"font.size": 14, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 14}
+TEXT = {"font.size": 14, "axes.titlesize": 14, **plotting.BARE}
 
 
 class Curve(NamedTuple):
@@ -53,24 +52,6 @@ class Panel(NamedTuple):
     levels: Sequence[tuple[str, float]] = ()
     xticks: Sequence[float] | None = None
     beside: bool = False
-
-
-def pyplot() -> Any:
-    """matplotlib's, drawing into memory.
-
-    Raises
-    ------
-    LibraryNotInstalled
-        Where there is none.
-    """
-    try:
-        import matplotlib
-    except ImportError:
-        raise LibraryNotInstalled("pictures need matplotlib: pip install 'gradcheck[plot]'") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
 
 
 def save(plot: Any, figure: Any, path: Path) -> None:

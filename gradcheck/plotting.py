@@ -1,0 +1,28 @@
+"""matplotlib, where there is one, and colours that everybody can tell apart."""
+
+from typing import Any
+
+from gradcheck.errors import LibraryNotInstalled
+
+# Okabe and Ito 2008: told apart with every kind of colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+BLACK = "#000000"
+BARE = {"axes.spines.top": False, "axes.spines.right": False}
+
+
+def pyplot() -> Any:
+    """matplotlib's, drawing into memory.
+
+    Raises
+    ------
+    LibraryNotInstalled
+        Where there is none.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise LibraryNotInstalled("pictures need matplotlib: pip install 'gradcheck[plot]'") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as found
+
+    return found
