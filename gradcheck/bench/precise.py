@@ -15,7 +15,6 @@ from gradcheck.bench.counts import multiply_adds
 from gradcheck.case import Case
 from gradcheck.errors import GradcheckError
 from gradcheck.network.layers import GELU
-from gradcheck.protocol import Batch
 
 # Extended precision has no BLAS: some seconds. Chosen, not derived.
 LARGEST = 2_000_000_000
@@ -36,12 +35,10 @@ def reference(case: Case) -> dict[str, Array]:
     _possible(case)
     wide: Any = np.longdouble
     parameters = {name: value.astype(wide) for name, value in case.parameters.items()}
-    batch = case.batch
-    targets = batch.targets.astype(wide) if batch.targets.dtype.kind == "f" else batch.targets
     model = registry.backend("manual").build(case.network)
     try:
         with np.errstate(all="ignore"):
-            _, gradients = model.loss_and_gradients(parameters, Batch(batch.inputs.astype(wide), targets))
+            _, gradients = model.loss_and_gradients(parameters, case.batch.astype(wide))
     except Exception as error:  # a ufunc without a loop for it, or a build that insists on its own dtypes
         raise NoReference(f"the manual build has no {np.dtype(wide)} here: {type(error).__name__}: {error}") from None
     _wide(gradients)

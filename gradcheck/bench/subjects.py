@@ -52,7 +52,7 @@ def subject(job: Job, loaded: Loaded) -> Subject:
     """Build, call once, and find out what there is to know."""
     found = ROLES[job.role](job, loaded)
     _limit_threads(job.threads)  # a library may have been imported by building
-    facts = msgspec.structs.replace(found.facts, calls=list(found.calls), threadpools=_threadpools())
+    facts = msgspec.structs.replace(found.facts, calls=list(found.calls), threadpools=environment.threadpools())
     return found._replace(facts=facts)
 
 
@@ -149,9 +149,3 @@ def _limit_threads(count: int) -> None:
         from gradcheck.bench.torch_products import set_threads
 
         set_threads(count)
-
-
-def _threadpools() -> Any:
-    from gradcheck.bench.environment import threadpools
-
-    return threadpools()

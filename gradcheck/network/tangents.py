@@ -44,6 +44,7 @@ class Tangents:
         self.network, self.parameters, self.targets = network, parameters, targets
         self.given = by_layer(parameters, len(network.layers))
         self.evaluations = 0
+        self._known: dict[int, Array] = {}
         with np.errstate(all="ignore"):
             self.states = reference.forward(network, parameters, inputs)
 
@@ -108,10 +109,6 @@ class Tangents:
         if index not in self._known:
             self._known[index] = self._pushed(index)
         return self._known[index]
-
-    @cached_property
-    def _known(self) -> dict[int, Array]:
-        return {}
 
     def _pushed(self, index: int) -> Array:
         """While a layer acts on each entry, the tangents of all units are the diagonal of one array."""
