@@ -2,7 +2,9 @@
 
 A tangent is what a small change does to a layer's output, sample by sample. On the way up an activation multiplies it by
 rho'(z), a dense layer by W. rho' and the slopes of the loss are the reference's own, by complex step: one evaluation serves
-all tangents. A third party's layer with parameters is differentiated by a complex step of its own.
+all tangents. Cross entropy is written a second time, below, with the step in one exponential after the other: the
+reference's would be evaluated once for every output. A third party's layer with parameters is differentiated by a complex
+step of its own.
 
 Tangents that start at one unit each end as the slopes of the loss by that unit. Since z = x W^T + b, the derivative by
 W[i, j] is the sum over samples of the slope by z[i] times x[j]: every entry of a layer for as many tangents as it has units.
