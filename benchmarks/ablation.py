@@ -18,11 +18,14 @@ from rich.console import Console
 from rich.progress import track
 from subjects import Subject, awkward, faulty, find
 
-from gradcheck import apart, claim, judge, probe
+from gradcheck.candidates import claim
+from gradcheck.checking import bisection as apart
+from gradcheck.checking import probe
+from gradcheck.checking import procedure as judge
+from gradcheck.checking.probe import Prober
 from gradcheck.oracles import differences, directions
 from gradcheck.oracles.noise import UNIT
 from gradcheck.oracles.sides import Chosen
-from gradcheck.probe import Prober
 
 Place = tuple[Any, str, Any]
 

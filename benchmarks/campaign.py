@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradcheck import registry
-from gradcheck.campaign import shards
-from gradcheck.campaign.judging import judge
+from gradcheck.builds import registry
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.pools import Local
-from gradcheck.files import case_from_table
+from gradcheck.campaign.running import shards
+from gradcheck.campaign.running.judging import judge
+from gradcheck.campaign.running.pools import Local
+from gradcheck.cases.files import case_from_table
 
 Table = dict[str, Any]
 WARM = 20  # cases before the clock counts

@@ -17,7 +17,7 @@ from tests_of_ours import module_of_tests
 
 import gradcheck
 from gradcheck import MSE, Arctan, Case, CrossEntropy, Dense, Logistic, Network, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from gradcheck.protocol import Batch
+from gradcheck.network.batch import Batch
 
 ACTIVATIONS = (Tanh(), Sigmoid(), Arctan(), ReLU(), Softplus(), SiLU())
 LOSSES = (Logistic(), MSE(), CrossEntropy())

@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gradcheck
-from gradcheck.arrays import Array
-from gradcheck.bench.growth import slope
-from gradcheck.bench.memory import peak
+from gradcheck.bench.rendering.growth import slope
+from gradcheck.bench.subjects.memory import peak
+from gradcheck.foundation.arrays import Array
 
 ROUNDS = 5
 PATIENCE = 2.0  # seconds after which no further round is timed

@@ -11,11 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
+from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network, by_layer, is_weight
-from gradcheck.protocol import Batch, Parameters
 
 library: Any = jax  # half of its types are unknown
 jnp, nn = library.numpy, library.nn

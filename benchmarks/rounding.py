@@ -1,7 +1,7 @@
 """How large is the largest rounding error of a correct build, in units of its bound?
 
 ``python benchmarks/rounding.py`` draws random dense networks, builds each three ways in float64 and float32, and
-compares loss and gradients with an 80-bit truth. SAFETY and FLOOR of `gradcheck.network.rounding` rest on what it
+compares loss and gradients with an 80-bit truth. SAFETY and FLOOR of `gradcheck.network.analysis.rounding` rest on what it
 prints: no entry may lie beyond its bound, and the median must not be so far below it that the bound says nothing.
 """
 
@@ -17,11 +17,12 @@ import torch
 from gradcheck_backends import hips_autograd, manual, pytorch
 from numpy.typing import NDArray
 
+from gradcheck.builds.protocol import Backend
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
+from gradcheck.network.analysis.rounding import ErrorBounds, error_bounds
+from gradcheck.network.batch import Batch
 from gradcheck.network.network import Network
-from gradcheck.network.rounding import ErrorBounds, error_bounds
-from gradcheck.protocol import Backend, Batch
 
 Array: TypeAlias = NDArray[Any]
 Truth: TypeAlias = tuple[np.longdouble, dict[str, Array]]

@@ -5,8 +5,11 @@ derivatives that use no backpropagation. Importing this package imports nothing 
 first used.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from gradcheck.foundation.moved import Moved
 
 if TYPE_CHECKING:
     from gradcheck import strategies as strategies
@@ -14,9 +17,17 @@ if TYPE_CHECKING:
     from gradcheck.adapters import check_jax as check_jax
     from gradcheck.adapters import check_scipy as check_scipy
     from gradcheck.adapters import check_torch as check_torch
-    from gradcheck.case import Case as Case
-    from gradcheck.case import Given as Given
-    from gradcheck.checker import check as check
+    from gradcheck.builds.registry import backend as backend
+    from gradcheck.builds.registry import installed as installed
+    from gradcheck.cases.case import Case as Case
+    from gradcheck.cases.case import Given as Given
+    from gradcheck.cases.files import load as load
+    from gradcheck.cases.files import save as save
+    from gradcheck.checking.checker import check as check
+    from gradcheck.checking.products import check_adjoint as check_adjoint
+    from gradcheck.checking.products import check_hvp as check_hvp
+    from gradcheck.checking.products import check_jvp as check_jvp
+    from gradcheck.checking.products import check_vjp as check_vjp
     from gradcheck.errors import BackendBroken as BackendBroken
     from gradcheck.errors import BackendError as BackendError
     from gradcheck.errors import BackendNotInstalled as BackendNotInstalled
@@ -28,12 +39,7 @@ if TYPE_CHECKING:
     from gradcheck.errors import LibraryNotInstalled as LibraryNotInstalled
     from gradcheck.errors import OutputError as OutputError
     from gradcheck.errors import UnknownBackend as UnknownBackend
-    from gradcheck.files import load as load
-    from gradcheck.files import save as save
-    from gradcheck.linear import check_adjoint as check_adjoint
-    from gradcheck.linear import check_hvp as check_hvp
-    from gradcheck.linear import check_jvp as check_jvp
-    from gradcheck.linear import check_vjp as check_vjp
+    from gradcheck.network.batch import Batch as Batch
     from gradcheck.network.layers import ELU as ELU
     from gradcheck.network.layers import GELU as GELU
     from gradcheck.network.layers import Activation as Activation
@@ -57,9 +63,6 @@ if TYPE_CHECKING:
     from gradcheck.network.losses import Loss as Loss
     from gradcheck.network.losses import register_loss as register_loss
     from gradcheck.network.network import Network as Network
-    from gradcheck.protocol import Batch as Batch
-    from gradcheck.registry import backend as backend
-    from gradcheck.registry import installed as installed
     from gradcheck.report.report import Report as Report
     from gradcheck.training.descent import train as train
     from gradcheck.training.history import History as History
@@ -68,34 +71,36 @@ if TYPE_CHECKING:
     from gradcheck.training.optimizers import MiniBatch as MiniBatch
     from gradcheck.verdict.findings import Finding as Finding
     from gradcheck.verdict.findings import Verdict as Verdict
-    from gradcheck.verifier import verify as verify
+    from gradcheck.verification.verifier import verify as verify
 
 _HOME = {
     "gradcheck.adapters": "check_autograd check_jax check_scipy check_torch",
-    "gradcheck.case": "Case Given",
-    "gradcheck.checker": "check",
+    "gradcheck.cases.case": "Case Given",
+    "gradcheck.checking.checker": "check",
     "gradcheck.errors": "BackendBroken BackendError BackendNotInstalled CallFailed DataError DescriptionError "
     "GradcheckError GradientMismatch LibraryNotInstalled OutputError UnknownBackend",
-    "gradcheck.files": "load save",
-    "gradcheck.linear": "check_adjoint check_hvp check_jvp check_vjp",
+    "gradcheck.cases.files": "load save",
+    "gradcheck.checking.products": "check_adjoint check_hvp check_jvp check_vjp",
     "gradcheck.network.layers": "ELU GELU Activation Arctan Dense Identity Layer LeakyReLU ReLU Sigmoid SiLU Softplus Tanh "
     "register_layer",
     "gradcheck.network.losses": "MSE BinaryCrossEntropy CrossEntropy Hinge Huber Logistic Loss register_loss",
     "gradcheck.network.network": "Network",
-    "gradcheck.protocol": "Batch",
-    "gradcheck.registry": "backend installed",
+    "gradcheck.builds.protocol": "Batch",
+    "gradcheck.builds.registry": "backend installed",
     "gradcheck.report.report": "Report",
     "gradcheck.strategies": "strategies",
     "gradcheck.training.descent": "train",
     "gradcheck.training.history": "History",
     "gradcheck.training.optimizers": "Armijo GradientDescent MiniBatch",
     "gradcheck.verdict.findings": "Finding Verdict",
-    "gradcheck.verifier": "verify",
+    "gradcheck.verification.verifier": "verify",
 }
 _PUBLIC = {name: module for module, names in _HOME.items() for name in names.split()}
 
 __version__ = "0.1.0"
 __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
+
+sys.meta_path.append(Moved)
 
 
 def __getattr__(name: str) -> Any:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 import gradcheck
-from gradcheck.arguments import accuracy_of, seed_of
 from gradcheck.errors import GradientMismatch, OutputError
+from gradcheck.foundation.validation import accuracy_of, seed_of
 
 if TYPE_CHECKING:
     from gradcheck.report import Report
@@ -223,7 +223,7 @@ class Collector:
         self.checks.sort(key=lambda check: check.test)  # stable, and the same however the tests were distributed
         if self.target is None:
             return
-        from gradcheck.files import write
+        from gradcheck.foundation.writing import write
 
         try:
             write(self.target, to_json(self.checks))

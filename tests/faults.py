@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 import gradcheck
+from gradcheck.network.batch import Batch
 from gradcheck.network.network import Network
-from gradcheck.protocol import Batch
 
 Fault = Callable[[dict[str, np.ndarray], "Setting"], None]
 

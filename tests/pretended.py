@@ -1,7 +1,7 @@
 """A benchmark without processes: every gradient takes a millisecond or two, and every second backend is lost."""
 
-from gradcheck.bench.job import Facts
-from gradcheck.bench.measure import FLOOR, Lane, Rounds
+from gradcheck.bench.subjects.job import Facts
+from gradcheck.bench.timing.measure import FLOOR, Lane, Rounds
 
 
 def measure(_point, settings, watch):

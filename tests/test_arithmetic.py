@@ -9,8 +9,8 @@ import pytest
 import gradcheck
 from gradcheck import Arctan, Case, Dense, Given, Logistic, Network, Tanh, Verdict
 from gradcheck.errors import BackendError, DescriptionError
-from gradcheck.network import arithmetic
-from gradcheck.network.arithmetic import ARITHMETICS, LARGEST, precision, representable
+from gradcheck.foundation import arithmetic
+from gradcheck.foundation.arithmetic import ARITHMETICS, LARGEST, precision, representable
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 torch = pytest.importorskip("torch")
@@ -60,7 +60,7 @@ def test_rounding_to_bfloat16_is_that_of_torch():
 
 
 def test_every_arithmetic_has_its_constants_and_a_line_that_a_check_must_see():
-    from gradcheck.setting import SEEING
+    from gradcheck.verification.problem import SEEING
 
     assert set(SEEING) == set(ARITHMETICS)
     assert [precision(name).u for name in ARITHMETICS] == sorted(precision(name).u for name in ARITHMETICS)

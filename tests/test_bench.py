@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck.bench import cases, compare, counts, pictures, precise
 from gradcheck.bench.conduct import measured
-from gradcheck.bench.environment import Environment
-from gradcheck.bench.floor import ACTIVATIONS, Floor
-from gradcheck.bench.growth import growth, slope, telling
-from gradcheck.bench.job import Facts, Step
-from gradcheck.bench.measure import FLOOR, Lane, Rounds, labels
-from gradcheck.bench.result import Result, Settings, read
-from gradcheck.bench.spread import ratio, timing
+from gradcheck.bench.rendering import compare, pictures
+from gradcheck.bench.rendering.growth import growth, slope, telling
+from gradcheck.bench.subjects import cases, counts, precise
+from gradcheck.bench.subjects.environment import Environment
+from gradcheck.bench.subjects.floor import ACTIVATIONS, Floor
+from gradcheck.bench.subjects.job import Facts, Step
+from gradcheck.bench.timing.measure import FLOOR, Lane, Rounds, labels
+from gradcheck.bench.timing.result import Result, Settings, read
+from gradcheck.bench.timing.spread import ratio, timing
 from gradcheck.errors import BackendError, DataError, DescriptionError, LibraryNotInstalled, UnknownBackend
 from gradcheck.network import reference
 from gradcheck.network.layers import LAYERS, Activation

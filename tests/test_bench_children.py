@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.bench import cases, memory
-from gradcheck.bench.child import calibrated
 from gradcheck.bench.conduct import conduct
-from gradcheck.bench.environment import of_child, processor
-from gradcheck.bench.measure import rounds_of
-from gradcheck.bench.result import Settings
+from gradcheck.bench.subjects import cases, memory
+from gradcheck.bench.subjects.environment import of_child, processor
+from gradcheck.bench.timing.child import calibrated
+from gradcheck.bench.timing.measure import rounds_of
+from gradcheck.bench.timing.result import Settings
 
 OWN = """
 import os, signal, sys, time
@@ -179,5 +179,8 @@ def test_threads_are_set_before_libraries_load(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives processes no processors of their own")
 def test_a_process_keeps_to_as_many_processors_as_threads():
     """XLA's pool takes what it finds, whatever the variables say."""
-    script = "import os; from gradcheck.bench.environment import keep_to; keep_to(1); print(len(os.sched_getaffinity(0)))"
+    script = (
+        "import os; from gradcheck.bench.subjects.environment import keep_to; keep_to(1);"
+        " print(len(os.sched_getaffinity(0)))"
+    )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "1\n"

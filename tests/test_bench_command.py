@@ -6,7 +6,7 @@ from pathlib import Path
 import pretended
 import pytest
 
-from gradcheck.bench.measure import FLOOR, Rounds
+from gradcheck.bench.timing.measure import FLOOR, Rounds
 from gradcheck.cli.app import Exit, main
 
 

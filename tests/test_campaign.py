@@ -12,15 +12,16 @@ import pytest
 
 import gradcheck
 from gradcheck import Dense, Tanh
-from gradcheck.campaign import shards, smallest
 from gradcheck.campaign.conduct import conduct
-from gradcheck.campaign.groups import UNNAMED, Suspect, features, grouped
-from gradcheck.campaign.judging import judge
 from gradcheck.campaign.plan import Plan, name_of
-from gradcheck.campaign.record import Cause
-from gradcheck.campaign.store import Store
-from gradcheck.campaign.summary import summarize
-from gradcheck.files import case_from_table, case_to_table
+from gradcheck.campaign.results.groups import UNNAMED, Suspect, features, grouped
+from gradcheck.campaign.results.record import Cause
+from gradcheck.campaign.results.store import Store
+from gradcheck.campaign.results.summary import summarize
+from gradcheck.campaign.running import shards
+from gradcheck.campaign.running.judging import judge
+from gradcheck.campaign.shrinking import smallest
+from gradcheck.cases.files import case_from_table, case_to_table
 
 PLAN = Plan(seed=5, size=40, backends=("manual",))
 
@@ -74,7 +75,7 @@ def test_what_the_parent_has_imported_changes_no_case(drawn, tmp_path):
     (tmp_path / "local.py").write_text("VALUES = (0.123456, -9.87654321, 1234.5, 77)\n")
     code = (
         "import json, sys\nsys.path.insert(0, '.')\nimport local\n"
-        "from gradcheck.campaign.plan import Plan\nfrom gradcheck.campaign.shards import draw\n"
+        "from gradcheck.campaign.plan import Plan\nfrom gradcheck.campaign.running.shards import draw\n"
         "print(json.dumps(draw(Plan(seed=5, size=40), 0)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)

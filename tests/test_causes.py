@@ -5,7 +5,7 @@ import pytest
 
 import gradcheck
 from gradcheck import Verdict, check
-from gradcheck.report.sentences import CAUSES, sentence
+from gradcheck.diagnosis.catalogue import CAUSES, sentence
 
 rng = np.random.default_rng(0)
 DATA, OUT = rng.standard_normal((50, 6)), rng.standard_normal((4, 6))

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck import Arctan, Case, CrossEntropy, Dense, Logistic, Network, SiLU, Softplus, Tanh, Verdict, registry
-from gradcheck.protocol import Batch
+from gradcheck import Arctan, Case, CrossEntropy, Dense, Logistic, Network, SiLU, Softplus, Tanh, Verdict
+from gradcheck.builds import registry
+from gradcheck.network.batch import Batch
 
 DEEP = (Dense(5), Tanh(), Dense(5), Softplus(), Dense(5), Arctan())
 SIGNS = Case(Network((5,), (*DEEP, Dense(1)), Logistic()), samples=24, seed=3)

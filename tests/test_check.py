@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck import DataError, Report, Verdict, check, probe
+from gradcheck import DataError, Report, Verdict, check
+from gradcheck.checking import probe
 
 rng = np.random.default_rng(0)
 X, Y = rng.standard_normal((40, 6)), rng.choice([-1.0, 1.0], 40)

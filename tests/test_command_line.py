@@ -343,7 +343,7 @@ def test_bad_input_is_one_line_from_the_outside_too():
 
 
 def test_a_backend_that_is_not_installed_is_one_line(gradcheck, monkeypatch):
-    from gradcheck.registry import BUILT_IN, Entry
+    from gradcheck.builds.registry import BUILT_IN, Entry
 
     monkeypatch.setitem(BUILT_IN, "torch", Entry("gradcheck_backends.pytorch", "no-such-distribution", "torch"))
     code, out, err = gradcheck("verify", "good.toml", "--backend", "torch")

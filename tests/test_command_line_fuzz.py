@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from test_campaign import Inline
 
-from gradcheck import registry
-from gradcheck.campaign import shards
+from gradcheck.builds import registry
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.store import Store
+from gradcheck.campaign.results.store import Store
+from gradcheck.campaign.running import shards
 from gradcheck.cli.app import Exit, main
 
 OWN = """

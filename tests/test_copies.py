@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from gradcheck import Case, CrossEntropy, Dense, Identity, Network, Tanh
-from gradcheck.network import copies, reference
 from gradcheck.network import layers as ly
-from gradcheck.network.kinks import distances
+from gradcheck.network import reference
+from gradcheck.network.analysis.kinks import distances
+from gradcheck.network.reference import copies, meaning
 from gradcheck.oracles.complex_step import STEP, complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
@@ -99,8 +100,8 @@ def test_memory_is_bounded_and_the_parts_add_up(monkeypatch):
     units = np.eye(12).reshape(-1, 4, 3)
     whole = together(case, "0.weight", units)
     sizes: list[int] = []
-    honest = reference.losses
-    monkeypatch.setattr(reference, "losses", lambda loss, z, y: sizes.append(len(z)) or honest(loss, z, y))
+    honest = meaning.losses
+    monkeypatch.setattr(meaning, "losses", lambda loss, z, y: sizes.append(len(z)) or honest(loss, z, y))
     for limit, most in ((100, 25), (1, 5)):
         monkeypatch.setattr(copies, "AT_ONCE", limit)
         sizes.clear()

@@ -17,9 +17,9 @@ import pytest
 
 import gradcheck
 from gradcheck import cli
-from gradcheck.bench.result import read
+from gradcheck.bench.timing.result import read
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.store import Store
+from gradcheck.campaign.results.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradcheck import Arctan, Case, Dense, Logistic, Network, Verdict, backend, verify
-from gradcheck.answers import ask
+from gradcheck.verification.answers import ask
 
 NETWORK = Network((2,), (Dense(3), Arctan(), Dense(1)), Logistic())
 CASE = Case(NETWORK, data="two-moons", samples=8)

@@ -8,15 +8,15 @@ import time
 
 import pytest
 
-from gradcheck.campaign.store import Store
+from gradcheck.campaign.results.store import Store
 
 CAMPAIGN = """
 import sys
 from pathlib import Path
 from gradcheck.campaign.conduct import conduct
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.pools import Local
-from gradcheck.campaign.store import Store
+from gradcheck.campaign.running.pools import Local
+from gradcheck.campaign.results.store import Store
 
 def watch(progress):
     for record in progress.records:

@@ -8,7 +8,7 @@ from gradcheck_backends.manual import buffers
 
 import gradcheck
 from gradcheck import Case, Dense, Network
-from gradcheck.protocol import Batch
+from gradcheck.network.batch import Batch
 from gradcheck.strategies import ACTIVATIONS
 
 SMALL = Case(Network((3,), (Dense(5), gradcheck.Tanh(), Dense(2)), gradcheck.MSE(), weight_decay=0.1), samples=6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradcheck import GELU, MSE, Case, CrossEntropy, Dense, Logistic, Network, ReLU, Sigmoid, Tanh
-from gradcheck.campaign.reduce import is_small, reduced
+from gradcheck.campaign.shrinking.reduce import is_small, reduced
 from gradcheck.network.reference import forward
 
 WIDE = (Dense(5), Tanh(), Dense(4, bias=False), GELU(), ReLU(), Dense(6), Sigmoid(), Dense(3))

@@ -8,10 +8,11 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from gradcheck import Batch, Dense, Logistic, Network, registry
+from gradcheck import Batch, Dense, Logistic, Network
+from gradcheck.builds import registry
+from gradcheck.builds.protocol import FunctionBackend
+from gradcheck.builds.registry import BUILT_IN, Entry
 from gradcheck.errors import BackendBroken, BackendError, BackendNotInstalled, UnknownBackend
-from gradcheck.protocol import FunctionBackend
-from gradcheck.registry import BUILT_IN, Entry
 
 NETWORK = Network((2,), (Dense(1),), Logistic())
 FUNCTION = "def mine(network, parameters, batch):\n    return 0.5, dict(parameters)\n"
@@ -233,7 +234,7 @@ def test_listing_imports_no_backend_and_tells_what_is_absent(monkeypatch):
     assert status["manual"] == metadata.version("numpy")
     code = "import sys, gradcheck; gradcheck.installed(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "gradcheck.registry" in loaded
+    assert "gradcheck.builds.registry" in loaded
     assert not {"torch", "autograd", "gradcheck_backends"} & set(loaded)
 
 

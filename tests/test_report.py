@@ -15,12 +15,12 @@ from rich.console import Console
 
 import gradcheck
 from gradcheck import Verdict, cli
+from gradcheck.diagnosis.catalogue import CAUSES, advice, sentence
+from gradcheck.diagnosis.corrections import Diagnosis
 from gradcheck.report import Report
 from gradcheck.report.heatmap import heat_map, ranges, shade
 from gradcheck.report.sections import sections
-from gradcheck.report.sentences import CAUSES, advice, sentence
 from gradcheck.report.text import render, to_text
-from gradcheck.verdict.causes import Diagnosis
 from gradcheck.verdict.findings import Entry, Finding
 
 EVIDENCE = {

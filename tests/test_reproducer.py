@@ -13,8 +13,9 @@ import pytest
 from scipy.optimize import rosen, rosen_der
 
 import gradcheck
-from gradcheck import Case, Dense, Given, Logistic, Network, OutputError, Tanh, pickles
-from gradcheck.spelling import Writer
+from gradcheck import Case, Dense, Given, Logistic, Network, OutputError, Tanh
+from gradcheck.report.reproducer import pickles
+from gradcheck.report.reproducer.source import Writer
 
 FOLDER = Path(__file__).parent
 SMALL = Network((2,), (Dense(3), Tanh(), Dense(1)), Logistic())

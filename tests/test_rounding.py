@@ -9,7 +9,7 @@ import pytest
 
 import gradcheck
 from gradcheck import Batch, Case, Dense, Given, Network
-from gradcheck.network.rounding import error_bounds
+from gradcheck.network.analysis.rounding import error_bounds
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -161,7 +161,7 @@ def test_a_correct_build_is_not_accused_where_rounding_carries_a_unit_across_its
 
 def test_first_order_alone_would_accuse_it(monkeypatch):
     """The twin of the test above."""
-    from gradcheck.network import calculus
+    from gradcheck.network.analysis import calculus
 
     monkeypatch.setattr(calculus, "FAR", -1.0)
     monkeypatch.setattr(calculus, "_around", lambda *_: [])
@@ -224,7 +224,7 @@ def test_where_curvature_jumps_a_build_may_be_on_the_bent_side(layer, loss):
 
 def test_the_smoother_side_alone_would_accuse_it(monkeypatch):
     """The twin of the test above."""
-    from gradcheck.network import calculus
+    from gradcheck.network.analysis import calculus
 
     both = calculus.curvature
     monkeypatch.setattr(calculus, "curvature", lambda *where: both(*where[:-1], gradcheck.ReLU().kinks))

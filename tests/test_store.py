@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gradcheck.campaign import store as module
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.record import Cause, Record
-from gradcheck.campaign.store import APPLICATION, COLUMNS, FORMAT, PAGE, Store
+from gradcheck.campaign.results import store as module
+from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.store import APPLICATION, COLUMNS, FORMAT, PAGE, Store
 from gradcheck.errors import DataError, OutputError
 
 PLAN = Plan(seed=7, layers=("GELU", "Tanh"), backends=("reference", "torch"), limit=0.1 + 0.2)
@@ -68,7 +68,7 @@ def altered(path, *statements):
 
 def start(script, *arguments, inside=()):
     """A process that runs a script after the imports, inside another command; it reports by printing lines."""
-    head = "import sqlite3, sys, time\nfrom gradcheck.campaign.store import *\n"
+    head = "import sqlite3, sys, time\nfrom gradcheck.campaign.results.store import *\n"
     head += f"path, plan, versions = Path(sys.argv[1]), {PLAN}, {VERSIONS}\n"
     head += (
         "def plain(number): return Record(name=f'{number:032x}', case={'n': number, 'x': 'x' * 3000}, verdict='correct')\n"
@@ -294,7 +294,7 @@ def test_a_reader_finds_what_a_killed_campaign_kept_and_leaves_its_file(tmp_path
 def test_a_file_that_exists_holds_a_plan_whenever_its_creation_is_killed(tmp_path):
     """Killed before each statement: a file is empty, and made anew, or holds a plan, and is resumed."""
     hook = (
-        "import os, signal, gradcheck.campaign.store as s\n"
+        "import os, signal, gradcheck.campaign.results.store as s\n"
         "class Killing(sqlite3.Connection):\n"
         "    left = int(sys.argv[2])\n"
         "    def execute(self, *a):\n"

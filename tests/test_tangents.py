@@ -8,8 +8,9 @@ from test_copies import Gain
 
 import gradcheck
 from gradcheck import Case, Dense, Network, ReLU, Tanh
-from gradcheck.network import reference, tangents
-from gradcheck.network.tangents import Tangents
+from gradcheck.network import reference
+from gradcheck.network.reference import tangents
+from gradcheck.network.reference.tangents import Tangents
 from gradcheck.oracles.complex_step import TINY, complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 

@@ -14,7 +14,7 @@ import pytest
 import gradcheck
 from gradcheck import Given
 from gradcheck.cli.app import Exit, main
-from gradcheck.network.rounding import error_bounds
+from gradcheck.network.analysis.rounding import error_bounds
 from gradcheck.tour import functions, gradients, hips, itinerary, passes, workbench
 from gradcheck.tour.step import Result, Step
 from gradcheck.tour.workbench import U, Workbench
@@ -217,7 +217,7 @@ def test_a_step_whose_library_is_missing_is_skipped_with_a_hint(tour, monkeypatc
 
 
 def test_without_builds_to_compare_with_that_step_is_skipped_and_the_gradient_is_checked_all_the_same(tour, monkeypatch):
-    monkeypatch.setattr("gradcheck.registry.version", lambda distribution: "1" if distribution == "numpy" else None)
+    monkeypatch.setattr("gradcheck.builds.registry.version", lambda distribution: "1" if distribution == "numpy" else None)
     assert "skipped: nothing to compare with: pip install 'gradcheck[autograd,torch]'" in tour("--only", "builds")[1]
     _, out, _ = tour("--only", "gradients")
     assert "verify says correct" in out

@@ -8,7 +8,8 @@ import pytest
 
 import gradcheck
 from gradcheck import MSE, Activation, Case, Dense, Given, Network, ReLU, Tanh, Verdict
-from gradcheck.network import copies, reference
+from gradcheck.network import reference
+from gradcheck.network.reference import copies
 
 CASE = Case(Network((3,), (Dense(4), Tanh(), Dense(2)), MSE()), samples=5)
 

@@ -14,12 +14,12 @@ from autograd.extend import VJPNode, defvjp, primitive, vspace
 from autograd.tracer import getval, new_box, trace_stack
 from scipy.special import expit
 
-from gradcheck.arrays import Array
 from gradcheck.errors import BackendError
+from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
+from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network, by_layer, is_weight
-from gradcheck.protocol import Batch, Parameters
 
 # Autograd's rule for tanh is g / cosh(z)^2, which overflows from |z| = 711 on (355 once squared).
 tanh = primitive(np.tanh)

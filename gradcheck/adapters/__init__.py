@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from gradcheck.errors import LibraryNotInstalled
-from gradcheck.recipe import reproducible
 from gradcheck.report import Report
+from gradcheck.report.reproducer.recipe import reproducible
 
 __all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch"]
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcheck.arrays import Array
 from gradcheck.errors import DataError
-from gradcheck.pytree import Flat, flatten
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.pytree import Flat, flatten
 
 
 class Arguments(NamedTuple):

@@ -6,13 +6,13 @@ from typing import Any, cast
 import numpy as np
 
 from gradcheck.adapters.functions import name_of
-from gradcheck.arguments import pair_of
-from gradcheck.arrays import Array
-from gradcheck.checker import check as check_function
+from gradcheck.candidates.form import described
+from gradcheck.checking.checker import check as check_function
+from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError
-from gradcheck.linear import check_hvp
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.validation import pair_of
 from gradcheck.report import Report, joined
-from gradcheck.verdict.form import described
 
 
 def check(

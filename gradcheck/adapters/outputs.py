@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradcheck import arrays
-from gradcheck.arrays import Array
+from gradcheck.foundation import arrays
+from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.directions import signs
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import gradcheck
-from gradcheck.bench import counts
-from gradcheck.bench.cases import Point
-from gradcheck.bench.environment import here
-from gradcheck.bench.growth import growth
-from gradcheck.bench.measure import FLOOR, VERIFICATION, Lane, Rounds, Watch, labels, measure
-from gradcheck.bench.result import Floor, Measured, Result, Row, Settings, Verification
-from gradcheck.bench.spread import NOISY, Timing, ratio, timing
+from gradcheck.bench.rendering.growth import growth
+from gradcheck.bench.subjects import counts
+from gradcheck.bench.subjects.cases import Point
+from gradcheck.bench.subjects.environment import here
+from gradcheck.bench.timing.measure import FLOOR, VERIFICATION, Lane, Rounds, Watch, labels, measure
+from gradcheck.bench.timing.result import Floor, Measured, Result, Row, Settings, Verification
+from gradcheck.bench.timing.spread import NOISY, Timing, ratio, timing
 from gradcheck.errors import DescriptionError
 from gradcheck.network.network import to_table
 

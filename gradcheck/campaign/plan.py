@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
-from gradcheck.verifier import DEFAULT
+from gradcheck.verification.verifier import DEFAULT
 
 Table: TypeAlias = dict[str, Any]
 """A case as a file holds it."""

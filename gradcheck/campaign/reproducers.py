@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from gradcheck.campaign.store import Store
-from gradcheck.campaign.summary import Failure, Summary
+from gradcheck.campaign.results.store import Store
+from gradcheck.campaign.results.summary import Failure, Summary
 from gradcheck.errors import OutputError
-from gradcheck.files import write
+from gradcheck.foundation.writing import write
 
 
 def write_reproducers(store: Store, summary: Summary, folder: Path) -> list[Path]:

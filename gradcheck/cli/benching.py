@@ -11,12 +11,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gradcheck import registry
-from gradcheck.bench import cases, compare, pictures, text
 from gradcheck.bench.conduct import conduct
-from gradcheck.bench.environment import here
-from gradcheck.bench.measure import Watch, labels, rounds_of
-from gradcheck.bench.result import Result, Settings, read
+from gradcheck.bench.rendering import compare, pictures, text
+from gradcheck.bench.subjects import cases
+from gradcheck.bench.subjects.environment import here
+from gradcheck.bench.timing.measure import Watch, labels, rounds_of
+from gradcheck.bench.timing.result import Result, Settings, read
+from gradcheck.builds import registry
 from gradcheck.cli.app import Exit, app
 from gradcheck.cli.options import Device, InArithmetic
 from gradcheck.cli.output import for_people, formatted, show, write_out

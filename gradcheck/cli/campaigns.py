@@ -14,7 +14,7 @@ from gradcheck.cli.output import for_people, formatted, show, write_out
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
-    from gradcheck.campaign.store import Store
+    from gradcheck.campaign.results.store import Store
 
 EXAMPLES = 1000
 
@@ -102,7 +102,7 @@ def report_command(
 
     Exit codes as for fuzz.
     """
-    from gradcheck.campaign.store import Store
+    from gradcheck.campaign.results.store import Store
 
     with Store.read(store) as campaign:
         return _deliver(campaign, store, json, html, reproduce, frozenset())
@@ -115,7 +115,7 @@ def _deliver(
     from gradcheck.campaign.report.html import to_html
     from gradcheck.campaign.report.text import render
     from gradcheck.campaign.reproducers import write_reproducers
-    from gradcheck.campaign.summary import summarize
+    from gradcheck.campaign.results.summary import summarize
 
     summary = summarize(campaign)
     show(render(summary, str(store)), for_people(json, html))

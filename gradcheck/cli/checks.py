@@ -8,19 +8,19 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from gradcheck import registry
-from gradcheck.case import Case
-from gradcheck.checker import check
+from gradcheck.builds import registry
+from gradcheck.cases.case import Case
+from gradcheck.cases.files import load, naming
+from gradcheck.checking.checker import check
 from gradcheck.cli.app import Exit, app, not_negative
 from gradcheck.cli.options import Device, Failing, InArithmetic, ReportHtml, ReportJson, Reproducer
 from gradcheck.cli.output import deliver, show
-from gradcheck.files import load, naming
-from gradcheck.locate import locate
+from gradcheck.cli.points import random_point, read_point
+from gradcheck.foundation.loading import locate
 from gradcheck.network.layers import Arctan, Dense
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
-from gradcheck.points import random_point, read_point
-from gradcheck.verifier import DEFAULT, verify
+from gradcheck.verification.verifier import DEFAULT, verify
 
 TOUR = Case(Network((2,), (Dense(15), Arctan(), Dense(1), Arctan()), Logistic()), data="two-moons", samples=400)
 

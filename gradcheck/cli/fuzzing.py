@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 import msgspec
 from rich.table import Table
 
-from gradcheck import registry
-from gradcheck.campaign.cluster import Cluster
+from gradcheck.builds import registry
 from gradcheck.campaign.conduct import conduct
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.pools import Local, Pool
-from gradcheck.campaign.record import Record
-from gradcheck.campaign.smallest import make_small
-from gradcheck.campaign.store import Store
+from gradcheck.campaign.results.record import Record
+from gradcheck.campaign.results.store import Store
+from gradcheck.campaign.running.cluster import Cluster
+from gradcheck.campaign.running.pools import Local, Pool
+from gradcheck.campaign.shrinking.smallest import make_small
 from gradcheck.cli.live import Live
 from gradcheck.cli.output import formatted
 from gradcheck.errors import DescriptionError
-from gradcheck.network.describe import nearest
+from gradcheck.foundation.wording import nearest
 from gradcheck.network.layers import LAYERS
 from gradcheck.verdict.findings import Verdict
 

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 
 from gradcheck.cli.app import Exit
 from gradcheck.errors import OutputError
-from gradcheck.files import write
+from gradcheck.foundation.writing import write
 from gradcheck.report import Report
 from gradcheck.report.text import WIDTH, render
 from gradcheck.verdict.findings import Verdict

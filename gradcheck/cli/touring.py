@@ -14,8 +14,8 @@ from rich.text import Text
 from gradcheck.cli.app import Exit, app
 from gradcheck.cli.output import show
 from gradcheck.errors import LibraryNotInstalled
-from gradcheck.files import write
-from gradcheck.plotting import pyplot
+from gradcheck.foundation.plotting import pyplot
+from gradcheck.foundation.writing import write
 from gradcheck.tour.conduct import Outcome, conduct
 from gradcheck.tour.itinerary import chosen
 from gradcheck.tour.page import INDEX, prepare, to_html

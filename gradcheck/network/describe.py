@@ -4,10 +4,9 @@ The types are msgspec's and carry the constraints (``Annotated[int, Meta(ge=1)]`
 `DescriptionError` adds where and what it got.
 """
 
-import difflib
 import math
 import typing
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, TypeGuard, TypeVar, cast
@@ -15,6 +14,7 @@ from typing import Any, TypeGuard, TypeVar, cast
 import msgspec
 
 from gradcheck.errors import DescriptionError
+from gradcheck.foundation.wording import nearest, shown
 
 T = TypeVar("T", bound="Description")
 
@@ -112,19 +112,6 @@ def at(path: str) -> Generator[None]:
 def join(path: str, name: str) -> str:
     """``layers[2]`` and ``units`` to ``layers[2].units``."""
     return ".".join(part for part in (path, name) if part)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """What to say after an unknown name: the nearest known one, or all that are known."""
-    known = list(known)
-    match = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    return f"did you mean {match[0]!r}?" if match else f"known: {', '.join(known)}"
-
-
-def shown(value: Any) -> str:
-    """What was there instead, in so few words that the sentence stays one line."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _is_description(kind: Any) -> TypeGuard[type[Description]]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from gradcheck.arrays import Array, norm, rms
+from gradcheck.foundation.arrays import Array, norm, rms
 
 ATTEMPTS = 50
 TELLING = 0.7  # |g . v| against the norm of the entrywise product: below it a wrong constant factor could hide

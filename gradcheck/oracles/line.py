@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradcheck.arrays import Array, dot, norm
+from gradcheck.foundation.arrays import Array, dot, norm
 
 Point: TypeAlias = Mapping[str, Array]
 Function: TypeAlias = Callable[[dict[str, Array]], Any]

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.line import Line
 
 UNIT = 2.0**-53

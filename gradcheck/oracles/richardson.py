@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 
 ODD = (0, 2, 4, 6, 8, 10)  # powers of a central difference
 EVEN = (0, 1, 3, 5, 7, 9)  # of a second difference divided by h

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from gradcheck.diagnosis.catalogue import advice, sentence
+from gradcheck.diagnosis.corrections import Diagnosis
 from gradcheck.report.heatmap import heat_map
 from gradcheck.report.page import Cell, framed, listed, terms, wide
 from gradcheck.report.pictures import heat_table, legend
 from gradcheck.report.sections import UNEXPLAINED, Section, correct, in_common, measures, numbers, sections, spent, strays
-from gradcheck.report.sentences import advice, sentence
 from gradcheck.report.style import STYLE
-from gradcheck.verdict.causes import Diagnosis
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 
 if TYPE_CHECKING:

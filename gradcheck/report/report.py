@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from gradcheck.diagnosis.corrections import Diagnosis
 from gradcheck.errors import GradientMismatch
-from gradcheck.verdict.causes import Diagnosis
 from gradcheck.verdict.findings import Finding, Verdict, overall
 
 FORMAT = 1
@@ -42,7 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def recipe(self) -> Any:
-        """The call that returned this report (`gradcheck.recipe.Recipe`), or None. No part of what was found."""
+        """The call that returned this report (`Recipe`), or None. No part of what was found."""
         return vars(self).get("recipe")
 
     @property
@@ -84,8 +84,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             Where the file cannot be written, an argument cannot be put into it, or no check returned this report itself
             (it was built by hand, unpickled, or is a changed copy). Nothing is written then.
         """
-        from gradcheck.files import write  # these know cases and networks, which nothing else here does
-        from gradcheck.reproduce import text
+        from gradcheck.foundation.writing import write  # these know cases and networks, which nothing else here does
+        from gradcheck.report.reproducer.file import text
 
         write(Path(path), text(self))
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from gradcheck.report.sentences import sentence
-from gradcheck.verdict.causes import Diagnosis
+from gradcheck.diagnosis.catalogue import sentence
+from gradcheck.diagnosis.corrections import Diagnosis
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from gradcheck.diagnosis.catalogue import advice, sentence
 from gradcheck.report.heatmap import Legend, Picture, heat_map
 from gradcheck.report.sections import (
     UNEXPLAINED,
@@ -24,7 +25,6 @@ from gradcheck.report.sections import (
     spent,
     strays,
 )
-from gradcheck.report.sentences import advice, sentence
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from gradcheck.case import Case, Given
+from gradcheck.cases.case import Case, Given
 from gradcheck.network.network import Network
 from gradcheck.strategies import architectures
 from gradcheck.strategies.arguments import DTYPES, dtypes_of, rarely, strategy, whole

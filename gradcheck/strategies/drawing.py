@@ -17,8 +17,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
-from gradcheck.case import Case
-from gradcheck.files import case_to_table
+from gradcheck.cases.case import Case
+from gradcheck.cases.files import case_to_table
 from gradcheck.network.layers import LAYERS
 from gradcheck.strategies.architectures import ACTIVATIONS, networks
 from gradcheck.strategies.concrete import cases

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from hypothesis import strategies as st
 
-from gradcheck.arrays import Array, rms
-from gradcheck.case import Case, Given
+from gradcheck.cases.case import Case, Given
+from gradcheck.foundation.arrays import Array, rms
 from gradcheck.network import reference
 from gradcheck.network.network import Network
 from gradcheck.oracles.complex_step import complex_step

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from hypothesis import strategies as st
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
 from gradcheck.network.losses import Targets

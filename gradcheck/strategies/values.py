@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.extra import numpy as npst
 
-from gradcheck.arrays import Array
-from gradcheck.data import random_targets
+from gradcheck.cases.datasets import random_targets
+from gradcheck.foundation.arrays import Array
 from gradcheck.network import losses as ls
+from gradcheck.network.batch import Batch
 from gradcheck.network.network import Network
-from gradcheck.protocol import Batch
 from gradcheck.strategies.arguments import dtypes_of, whole
 
 # Integers, which meet kinks exactly, as often as numbers that no binary format holds exactly. In the order of shrinking.

@@ -1,6 +1,6 @@
 """One training in three builds: for how long are they one?
 
-More than rounding is a difference of two losses beyond twice the bound that rounding analysis (`gradcheck.network.rounding`)
+More than rounding is a difference of two losses beyond twice the bound that rounding analysis (`gradcheck.network.analysis`)
 has for the loss of one evaluation, at the start or at the end of the training, whichever is less. What the steps before have
 added up is not in it: so the iteration at which it is passed is that at which the builds have come apart.
 """
@@ -12,16 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcheck import registry
-from gradcheck.arrays import Array
-from gradcheck.case import Case
+from gradcheck.builds import registry
+from gradcheck.cases.case import Case
 from gradcheck.errors import BackendNotInstalled
-from gradcheck.network.rounding import error_bounds
+from gradcheck.foundation.arrays import Array
+from gradcheck.network.analysis.rounding import error_bounds
 from gradcheck.tour.networks import DEPTHS
 from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
 from gradcheck.tour.workbench import Workbench, case, listed, widths
-from gradcheck.verifier import DEFAULT
+from gradcheck.verification.verifier import DEFAULT
 
 NOTHING = 1e-17  # as low as a difference is drawn
 

@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 
 import gradcheck
-from gradcheck.arrays import Array
-from gradcheck.case import Given
+from gradcheck.cases.case import Given
+from gradcheck.foundation.arrays import Array
 from gradcheck.network import reference
-from gradcheck.network.calculus import slope
+from gradcheck.network.analysis.calculus import slope
 from gradcheck.network.layers import ELU, GELU, Activation, Arctan, Dense, ReLU, Sigmoid, Tanh
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network

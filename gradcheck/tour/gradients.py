@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gradcheck
-from gradcheck import registry
-from gradcheck.arrays import Array, norm
+from gradcheck.builds import registry
+from gradcheck.foundation.arrays import Array, norm
 from gradcheck.network import reference
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.differences import differences
@@ -17,7 +17,7 @@ from gradcheck.tour.pictures import COLOURS, Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
 from gradcheck.tour.workbench import U, Workbench, listed
 from gradcheck.verdict.findings import Verdict
-from gradcheck.verifier import DEFAULT
+from gradcheck.verification.verifier import DEFAULT
 
 ONE_SIDED, CENTRAL = U**0.5, U ** (1 / 3)  # the steps at which truncation and rounding are of one size
 ACCURATE = 1e-13  # relative to its norm, of any gradient of the tour's small networks. Chosen, not derived

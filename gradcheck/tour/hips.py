@@ -26,7 +26,7 @@ from autograd.extend import defvjp, primitive
 from numpy.polynomial import Polynomial
 
 import gradcheck
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
 from gradcheck.tour.workbench import U, Workbench

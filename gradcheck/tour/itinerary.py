@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from gradcheck.errors import DescriptionError, LibraryNotInstalled
-from gradcheck.network.describe import nearest
+from gradcheck.foundation.wording import nearest
 from gradcheck.tour import builds, descent, functions, gradients, networks, passes
 from gradcheck.tour.step import Result, Step
 from gradcheck.tour.workbench import Workbench

@@ -3,7 +3,7 @@
 import math
 from functools import partial
 
-from gradcheck.case import Case
+from gradcheck.cases.case import Case
 from gradcheck.network.layers import Arctan, Dense, ReLU, Sigmoid
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network

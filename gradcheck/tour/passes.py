@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gradcheck
-from gradcheck.arrays import Array, norm
+from gradcheck.foundation.arrays import Array, norm
 from gradcheck.network import reference
-from gradcheck.network.calculus import slope
+from gradcheck.network.analysis.calculus import slope
+from gradcheck.network.analysis.rounding import error_bounds
+from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Activation, Dense
 from gradcheck.network.network import Network, layer_parameters
-from gradcheck.network.rounding import error_bounds
-from gradcheck.network.tangents import loss_slopes
-from gradcheck.protocol import Batch, Parameters
+from gradcheck.network.reference.tangents import loss_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
 from gradcheck.tour.workbench import Workbench, case, widths

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcheck import plotting
-from gradcheck.arrays import Array
-from gradcheck.protocol import Batch
+from gradcheck.foundation import plotting
+from gradcheck.foundation.arrays import Array
+from gradcheck.network.batch import Batch
 from gradcheck.tour.workbench import GRID
 
 COLOURS = (*plotting.COLOURS, plotting.BLACK)

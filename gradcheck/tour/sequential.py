@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.tour.pictures import Curve, Panel, curves, maps
 from gradcheck.tour.step import Picture, Result, Table
 from gradcheck.tour.workbench import GRID, Workbench, grid

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from gradcheck.arrays import Array
-from gradcheck.case import Case
+from gradcheck.cases.case import Case
+from gradcheck.foundation.arrays import Array
+from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Activation, Arctan, Dense, Layer
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
-from gradcheck.protocol import Batch, Parameters
 from gradcheck.training.accuracy import outputs
 from gradcheck.training.descent import train
 from gradcheck.training.history import History

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.network import reference
+from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.losses import Targets
 from gradcheck.network.network import Network
-from gradcheck.protocol import Batch, Parameters
 
 
 def outputs(network: Network, parameters: Parameters, inputs: Array) -> Array:

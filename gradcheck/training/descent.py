@@ -9,20 +9,20 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
-from gradcheck import registry
-from gradcheck.arguments import count_of
-from gradcheck.arrays import Array
-from gradcheck.asking import called
-from gradcheck.case import Case, Given
+from gradcheck.builds import registry
+from gradcheck.builds.protocol import Backend
+from gradcheck.candidates.functions import called
+from gradcheck.cases.case import Case, Given
 from gradcheck.errors import DescriptionError
-from gradcheck.network.describe import shown
-from gradcheck.protocol import Backend
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.validation import count_of
+from gradcheck.foundation.wording import shown
 from gradcheck.report import Report
 from gradcheck.training.history import History, Record
 from gradcheck.training.objective import Objective
 from gradcheck.training.optimizers import GradientDescent, Halt, Optimizer, Point
 from gradcheck.verdict.findings import Verdict
-from gradcheck.verifier import verify
+from gradcheck.verification.verifier import verify
 
 Builder: TypeAlias = str | Backend | Callable[..., Any]
 Watch: TypeAlias = Callable[[Record], object]

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from gradcheck.arrays import Array
-from gradcheck.files import write
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.writing import write
 from gradcheck.report import Report
 
 

@@ -5,12 +5,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from gradcheck.arguments import pair_of
-from gradcheck.arrays import Array
-from gradcheck.asking import called
+from gradcheck.builds.protocol import Model
+from gradcheck.candidates.form import comparable, described
+from gradcheck.candidates.functions import called
 from gradcheck.errors import DataError
-from gradcheck.protocol import Batch, Model, Parameters
-from gradcheck.verdict.form import comparable, described
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.validation import pair_of
+from gradcheck.network.batch import Batch, Parameters
 
 
 class Objective:

@@ -7,8 +7,8 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from msgspec import Meta
 
-from gradcheck.arrays import Array
 from gradcheck.errors import DescriptionError
+from gradcheck.foundation.arrays import Array
 from gradcheck.network.describe import Description
 from gradcheck.training.objective import Objective
 

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcheck.arguments import seed_of
-from gradcheck.arrays import Array
-from gradcheck.case import Case, Given
-from gradcheck.data import read_libsvm
+from gradcheck.cases.case import Case, Given
+from gradcheck.cases.datasets import read_libsvm
 from gradcheck.errors import DataError
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.validation import seed_of
+from gradcheck.network.batch import Batch
 from gradcheck.network.network import Network
-from gradcheck.protocol import Batch
 
 HELD_OUT = 0.2  # of each class
 SHOWN = 5  # labels or features in a sentence

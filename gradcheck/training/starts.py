@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from gradcheck.case import Case, Given
+from gradcheck.cases.case import Case, Given
 from gradcheck.errors import DescriptionError
 from gradcheck.network.layers import Dense
 from gradcheck.training.accuracy import accuracy

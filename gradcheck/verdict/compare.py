@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcheck.arrays import Array, norm, rms, zeros
+from gradcheck.foundation.arrays import Array, norm, rms, zeros
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.heat import heat
 

@@ -5,7 +5,7 @@ from itertools import islice
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 
 ROWS, COLUMNS = 8, 16
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.directions import signs
 from gradcheck.verdict.compare import LISTED, Allowance
 from gradcheck.verdict.settle import Residual, Slope, residual

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradcheck.arrays import Array, dot
+from gradcheck.foundation.arrays import Array, dot
 from gradcheck.oracles.directions import signs
 from gradcheck.oracles.line import Estimate
 from gradcheck.verdict.compare import Allowance, Settlement

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy.special import erf, expit
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck_backends.manual.buffers import Room
 from gradcheck_backends.manual.rules import activation_rule

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.network.layers import Dense
 from gradcheck_backends.manual.buffers import Room
 from gradcheck_backends.manual.rules import Gradients, LayerPullback, layer_rule

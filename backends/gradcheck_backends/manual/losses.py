@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.special import expit
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.network import losses as ls
 from gradcheck_backends.manual.rules import loss_rule
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck_backends.manual.buffers import NEW

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import msgspec
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
+from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network, is_weight, layer_parameters
-from gradcheck.protocol import Batch, Parameters
 from gradcheck_backends.manual.buffers import NEW
 from gradcheck_backends.manual.model import ManualModel
 from gradcheck_backends.manual.rules import Gradients, LayerPullback

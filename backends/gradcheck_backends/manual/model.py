@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
+from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network, is_weight
-from gradcheck.protocol import Batch, Parameters
 from gradcheck_backends.manual import activations as activations
 from gradcheck_backends.manual import dense as dense
 from gradcheck_backends.manual import losses as losses

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from gradcheck.arrays import Array
 from gradcheck.errors import BackendError
+from gradcheck.foundation.arrays import Array
 from gradcheck.network.layers import Activation, Layer
 from gradcheck.network.losses import Loss
 from gradcheck_backends.manual.buffers import NONE, Room

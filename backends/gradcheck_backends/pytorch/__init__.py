@@ -9,7 +9,7 @@ from gradcheck_backends.pytorch.places import HOST, Place, placed
 
 @dataclass(frozen=True)
 class TorchBackend:
-    """A way to build with PyTorch: a `gradcheck.protocol.Backend` that takes options.
+    """A way to build with PyTorch: a `gradcheck.builds.protocol.Backend` that takes options.
 
     Parameters
     ----------

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from gradcheck.arrays import Array
+from gradcheck.foundation.arrays import Array
+from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network, is_weight
-from gradcheck.protocol import Batch, Parameters
 from gradcheck_backends.pytorch.compiling import compiled
 from gradcheck_backends.pytorch.modules import called, modules_of
 from gradcheck_backends.pytorch.places import Place

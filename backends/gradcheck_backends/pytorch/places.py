@@ -10,8 +10,8 @@ import torch
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from gradcheck.arrays import Array
 from gradcheck.errors import BackendError
+from gradcheck.foundation.arrays import Array
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
 MATMUL = torch.backends.cuda.matmul

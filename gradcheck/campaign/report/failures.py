@@ -7,14 +7,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gradcheck.campaign.report.words import SHORT, cause, common, counted, diagnosis, outline, samples, shown
+from gradcheck.diagnosis.catalogue import advice, sentence
 from gradcheck.report.page import Cell, terms, wide
 from gradcheck.report.sections import numbers
-from gradcheck.report.sentences import advice, sentence
 from gradcheck.verdict.findings import Entry, Verdict
 
 if TYPE_CHECKING:
-    from gradcheck.campaign.record import Record
-    from gradcheck.campaign.summary import Failure, Summary
+    from gradcheck.campaign.results.record import Record
+    from gradcheck.campaign.results.summary import Failure, Summary
 
 LARGEST = 64  # numbers that are written out of an array; the reproducer has all
 ENTRIES = 5  # shown of a block

@@ -25,7 +25,7 @@ from gradcheck.report.page import Cell, framed, terms, wide
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
-    from gradcheck.campaign.summary import Summary
+    from gradcheck.campaign.results.summary import Summary
 
 COVERAGE = "How many cases have a layer and a loss: more where the colour is stronger, none where it is hatched."
 

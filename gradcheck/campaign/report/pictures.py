@@ -12,7 +12,7 @@ from gradcheck.network.losses import LOSSES
 from gradcheck.report.charts import Chart, Column, side_by_side
 
 if TYPE_CHECKING:
-    from gradcheck.campaign.summary import Errors, Summary
+    from gradcheck.campaign.results.summary import Errors, Summary
 
 SHADES = 4  # of cells that hold cases
 DTYPES = ("float64", "float32")

@@ -28,7 +28,7 @@ from gradcheck.report.text import STYLES
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
-    from gradcheck.campaign.summary import Failure, Summary
+    from gradcheck.campaign.results.summary import Failure, Summary
 
 REASONS = 3  # shown of a verdict
 COMMON = 3  # shown of what the cases of a failure have in common

@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gradcheck.campaign.groups import samples_of
-from gradcheck.campaign.record import Cause, Record
+from gradcheck.campaign.results.groups import samples_of
+from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.diagnosis.catalogue import sentence
+from gradcheck.diagnosis.corrections import Diagnosis
 from gradcheck.report.sections import UNEXPLAINED
-from gradcheck.report.sentences import sentence
-from gradcheck.verdict.causes import Diagnosis
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
-    from gradcheck.campaign.summary import Failure, Summary
+    from gradcheck.campaign.results.summary import Failure, Summary
 
 SHORT = 12  # digits of a case's name that are shown; enough to find it by
-# What is no mistake in a gradient, and has no words in `gradcheck.report.sentences`.
+# What is no mistake in a gradient, and has no words in `gradcheck.diagnosis.catalogue`.
 OTHERS = {"unnamed": UNEXPLAINED, "died": "a backend ended the process"}
 OPEN = (Verdict.UNRESOLVED, Verdict.NONSMOOTH)
 ERRORS = (

@@ -1,0 +1,1 @@
+"""Figures for people: tables, pictures, comparisons, exponents."""

@@ -1,0 +1,164 @@
+"""Pictures of a measurement: time and memory against what they grow with, and where the time of a case goes."""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from gradcheck.bench.rendering.growth import telling
+from gradcheck.bench.rendering.text import title
+from gradcheck.bench.subjects.job import Step
+from gradcheck.bench.timing.result import Growth, Measured, Result
+from gradcheck.errors import OutputError
+from gradcheck.foundation.plotting import BARE, COLOURS, pyplot
+
+MARKERS = "osD^vP"
+SIZE = (8.0, 5.5)  # inches; with letters of 13 points a picture can be read at half its size
+AXES = {
+    "width": "width (units of a hidden layer)",
+    "depth": "depth (dense layers)",
+    "batch": "batch (samples)",
+    "parameters": "parameters",
+}
+UNITS = {"time": ("time of one call (ms)", 1e3), "memory": ("peak memory of one call (MB)", 1e-6)}
+PARTS = {
+    "forward": ("product, forward", "#0072B2"),
+    "weight": ("product, gradient of the weight", "#56B4E9"),
+    "input": ("product, gradient of the input", "#009E73"),
+    "activation": ("activation", "#E69F00"),
+}
+
+
+def draw(result: Result, folder: Path) -> list[Path]:
+    """Write every picture that the measurement has, as PNG.
+
+    Raises
+    ------
+    LibraryNotInstalled
+        Where matplotlib is absent.
+    OutputError
+        Where the folder cannot be written to.
+    """
+    drawing = pyplot()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with drawing.rc_context({"font.size": 13, **BARE}):
+            return [*_all_growth(drawing, telling(result.growth), folder), *_all_layers(drawing, result.cases, folder)]
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def require() -> None:
+    """Raise `LibraryNotInstalled` where there can be no pictures, before anything is measured."""
+    pyplot()
+
+
+def _save(drawing: Any, figure: Any, path: Path) -> Path:
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    drawing.close(figure)
+    return path
+
+
+def _all_growth(drawing: Any, growth: Iterable[Growth], folder: Path) -> list[Path]:
+    """One picture for each quantity, axis, and rest that is held."""
+
+    def rest(each: Growth) -> tuple[str, str, str]:
+        return each.of, each.against, each.at
+
+    paths: list[Path] = []
+    taken: dict[str, int] = {}
+    for (of, against, _), curves in groupby(sorted(growth, key=rest), rest):
+        number = taken[f"{of}-{against}"] = taken.get(f"{of}-{against}", 0) + 1
+        path = folder / f"{of}-{against}{f'-{number}' if number > 1 else ''}.png"
+        paths.append(_growth(drawing, list(curves), path))
+    return paths
+
+
+def _growth(drawing: Any, curves: Sequence[Growth], path: Path) -> Path:
+    figure, axes = drawing.subplots(figsize=SIZE)
+    label, unit = UNITS[curves[0].of]
+    heights = [y * unit for each in curves for _, y in each.points]
+    axes.set(xscale="log", yscale="log", ylim=(min(heights) / 1.5, max(heights) * 1.5))
+    others = [each.backend for each in curves if each.backend not in ("floor", "verification")]
+    for each in curves:
+        x, y = zip(*((x, y * unit) for x, y in each.points), strict=True)
+        colour, marker = _look(each.backend, others)
+        axes.plot(x, y, marker, color=colour, markersize=8, label=f"{each.backend}: slope {each.measured:.2f}")
+        axes.plot(x, _line(x, y, each.measured), "-", color=colour, linewidth=1.5)
+    first = curves[0]
+    axes.set(xlabel=AXES[first.against], ylabel=label, title=first.at)
+    _ticks(axes, sorted({x for each in curves for x, _ in each.points}))
+    note = f"lines: least squares\nslope counted {first.expected:.2f}, asymptotic {first.asymptotic:g}"
+    axes.legend(title=note, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, alignment="left")
+    axes.grid(which="both", alpha=0.25)
+    return _save(drawing, figure, path)
+
+
+def _look(name: str, others: Sequence[str]) -> tuple[str, str]:
+    """Colour and marker."""
+    if name in ("floor", "verification"):
+        return {"floor": ("black", "X"), "verification": ("#999999", "*")}[name]
+    index = others.index(name)
+    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+
+
+def _line(x: Sequence[float], y: Sequence[float], slope: float) -> list[float]:
+    """The fitted line at these points: through the means of the logarithms."""
+    middle = sum(map(math.log, y)) / len(y) - slope * sum(map(math.log, x)) / len(x)
+    return [math.exp(middle + slope * math.log(each)) for each in x]
+
+
+def _ticks(axes: Any, at: Sequence[float]) -> None:
+    """At the points themselves: there are few, and seldom at powers of ten."""
+    axes.set_xticks(at, [f"{each:,g}" for each in at])
+    axes.set_xticks([], minor=True)
+
+
+def _all_layers(drawing: Any, cases: Sequence[Measured], folder: Path) -> list[Path]:
+    there = [case for case in cases if case.floor.steps]
+    return [_layers(drawing, case, folder / f"layers-{number}.png") for number, case in enumerate(there, 1)]
+
+
+def _layers(drawing: Any, case: Measured, path: Path) -> Path:
+    """The floor layer by layer, and beside it what each backend takes on top of it."""
+    figure, (left, right) = drawing.subplots(1, 2, figsize=(13, 5.5), width_ratios=(3, 2))
+    _steps(left, case.floor.steps, _names(case))
+    _totals(right, case)
+    figure.suptitle(title(case))
+    figure.tight_layout()
+    return _save(drawing, figure, path)
+
+
+def _names(case: Measured) -> list[str]:
+    return [f"{index} {layer['type']}" for index, layer in enumerate(case.network["layers"])]
+
+
+def _steps(axes: Any, steps: Sequence[Step], names: Sequence[str]) -> None:
+    """A stacked bar for each layer."""
+    ends = [0.0] * len(names)
+    for what, (label, colour) in PARTS.items():
+        own = [1e3 * sum(step.seconds for step in steps if (step.layer, step.what) == (i, what)) for i in range(len(names))]
+        axes.barh(range(len(names)), own, left=ends, color=colour, label=label)
+        ends = [end + each for end, each in zip(ends, own, strict=True)]
+    every = max(1, len(names) // 10)
+    axes.set_yticks(range(0, len(names), every), names[::every])
+    axes.invert_yaxis()
+    axes.set(xlabel="time (ms)", title="the floor, layer by layer")
+    axes.legend(frameon=False, fontsize=11, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+
+
+def _totals(axes: Any, case: Measured) -> None:
+    """Gradients, and the floor as a line; the number is what is left beyond it."""
+    rows = [row for row in case.rows if row.gradient]
+    floor = 1e3 * (case.floor.seconds or 0)
+    times = [1e3 * row.gradient.seconds for row in rows if row.gradient]
+    axes.barh(range(len(rows)), times, color="#BBBBBB")
+    axes.axvline(floor, color="black", linestyle="--", label=f"floor, {floor:.3g} ms")
+    for index, each in enumerate(times):
+        axes.text(each, index, f" {each - floor:+.3g} ms", va="center")
+    axes.set_yticks(range(len(rows)), [row.backend for row in rows])
+    axes.set_xlim(0, 1.35 * max([floor, *times]))
+    axes.invert_yaxis()
+    axes.set(xlabel="time of one gradient (ms)", title="gradients beside the floor")
+    axes.legend(frameon=False, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, -0.15))

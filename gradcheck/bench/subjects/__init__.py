@@ -1,0 +1,1 @@
+"""What is timed: cases, builds, the floor below them, and the machine."""

@@ -1,0 +1,1 @@
+"""How it is timed: one child process a build, in turns, and the figures that come of it."""

@@ -1,0 +1,143 @@
+"""What is wrong in many cases, grouped so that one mistake is one line."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.diagnosis.corrections import ORDER
+from gradcheck.verdict.findings import Verdict
+
+UNNAMED = "unnamed"  # of what no cause was found for
+TELLING = 0.5  # a feature of at most so many of all cases tells something. Chosen, not derived.
+
+
+class Suspect(NamedTuple):
+    """A block that a backend has wrong on a case, and what may be the cause.
+
+    Attributes
+    ----------
+    name : str
+        Of the case.
+    causes : tuple of Cause
+    features : frozenset of str
+        Of the case.
+    size : int
+        Of the case, by which the smallest is chosen.
+    """
+
+    name: str
+    causes: tuple[Cause, ...]
+    features: frozenset[str]
+    size: int
+
+
+class Group(NamedTuple):
+    """The cases that one cause explains.
+
+    Attributes
+    ----------
+    cause : Cause
+    names : tuple of str
+        Of the cases, the smallest first.
+    features : frozenset of str
+        What they have in common.
+    """
+
+    cause: Cause
+    names: tuple[str, ...]
+    features: frozenset[str]
+
+
+def suspects(record: Record) -> Iterator[Suspect]:
+    """One for each block and backend; a cause that backends have in common is named for the first of them alone."""
+    size, had = _size(record.case), features(record.case)
+    report = record.report or {"findings": [], "diagnoses": []}
+    named: defaultdict[tuple[str, str], list[Cause]] = defaultdict(list)
+    wrong = set(_wrong(report["findings"]))
+    for each in report["diagnoses"]:
+        cause = Cause.of(each["backend"], each["cause"], each["name"], each["evidence"])
+        named[each["name"], each["backend"]].append(cause)
+        if (each["name"], each["backend"]) in wrong:
+            named[each["name"], ""].append(cause)
+    for block, backend in sorted(wrong):
+        unnamed = Cause(backend, UNNAMED, block.rpartition(".")[2])
+        causes = named[block, backend] or named[block, ""] or [unnamed]
+        yield Suspect(record.name, tuple(causes), had, size)
+    if record.report is None:  # nobody lived to report
+        yield Suspect(record.name, record.causes, had, size)
+
+
+def grouped(found: Iterable[Suspect]) -> list[Group]:
+    """The cause that explains most suspects first, then the one that explains most of the rest, and so on.
+
+    A mistake shows as something else here and there (a derivative that is left out, in a layer of one unit, as a factor).
+    Such a case names several causes: greedy covering gives it to the one that it has in common with the others.
+    """
+    left: list[Suspect] = list(found)
+    groups: list[Group] = []
+    while left:
+        counts = Counter(cause for suspect in left for cause in dict.fromkeys(suspect.causes))
+        cause = min(counts, key=lambda each: (-counts[each], _rank(each)))
+        mine = sorted((suspect for suspect in left if cause in suspect.causes), key=lambda suspect: suspect.size)
+        left = [suspect for suspect in left if cause not in suspect.causes]
+        common = mine[0].features.intersection(*(suspect.features for suspect in mine))
+        groups.append(Group(cause, tuple(dict.fromkeys(suspect.name for suspect in mine)), common))
+    return groups
+
+
+def merged(groups: Iterable[Group], smallest: Mapping[Cause, Record]) -> list[Group]:
+    """Groups whose smallest case has an earlier group's cause belong to that one: in small, they are the same mistake."""
+    kept: dict[Cause, Group] = {}
+    for group in groups:
+        causes = smallest[group.cause].causes if group.cause in smallest else ()
+        same = next((kept[cause] for cause in kept if cause in causes), None)
+        if same is not None:
+            names = tuple(dict.fromkeys((*same.names, *group.names)))
+            group = Group(same.cause, names, same.features & group.features)
+        kept[group.cause] = group
+    return list(kept.values())
+
+
+def features(table: dict[str, Any]) -> frozenset[str]:
+    """What a mistake may be conditional on, in words: kinds of layers, loss, dtype, sizes of 1, decay, missing biases."""
+    layers: Sequence[dict[str, Any]] = table["layers"]
+    dense = [layer for layer in layers if layer["type"] == "dense"]
+    case = table["case"]
+    samples = samples_of(case)
+    said = {
+        "weight decay": bool(table.get("weight_decay")),
+        "a dense layer without bias": any(not layer["bias"] for layer in dense),
+        "a batch of one": samples == 1,
+        "several samples": samples > 1,
+        "several dense layers": len(dense) > 1,
+        case["dtype"]: True,
+    }
+    kinds = {layer["type"] for layer in layers} | {table["loss"]["type"]}
+    return frozenset(kinds | {name for name, holds in said.items() if holds})
+
+
+def samples_of(recipe: Mapping[str, Any]) -> int:
+    """The size of a batch, from a case's own table; 0 where a set is used as it is."""
+    data: str | dict[str, Any] = recipe["data"]
+    return recipe.get("samples") or (0 if isinstance(data, str) else len(data["inputs"]))
+
+
+def telling(group: Group, shares: dict[str, float]) -> list[str]:
+    """Features that all cases of a group have and at most half of all cases, the rarest first."""
+    return sorted((name for name in group.features if shares.get(name, 0) <= TELLING), key=lambda name: shares.get(name, 0))
+
+
+def _wrong(findings: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Block and backend."""
+    return ((finding["name"], finding["backend"]) for finding in findings if finding["verdict"] == Verdict.WRONG)
+
+
+def _rank(cause: Cause) -> int:
+    """Simplest first, as in a diagnosis."""
+    return ORDER.index(cause.cause) if cause.cause in ORDER else len(ORDER)
+
+
+def _size(table: dict[str, Any]) -> int:
+    """Length of its description, more or less: what a person has to read."""
+    return len(str(table))

@@ -1,0 +1,69 @@
+"""What is kept of a case that was judged."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+import msgspec
+
+KIND = re.compile(r"\((\w+)\)")  # in "layers[3] (GELU)"
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """A named cause of what is wrong, by which cases are grouped: the same mistake in other networks has the same one.
+
+    Attributes
+    ----------
+    backend, cause : str
+        As in `gradcheck.diagnosis.corrections.Diagnosis`.
+    where : str
+        What the cause belongs to, however the network is built: ``"GELU"``, ``"weight"``, ``"loss"``.
+    """
+
+    backend: str
+    cause: str
+    where: str
+
+    @classmethod
+    def of(cls, backend: str, cause: str, block: str, evidence: Mapping[str, Any]) -> Self:
+        """Where: the kind of layer that a diagnosis names, else which of a layer's parameters is wrong."""
+        kind = KIND.search(str(evidence.get("layer", "")))
+        return cls(backend, cause, kind[1] if kind else block.rpartition(".")[2])
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One case, judged.
+
+    Attributes
+    ----------
+    name : str
+        The hash of its content.
+    case : dict
+        Its table, as in a file.
+    verdict : str
+    reason : str
+        Why not correct, in one sentence.
+    ratios : dict of str to float
+        By backend: the largest error in units of its bound; infinite errors are left out.
+    seconds : float
+        Spent on judging it.
+    evaluations : int
+        Loss evaluations of the oracles.
+    causes : tuple of Cause
+        Every cause that was named for what is wrong, simplest first.
+    report : dict, optional
+        The whole report as a table, where it is wrong.
+    reproducer : str
+        A Python file that asks again, where it is wrong.
+    """
+
+    name: str
+    case: dict[str, Any]
+    verdict: str
+    reason: str = ""
+    ratios: dict[str, float] = {}
+    seconds: float = 0.0
+    evaluations: int = 0
+    causes: tuple[Cause, ...] = ()
+    report: dict[str, Any] | None = None
+    reproducer: str = ""

@@ -1,0 +1,172 @@
+"""What a campaign has found, as data: counts, coverage, errors in units of their bounds, groups of what is wrong, cost."""
+
+from bisect import bisect_left
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.results.groups import Group, Suspect, features, grouped, merged, suspects, telling
+from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.store import Store
+from gradcheck.verdict.findings import Verdict
+
+FORMAT = 1
+EDGES = tuple(10.0 ** (quarter / 4) for quarter in range(-20, 1))  # 1e-5 to 1, four to a decade
+
+
+class Errors(msgspec.Struct, kw_only=True):
+    """The largest error of each case, in units of its bound, of one backend.
+
+    Attributes
+    ----------
+    counts : list of int
+        How many cases lie below the first of the summary's ``edges``, between two of them, and above the last.
+    worst : float
+        The largest.
+    case : str
+        Name of the case that has it.
+    """
+
+    counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(EDGES) + 1))
+    worst: float = 0.0
+    case: str = ""
+
+    def add(self, ratio: float, name: str) -> None:
+        """Count one case."""
+        self.counts[bisect_left(EDGES, ratio)] += 1
+        if ratio > self.worst:
+            self.worst, self.case = ratio, name
+
+
+class Failure(msgspec.Struct, kw_only=True):
+    """Cases that one cause explains.
+
+    Attributes
+    ----------
+    cause : Cause
+    cases : int
+    common : list of str
+        What all of them have and few others do: layers, loss, sizes.
+    first : str
+        Name of the smallest case that was met.
+    smallest : Record, optional
+        What it shrank to.
+    met : Record, optional
+        The first, where it was not made smaller.
+    """
+
+    cause: Cause
+    cases: int
+    common: list[str]
+    first: str
+    smallest: Record | None = None
+    met: Record | None = None
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """A campaign in figures.
+
+    Attributes
+    ----------
+    plan : Plan
+    versions : list of dict
+        Of every library, for each run.
+    examples : int
+        Drawn; a case that was drawn again is not judged again.
+    judged : int
+    verdicts : dict of str to int
+    reasons : dict of str to dict of str to int
+        By verdict, why not correct; numbers are left out.
+    errors : dict of str to Errors
+        By backend.
+    edges : tuple of float
+        Of the bins of ``errors``.
+    coverage : dict of str to dict of str to dict of str to int
+        How many cases have a layer, by dtype, loss and layer.
+    depths : dict of int to int
+        How many cases have so many dense layers.
+    failures : list of Failure
+        What is wrong, most cases first.
+    seconds : float
+        Spent on judging, added up over all workers.
+    slowest : str
+        Name of the case that took longest.
+    longest : float
+        Seconds that it took.
+    evaluations : int
+        Of the loss, by the oracles.
+    """
+
+    plan: Plan
+    versions: list[dict[str, str]]
+    examples: int
+    judged: int = 0
+    verdicts: dict[str, int] = {}
+    reasons: dict[str, dict[str, int]] = {}
+    errors: dict[str, Errors] = {}
+    edges: tuple[float, ...] = EDGES
+    coverage: dict[str, dict[str, dict[str, int]]] = {}
+    depths: dict[int, int] = {}
+    failures: list[Failure] = []
+    seconds: float = 0.0
+    slowest: str = ""
+    longest: float = 0.0
+    evaluations: int = 0
+
+    def to_table(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return {"format": FORMAT, **msgspec.to_builtins(self, str_keys=True)}
+
+
+def summarize(store: Store) -> Summary:
+    """Read a store once, from beginning to end."""
+    shards = store.shards()
+    summary = Summary(plan=store.plan, versions=store.versions, examples=sum(map(len, shards.values())))
+    shares, wrong = Counter[str](), list[Suspect]()
+    for record in store.records():
+        _count(summary, record)
+        shares.update(features(record.case))
+        if record.verdict == Verdict.WRONG:
+            wrong += suspects(record)
+        if record.seconds > summary.longest:
+            summary.longest, summary.slowest = record.seconds, record.name
+    summary.verdicts = store.counts()
+    summary.reasons = {verdict: reasons for verdict in summary.verdicts if (reasons := _named(store, verdict))}
+    fractions = {name: number / summary.judged for name, number in shares.items()}
+    summary.failures = _failures(store, grouped(wrong), fractions)
+    return summary
+
+
+def _count(summary: Summary, record: Record) -> None:
+    summary.judged += 1
+    summary.seconds += record.seconds
+    summary.evaluations += record.evaluations
+    for backend, ratio in record.ratios.items():
+        summary.errors.setdefault(backend, Errors()).add(ratio, record.name)
+    kinds = [layer["type"] for layer in record.case["layers"]]
+    depth = kinds.count("dense")
+    summary.depths[depth] = summary.depths.get(depth, 0) + 1
+    row = summary.coverage.setdefault(record.case["case"]["dtype"], {}).setdefault(record.case["loss"]["type"], {})
+    for kind in set(kinds):
+        row[kind] = row.get(kind, 0) + 1
+
+
+def _named(store: Store, verdict: str) -> dict[str, int]:
+    return {reason: number for reason, number in store.reasons(verdict).items() if reason}
+
+
+def _failures(store: Store, groups: list[Group], shares: dict[str, float]) -> list[Failure]:
+    smallest = store.smallest()
+    return [
+        Failure(
+            cause=group.cause,
+            cases=len(group.names),
+            common=telling(group, shares),
+            first=group.names[0],
+            smallest=smallest.get(group.cause),
+            met=None if group.cause in smallest else store.record(group.names[0]),
+        )
+        for group in sorted(merged(groups, smallest), key=lambda group: -len(group.names))
+    ]

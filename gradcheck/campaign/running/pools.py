@@ -1,0 +1,157 @@
+"""Where tasks run: a task is a function of this package and data. Here the processes of this machine."""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+
+from gradcheck.campaign.plan import Plan, Table
+from gradcheck.campaign.results.record import Record
+from gradcheck.campaign.running.child import died, how, hung, loaded
+from gradcheck.campaign.running.workers import ZERO, Workers, begin, judged, perform
+from gradcheck.errors import CallFailed, GradcheckError, LibraryNotInstalled
+
+PATIENCE = 600.0  # seconds, for drawing and shrinking
+
+
+class Pool(Protocol):
+    """Tasks that run elsewhere, as futures; what these raise is a `GradcheckError`."""
+
+    jobs: int
+
+    def run(self, function: Callable[..., Any], *args: Any) -> "Future[Any]":
+        """Any task but judging."""
+        ...
+
+    def judge(self, plan: Plan, tables: list[Table]) -> "Iterable[Future[list[Record]]]":
+        """Judge these cases, each exactly once; whatever a backend does to its process becomes a record."""
+        ...
+
+    def close(self) -> None:
+        """Drop what waits, and end."""
+        ...
+
+
+class Local:
+    """A process pool of this machine (pebble): each task has a time limit, and a dead worker costs its own task alone.
+
+    Parameters
+    ----------
+    jobs : int
+    backends : tuple of str
+        Each worker loads them before its first task, so that no case pays for it. Where one cannot be had, every task
+        raises `BackendError`.
+
+    Raises
+    ------
+    LibraryNotInstalled
+        Where pebble is absent.
+    """
+
+    def __init__(self, jobs: int, backends: tuple[str, ...] = ()) -> None:
+        try:
+            from pebble import ProcessPool
+        except ImportError:
+            raise LibraryNotInstalled("campaigns need pebble: pip install 'gradcheck[fuzz]'") from None
+        self.jobs, self._backends = jobs, backends
+        self._broken: GradcheckError | None = None
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers are the parallelism; read when they load their libraries
+        self._pool = ProcessPool(max_workers=jobs, initializer=begin, initargs=(backends,), context=Workers())
+
+    def run(self, function: Callable[..., Any], *args: Any) -> "Future[Any]":
+        """In a worker."""
+        return linked(self._scheduled(PATIENCE, function, *args), partial(self._ran, function.__name__))
+
+    def judge(self, plan: Plan, tables: list[Table]) -> "Iterable[Future[list[Record]]]":
+        """A task for each case."""
+        for table in tables:
+            yield linked(self._scheduled(plan.limit, judged, plan, table), partial(self._judged, plan, table))
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._pool.stop()
+        self._pool.join()
+
+    def _scheduled(self, timeout: float, function: Callable[..., Any], *args: Any) -> "Future[Any]":
+        try:
+            return self._pool.schedule(perform, args=(function, *args), timeout=timeout)
+        except RuntimeError:
+            raise self._failure("a task", BrokenProcessPool()) from None
+
+    def _ran(self, name: str, task: "Future[Any]") -> Any:
+        error = task.exception()
+        if error is not None:
+            raise self._failure(name, error)
+        return task.result()
+
+    def _judged(self, plan: Plan, table: Table, task: "Future[Any]") -> list[Record]:
+        """A record also where the task returned none, unless it raised what ends the campaign."""
+        from pebble import ProcessExpired
+
+        error = task.exception()
+        if isinstance(error, TimeoutError):
+            return [hung(table, plan.limit)]
+        if isinstance(error, ProcessExpired):
+            return [died(table, _code(error))]
+        return [msgspec.json.decode(self._ran("a case", task), type=Record)]
+
+    def _failure(self, name: str, error: BaseException) -> GradcheckError:
+        """In one line, for a campaign to end with."""
+        from pebble import ProcessExpired
+
+        if isinstance(error, GradcheckError):
+            return error
+        if isinstance(error, BrokenProcessPool):
+            self._broken = self._broken or _diagnosis(self._backends)
+            return self._broken
+        if isinstance(error, ProcessExpired):
+            return CallFailed(f"{name}: its process ended: {how(_code(error))}")
+        if isinstance(error, TimeoutError):
+            return CallFailed(f"{name}: not finished within {PATIENCE:g} s")
+        return CallFailed(f"{name}: {line(error)}")
+
+
+def linked(task: "Future[Any]", answered: Callable[["Future[Any]"], Any]) -> "Future[Any]":
+    """A future of what ``answered`` makes of a task that is done; to cancel it cancels the task and wakes who waits."""
+    outcome: Future[Any] = Future()
+
+    def cancel(_: "Future[Any]") -> None:
+        if outcome.cancelled():
+            task.cancel()
+            outcome.set_running_or_notify_cancel()
+
+    def done(_: "Future[Any]") -> None:
+        with suppress(InvalidStateError):  # cancelled meanwhile
+            try:
+                value = answered(task)
+            except Exception as error:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(value)
+
+    outcome.add_done_callback(cancel)
+    task.add_done_callback(done)
+    return outcome
+
+
+def line(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+
+
+def _code(error: Any) -> int:
+    return 0 if error.exitcode == ZERO else error.exitcode
+
+
+def _diagnosis(backends: tuple[str, ...]) -> GradcheckError:
+    """Why a pool broke: it does where all workers end before they have a task. Loading the backends once more tells."""
+    try:
+        loaded(backends)
+    except GradcheckError as error:
+        return error
+    return CallFailed("the processes of the pool ended without a task: were they killed?")

@@ -1,0 +1,1 @@
+"""From a failing case to the smallest that still fails."""

@@ -1,0 +1,90 @@
+"""Failures made small: for each group, the smallest network that Hypothesis finds with the same verdict and cause."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gradcheck.campaign.plan import Plan, Table, name_of
+from gradcheck.campaign.results.groups import UNNAMED, grouped, suspects
+from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.store import Store
+from gradcheck.campaign.running.child import Child
+from gradcheck.campaign.running.pools import Pool
+from gradcheck.campaign.running.shards import SHRINKING, shrink
+from gradcheck.campaign.shrinking.reduce import is_small, reduced
+from gradcheck.cases.case import Case
+from gradcheck.cases.files import case_from_table, case_to_table
+from gradcheck.verdict.findings import Verdict
+
+GROUPS = 12  # that are made small; what is rarer is shown as it was met
+
+
+def make_small(store: Store, pool: Pool) -> None:
+    """Shrink what is wrong, group by group, and keep the smallest case of each."""
+    groups = grouped(suspect for record in store.records(Verdict.WRONG) for suspect in suspects(record))
+    known = store.smallest()
+    shards = _first_shards(store)
+    tasks: dict[Future[Any], Cause] = {}
+    for group in groups[:GROUPS]:
+        if group.cause not in known and group.cause.backend != "-":
+            shard = min(shards[name] for name in group.names)
+            tasks[pool.run(smallest, store.plan, shard, group.cause)] = group.cause
+    for future, cause in tasks.items():
+        if (record := future.result()) is not None:
+            store.keep_smallest(cause, record)
+
+
+def smallest(plan: Plan, shard: int, cause: Cause) -> Record | None:
+    """The smallest case made of the first in a shard in which a backend is wrong for this cause; None where none is."""
+    judged: dict[str, Record] = {}
+    with closing(Child(msgspec.structs.replace(plan, backends=_only(plan, cause.backend)))) as child:
+
+        def is_wrong(table: Table) -> bool:
+            record = judged[name_of(table)] = judged.get(name_of(table)) or child.judge(table)
+            return record.verdict == Verdict.WRONG
+
+        def fails(table: Table) -> bool:
+            return is_wrong(table) and _has(judged[name_of(table)], cause)
+
+        case = made_smallest(plan, shard, fails, is_wrong)
+    return None if case is None else judged[name_of(case_to_table(case, Path()))]
+
+
+def made_smallest(plan: Plan, shard: int, fails: Callable[[Table], bool], is_wrong: Callable[[Table], bool]) -> Case | None:
+    """The first failing case of a shard, shrunk by Hypothesis and then taken apart; None where none fails.
+
+    Where it is still large, taken apart further as long as it is wrong: in small the same mistake may go by another name.
+    """
+    table = shrink(plan, shard, fails)
+    if table is None:
+        return None
+    case = _reduced(case_from_table(table, Path()), fails)
+    return case if is_small(case) else _reduced(case, is_wrong)
+
+
+def _reduced(case: Case, fails: Callable[[Table], bool]) -> Case:
+    end = time.monotonic() + SHRINKING
+    return reduced(case, lambda smaller: time.monotonic() < end and fails(case_to_table(smaller, Path())))
+
+
+def _has(record: Record, cause: Cause) -> bool:
+    return cause in record.causes or (cause.cause == UNNAMED and not record.causes)
+
+
+def _only(plan: Plan, backend: str) -> tuple[str, ...]:
+    """The plan's name for a backend that is called this in reports."""
+    return tuple(name for name in plan.backends if name.rpartition(":")[2] == backend) or plan.backends
+
+
+def _first_shards(store: Store) -> dict[str, int]:
+    """The first shard that holds a case, by its name."""
+    found: dict[str, int] = {}
+    for shard, names in store.shards().items():
+        for name in names:
+            found.setdefault(name, shard)
+    return found

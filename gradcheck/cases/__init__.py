@@ -1,0 +1,1 @@
+"""A network made concrete: `Case`, its files, and data sets."""

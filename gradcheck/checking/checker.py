@@ -1,0 +1,77 @@
+"""`check`: any loss with any gradient -> Report."""
+
+from collections.abc import Callable
+from typing import Any
+
+from gradcheck.candidates.claim import examine
+from gradcheck.checking.evidence import diagnose, mapped
+from gradcheck.checking.procedure import Judge
+from gradcheck.foundation.validation import accuracy_of, seed_of, two_functions
+from gradcheck.report import Report
+from gradcheck.report.reproducer.recipe import reproducible
+
+
+@reproducible
+def check(
+    loss: Callable[[Any], Any] | None = None,
+    gradient: Callable[[Any], Any] | None = None,
+    at: Any = None,
+    *,
+    value_and_gradient: Callable[[Any], Any] | None = None,
+    accuracy: float = 1e-6,
+    complex_step: bool = False,
+    seed: int = 0,
+) -> Report:
+    """Whether ``gradient`` is the gradient of ``loss`` at a point.
+
+    Parameters
+    ----------
+    loss : callable
+        From a pytree like ``at`` to a real scalar.
+    gradient : callable
+        From a pytree like ``at`` to one of the same structure.
+    at : pytree
+        An array, a number, or any nesting of dict, list, tuple and dataclass of these. Leaves that are not floating are
+        handed on as they are.
+    value_and_gradient : callable
+        In place of the two: one function that returns both, as a pair.
+    accuracy : float
+        Relative to the larger of an entry and its block's RMS: an error beyond its bound and within this is ``inexact``.
+    complex_step : bool
+        Use the complex step, which resolves to rounding, if real differences vouch for it: ``loss`` must be analytic and
+        take complex arrays. Where it is refused, a note says why.
+    seed : int
+        Of the random directions.
+
+    Returns
+    -------
+    Report
+        Of one finding for each block, named by its path: ``"encoder.0.weight"``; a bare array is called ``"x"``.
+
+    Raises
+    ------
+    DataError
+        Where two leaves of the point have one name, or the loss is no number.
+    DescriptionError
+        Where ``accuracy`` or ``seed`` is none, or the functions are not given.
+    CallFailed
+        Where a function raises.
+    """
+    accuracy, seed = accuracy_of(accuracy), seed_of(seed)
+    loss, gradient = two_functions(loss, gradient, value_and_gradient)
+    claim = examine(loss, gradient, at, seed)
+    judge = Judge(claim, accuracy, seed, complex_step)
+    findings = judge.findings()
+    count = sum(value.size for value in claim.point.values())
+    blocks = f"{len(claim.point)} block{'s' if len(claim.point) != 1 else ''}"
+    title, prober = f"{blocks}, {count} parameters", judge.prober
+    spent = prober.evaluations
+    diagnoses, findings = diagnose(prober, findings), mapped(prober, findings)
+    return Report(
+        title=title,
+        findings=findings,
+        evaluations=spent,
+        notes=prober.notes,
+        diagnoses=diagnoses,
+        diagnosis_evaluations=prober.evaluations - spent,
+    )

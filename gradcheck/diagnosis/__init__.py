@@ -1,0 +1,1 @@
+"""From a wrong block to a named cause."""

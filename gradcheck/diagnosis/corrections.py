@@ -1,0 +1,244 @@
+"""What a wrong gradient may have been meant to be: corrections of the claim, each under the name of its cause.
+
+A cause is named only where its correction agrees with the oracle along several directions, so each one here is an array and
+what was needed to make it. A correction with a free number has it fitted along one direction and is tested along the others.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from gradcheck.foundation.arrays import Array, dot, norm
+
+SHIFTS = 3  # places that a roll may be off
+# Unit roundoff and least number, fewest digits first.
+NARROW = {"bfloat16": (2.0**-8, 2.0**-133), "float16": (2.0**-11, 2.0**-24), "float32": (2.0**-24, 2.0**-149)}
+INTEGER = 1e-6  # relative; so near to an integer a factor is taken for one. Chosen, not derived.
+MEAN = 3  # factors of 2 have other reasons than a mean
+ROW = 64  # rows of which every exchange of two is tried
+DIRECTIONS = 4  # along which a cause must agree with the oracle. Chosen, not derived.
+CLEAR = 4  # bounds that a claim must be off by along some direction to be explained. Chosen, not derived.
+ALONE = 1e-9  # so near to an integer a single number's factor is taken for one. Chosen, not derived.
+ROUND = 1e-9  # so near to a number of two digits a norm is taken for a limit. Chosen, not derived.
+BETTER = 256  # times smaller in long double, whose roundoff is 2048 times so: instability. Chosen, not derived.
+SMALL = 1e-5  # an error of this size may be that of a rounded constant. Chosen, not derived.
+# Simplest first. What a library of mistakes or single samples explain comes before a factor that can be anything.
+ORDER = (
+    *("wrong-structure", "raised", "non-finite", "mutates-input", "nondeterministic", "kink-convention"),
+    *("low-precision", "sign", "stops-below", "zero", "mean-for-sum", "missing-mean", "extra-mean"),
+    *("transposed", "permuted", "wrong-axis", "overwritten", "activation-derivative", "stale-activation"),
+    *("path-lost", "sample-dropped", "sample-subset", "clipped", "regularisation", "factor", "single-entry"),
+    *("unstable", "constants"),
+)
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """A named cause of what is wrong with a block.
+
+    Attributes
+    ----------
+    name : str
+        Of the block.
+    cause : str
+        A stable identifier: ``"factor"``, ``"sign"``, ``"transposed"``, ...
+    evidence : dict
+        The numbers that belong to it.
+    backend : str
+        Whose block; the first one's where several have it in common.
+    """
+
+    name: str
+    cause: str
+    evidence: dict[str, Any] = {}
+    backend: str = ""
+
+
+class Correction(NamedTuple):
+    """What the claim would be without the mistake.
+
+    ``fitted`` is what a free number multiplies that was fitted along the first direction, to the accuracy of that.
+    """
+
+    cause: str
+    corrected: Array
+    evidence: dict[str, Any]
+    fitted: Array | None = None
+
+    def explains(self, known: Sequence["Known"]) -> bool:
+        """Whether it agrees with the oracle along every direction."""
+        first = known[0]
+        uncertain = 0.0
+        if self.fitted is not None:
+            uncertain = first.bound / abs(dot(self.fitted, first.v))
+        return all(
+            abs(dot(self.corrected, each.v) - each.slope)
+            <= each.bound + (uncertain * abs(dot(self.fitted, each.v)) if self.fitted is not None else 0.0)
+            for each in known
+        )
+
+
+class Known(NamedTuple):
+    """What an oracle says along one direction: the true slope and how well it is known."""
+
+    v: Array
+    slope: float
+    bound: float
+
+
+def causes(
+    name: str,
+    claims: Mapping[str, Array],
+    theta: Array,
+    known: Sequence[Known],
+    counts: Sequence[int] = (),
+    clear: bool = True,
+) -> list[Diagnosis]:
+    """Every cause that explains the whole difference along all known directions, simplest first.
+
+    Parameters
+    ----------
+    name : str
+        Of the block.
+    claims : dict of str to array
+        Of all blocks.
+    theta : array
+        The block itself.
+    known : sequence of Known
+        Two at least.
+    counts : sequence of int
+        What the loss may be a mean over, where that is known: no other factor is then taken for a mean.
+    clear : bool
+        Whether the claim must be off by a few bounds: so near to one, anything would explain it.
+    """
+    claimed = claims[name]
+    if clear and not any(abs(dot(claimed, each.v) - each.slope) > CLEAR * each.bound for each in known) and known:
+        return []
+    if not claimed.any():
+        return [Diagnosis(name, "zero")]
+    narrow = narrow_format(claimed, known)
+    found = [Diagnosis(name, "low-precision", {"format": narrow})] if narrow else []
+    for correction in _corrections(name, claims, theta, known[0], counts):
+        if correction.explains(known):
+            found.append(Diagnosis(name, correction.cause, correction.evidence))
+    return found
+
+
+def _corrections(
+    name: str, claims: Mapping[str, Array], theta: Array, first: Known, counts: Sequence[int]
+) -> Iterator[Correction]:
+    claimed = claims[name]
+    yield Correction("sign", -claimed, {})
+    yield from _factor(claims, name, first, counts)
+    yield from _reordered(claimed)
+    for other, gradient in claims.items():
+        if other != name and gradient.shape == claimed.shape:
+            yield Correction("permuted", gradient, {"taken_from": other})
+    yield from _regularised(claimed, theta, first)
+
+
+def _factor(claims: Mapping[str, Array], name: str, first: Known, counts: Sequence[int]) -> Iterator[Correction]:
+    claimed = claims[name]
+    product = dot(claimed, first.v)
+    if not product or not abs(first.slope) > first.bound:
+        return
+    factor = product / first.slope
+    if abs(factor + 1) <= INTEGER:
+        return  # a sign
+    alone = claimed.size < 2  # a single number is always some multiple of another
+    if alone and not counts and first.bound > ALONE * abs(first.slope):
+        return
+    near = ALONE if alone else INTEGER
+    for cause, count in (("missing-mean", factor), ("extra-mean", 1 / factor)):
+        for n in counts or (round(count),):
+            if (n >= MEAN or n in counts) and abs(count - n) <= near * n:
+                yield Correction(cause, claimed / n if cause == "missing-mean" else claimed * n, {"n": n})
+    for size in (norm(claimed), norm(np.array([norm(claim) for claim in claims.values()]))):
+        limit = float(f"{size:.1e}")
+        if not alone and 0 < factor < 1 and abs(size - limit) <= ROUND * limit:
+            yield Correction("clipped", claimed / factor, {"norm": limit}, fitted=claimed / factor)
+            break
+    if not alone:
+        yield Correction("factor", claimed / factor, {"factor": factor}, fitted=claimed / factor)
+
+
+def _reordered(claimed: Array) -> Iterator[Correction]:
+    if claimed.ndim == 2 and claimed.size > 1:
+        if claimed.shape[0] == claimed.shape[1]:
+            yield Correction("transposed", claimed.T, {})
+        elif min(claimed.shape) > 1:
+            yield Correction("transposed", claimed.reshape(claimed.shape[::-1]).T, {"reshaped": True})
+    for axis, size in enumerate(claimed.shape):
+        for shift in range(1, min(SHIFTS, size // 2) + 1):
+            for signed in (shift, -shift):
+                yield Correction("permuted", np.roll(claimed, signed, axis), {"rolled": -signed, "axis": axis})
+        if size > 2:
+            yield Correction("permuted", np.flip(claimed, axis), {"flipped": True, "axis": axis})
+        yield from _exchanged(claimed, axis)
+
+
+def _exchanged(claimed: Array, axis: int) -> Iterator[Correction]:
+    if not 2 < claimed.shape[axis] <= ROW:
+        return
+    for i in range(claimed.shape[axis]):
+        for j in range(i):
+            order = list(range(claimed.shape[axis]))
+            order[i], order[j] = j, i
+            yield Correction("permuted", np.take(claimed, order, axis), {"swapped": [j, i], "axis": axis})
+
+
+def _regularised(claimed: Array, theta: Array, first: Known) -> Iterator[Correction]:
+    along = dot(theta, first.v)
+    if claimed.size > 1 and along:
+        multiple = (dot(claimed, first.v) - first.slope) / along
+        yield Correction("regularisation", claimed - multiple * theta, {"multiple": multiple}, fitted=theta)
+
+
+def narrow_format(claimed: Array, known: Sequence[Known]) -> str | None:
+    """The format that the claim has been rounded to, if it is that and rounding to it explains the whole difference."""
+    for name, (unit, tiny) in NARROW.items():
+        # Each entry is off by a last place at most, rounded or cut off.
+        explained = all(
+            abs(dot(claimed, k.v) - k.slope)
+            <= k.bound + 2 * unit * float(np.sum(np.abs(claimed * k.v))) + tiny * float(np.sum(np.abs(k.v)))
+            for k in known
+        )
+        if explained and claimed.any() and _fits_into(claimed, name):
+            return name
+    return None
+
+
+def _fits_into(claimed: Array, name: str) -> bool:
+    """Whether every entry is a number of the format; bfloat16 is the upper half of float32."""
+    with np.errstate(all="ignore"):
+        kept = claimed.astype("float32" if name == "bfloat16" else name)
+    return np.array_equal(kept.astype(float), claimed) and (name != "bfloat16" or not np.any(kept.view(np.uint32) & 0xFFFF))
+
+
+def of_entries(name: str, claims: Mapping[str, Array], reference: Array, unseen: Array) -> list[Diagnosis]:
+    """Of single entries, held against a whole reference: one that is wrong, or several that stop at one value."""
+    claimed = claims[name]
+    wrong = np.abs(claimed - reference) > unseen
+    limit = clipped_at(claimed)
+    if wrong.sum() == 1 and claimed.size > 1:
+        index = [int(i) for i in np.argwhere(wrong)[0]]
+        return [Diagnosis(name, "single-entry", {"index": index, "reference": float(reference[tuple(index)])})]
+    if limit is not None and not np.any(wrong & (np.abs(claimed) != limit)):
+        return [Diagnosis(name, "clipped", {"limit": limit, "entries": int(wrong.sum())})]
+    return []
+
+
+def ordered(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
+    """Simplest first, each cause once."""
+    found: dict[tuple[str, str], Diagnosis] = {}
+    for diagnosis in sorted(diagnoses, key=lambda each: ORDER.index(each.cause)):
+        found.setdefault((diagnosis.name, diagnosis.cause), diagnosis)
+    return list(found.values())
+
+
+def clipped_at(claimed: Array) -> float | None:
+    """The value that two entries or more stop at, if there is one."""
+    size = np.abs(claimed)
+    largest = float(np.max(size, initial=0.0))
+    return largest if largest and 1 < np.count_nonzero(size == largest) < size.size else None

@@ -1,0 +1,84 @@
+"""From ``module:attribute`` or ``path/to/file.py:attribute`` to the object: the only place that imports what it is told."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gradcheck.errors import Broken, NotFound
+from gradcheck.foundation.wording import nearest
+
+PREFIX = "gradcheck_user_"  # of the names of modules that are files
+
+
+def locate(target: str, what: str) -> object:
+    """The object that a target names; a module where there is no colon.
+
+    Raises
+    ------
+    NotFound, Broken
+        With ``what`` it was to be in front.
+    """
+    path, colon, attribute = target.rpartition(":")
+    if colon and not path:
+        raise NotFound(f"{what}: expected module:attribute or file.py:attribute")
+    if colon and path.endswith(".py"):
+        return _attribute(_load_file(Path(path), what), attribute, what)
+    module = _import(path if colon else target, what)
+    return _attribute(module, attribute, what) if colon else module
+
+
+def _import(module: str, what: str) -> object:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            raise NotFound(f"{what}: no module called {error.name!r}") from None
+        raise Broken(_broken(what, error)) from error
+    except (Exception, SystemExit) as error:
+        raise Broken(_broken(what, error)) from error
+
+
+def _load_file(path: Path, what: str) -> object:
+    """A file as a module, under a name of its own so that it shadows nothing; it may import its neighbours."""
+    if not path.is_file():
+        raise NotFound(f"{what}: {path}: no such file")
+    spec = importlib.util.spec_from_file_location(PREFIX + path.stem, path)
+    if spec is None or spec.loader is None:
+        raise NotFound(f"{what}: {path} is not a Python file")
+    loaded = sys.modules.get(spec.name)
+    if loaded is not None and Path(loaded.__file__ or "").resolve() == path.resolve():
+        return loaded  # two attributes of one file share its state
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickling look their module up
+    try:
+        with _first_on_path(str(path.parent.resolve())):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[spec.name]
+        raise Broken(_broken(what, error)) from error
+    return module
+
+
+@contextmanager
+def _first_on_path(folder: str) -> Generator[None]:
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the file may have changed the path itself
+            sys.path.remove(folder)
+
+
+def _attribute(module: object, attribute: str, what: str) -> object:
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        public = [each for each in vars(module) if not each.startswith("_")]
+        raise NotFound(f"{what}: no attribute {attribute!r}, {nearest(attribute, public)}") from None
+
+
+def _broken(what: str, error: BaseException) -> str:
+    return f"{what} raises when imported: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,18 @@
+"""Words that every message shares: what to say after an unknown name, and of a value that should not be there."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say after an unknown name: the nearest known one, or all that are known."""
+    known = list(known)
+    match = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    return f"did you mean {match[0]!r}?" if match else f"known: {', '.join(known)}"
+
+
+def shown(value: Any) -> str:
+    """What was there instead, in so few words that the sentence stays one line."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,1 @@
+"""What follows from the reference: bounds on rounding, and kinks."""

@@ -1,0 +1,105 @@
+"""Kinks of a network: how far its units are from them, and what a unit on a kink may change in the gradient.
+
+Below the first switch of a unit along a direction a piecewise function is one smooth piece, and extrapolation is valid.
+
+A unit within rounding of a kink may honestly be given any slope from one side's to the other's. What that does to a gradient
+is carried as three rows along axis 0, all of them magnitudes: EXACT, the part due to units exactly on a kink; DOWN and UP,
+how far a correct gradient may lie below and above the reference's.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gradcheck.foundation.arrays import Array, zeros
+from gradcheck.network import layers as ly
+from gradcheck.network import losses as ls
+from gradcheck.network.network import Network
+from gradcheck.network.reference import copies
+
+
+def distances(
+    network: Network,
+    parameters: Mapping[str, Array],
+    inputs: Array,
+    targets: Array,
+    stacks: copies.Stacks,
+    known: Sequence[Array] | None = None,
+) -> Array:
+    """How far every unit is from every joint of its activation, and every output from those of the loss.
+
+    Parameters
+    ----------
+    parameters, inputs, targets, stacks
+        As `copies.losses` takes them.
+    known : sequence of array, optional
+        The inputs and the output of every layer where no parameter is moved.
+
+    Returns
+    -------
+    array, signed
+        A row for each point; of length 0 for a network of smooth functions.
+    """
+    if not network.loss.joints and not any(isinstance(layer, ly.Activation) and layer.joints for layer in network.layers):
+        return np.zeros((1, 0))
+    with np.errstate(all="ignore"):
+        here = None if stacks or known is None else [state[None] for state in known]
+        states = here or copies.forward(network, parameters, inputs, stacks)
+    activations = [(layer, z) for layer, z in zip(network.layers, states, strict=False) if isinstance(layer, ly.Activation)]
+    found = [z - joint for layer, z in activations for joint in layer.joints]
+    if network.loss.joints:
+        margin = states[-1] * targets if network.loss.targets is ls.Targets.SIGNS else np.abs(states[-1] - targets)
+        found += [margin - joint for joint in network.loss.joints]
+    rows = [distance.reshape(len(distance), -1) for distance in found]
+    return np.concatenate([np.broadcast_to(row, (len(states[-1]), row.shape[1])) for row in rows], axis=1)
+
+
+def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
+    """Rows of what the slope may be off by, for each ``z`` on a kink or within ``tolerance`` of one.
+
+    Returns
+    -------
+    array, shape (3, *z.shape)
+        EXACT, DOWN, UP.
+    """
+    if not kinks:
+        return zeros((3, *z.shape))
+    rows: Array = np.zeros((3, *z.shape))
+    for kink in kinks:
+        distance: Array = z - kink.at
+        near: Array = np.abs(distance) <= tolerance
+        if not near.any():
+            continue
+        taken = np.where(distance < 0, kink.left, np.where(distance > 0, kink.right, kink.chosen))
+        low, high = min(kink.left, kink.right), max(kink.left, kink.right)
+        rows[0] += np.where(distance == 0, high - low, 0.0)
+        rows[1] += np.where(near, taken - low, 0.0)
+        rows[2] += np.where(near, high - taken, 0.0)
+    return rows
+
+
+def through_factor(rows: Array, factor: Array) -> Array:
+    """Rows of a product with ``factor``, entry by entry: a negative one exchanges DOWN and UP."""
+    exact, down, up = rows
+    turned: list[Array] = [exact, np.where(factor < 0, up, down), np.where(factor < 0, down, up)]
+    return np.stack(turned) * np.abs(factor)
+
+
+def through_product(rows: Array, matrix: Array) -> Array:
+    """Rows of a matrix product with ``matrix`` from the right."""
+    if not rows.any():
+        return zeros((*rows.shape[:-1], matrix.shape[-1]))
+    plus, minus = np.maximum(matrix, 0), np.maximum(-matrix, 0)
+    exact, down, up = rows
+    return np.stack([exact @ np.abs(matrix), down @ plus + up @ minus, up @ plus + down @ minus])
+
+
+def through_slope(rows: Array, g: Array, slopes: Array, free: Array) -> Array:
+    """Rows of ``g * slope``, where ``g`` has rows of its own and the slope the freedom ``free``.
+
+    (g + e)(s + t) - g s = e s + g t + e t; the last term counts in full on both sides.
+    """
+    if not (rows.any() or free.any()):
+        return zeros(rows.shape)
+    both = np.max(rows, axis=0) * np.max(free, axis=0)
+    return through_factor(rows, slopes) + through_factor(free, g) + both

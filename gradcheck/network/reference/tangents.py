@@ -1,0 +1,214 @@
+"""Derivatives of the reference's loss, pushed forward through the layers as tangents: no backpropagation, no cancellation.
+
+A tangent is what a small change does to a layer's output, sample by sample. On the way up an activation multiplies it by
+rho'(z), a dense layer by W. rho' and the slopes of the loss are the reference's own, by complex step: one evaluation serves
+all tangents. Cross entropy is written a second time, below, with the step in one exponential after the other: the
+reference's would be evaluated once for every output. A third party's layer with parameters is differentiated by a complex
+step of its own.
+
+Tangents that start at one unit each end as the slopes of the loss by that unit. Since z = x W^T + b, the derivative by
+W[i, j] is the sum over samples of the slope by z[i] times x[j]: every entry of a layer for as many tangents as it has units.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property, singledispatch
+from math import prod
+
+import numpy as np
+
+from gradcheck.foundation.arrays import Array
+from gradcheck.network import layers as ly
+from gradcheck.network import losses as ls
+from gradcheck.network.reference import meaning
+from gradcheck.network.analysis.calculus import IMAGINARY, stepped
+from gradcheck.network.network import Network, by_layer, is_weight
+from gradcheck.network.reference.copies import Stacks
+
+ROOM = 2**17  # numbers in the tangents that go up at once: what a cache holds. Measured, not derived.
+UNSEEN = 1e-170  # of a derivative by complex step: h^2 times a third derivative of 1e30 is no derivative
+
+
+class Tangents:
+    """Derivatives of the mean loss at one point.
+
+    Parameters
+    ----------
+    parameters, inputs, targets
+        As `meaning.loss` takes them, in float64.
+
+    Attributes
+    ----------
+    evaluations : int
+        How many tangents have been pushed up.
+    """
+
+    def __init__(self, network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array) -> None:
+        self.network, self.parameters, self.targets = network, parameters, targets
+        self.given = by_layer(parameters, len(network.layers))
+        self.evaluations = 0
+        self._known: dict[int, Array] = {}
+        with np.errstate(all="ignore"):
+            self.states = meaning.forward(network, parameters, inputs)
+
+    @cached_property
+    def slopes(self) -> list[Array | None]:
+        """rho'(z) of every activation, None for other layers."""
+        layers = zip(self.network.layers, self.states, strict=False)
+        return [
+            flushed(meaning.apply(layer, {}, stepped(z))) if isinstance(layer, ly.Activation) else None
+            for layer, z in layers
+        ]
+
+    @cached_property
+    def top(self) -> Array:
+        """Slopes of the mean loss by the network's outputs, of shape (n, *outputs)."""
+        return loss_slopes(self.network.loss, self.states[-1], self.targets)
+
+    @property
+    def cost(self) -> float:
+        """Multiply-adds that every entry of every gradient costs, divided by those of one forward."""
+        dense = [index for index, layer in enumerate(self.network.layers) if isinstance(layer, ly.Dense)]
+        work = [prod(self.network.shapes[index]) * prod(self.network.shapes[index + 1]) for index in dense]
+        pushed = sum(prod(self.network.shapes[index + 1]) * sum(work[i + 2 :]) for i, index in enumerate(dense))
+        return (pushed + sum(work)) / max(sum(work), 1)
+
+    def along(self, directions: Stacks) -> Array:
+        """Derivatives along k directions, each array of shape (k, *shape) and named for the parameter that it moves."""
+        with np.errstate(all="ignore"):
+            count = len(next(iter(directions.values())))
+            self.evaluations += count
+            moved = by_layer(directions, len(self.network.layers))
+            tangents: Array | None = None  # below the first layer that moves there is none
+            for index, own in enumerate(moved):
+                if own:
+                    tangents = self._moved(index, own, tangents)
+                elif tangents is not None:
+                    tangents = self._carried(index, tangents)
+            ends = np.zeros(count) if tangents is None else self._ends(tangents)
+            return ends + self._decay(directions)
+
+    def gradient(self, name: str) -> Array:
+        """Every entry of one parameter's gradient."""
+        index, _, own = name.partition(".")
+        layer, x, value = self.network.layers[int(index)], self.states[int(index)], self.parameters[name]
+        if not isinstance(layer, ly.Dense):
+            return self.along({name: np.eye(value.size).reshape(-1, *value.shape)}).reshape(value.shape)
+        with np.errstate(all="ignore"):
+            by_unit = self._by_unit(int(index))
+            entries = by_unit.T @ x if own == "weight" else by_unit.sum(axis=0)
+            return entries + self.network.weight_decay * value if self.network.weight_decay and is_weight(name) else entries
+
+    def _ends(self, tangents: Array) -> Array:
+        """Derivatives of the mean loss along tangents of the output: by its slopes, or where that costs less one by one."""
+        z, loss = self.states[-1], self.network.loss
+        if len(tangents) >= columns(loss, z, self.targets):
+            return (tangents * self.top).reshape(len(tangents), -1).sum(axis=1)
+        moved = (meaning.losses(loss, z + 1j * IMAGINARY * tangent, self.targets) for tangent in tangents)
+        return np.array([flushed(each).mean() for each in moved])
+
+    def _by_unit(self, index: int) -> Array:
+        """Slopes of the mean loss by every unit of a layer's output, of shape (n, units)."""
+        if index not in self._known:
+            self._known[index] = self._pushed(index)
+        return self._known[index]
+
+    def _pushed(self, index: int) -> Array:
+        """While a layer acts on each entry, the tangents of all units are the diagonal of one array."""
+        diagonal = np.ones_like(self.states[index + 1])
+        self.evaluations += diagonal.shape[1]
+        above = index + 1
+        while above < len(self.network.layers) and (slopes := self.slopes[above]) is not None:
+            diagonal, above = diagonal * slopes, above + 1
+        if above == len(self.network.layers):
+            return diagonal * self.top
+        samples, units = diagonal.shape
+        room = max(1, ROOM // (samples * max(map(prod, self.network.shapes[above + 1 :]))))
+        parts = (np.arange(start, min(start + room, units)) for start in range(0, units, room))
+        return np.concatenate([self._up(above, diagonal, part) for part in parts], axis=1)
+
+    def _up(self, above: int, diagonal: Array, part: Array) -> Array:
+        """From the tangents of some units, through the layers from ``above`` on, to their ends."""
+        layer, own = self.network.layers[above], self.given[above]
+        if isinstance(layer, ly.Dense):  # W times a tangent of one unit is one column of W
+            tangents = diagonal.T[part, :, None] * own["weight"].T[part, None, :]
+        else:
+            tangents = np.zeros((len(part), *diagonal.shape))
+            tangents[np.arange(len(part)), :, part] = diagonal.T[part]
+            tangents = push(layer, own, {}, self.states[above], tangents)
+        for later in range(above + 1, len(self.network.layers)):
+            tangents = self._carried(later, tangents)
+        samples = len(self.top)
+        flat = tangents.reshape(len(part), samples, -1), self.top.reshape(samples, -1)
+        return np.einsum("kno,no->nk", *flat)
+
+    def _carried(self, index: int, tangents: Array) -> Array:
+        slopes = self.slopes[index]
+        if slopes is not None:
+            return tangents * slopes
+        return push(self.network.layers[index], self.given[index], {}, self.states[index], tangents)
+
+    def _moved(self, index: int, own: Stacks, tangents: Array | None) -> Array:
+        x = self.states[index]
+        before = np.zeros((len(next(iter(own.values()))), *x.shape)) if tangents is None else tangents
+        return push(self.network.layers[index], self.given[index], own, x, before)
+
+    def _decay(self, directions: Stacks) -> Array | float:
+        weights = [name for name in directions if is_weight(name)] if self.network.weight_decay else []
+        pairs = ((self.parameters[name], directions[name]) for name in weights)
+        return self.network.weight_decay * sum((w * v).reshape(len(v), -1).sum(axis=1) for w, v in pairs)
+
+
+@singledispatch
+def push(layer: ly.Layer, parameters: Mapping[str, Array], moved: Stacks, x: Array, tangents: Array) -> Array:
+    """Tangents of a layer's output, (k, n, *outputs), from those of its input and what is moved in its parameters."""
+    steps = range(len(tangents))
+    points = [{name: parameters[name] + 1j * IMAGINARY * stack[k] for name, stack in moved.items()} for k in steps]
+    inputs = [x + 1j * IMAGINARY * tangent for tangent in tangents]
+    return np.stack(
+        [flushed(meaning.apply(layer, {**parameters, **own}, z)) for own, z in zip(points, inputs, strict=True)]
+    )
+
+
+@push.register
+def _(layer: ly.Dense, parameters: Mapping[str, Array], moved: Stacks, x: Array, tangents: Array) -> Array:
+    up = tangents @ parameters["weight"].T
+    if "weight" in moved:
+        up = up + x @ moved["weight"].mT
+    return up + moved["bias"][:, None] if "bias" in moved else up
+
+
+@singledispatch
+def loss_slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
+    """Slopes of the mean loss by every entry of ``z``: at once where each entry has a loss, else output by output."""
+    with np.errstate(all="ignore"):
+        if columns(loss, z, y) == 1:
+            each = flushed(meaning.losses(loss, z + 1j * IMAGINARY, y))
+            return each.reshape(z.shape) / z.size
+        units = np.eye(prod(z.shape[1:])).reshape(-1, *z.shape[1:])
+        each = [flushed(meaning.losses(loss, z + 1j * IMAGINARY * unit, y)) for unit in units]
+        return np.stack(each, axis=1).reshape(z.shape) / len(z)
+
+
+@loss_slopes.register
+def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
+    """The complex steps of all outputs at once: each changes its own exponential only, or as the largest all others."""
+    with np.errstate(all="ignore"):
+        each: Array = np.eye(z.shape[1])
+        top = np.argmax(z, axis=1)
+        largest, chosen = each[top], each[y]
+        others = np.exp(z - np.take_along_axis(z, top[:, None], axis=1)) * (1 - largest)
+        total = others.sum(axis=1, keepdims=True)
+        ahead, back = np.exp(1j * IMAGINARY), np.exp(-1j * IMAGINARY)
+        sums = largest * total * back + (1 - largest) * (total - others + others * ahead)
+        return flushed(1j * IMAGINARY * (largest - chosen) + meaning.log1p(sums)) / len(z)
+
+
+def columns(loss: ls.Loss, z: Array, y: Array) -> int:
+    """How many evaluations the slopes of a loss take: 1 where each entry has a loss, else one for each output."""
+    return 1 if np.shape(meaning.losses(loss, z[:1], y[:1])) == (1, *z.shape[1:]) else prod(z.shape[1:])
+
+
+def flushed(values: Array) -> Array:
+    """Derivatives from values at a step of `IMAGINARY`, 0 where they are no more than its truncation error may be."""
+    slopes = np.imag(values) / IMAGINARY
+    return np.where(np.abs(slopes) < UNSEEN, 0.0, slopes)

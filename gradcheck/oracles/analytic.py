@@ -1,0 +1,42 @@
+"""The complex step on a user's function: only when asked for, and only where real differences vouch for it.
+
+A function survives complex arguments if it is analytic and written for them; ``abs``, ``maximum`` and casts to float do
+not, and give a wrong slope without a word. At a kink the complex step sees the side that the code takes, and no kink.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradcheck.candidates.claim import Claim
+from gradcheck.foundation.arrays import Array, norm
+from gradcheck.oracles.complex_step import complex_step
+from gradcheck.oracles.line import Estimate
+from gradcheck.oracles.noise import UNIT
+
+ROUNDING = 32  # of the sum over the entries, as for real differences
+MOVED = 3  # times what one ulp changes. Both chosen, not derived.
+
+
+def analytic_slope(claim: Claim, v: Mapping[str, Array], gradient: Mapping[str, Array]) -> Estimate:
+    """Slope along ``v`` by complex step; its rounding judged by what a move of the point by one ulp changes."""
+
+    def slope(point: Mapping[str, Array]) -> float:
+        try:
+            return complex_step(claim.analytic, point, v)
+        except (TypeError, ArithmeticError, ValueError):  # NumPy refuses complex arguments to what is not analytic
+            return float("nan")
+
+    value = slope(claim.point)
+    nearby = slope({name: np.nextafter(x, np.inf) for name, x in claim.point.items()})
+    size = norm(np.array([norm(gradient[name] * v[name]) for name in v]))
+    return Estimate(value, ROUNDING * UNIT * size + MOVED * abs(nearby - value), 2)
+
+
+def refusal(analytic: Estimate, real: Estimate, fine: bool) -> str:
+    """Why the complex step is not to be used, or nothing."""
+    if not np.isfinite(analytic.value):
+        return "complex step refused: the function does not take complex arguments"
+    if abs(analytic.value - real.value) > analytic.bound + real.bound:
+        return "complex step refused: it disagrees with real differences"
+    return "" if fine else "complex step refused: real differences are too coarse here to vouch for it"

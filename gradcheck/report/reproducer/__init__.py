@@ -1,0 +1,1 @@
+"""A report as one Python file that asks again."""

@@ -1,0 +1,87 @@
+"""A report as one Python file that asks again: the call and what it needs, what was found, and a comparison."""
+
+import platform
+import sys
+import textwrap
+
+import gradcheck
+from gradcheck.builds.registry import version
+from gradcheck.errors import OutputError
+from gradcheck.report import Report
+from gradcheck.report.reproducer.recipe import Recipe
+from gradcheck.report.reproducer.source import WIDTH, Writer, quoted
+
+FRAMEWORKS = ("numpy", "scipy", "autograd", "jax", "torch")
+
+FILE = '''"""{docstring}"""
+
+{imports}
+
+{definitions}EXPECTED = {{
+{expected}}}
+
+try:
+{attempt}except gradcheck.GradcheckError as error:
+    sys.exit(f"no report: {{error}}")
+print(report)
+
+found = {{(each.name, each.backend): str(each.verdict) for each in report.findings}}
+differing = [
+    f"{{name}} of {{backend}}: expected {{EXPECTED.get((name, backend))}}, got {{found.get((name, backend))}}"
+    for name, backend in sorted(EXPECTED.keys() | found.keys())
+    if EXPECTED.get((name, backend)) != found.get((name, backend))
+]
+sys.exit("; ".join(differing) or 0)
+'''
+DOCSTRING = """`gradcheck.{function}` found: {verdict}.
+{blocks}
+Found by gradcheck {version} with Python {python}, {libraries}.
+
+Run this file with Python: it asks again and prints the report. It exits with 0 if the same blocks get the same
+verdicts, else with 1 and one line that says what differs.
+{needs}"""
+
+
+def text(report: Report) -> str:
+    """The file.
+
+    Raises
+    ------
+    OutputError
+        Where the report does not know how it came about, or an argument cannot be written down.
+    """
+    recipe: Recipe | None = report.recipe
+    if recipe is None:
+        raise OutputError("cannot be reproduced: no check returned this report, it was built or changed afterwards")
+    writer = Writer()
+    call = writer.call(recipe)
+    definitions = "".join(f"{each}\n\n" for each in writer.definitions())
+    verdicts = {(finding.name, finding.backend): str(finding.verdict) for finding in report.findings}
+    return FILE.format(
+        docstring=_docstring(report, recipe, bool(writer.objects)).replace("\\", "\\\\").replace('"""', "'''"),
+        imports=writer.imported(),
+        definitions=definitions,
+        expected="".join(f"    {_pair(block)}: {quoted(verdict)},\n" for block, verdict in verdicts.items()),
+        attempt=textwrap.indent(f"report = {call}\n", "    "),
+    )
+
+
+def _docstring(report: Report, recipe: Recipe, pickled: bool) -> str:
+    blocks = [f"wrong: {', '.join(sorted(report.wrong))}"] if report.wrong else []
+    for diagnosis in report.diagnoses[:1]:
+        numbers = ", ".join(f"{key} = {value}" for key, value in diagnosis.evidence.items())
+        blocks.append(f"cause: {diagnosis.name}: {diagnosis.cause}" + (f" ({numbers})" if numbers else ""))
+    needs = "\nWhat is pickled in it needs a Python of the same minor version.\n" if pickled else ""
+    return DOCSTRING.format(
+        needs=needs,
+        function=recipe.function,
+        verdict=report.verdict,
+        blocks="".join(f"{textwrap.fill(line, WIDTH)}\n" for line in ["", *blocks]),
+        version=gradcheck.__version__,
+        python=platform.python_version(),
+        libraries=", ".join(f"{name} {version(name)}" for name in FRAMEWORKS if name in sys.modules),
+    )
+
+
+def _pair(block: tuple[str, str]) -> str:
+    return f"({', '.join(map(quoted, block))})"
