@@ -215,7 +215,11 @@ def test_layers_and_losses_are_drawn_from_what_is_given():
 def test_every_layer_of_the_table_is_among_the_activations():
     from gradcheck.network.layers import LAYERS, Activation
 
-    here = {row for row in LAYERS.values() if issubclass(row, Activation) and row.__module__ == "gradcheck.network.layers"}
+    here = {
+        row
+        for row in LAYERS.values()
+        if issubclass(row, Activation) and row.__module__ == "gradcheck.network.layers.activations"
+    }
     assert here == {type(layer) for layer in ACTIVATIONS}
 
 

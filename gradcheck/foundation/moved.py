@@ -38,7 +38,8 @@ class Moved:
             return None
         from importlib.machinery import ModuleSpec  # rarely needed, and importing the package takes milliseconds
 
-        return ModuleSpec(name, cls(f"{package}.{MOVED[former]}"))
+        loader: Any = cls(f"{package}.{MOVED[former]}")
+        return ModuleSpec(name, loader)
 
     def create_module(self, spec: Any) -> None:
         """A module as always, which `exec_module` puts the other one in the place of."""

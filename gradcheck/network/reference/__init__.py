@@ -1,16 +1,12 @@
-"""What a network means: one plain forward, and what is derived from it alone. The oracles differentiate this; no backend may
-import it."""
+"""What a network means: one plain forward, and what is derived from it alone.
 
-from gradcheck.network.reference.meaning import (
-    apply,
-    forward,
-    log1p,
-    loss,
-    losses,
-    of_outputs,
-    positive_part,
-    sigmoid,
-    softplus,
-)
+The oracles differentiate this; no backend may import it.
+"""
+
+from gradcheck.network.reference import activations as activations  # the families' rules enter themselves
+from gradcheck.network.reference import dense as dense
+from gradcheck.network.reference import loss_functions as loss_functions
+from gradcheck.network.reference.functions import log1p, positive_part, sigmoid, softplus
+from gradcheck.network.reference.meaning import apply, forward, loss, losses, of_outputs
 
 __all__ = ["apply", "forward", "log1p", "loss", "losses", "of_outputs", "positive_part", "sigmoid", "softplus"]

@@ -13,8 +13,8 @@ import numpy as np
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
-from gradcheck.network.reference import meaning
 from gradcheck.network.network import Network, by_layer, is_weight
+from gradcheck.network.reference import meaning
 
 AT_ONCE = 2**14  # numbers in the widest state of all copies: what a cache holds. Measured, not derived.
 

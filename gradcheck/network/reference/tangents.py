@@ -19,10 +19,11 @@ import numpy as np
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
-from gradcheck.network.reference import meaning
 from gradcheck.network.analysis.calculus import IMAGINARY, stepped
 from gradcheck.network.network import Network, by_layer, is_weight
+from gradcheck.network.reference import meaning
 from gradcheck.network.reference.copies import Stacks
+from gradcheck.network.reference.functions import log1p
 
 ROOM = 2**17  # numbers in the tangents that go up at once: what a cache holds. Measured, not derived.
 UNSEEN = 1e-170  # of a derivative by complex step: h^2 times a third derivative of 1e30 is no derivative
@@ -164,9 +165,7 @@ def push(layer: ly.Layer, parameters: Mapping[str, Array], moved: Stacks, x: Arr
     steps = range(len(tangents))
     points = [{name: parameters[name] + 1j * IMAGINARY * stack[k] for name, stack in moved.items()} for k in steps]
     inputs = [x + 1j * IMAGINARY * tangent for tangent in tangents]
-    return np.stack(
-        [flushed(meaning.apply(layer, {**parameters, **own}, z)) for own, z in zip(points, inputs, strict=True)]
-    )
+    return np.stack([flushed(meaning.apply(layer, {**parameters, **own}, z)) for own, z in zip(points, inputs, strict=True)])
 
 
 @push.register
@@ -200,7 +199,7 @@ def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
         total = others.sum(axis=1, keepdims=True)
         ahead, back = np.exp(1j * IMAGINARY), np.exp(-1j * IMAGINARY)
         sums = largest * total * back + (1 - largest) * (total - others + others * ahead)
-        return flushed(1j * IMAGINARY * (largest - chosen) + meaning.log1p(sums)) / len(z)
+        return flushed(1j * IMAGINARY * (largest - chosen) + log1p(sums)) / len(z)
 
 
 def columns(loss: ls.Loss, z: Array, y: Array) -> int:

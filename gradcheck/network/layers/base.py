@@ -1,0 +1,80 @@
+"""What a layer says of itself: its shapes, the names of its parameters, kinks and rounding constants."""
+
+from collections.abc import Mapping
+from typing import Annotated, NamedTuple, TypeAlias
+
+import msgspec
+
+from gradcheck.network.describe import Description
+
+Shape: TypeAlias = tuple[int, ...]
+Size: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Kink(NamedTuple):
+    """A point where the slope of an activation or loss jumps, and the slope that every build takes there."""
+
+    at: float
+    left: float
+    right: float
+    chosen: float
+
+
+class Cancellation(NamedTuple):
+    """Absolute rounding of a function *as usually computed*, in unit roundoffs, beyond that of its own size.
+
+    ``1 - tanh(z)**2`` is rounded like 1, not like itself: ``slope=1``. Where the absolute error grows with the argument
+    (``1 + z * (1 - sigmoid(z))``) it is multiplied by ``clip(|z|, 1, reach)``: beyond ``reach`` nothing is left to cancel.
+
+    Attributes
+    ----------
+    value, slope : float
+        Of the function and of its derivative.
+    value_reach, slope_reach : float
+        How far either grows with the argument.
+    left : bool
+        Whether it holds for negative arguments too.
+    """
+
+    value: float = 0.0
+    slope: float = 0.0
+    value_reach: float = 1.0
+    slope_reach: float = 1.0
+    left: bool = True
+
+
+class Layer(Description, frozen=True):
+    """A row of the table of layers: immutable data. Shapes are those of one sample, without the batch axis."""
+
+    def output_shape(self, inputs: Shape) -> Shape:
+        """Shape of one output, given that of one input; raises `DescriptionError` where the input does not fit."""
+        raise NotImplementedError
+
+    def parameter_shapes(self, inputs: Shape) -> Mapping[str, Shape]:
+        """Shapes of the parameters by their names within the layer, as in PyTorch's ``state_dict``."""
+        raise NotImplementedError
+
+
+class Activation(Layer, frozen=True):
+    """A function applied to each entry: same shape out as in, no parameters."""
+
+    @property
+    def cancellation(self) -> Cancellation:
+        """Rounding that is not relative to value and slope themselves."""
+        return Cancellation()
+
+    @property
+    def kinks(self) -> tuple[Kink, ...]:
+        """Where the slope jumps; empty for a smooth function."""
+        return ()
+
+    @property
+    def joints(self) -> tuple[float, ...]:
+        """Where two formulas meet, with a kink or without."""
+        return tuple(kink.at for kink in self.kinks)
+
+    def output_shape(self, inputs: Shape) -> Shape:
+        return inputs
+
+    def parameter_shapes(self, inputs: Shape) -> Mapping[str, Shape]:
+        return {}

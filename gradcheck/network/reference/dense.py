@@ -1,0 +1,13 @@
+"""Layers with parameters of their own."""
+
+from collections.abc import Mapping
+
+from gradcheck.foundation.arrays import Array
+from gradcheck.network import layers as ly
+from gradcheck.network.reference.meaning import apply
+
+
+@apply.register
+def _(layer: ly.Dense, parameters: Mapping[str, Array], x: Array) -> Array:
+    z = x @ parameters["weight"].mT  # also of stacks: `gradcheck.network.reference.copies`
+    return z + parameters["bias"] if layer.bias else z
