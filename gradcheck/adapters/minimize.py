@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from gradcheck.adapters.functions import name_of
-from gradcheck.candidates.form import described
+from gradcheck.candidates.answer import described
 from gradcheck.checking.checker import check as check_function
 from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError

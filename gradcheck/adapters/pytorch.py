@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from gradcheck.adapters.outputs import combine, draw
 from gradcheck.adapters.pytorch_state import kept, module_of, random_kept, random_state, seed_all
-from gradcheck.candidates.functions import called
 from gradcheck.checking.checker import check as check_function
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
 from gradcheck.foundation.pytree import flatten
 from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict

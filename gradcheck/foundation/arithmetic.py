@@ -8,6 +8,9 @@ from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import nearest
 
+UNIT = 2.0**-53
+"""Unit roundoff u of float64: half the distance from 1 to the next larger number."""
+
 
 class Precision(NamedTuple):
     """The arithmetic that a build works in."""

@@ -4,14 +4,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from gradcheck.diagnosis.catalogue import advice, sentence
-from gradcheck.diagnosis.corrections import Diagnosis
 from gradcheck.report.heatmap import heat_map
 from gradcheck.report.page import Cell, framed, listed, terms, wide
 from gradcheck.report.pictures import heat_table, legend
 from gradcheck.report.sections import UNEXPLAINED, Section, correct, in_common, measures, numbers, sections, spent, strays
 from gradcheck.report.style import STYLE
-from gradcheck.verdict.findings import Entry, Finding, Verdict
+from gradcheck.verdict.causes import advice, sentence
+from gradcheck.verdict.findings import Diagnosis, Entry, Finding, Verdict
 
 if TYPE_CHECKING:
     from gradcheck.report.report import Report

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from gradcheck.diagnosis.catalogue import sentence
-from gradcheck.diagnosis.corrections import Diagnosis
-from gradcheck.verdict.findings import Entry, Finding, Verdict
+from gradcheck.verdict.causes import sentence
+from gradcheck.verdict.findings import Diagnosis, Entry, Finding, Verdict
 
 if TYPE_CHECKING:
     from gradcheck.report.report import Report

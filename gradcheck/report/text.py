@@ -11,7 +11,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gradcheck.diagnosis.catalogue import advice, sentence
 from gradcheck.report.heatmap import Legend, Picture, heat_map
 from gradcheck.report.sections import (
     UNEXPLAINED,
@@ -25,6 +24,7 @@ from gradcheck.report.sections import (
     spent,
     strays,
 )
+from gradcheck.verdict.causes import advice, sentence
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 
 if TYPE_CHECKING:

@@ -16,7 +16,11 @@ EMPTY = 2000  # one network in so many has no dense layer at all, where that is 
 
 # With their defaults, and settings that make another function of them.
 ACTIVATIONS: tuple[ly.Activation, ...] = (
-    *(row() for row in ly.LAYERS.values() if issubclass(row, ly.Activation) and row.__module__.startswith(f"{ly.__name__}.")),
+    *(
+        row()
+        for row in ly.LAYERS.values()
+        if issubclass(row, ly.Activation) and row.__module__.startswith(f"{ly.__name__}.")
+    ),
     *(ly.LeakyReLU(slope=-0.5), ly.ELU(alpha=0.5), ly.GELU(approximate="tanh")),
 )
 LOSSES: tuple[ls.Loss, ...] = (

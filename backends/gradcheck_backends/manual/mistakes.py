@@ -136,6 +136,22 @@ class Trace:
             return f"the loss ({type(self.network.loss).__name__})"
         return f"layers[{index}] ({type(self.network.layers[index]).__name__})"
 
+    def kind(self, index: int) -> str:
+        """The class of a layer."""
+        return type(self.network.loss if index == len(self.network.layers) else self.network.layers[index]).__name__
+
+    def contributions(self) -> dict[str, Array]:
+        """Of every sample to every block, a row each; nothing where they would be too many."""
+        n = len(self.batch.inputs)
+        found: dict[str, list[Array]] = {}
+        for i in range(n):
+            one = Batch(self.batch.inputs[i : i + 1], self.batch.targets[i : i + 1])
+            for name, gradient in self.of(one).items():
+                found.setdefault(name, []).append(gradient.ravel())
+                if gradient.size * n > 2e7:
+                    return {}
+        return {name: np.stack(rows) for name, rows in found.items()}
+
     def entering(self, index: int) -> str:
         """How a report calls what enters a layer."""
         return "the network's output" if index == len(self.network.layers) else f"the input of {self.name(index)}"

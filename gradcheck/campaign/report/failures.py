@@ -7,9 +7,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gradcheck.campaign.report.words import SHORT, cause, common, counted, diagnosis, outline, samples, shown
-from gradcheck.diagnosis.catalogue import advice, sentence
 from gradcheck.report.page import Cell, terms, wide
 from gradcheck.report.sections import numbers
+from gradcheck.verdict.causes import advice, sentence
 from gradcheck.verdict.findings import Entry, Verdict
 
 if TYPE_CHECKING:
