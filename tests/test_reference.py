@@ -4,10 +4,11 @@ import mpmath
 import numpy as np
 import pytest
 
+from gradcheck.foundation.arithmetic import COMPLEX_STEP, COMPLEX_STEP_FLOAT32
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
-from gradcheck.oracles.complex_step import STEP, TINY, complex_step
+from gradcheck.oracles.complex_step import complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 POINTS = np.array([-1e4, -700.0, -30.0, -5.0, -1.3, -1e-8, 1e-8, 0.4, 2.0, 7.0, 30.0, 700.0, 1e4])
@@ -47,7 +48,7 @@ def close(found, expected, units: float = 40) -> bool:
     return abs(found - expected) <= units * 2**-53 * abs(expected) + 1e-300
 
 
-@pytest.mark.parametrize("step", [STEP, TINY])
+@pytest.mark.parametrize("step", [COMPLEX_STEP_FLOAT32, COMPLEX_STEP])
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
 def test_values_and_complex_step_slopes_are_accurate_at_every_size(layer, step):
     with mpmath.workdps(60), np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -121,7 +122,7 @@ def test_a_far_away_logit_takes_no_digits_from_the_others():
         assert slope == pytest.approx(p[k], rel=1e-15)
 
 
-@pytest.mark.parametrize("step", [STEP, TINY])
+@pytest.mark.parametrize("step", [COMPLEX_STEP_FLOAT32, COMPLEX_STEP])
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_losses_and_their_complex_step_slopes_are_accurate_up_to_logits_of_1e4(loss, step):
     targets = {ls.Targets.SIGNS: [-1.0, 1.0], ls.Targets.CLASSES: [0, 1]}.get(loss.targets, [0.0, 1.0])

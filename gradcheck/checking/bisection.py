@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcheck.checking.probe import Probe, Prober
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.differences import AT_LARGE
 from gradcheck.oracles.line import Estimate, Line
-from gradcheck.oracles.noise import UNIT
 from gradcheck.oracles.sides import lies_between
 from gradcheck.verdict.compare import LISTED
 from gradcheck.verdict.findings import Verdict

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcheck.candidates.claim import Claim
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm, zeros
 from gradcheck.oracles.analytic import analytic_slope, refusal
 from gradcheck.oracles.differences import AT_LARGE, Start, second_look, slope
 from gradcheck.oracles.directions import direction
 from gradcheck.oracles.line import Estimate, Line
-from gradcheck.oracles.noise import UNIT, grain, noise, quiet
+from gradcheck.oracles.noise import grain, noise, quiet
 from gradcheck.oracles.regression import regression
 from gradcheck.oracles.sides import Slopes, across, sides
 from gradcheck.verdict.compare import Allowance, entry_scales

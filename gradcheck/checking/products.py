@@ -12,6 +12,7 @@ from gradcheck.candidates.functions import guarded
 from gradcheck.checking.checker import check
 from gradcheck.errors import DataError
 from gradcheck.foundation import arrays
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.foundation.pytree import Pytree, take_apart
 from gradcheck.oracles.directions import signs
@@ -19,7 +20,6 @@ from gradcheck.report import Report, joined
 from gradcheck.report.reproducer.recipe import reproducible
 from gradcheck.verdict.findings import Finding, Verdict
 
-UNIT = 2.0**-53
 ROUNDING = 1000  # roundoffs of the two sums that an adjoint pair may differ by. Chosen, not derived.
 
 

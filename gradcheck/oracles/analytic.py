@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradcheck.candidates.claim import Claim
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.line import Estimate
-from gradcheck.oracles.noise import UNIT
 
 ROUNDING = 32  # of the sum over the entries, as for real differences
 MOVED = 3  # times what one ulp changes. Both chosen, not derived.
