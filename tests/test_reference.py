@@ -8,6 +8,7 @@ from gradcheck.foundation.arithmetic import COMPLEX_STEP, COMPLEX_STEP_FLOAT32
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
+from gradcheck.network.analysis.layer_rounding import forward_errors
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
@@ -151,3 +152,22 @@ def test_kinks_take_the_slope_that_the_table_states():
                 lambda p, layer=layer: reference.apply(layer, {}, p["z"])[0], {"z": np.array([kink.at])}, {"z": np.ones(1)}
             )
             assert slope == kink.chosen
+
+
+class Unknown(ly.Layer, frozen=True):
+    """A third party's, for which nothing is registered."""
+
+
+def test_an_operation_without_a_rule_says_what_to_register():
+    with pytest.raises(
+        NotImplementedError, match=r"no Unknown: register a function for it with @reference\.apply\.register"
+    ):
+        reference.apply(Unknown(), {}, np.zeros((1, 2)))
+
+
+def test_an_operation_without_a_rule_for_a_row_of_ours_is_a_bug_of_ours():
+    """The twin: a layer of gradcheck's own, whose rule is missing."""
+    ours = type("Forgotten", (ly.Layer,), {"__module__": "gradcheck.network.layers.forgotten"}, frozen=True)
+    for operation in (lambda: reference.apply(ours(), {}, np.zeros((1, 2))), lambda: forward_errors(ours(), {}, None, 0.0)):
+        with pytest.raises(NotImplementedError, match="knows no Forgotten: this is a bug in gradcheck, please report it"):
+            operation()

@@ -74,8 +74,8 @@ def curvature(slopes: Callable[[Array], Array], z: Array, here: Array, reach: Ar
 
 def steepest(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, also: Any) -> Array:
     """Largest slope, in absolute value: within z -+ tolerance where that is far or ``also``, else at z, ``here``."""
-    looked = ((tolerance > FAR) | also) & np.isfinite(tolerance)
-    return reduce(np.maximum, map(np.abs, _around(slopes, z, tolerance, looked)), np.abs(here))
+    mask = ((tolerance > FAR) | also) & np.isfinite(tolerance)
+    return reduce(np.maximum, map(np.abs, _around(slopes, z, tolerance, mask)), np.abs(here))
 
 
 def bend(
@@ -99,13 +99,13 @@ def coherence(tolerance: Array, count: int, u: float) -> Array:
     return np.where(tolerance > max(FAR, AMPLIFIED * SAFETY * u), count**0.5, 1.0)
 
 
-def _around(slopes: Callable[[Array], Array], z: Array, tolerance: Array, looked: Array) -> list[Array]:
-    """Slopes over z -+ tolerance where that is to be looked at; none where it is nowhere.
+def _around(slopes: Callable[[Array], Array], z: Array, tolerance: Array, mask: Array) -> list[Array]:
+    """Slopes over z -+ tolerance in the entries of the mask; none where it is empty.
 
     At the ends of the interval, and at 0 where it is inside: the slope of a convex loss is monotone, and an activation's has
     its extremes at the ends or, within a tenth, at 0.
     """
-    if not looked.any():
+    if not mask.any():
         return []
-    reach = np.where(looked, tolerance, 0.0)
+    reach = np.where(mask, tolerance, 0.0)
     return [slopes(point) for point in (z - reach, z + reach, np.clip(0.0, z - reach, z + reach))]

@@ -18,13 +18,14 @@ from gradcheck.network.analysis.calculus import (
     value_rounding,
 )
 from gradcheck.network.analysis.kinks import freedom, through_product, through_slope
+from gradcheck.network.operations import unregistered
 from gradcheck.network.reference.derivatives import activation_slopes
 
 
 @singledispatch
 def forward_errors(layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertain, u: float) -> Uncertain:
-    """Output of a layer with its variance. A third party's layer that is no `Activation` registers its own rule."""
-    raise NotImplementedError(f"no rounding analysis for {type(layer).__name__}: add one with forward_errors.register")
+    """Output of a layer with its variance."""
+    raise unregistered("analysis.layer_rounding.forward_errors", layer)
 
 
 @forward_errors.register
@@ -60,7 +61,7 @@ def backward_errors(
     layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertain, g: Cotangent
 ) -> tuple[Cotangent, dict[str, Cotangent]]:
     """Gradients at a layer's input and of its parameters, given the one at its output, ``g``."""
-    raise NotImplementedError(f"no rounding analysis for {type(layer).__name__}: add one with backward_errors.register")
+    raise unregistered("analysis.layer_rounding.backward_errors", layer)
 
 
 @backward_errors.register

@@ -46,7 +46,7 @@ class Tangents:
 
     def __init__(self, network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array) -> None:
         self.network, self.parameters, self.targets = network, parameters, targets
-        self.given = by_layer(parameters, len(network.layers))
+        self.by_layer = by_layer(parameters, len(network.layers))
         self.evaluations = 0
         self._known: dict[int, Array] = {}
         with np.errstate(all="ignore"):
@@ -130,7 +130,7 @@ class Tangents:
 
     def _up(self, above: int, diagonal: Array, part: Array) -> Array:
         """From the tangents of some units, through the layers from ``above`` on, to their ends."""
-        layer, own = self.network.layers[above], self.given[above]
+        layer, own = self.network.layers[above], self.by_layer[above]
         if isinstance(layer, ly.Dense):  # W times a tangent of one unit is one column of W
             tangents = diagonal.T[part, :, None] * own["weight"].T[part, None, :]
         else:
@@ -147,12 +147,12 @@ class Tangents:
         slopes = self.slopes[index]
         if slopes is not None:
             return tangents * slopes
-        return push(self.network.layers[index], self.given[index], {}, self.states[index], tangents)
+        return push(self.network.layers[index], self.by_layer[index], {}, self.states[index], tangents)
 
     def _moved(self, index: int, own: Stacks, tangents: Array | None) -> Array:
         x = self.states[index]
         before = np.zeros((len(next(iter(own.values()))), *x.shape)) if tangents is None else tangents
-        return push(self.network.layers[index], self.given[index], own, x, before)
+        return push(self.network.layers[index], self.by_layer[index], own, x, before)
 
     def _decay(self, directions: Stacks) -> Array | float:
         weights = [name for name in directions if is_weight(name)] if self.network.weight_decay else []
