@@ -59,7 +59,7 @@ class ErrorBounds(NamedTuple):
     rounding : dict of str to array
         By parameter name: how far rounding alone may put each entry off.
     low, high : dict of str to array
-        Where a correct gradient lies, not counting rounding: ends that differ where a pre-activation lies on a kink, or within its
+        Where a correct gradient lies, before rounding: ends that differ where a pre-activation lies on a kink, or within its
         own rounding of one, and either side's slope is an honest one.
     exact : dict of str to array
         The part of ``high - low`` that is due to pre-activations equal to a kink: there is no derivative there.

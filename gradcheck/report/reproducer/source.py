@@ -22,7 +22,7 @@ import numpy as np
 import gradcheck
 from gradcheck.builds import registry
 from gradcheck.cases.case import Case
-from gradcheck.cases.datasets import FILE_TYPES
+from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import OutputError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.loading import PREFIX
