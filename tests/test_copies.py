@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from gradcheck import Case, CrossEntropy, Dense, Identity, Network, Tanh
+from gradcheck.foundation.arithmetic import COMPLEX_STEP_FLOAT32
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
 from gradcheck.network.analysis.kinks import distances
 from gradcheck.network.reference import copies, meaning
-from gradcheck.oracles.complex_step import STEP, complex_step
+from gradcheck.oracles.complex_step import complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 
@@ -50,9 +51,9 @@ def one_by_one(case, name, directions):
 
 
 def together(case, name, directions):
-    moved = {name: case.parameters[name] + 1j * STEP * directions}
+    moved = {name: case.parameters[name] + 1j * COMPLEX_STEP_FLOAT32 * directions}
     with np.errstate(all="ignore"):
-        return np.imag(copies.losses(case.network, case.parameters, *case.batch, moved)) / STEP
+        return np.imag(copies.losses(case.network, case.parameters, *case.batch, moved)) / COMPLEX_STEP_FLOAT32
 
 
 def agrees(case) -> bool:

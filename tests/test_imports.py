@@ -61,7 +61,11 @@ def test_imports_run_one_way(path):
 def test_the_harness_imports_no_framework_and_no_backend(path):
     frameworks = {"torch", "autograd", "jax", "gradcheck_backends"}
     own = {
-        "adapters": {"pytorch": "torch", "pytorch_state": "torch", "jax_functions": "jax", "hips": "autograd"},
+        "adapters": {
+            **dict.fromkeys(("pytorch", "pytorch_function", "pytorch_tensors", "pytorch_state"), "torch"),
+            "jax_functions": "jax",
+            "hips": "autograd",
+        },
         "subjects": {"torch_products": "torch", "jax_products": "jax"},
         "tour": {"hips": "autograd", "sequential": "torch"},
     }.get(path.parent.name, {})

@@ -8,10 +8,11 @@ from test_copies import Gain
 
 import gradcheck
 from gradcheck import Case, Dense, Network, ReLU, Tanh
+from gradcheck.foundation.arithmetic import COMPLEX_STEP
 from gradcheck.network import reference
 from gradcheck.network.reference import tangents
 from gradcheck.network.reference.tangents import Tangents
-from gradcheck.oracles.complex_step import TINY, complex_step
+from gradcheck.oracles.complex_step import complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 SHAPES = {
@@ -27,7 +28,7 @@ def case_of(layers, loss, decay=0.1):
 
 def expected(case, name, directions):
     loss = partial(reference.loss, case.network, inputs=case.batch.inputs, targets=case.batch.targets)
-    return np.array([complex_step(loss, case.parameters, {name: v}, TINY) for v in directions])
+    return np.array([complex_step(loss, case.parameters, {name: v}, COMPLEX_STEP) for v in directions])
 
 
 def agree(case) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, dot, norm
 
 Point: TypeAlias = Mapping[str, Array]
@@ -42,7 +43,7 @@ class Estimate(NamedTuple):
     evaluations: int
     noise: float = 0.0
     step: float = 0.0
-    unit: float = 2.0**-53
+    unit: float = UNIT
     sided: bool = False
     staircase: bool = False
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gradcheck.foundation.arithmetic import COMPLEX_STEP
 from gradcheck.foundation.arrays import Array, dot
 from gradcheck.oracles import differences
-from gradcheck.oracles.complex_step import TINY, complex_step
+from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.directions import scales
 from gradcheck.oracles.line import HELD, Estimate, Line, Many, Meter
 from gradcheck.oracles.sides import FIRST, Slopes, sides
@@ -113,7 +114,9 @@ class RealDifferences:
             return 0.0
         shifts = [side * estimate.step / ratio for ratio in (1, 8, 64) for side in (1, -1)]
         moved = ({name: self.point.parameters[name] + h * v[name] for name in v} for h in (0.0, *shifts))
-        here, *there = [complex_step(self.point.loss, {**self.point.parameters, **point}, v, TINY) for point in moved]
+        here, *there = [
+            complex_step(self.point.loss, {**self.point.parameters, **point}, v, COMPLEX_STEP) for point in moved
+        ]
         self.meter.spent += len(shifts) + 1
         return max(abs(slope - here) for slope in there)
 

@@ -8,8 +8,9 @@ a single pair of steps says, small enough to stay below the kink and large enoug
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles.line import Estimate, Function, Line, Point
-from gradcheck.oracles.noise import AHEAD, BEHIND, UNIT, USUAL, noise, unit
+from gradcheck.oracles.noise import AHEAD, BEHIND, USUAL, noise, unit
 from gradcheck.oracles.richardson import NOTHING, SIDED, Limit, extrapolate, least, limits
 
 FIRST = 1 / 8

@@ -9,10 +9,10 @@ import gradcheck
 from gradcheck.cases.case import Given
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import reference
-from gradcheck.network.analysis.calculus import slope
 from gradcheck.network.layers import ELU, GELU, Activation, Arctan, Dense, ReLU, Sigmoid, Tanh
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
+from gradcheck.network.reference.derivatives import activation_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves, scatter
 from gradcheck.tour.step import Picture, Result, Table
 from gradcheck.tour.workbench import U, Workbench
@@ -44,10 +44,10 @@ def data(bench: Workbench) -> Result:
 def activation(_bench: Workbench) -> Result:
     """Values, and slopes by complex step; for arctan these are held against the formula."""
     u = np.linspace(-5, 5, 201)
-    error = float(np.max(np.abs(slope(Arctan(), u) * (1 + u**2) - 1))) / U
+    error = float(np.max(np.abs(activation_slopes(Arctan(), u) * (1 + u**2) - 1))) / U
     # Nowhere at a kink: there the slope is a matter of choice.
     values = [Curve(name, u, reference.apply(layer, {}, u)) for name, layer in FUNCTIONS.items()]
-    slopes = [Curve(name, u, slope(layer, u)) for name, layer in FUNCTIONS.items()]
+    slopes = [Curve(name, u, activation_slopes(layer, u)) for name, layer in FUNCTIONS.items()]
     panels = (
         Panel("u (no unit)", r"$\rho(u)$ (no unit)", values, "activations", ylim=(-1.6, 3)),
         Panel("u (no unit)", r"$\rho'(u)$ (no unit)", slopes, "their slopes, by complex step"),

@@ -9,11 +9,11 @@ import numpy as np
 import gradcheck
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.network import reference
-from gradcheck.network.analysis.calculus import slope
 from gradcheck.network.analysis.rounding import error_bounds
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Activation, Dense
 from gradcheck.network.network import Network, layer_parameters
+from gradcheck.network.reference.derivatives import activation_slopes
 from gradcheck.network.reference.tangents import loss_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
@@ -40,7 +40,7 @@ def backward(network: Network, parameters: Parameters, batch: Batch) -> Backward
     for index in reversed(range(len(network.layers))):
         layer, x, g = network.layers[index], states[index], down[0]
         if isinstance(layer, Activation):
-            down.insert(0, g * slope(layer, x))
+            down.insert(0, g * activation_slopes(layer, x))
         else:
             own = layer_parameters(parameters, index)
             gradients |= {f"{index}.weight": g.T @ x, f"{index}.bias": g.sum(axis=0)}

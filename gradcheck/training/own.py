@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcheck.cases.case import Case, Given
-from gradcheck.cases.datasets import read_libsvm
+from gradcheck.cases.readers import read_libsvm
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.validation import seed_of

@@ -5,7 +5,8 @@ Every backend's loss is compared with the reference's, every gradient entry with
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -35,7 +36,16 @@ from gradcheck.verification.problem import Problem, posed
 DEFAULT = ("manual", "autograd", "torch")
 
 
-@reproducible
+def _portable(argument: Any) -> Any:
+    """Files of data and of backends by their absolute paths."""
+    if isinstance(argument, Case):
+        return argument.absolute()
+    if isinstance(argument, list | tuple):
+        return [registry.absolute(each) if isinstance(each, str) else each for each in cast("list[Any]", argument)]
+    return argument
+
+
+@partial(reproducible, portable=_portable)
 def verify(
     case: Case,
     backends: Iterable[str | Backend | Callable[..., Any]] = DEFAULT,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
@@ -12,11 +12,16 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=Outcome)
 
 
-def reproducible(check: Callable[P, R]) -> Callable[P, R]:
-    """Put the call into the report. Where one check calls another, the outermost call is the recipe: it is set last."""
+def reproducible(check: Callable[P, R], portable: Callable[[Any], Any] = lambda argument: argument) -> Callable[P, R]:
+    """Put the call into the report. Where one check calls another, the outermost call is the recipe: it is set last.
+
+    ``portable`` makes of an argument what means the same in another folder.
+    """
 
     @wraps(check)
     def function(*args: P.args, **kwargs: P.kwargs) -> R:
-        return msgspec.structs.replace(check(*args, **kwargs), recipe=Recipe(Call(check, args, kwargs)))
+        report = check(*args, **kwargs)
+        call = Call(check, tuple(map(portable, args)), {name: portable(value) for name, value in kwargs.items()})
+        return msgspec.structs.replace(report, recipe=Recipe(call))
 
     return function

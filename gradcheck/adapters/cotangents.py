@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradcheck.foundation import arrays
-from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.arrays import Array, dot
 from gradcheck.oracles.directions import signs
 
 
@@ -18,4 +17,4 @@ def draw(outputs: Mapping[str, Array], seed: int) -> dict[str, Array]:
 
 def combine(outputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> float:
     """Sum over all outputs of the products of their entries with the cotangent's."""
-    return sum(arrays.dot(value.astype(np.float64), cotangents[name]) for name, value in outputs.items())
+    return sum(dot(value.astype(np.float64), cotangents[name]) for name, value in outputs.items())
