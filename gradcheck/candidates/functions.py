@@ -57,7 +57,7 @@ def gradients(
     shared = any(np.shares_memory(mine, leaf) for mine in own.values() for leaf in returned.leaves if _is_array(leaf))
     return Answer(
         {name: _copied(array, returned.arrays.get(name)) for name, array in answer.gradients.items()},
-        changed(own, arrays, "input") | answer.defects | dict.fromkeys(strangers, nothing),
+        {**changed(own, arrays, "input"), **answer.defects, **dict.fromkeys(strangers, nothing)},
         ("the gradient shares memory with its input",) if shared else (),
     )
 

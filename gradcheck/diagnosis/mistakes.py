@@ -36,16 +36,16 @@ def explain(evidence: ReferenceEvidence, library: MistakeLibrary) -> Iterator[Di
 
 def _matches(evidence: ReferenceEvidence, library: MistakeLibrary) -> list[Match]:
     """One at a time, then habits; where time counts, up to the first that explains everything."""
-    found: list[Match] = []
+    found, wrong = list[Match](), set(evidence.references)
     with np.errstate(all="ignore"):
         singly = ((mistake, library.with_mistake(mistake)) for mistake in library.mistakes())
         for candidates in (singly, library.habits()):
             for mistake, gradients in candidates:
                 match = _match(evidence, library, mistake, gradients)
                 found += [match] if match else []
-                if match and match.matched == evidence.references.keys() and not evidence.thorough:
+                if match and match.matched == wrong and not evidence.thorough:
                     return found
-            if any(match.matched == evidence.references.keys() for match in found):
+            if any(match.matched == wrong for match in found):
                 return found
     return found
 
@@ -70,7 +70,7 @@ def _spoils(evidence: ReferenceEvidence, name: str, gradient: Array, right: Arra
 def _is_rather_of_the_layer(mistake: Mistake, spoiled: set[str], wrong: Any) -> bool:
     """A mean in place of a sum in the bias alone; where the weight is off too, the mean is elsewhere."""
     weight = f"{mistake.layer}.weight"
-    return mistake.cause == Cause.MEAN_FOR_SUM and weight in wrong and weight not in spoiled
+    return mistake.cause == str(Cause.MEAN_FOR_SUM) and weight in wrong and weight not in spoiled
 
 
 def _said(mistake: Mistake, library: MistakeLibrary) -> dict[str, Any]:

@@ -117,7 +117,9 @@ class ReferenceEvidence:
 
     def right_in_higher_precision(self, names: Sequence[str]) -> dict[str, str]:
         """Those whose worst entry the same build then has `BETTER` times better."""
-        gradients = self.precise.gradients() if names else {}
+        if not names:
+            return {}
+        gradients = self.precise.gradients()
         return {name: self.precise.name for name in names if name in gradients and self._is_better(name, gradients[name])}
 
     def _is_better(self, name: str, gradient: Array) -> bool:

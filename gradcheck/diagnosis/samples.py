@@ -30,7 +30,8 @@ class Suspicion(NamedTuple):
 def explain(evidence: ReferenceEvidence, library: MistakeLibrary, targets: Array) -> Iterator[Diagnosis]:
     """Samples left out or wrong, as the largest block tells and the others confirm."""
     names = sorted(evidence.references, key=lambda name: -evidence.claims[name].size)
-    n, rows = len(targets), library.contributions() if len(targets) > 1 else {}
+    n = len(targets)
+    rows = library.contributions() if n > 1 else dict[str, Array]()
     explained = set[str]()
     for first in (name for name in names if name in rows):
         if first in explained:

@@ -1,6 +1,6 @@
 """Evidence from a settled reference: what is known of one build whose gradients are not right."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from gradcheck.errors import GradcheckError
 from gradcheck.foundation.arithmetic import held
 from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.directions import signs
-from gradcheck.verdict.findings import Finding, Verdict
+from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 from gradcheck.verdict.settle import residual
 from gradcheck.verification.answers import ask
 from gradcheck.verification.arbiter import Settled
@@ -44,10 +44,6 @@ def evidence(
     names = [name for name in problem.given if name in off and name in answer.gradients and name not in answer.defects]
     references = {name: found for name in names if (found := _reference(settled, name, mistaken)) is not None}
     size = sum(value.size for value in problem.given.values()) * len(problem.batch.inputs)
-    looks = (
-        partial(mistakes.explain, library=mistaken),
-        partial(samples.explain, library=mistaken, targets=problem.batch.targets),
-    )
     return ReferenceEvidence(
         claims=answer.gradients,
         point=problem.parameters,
@@ -59,8 +55,13 @@ def evidence(
         dtype=held(problem.arithmetic),
         seed=problem.seed,
         precise=_precise(problem, backend),
-        looks=looks if mistaken is not None else (),
+        looks=_looks(mistaken, problem.batch.targets) if mistaken is not None else (),
     )
+
+
+def _looks(mistaken: MistakeLibrary, targets: Array) -> tuple[Callable[[ReferenceEvidence], Iterator[Diagnosis]], ...]:
+    """Mistakes of the library, and samples that are left out or wrong."""
+    return partial(mistakes.explain, library=mistaken), partial(samples.explain, library=mistaken, targets=targets)
 
 
 def _reference(settled: Settled, name: str, mistaken: MistakeLibrary | None) -> Reference | None:
