@@ -134,8 +134,8 @@ def page() -> str:
     """All of them."""
     head = (
         "# Twelve classic mistakes of hand-written backpropagation\n\n"
-        "Each is planted in [`numpy_course.py`](../examples/numpy_course.py): the minus marks the mistake, the plus the fix.\n"
-        "The network is the same for all:\n\n"
+        "Each is planted in [`numpy_course.py`](../examples/numpy_course.py): the minus marks the mistake, the plus the\n"
+        "fix. The network is the same for all:\n\n"
         f"```text\n{SQUARE!r}\n```\n\n"
         "Written by `python examples/gallery.py docs/gallery.md`.\n"
     )
