@@ -407,6 +407,28 @@ def test_the_page_of_reports_names_every_cause():
     assert len(causes_of_the_page()) > 20  # the twin of an empty table
 
 
+def reasons_that_nothing_gives(page: str) -> list[str]:
+    """Pieces of the reasons in the table of `unresolved`, between the numbers, that the source does not have."""
+    _, _, table = page.partition("\n| the reason says | ")
+    rows = re.findall(r"^\| (.*?) \|", table.partition("\n\n")[0], re.MULTILINE)
+    pieces = [piece.strip() for row in rows for piece in re.split(r" / |\.\.\.", row)]
+    source = "".join(path.read_text() for path in Path(gradcheck.__file__).parent.rglob("*.py"))
+    assert len(rows) >= 8
+    return [piece for piece in pieces if piece not in source]
+
+
+def test_every_reason_that_is_explained_is_one_that_is_given():
+    assert reasons_that_nothing_gives((ROOT / "docs" / "reports.md").read_text()) == []
+
+
+def test_a_reason_that_nothing_gives_is_found():
+    """The twin."""
+    page = (ROOT / "docs" / "reports.md").read_text()
+    assert reasons_that_nothing_gives(page.replace("| a staircase: flat nearby", "| a stair: flat nearby")) == [
+        "a stair: flat nearby, and sloped further off"
+    ]
+
+
 def test_every_verdict_and_every_exit_code_is_explained():
     said = (ROOT / "docs" / "reports.md").read_text()
     for verdict in gradcheck.Verdict:
