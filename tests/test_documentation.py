@@ -260,6 +260,12 @@ def test_the_commands_of_the_pages_succeed(command, monkeypatch, capsys):
     assert "verdict: correct" in capsys.readouterr().out
 
 
+def test_the_description_of_the_pages_is_that_of_the_example(tmp_path):
+    (description,) = (block for block in blocks(ROOT / "docs" / "networks.md", "toml"))
+    (tmp_path / "net.toml").write_text(description)
+    assert gradcheck.load(tmp_path / "net.toml") == gradcheck.load(ROOT / "examples" / "two_moons.toml")
+
+
 def test_every_command_is_run_by_one_of_these_tests():
     """But for installing, the tests themselves and scripts: `test_what_is_named_is_there` looks for those."""
     tested = ("verify", "check", "bench", "tour", "fuzz", "report")
