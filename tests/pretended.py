@@ -1,11 +1,11 @@
 """A benchmark without processes: every gradient takes a millisecond or two, and every second backend is lost."""
 
-from gradcheck.bench.subjects.job import Facts
-from gradcheck.bench.timing.measure import FLOOR, Lane, Rounds
+from gradcheck.bench.measuring.job import Facts
+from gradcheck.bench.measuring.measure import FLOOR, Lane, Rounds
 
 
 def measure(_point, settings, watch):
-    """In place of `gradcheck.bench.conduct.measure`."""
+    """In place of `gradcheck.bench.run.measure`."""
     names = [name.rpartition(":")[2] for name in settings.backends]
     lost = dict.fromkeys(names[1::2], "ended its process: exit code 3")
     there = [name for name in names if name not in lost]

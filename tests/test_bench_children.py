@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.bench.conduct import conduct
-from gradcheck.bench.subjects import cases, memory
-from gradcheck.bench.subjects.environment import of_child, processor
-from gradcheck.bench.timing.child import calibrated
-from gradcheck.bench.timing.measure import rounds_of
-from gradcheck.bench.timing.result import Settings
+from gradcheck.bench import cases
+from gradcheck.bench.measuring import memory
+from gradcheck.bench.measuring.child import calibrated
+from gradcheck.bench.measuring.environment import of_child, processor
+from gradcheck.bench.measuring.measure import rounds_of
+from gradcheck.bench.results.schema import Settings
+from gradcheck.bench.run import conduct
 
 OWN = """
 import os, signal, sys, time
@@ -180,7 +181,7 @@ def test_threads_are_set_before_libraries_load(monkeypatch):
 def test_a_process_keeps_to_as_many_processors_as_threads():
     """XLA's pool takes what it finds, whatever the variables say."""
     script = (
-        "import os; from gradcheck.bench.subjects.environment import keep_to; keep_to(1);"
+        "import os; from gradcheck.bench.measuring.environment import keep_to; keep_to(1);"
         " print(len(os.sched_getaffinity(0)))"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "1\n"

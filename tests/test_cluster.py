@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from test_pools import BEHAVIOUR, FILE, TABLES, gone, judged, plan, run, started
 
-from gradcheck.campaign.conduct import conduct
 from gradcheck.campaign.plan import Plan, name_of
+from gradcheck.campaign.pools import cluster as module
+from gradcheck.campaign.pools.cluster import Cluster
+from gradcheck.campaign.pools.local import Local
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.running import cluster as module
-from gradcheck.campaign.running.cluster import Cluster
-from gradcheck.campaign.running.pools import Local
+from gradcheck.campaign.run import conduct
 from gradcheck.errors import BackendError, CallFailed, LibraryNotInstalled
 
 MIXED = Plan(seed=1, layers=("tanh",), backends=(f"{FILE}:exits",), limit=20.0)
@@ -155,8 +155,8 @@ def test_a_cluster_without_workers_is_one_line(monkeypatch):
 CLIENT = """
 import sys
 from contextlib import closing
-from gradcheck.campaign.running.cluster import Cluster
-from gradcheck.campaign.conduct import conduct
+from gradcheck.campaign.pools.cluster import Cluster
+from gradcheck.campaign.run import conduct
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.store import Store
 from gradcheck.errors import CallFailed

@@ -13,9 +13,9 @@ from gradcheck.campaign.results.store import Store
 CAMPAIGN = """
 import sys
 from pathlib import Path
-from gradcheck.campaign.conduct import conduct
+from gradcheck.campaign.run import conduct
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.running.pools import Local
+from gradcheck.campaign.pools.local import Local
 from gradcheck.campaign.results.store import Store
 
 def watch(progress):

@@ -14,11 +14,11 @@ import misbehaving
 import pytest
 from msgspec import structs
 
-from gradcheck.campaign.conduct import conduct
+from gradcheck.campaign.judging.child import Child, judge_apart
 from gradcheck.campaign.plan import Plan, name_of
+from gradcheck.campaign.pools.local import Local
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.running.child import Child, judge_apart
-from gradcheck.campaign.running.pools import Local
+from gradcheck.campaign.run import conduct
 from gradcheck.errors import BackendError, CallFailed, LibraryNotInstalled
 
 FILE = misbehaving.__file__
@@ -213,7 +213,7 @@ import os, sys
 from contextlib import closing
 sys.path.append({str(Path(__file__).parent)!r})
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.running.pools import Local
+from gradcheck.campaign.pools.local import Local
 print("begun", flush=True)
 plan = Plan(backends=({FILE!r} + ":" + os.environ["ATTRIBUTE"],), limit=2.0)
 with closing(Local(2, plan.backends)) as pool:

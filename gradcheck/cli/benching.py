@@ -11,12 +11,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gradcheck.bench.conduct import conduct
-from gradcheck.bench.rendering import compare, pictures, text
-from gradcheck.bench.subjects import cases
-from gradcheck.bench.subjects.environment import here
-from gradcheck.bench.timing.measure import Watch, labels, rounds_of
-from gradcheck.bench.timing.result import Result, Settings, read
+from gradcheck.bench import cases
+from gradcheck.bench.measuring.environment import here
+from gradcheck.bench.measuring.measure import Watch, labels, rounds_of
+from gradcheck.bench.rendering import pictures, text
+from gradcheck.bench.results import compare
+from gradcheck.bench.results.schema import Result, Settings, read
+from gradcheck.bench.run import conduct
 from gradcheck.builds import registry
 from gradcheck.cli.app import Exit, app
 from gradcheck.cli.options import Device, InArithmetic

@@ -11,12 +11,12 @@ import msgspec
 from rich.table import Table
 
 from gradcheck.builds import registry
-from gradcheck.campaign.conduct import conduct
 from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.pools.cluster import Cluster
+from gradcheck.campaign.pools.local import Local, Pool
 from gradcheck.campaign.results.record import Record
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.running.cluster import Cluster
-from gradcheck.campaign.running.pools import Local, Pool
+from gradcheck.campaign.run import conduct
 from gradcheck.campaign.shrinking.smallest import make_small
 from gradcheck.cli.live import Live
 from gradcheck.cli.output import formatted

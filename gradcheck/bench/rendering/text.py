@@ -6,11 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gradcheck.bench.rendering.compare import Comparison
-from gradcheck.bench.rendering.growth import telling
-from gradcheck.bench.subjects.environment import Environment
-from gradcheck.bench.timing.result import Growth, Measured, Result, Row
-from gradcheck.bench.timing.spread import Timing
+from gradcheck.bench.measuring.environment import Environment
+from gradcheck.bench.results.compare import Comparison
+from gradcheck.bench.results.growth import telling
+from gradcheck.bench.results.schema import Growth, Measured, Result, Row
+from gradcheck.bench.results.spread import Timing
 
 NOTHING = "-"
 COLUMNS = ("", "loss", "gradient", "spread", "/ loss", "/ floor", "/ products", "peak", "error", "samples/s", "GFLOP/s")

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from gradcheck.bench.subjects.environment import Environment
-from gradcheck.bench.subjects.job import Pool, Step
-from gradcheck.bench.timing.spread import Timing
+from gradcheck.bench.measuring.environment import Environment
+from gradcheck.bench.measuring.job import Pool, Step
+from gradcheck.bench.results.spread import Timing
 from gradcheck.errors import DataError
 
 FORMAT = 1

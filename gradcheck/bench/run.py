@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import gradcheck
-from gradcheck.bench.rendering.growth import growth
-from gradcheck.bench.subjects import counts
-from gradcheck.bench.subjects.cases import Point
-from gradcheck.bench.subjects.environment import here
-from gradcheck.bench.timing.measure import FLOOR, VERIFICATION, Lane, Rounds, Watch, labels, measure
-from gradcheck.bench.timing.result import Floor, Measured, Result, Row, Settings, Verification
-from gradcheck.bench.timing.spread import NOISY, Timing, ratio, timing
+from gradcheck.bench.cases import Point
+from gradcheck.bench.measuring.environment import here
+from gradcheck.bench.measuring.measure import FLOOR, VERIFICATION, Lane, Rounds, Watch, labels, measure
+from gradcheck.bench.results.growth import growth
+from gradcheck.bench.results.schema import Floor, Measured, Result, Row, Settings, Verification
+from gradcheck.bench.results.spread import NOISY, Timing, ratio, timing
+from gradcheck.bench.work import counts
 from gradcheck.errors import DescriptionError
 from gradcheck.network.network import to_table
 

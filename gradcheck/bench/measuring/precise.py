@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.bench.subjects.counts import multiply_adds
+from gradcheck.bench.work.counts import multiply_adds
 from gradcheck.builds import registry
 from gradcheck.cases.case import Case
 from gradcheck.errors import GradcheckError

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gradcheck.bench.subjects import environment, memory, precise
-from gradcheck.bench.subjects.counts import products
-from gradcheck.bench.subjects.floor import Floor
-from gradcheck.bench.subjects.job import Facts, Job, Role
+from gradcheck.bench.measuring import environment, memory, precise
+from gradcheck.bench.measuring.job import Facts, Job, Role
+from gradcheck.bench.work.counts import products
+from gradcheck.bench.work.floor import Floor
 from gradcheck.builds import registry
 from gradcheck.builds.protocol import Backend
 from gradcheck.cases.case import Case
@@ -136,9 +136,9 @@ def _accuracy(job: Job, answer: Any) -> tuple[float | None, str]:
 def _own_products(case: Case, samples: int) -> dict[str, Callable[[], object]]:
     """The floor's products with the library that the backend brought along; with NumPy they are the floor's own."""
     if "torch" in sys.modules:
-        from gradcheck.bench.subjects.torch_products import passes
+        from gradcheck.bench.work.torch_products import passes
     elif "jax" in sys.modules:
-        from gradcheck.bench.subjects.jax_products import passes
+        from gradcheck.bench.work.jax_products import passes
     else:
         return {}
     return {"products": passes(products(case.network, samples), case.dtype)}
@@ -146,6 +146,6 @@ def _own_products(case: Case, samples: int) -> dict[str, Callable[[], object]]:
 
 def _limit_threads(count: int) -> None:
     if "torch" in sys.modules:
-        from gradcheck.bench.subjects.torch_products import set_threads
+        from gradcheck.bench.work.torch_products import set_threads
 
         set_threads(count)

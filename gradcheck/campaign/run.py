@@ -9,10 +9,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from gradcheck.campaign.plan import Table, name_of
+from gradcheck.campaign.pools.local import Pool
 from gradcheck.campaign.results.record import Record
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.running.pools import Pool
-from gradcheck.campaign.running.shards import draw
+from gradcheck.campaign.shards import draw
 
 AHEAD = 2  # shards for each worker whose cases may wait: on a cluster a shard is one task
 MOMENT = 0.25  # seconds between two commits

@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
-from gradcheck.bench.subjects.cases import Point
-from gradcheck.bench.subjects.job import Facts, Job, Role, Step
-from gradcheck.bench.timing.process import Child, Lost
-from gradcheck.bench.timing.result import Settings
+from gradcheck.bench.cases import Point
+from gradcheck.bench.measuring.job import Facts, Job, Role, Step
+from gradcheck.bench.measuring.process import Child, Lost
+from gradcheck.bench.results.schema import Settings
 from gradcheck.builds import registry
 from gradcheck.cases.files import case_to_table
 from gradcheck.errors import BackendError, UnknownBackend

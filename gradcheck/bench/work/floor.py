@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from scipy.special import erf, expit
 
-from gradcheck.bench.subjects.counts import products
-from gradcheck.bench.subjects.job import Step
+from gradcheck.bench.measuring.job import Step
+from gradcheck.bench.work.counts import products
 from gradcheck.cases.case import Case
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array

@@ -13,8 +13,8 @@ from threading import Lock, Thread
 from typing import Any
 
 from gradcheck.builds import registry
+from gradcheck.campaign.judging.child import LOADING, answer
 from gradcheck.campaign.plan import Plan, Table
-from gradcheck.campaign.running.child import LOADING, answer
 from gradcheck.errors import BackendError
 
 GRACE = 5.0  # seconds past its limit after which a worker ends itself, should nobody have ended it

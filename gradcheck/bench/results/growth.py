@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gradcheck.bench.timing.result import Growth, Measured
+from gradcheck.bench.results.schema import Growth, Measured
 
 Quantity: TypeAlias = Callable[[Measured], float | None]
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradcheck.bench.subjects.counts import Product
+from gradcheck.bench.work.counts import Product
 
 
 def passes(products: Sequence[Product], dtype: str) -> Callable[[], object]:

@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from gradcheck.bench.subjects.counts import Product
+from gradcheck.bench.work.counts import Product
 
 
 def set_threads(count: int) -> None:

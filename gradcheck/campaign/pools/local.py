@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from gradcheck.campaign.judging.child import died, how, hung, loaded
 from gradcheck.campaign.plan import Plan, Table
+from gradcheck.campaign.pools.workers import ZERO, Workers, begin, judged, perform
 from gradcheck.campaign.results.record import Record
-from gradcheck.campaign.running.child import died, how, hung, loaded
-from gradcheck.campaign.running.workers import ZERO, Workers, begin, judged, perform
 from gradcheck.errors import CallFailed, GradcheckError, LibraryNotInstalled
 
 PATIENCE = 600.0  # seconds, for drawing and shrinking

@@ -1,4 +1,4 @@
-"""``python -m gradcheck.bench.timing.child``: the process in which one backend is timed on one case.
+"""``python -m gradcheck.bench.measuring.child``: the process in which one backend is timed on one case.
 
 Standard input has a `Job` and then one `Ask` at a time, as lines of JSON; standard output an `Answer` to each: that it has
 loaded, its facts, and then seconds. Where an answer takes longer than the job's limit, `faulthandler` ends the process. At
@@ -17,8 +17,8 @@ from typing import IO
 
 import msgspec
 
-from gradcheck.bench.subjects.job import Answer, Ask, Job, Step
-from gradcheck.bench.subjects.subjects import Subject, load, subject
+from gradcheck.bench.measuring.calls import Subject, load, subject
+from gradcheck.bench.measuring.job import Answer, Ask, Job, Step
 from gradcheck.errors import GradcheckError
 
 LOADING = 600.0  # seconds that libraries may take to load

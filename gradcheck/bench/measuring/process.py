@@ -8,10 +8,10 @@ from typing import Self
 
 import msgspec
 
-from gradcheck.bench.subjects.environment import of_child
-from gradcheck.bench.subjects.job import Answer, Ask, Facts, Job, Step
-from gradcheck.bench.timing.child import LOADING
-from gradcheck.campaign.running.child import DYING, TIMEOUT, how
+from gradcheck.bench.measuring.child import LOADING
+from gradcheck.bench.measuring.environment import of_child
+from gradcheck.bench.measuring.job import Answer, Ask, Facts, Job, Step
+from gradcheck.campaign.judging.child import DYING, TIMEOUT, how
 from gradcheck.errors import GradcheckError
 
 
@@ -32,7 +32,7 @@ class Child:
         self._job = job
         # Without the modules of the folder where it happens to work: -P.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "gradcheck.bench.timing.child"],
+            [sys.executable, "-P", "-m", "gradcheck.bench.measuring.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=of_child(job.threads),

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from gradcheck.bench.subjects.job import Pool
+from gradcheck.bench.measuring.job import Pool
 from gradcheck.builds import registry
 
 LIBRARIES = ("gradcheck", "numpy", "scipy", "autograd", "torch", "jax", "jaxlib", "threadpoolctl")

@@ -7,10 +7,10 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
+from gradcheck.campaign.judging.child import judge_apart, loaded
 from gradcheck.campaign.plan import Plan, Table
+from gradcheck.campaign.pools.local import PATIENCE, line, linked
 from gradcheck.campaign.results.record import Record
-from gradcheck.campaign.running.child import judge_apart, loaded
-from gradcheck.campaign.running.pools import PATIENCE, line, linked
 from gradcheck.errors import CallFailed, GradcheckError, LibraryNotInstalled
 
 CONNECTING = 10.0  # seconds that a scheduler may take to answer

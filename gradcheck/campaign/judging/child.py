@@ -1,4 +1,4 @@
-"""Judging where a backend may end the process, ``python -m gradcheck.campaign.running.child``: one for the cases of a plan.
+"""Judging where a backend may end the process, ``python -m gradcheck.campaign.judging.child``: one for the cases of a plan.
 
 Standard input has a plan and then one case at a time, as lines of JSON. The child loads the backends and says that it is
 ready, or why not. Of each case it writes the name before it judges it and the record after. Where a case takes longer than
@@ -20,9 +20,9 @@ from typing import IO
 import msgspec
 
 from gradcheck.builds import registry
+from gradcheck.campaign.judging.judge import failed, judge
 from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.results.record import Cause, Record
-from gradcheck.campaign.running.judging import failed, judge
 from gradcheck.errors import BackendBroken, BackendError
 from gradcheck.verdict.findings import Verdict
 
@@ -172,7 +172,7 @@ def how(code: int) -> str:
 
 def _started() -> "subprocess.Popen[bytes]":
     """With the modules of this process within reach, and without those of the folder where it happens to work."""
-    command = [sys.executable, "-P", "-m", "gradcheck.campaign.running.child"]
+    command = [sys.executable, "-P", "-m", "gradcheck.campaign.judging.child"]
     threads = {"OMP_NUM_THREADS": "1"}  # processes are the parallelism
     path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     environment = {**threads, **os.environ, **path}

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gradcheck.bench.subjects.cases import Point
-from gradcheck.bench.subjects.environment import Environment
-from gradcheck.bench.timing.result import Measured, Result, Row
+from gradcheck.bench.cases import Point
+from gradcheck.bench.measuring.environment import Environment
+from gradcheck.bench.results.schema import Measured, Result, Row
 from gradcheck.errors import GradcheckError
 from gradcheck.network.network import to_table
 
