@@ -11,15 +11,16 @@ import gradcheck
 from gradcheck.bench import cases
 from gradcheck.bench.measuring import precise
 from gradcheck.bench.measuring.environment import Environment
-from gradcheck.bench.measuring.job import Facts, Step
+from gradcheck.bench.measuring.job import Facts, Settings
 from gradcheck.bench.measuring.measure import FLOOR, Lane, Rounds, labels
 from gradcheck.bench.rendering import pictures
 from gradcheck.bench.results import compare
 from gradcheck.bench.results.growth import growth, slope, telling
-from gradcheck.bench.results.schema import Result, Settings, read
+from gradcheck.bench.results.schema import Result, read
 from gradcheck.bench.results.spread import ratio, timing
 from gradcheck.bench.run import measured
 from gradcheck.bench.work import counts
+from gradcheck.bench.work.counts import Step
 from gradcheck.bench.work.floor import ACTIVATIONS, Floor
 from gradcheck.errors import BackendError, DataError, DescriptionError, LibraryNotInstalled, UnknownBackend
 from gradcheck.network import reference

@@ -15,8 +15,8 @@ from gradcheck.bench import cases
 from gradcheck.bench.measuring import memory
 from gradcheck.bench.measuring.child import calibrated
 from gradcheck.bench.measuring.environment import of_child, processor
+from gradcheck.bench.measuring.job import Settings
 from gradcheck.bench.measuring.measure import rounds_of
-from gradcheck.bench.results.schema import Settings
 from gradcheck.bench.run import conduct
 
 OWN = """

@@ -14,7 +14,7 @@ import misbehaving
 import pytest
 from msgspec import structs
 
-from gradcheck.campaign.judging.child import Child, judge_apart
+from gradcheck.campaign.judging.process import Child, judge_in_child
 from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.pools.local import Local
 from gradcheck.campaign.results.store import Store
@@ -104,7 +104,7 @@ def test_what_a_backend_does_to_its_process_is_one_record(pool, attribute):
     found = {record.case["case"]["seed"]: (record.verdict, record.reason) for record in records}
     assert found == dict.fromkeys((1, 2, 4, 5), ("correct", "")) | {3: BEHAVIOUR[attribute]}
     assert [record.name for record in records] == sorted(map(name_of, TABLES))
-    assert records == comparable(judge_apart(plan(attribute), TABLES))
+    assert records == comparable(judge_in_child(plan(attribute), TABLES))
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_each_case_is_judged_once_whatever_became_of_another(tmp_path, monkeypat
         judged(pool, plan("exits"))
     once = Counter(line.split()[0] for line in runs.read_text().splitlines())
     runs.unlink()
-    judge_apart(plan("exits"), TABLES)
+    judge_in_child(plan("exits"), TABLES)
     assert Counter(line.split()[0] for line in runs.read_text().splitlines()) == once
     assert once["3"] == 1
 
@@ -135,7 +135,7 @@ def test_a_backend_that_cannot_be_had_is_one_line_at_once(tmp_path, source, mess
         file.write_text(source)
     asked = plan("mine", file=file)
     with closing(Local(2, asked.backends)) as pool:
-        for ask in (lambda: pool.run(print).result(30), lambda: judged(pool, asked), lambda: judge_apart(asked, TABLES)):
+        for ask in (lambda: pool.run(print).result(30), lambda: judged(pool, asked), lambda: judge_in_child(asked, TABLES)):
             with pytest.raises(BackendError, match=message) as caught:
                 ask()
             assert "\n" not in str(caught.value)
@@ -149,7 +149,7 @@ def test_loading_a_backend_counts_for_no_case(tmp_path):
     file.write_text(file.read_text() + "\nimport gradcheck_backends.manual as function")
     with closing(Local(1, asked.backends)) as pool:
         assert {record.verdict for record in judged(pool, asked)} == {"correct"}
-    assert {record.verdict for record in judge_apart(asked, TABLES)} == {"correct"}
+    assert {record.verdict for record in judge_in_child(asked, TABLES)} == {"correct"}
 
 
 def test_a_child_that_ends_between_two_cases_costs_none():

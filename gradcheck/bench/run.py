@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-import gradcheck
 from gradcheck.bench.cases import Point
 from gradcheck.bench.measuring.environment import here
+from gradcheck.bench.measuring.job import Settings
 from gradcheck.bench.measuring.measure import FLOOR, VERIFICATION, Lane, Rounds, Watch, labels, measure
 from gradcheck.bench.results.growth import growth
-from gradcheck.bench.results.schema import Floor, Measured, Result, Row, Settings, Verification
+from gradcheck.bench.results.schema import Floor, Measured, Result, Row, Verification
 from gradcheck.bench.results.spread import NOISY, Timing, ratio, timing
 from gradcheck.bench.work import counts
 from gradcheck.errors import DescriptionError
+from gradcheck.foundation.versions import version
 from gradcheck.network.network import to_table
 
 SOURCE = "pip install 'gradcheck[bench]'"
@@ -35,7 +36,7 @@ def conduct(points: Sequence[Point], settings: Settings, watch: Watch) -> Result
     environment = here()  # before there is a load of our own
     cases = [measured(point, names, measure(point, settings, watch)) for point in points]
     return Result(
-        gradcheck=gradcheck.__version__,
+        gradcheck=version("gradcheck") or "unknown",
         environment=environment,
         settings=settings,
         cases=cases,

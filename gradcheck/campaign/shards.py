@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from gradcheck.campaign.plan import Plan, Table
 from gradcheck.errors import CallFailed, LibraryNotInstalled
+from gradcheck.foundation.processes import Process
 
 SHRINKING = 120.0  # seconds after which a failure is small enough; chosen, not derived
 
@@ -23,10 +23,10 @@ def draw(plan: Plan, shard: int) -> list[Table]:
     LibraryNotInstalled, CallFailed
         Where Hypothesis is absent or fails.
     """
-    with _drawing(plan, shard, ask=False) as process:
-        lines, errors = process.communicate()
-    _check(process.returncode, errors)
-    return [json.loads(line) for line in lines.splitlines()]
+    with _drawing(plan, shard, ask=False) as (process, errors):
+        tables = [json.loads(line) for line in process.lines()]
+        _check(process.close(), errors.read_text(errors="replace"))
+    return tables
 
 
 def shrink(plan: Plan, shard: int, fails: Callable[[Table], bool]) -> Table | None:
@@ -35,33 +35,28 @@ def shrink(plan: Plan, shard: int, fails: Callable[[Table], bool]) -> Table | No
     The last case that ``fails`` was true of is that one.
     """
     smallest, end = None, time.monotonic() + SHRINKING
-    with _drawing(plan, shard, ask=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        for line in process.stdout:
+    with _drawing(plan, shard, ask=True) as (process, _):
+        for line in process.lines():
             table = json.loads(line)
             failed = time.monotonic() < end and fails(table)
             smallest = table if failed else smallest
-            process.stdin.write(f"{int(failed)}\n")
-            process.stdin.flush()
+            process.send(b"1" if failed else b"0")
     return smallest
 
 
 @contextmanager
-def _drawing(plan: Plan, shard: int, *, ask: bool) -> Generator[subprocess.Popen[str]]:
-    """In an empty folder: Hypothesis leaves files where it works."""
+def _drawing(plan: Plan, shard: int, *, ask: bool) -> Generator[tuple[Process, Path]]:
+    """A process, and the file of its errors; in an empty folder, since Hypothesis leaves files where it works."""
     digest = hashlib.blake2b(f"{plan.seed} {shard}".encode(), digest_size=8).digest()
     table = {"seed": int.from_bytes(digest), "size": plan.size, "layers": plan.layers, "ask": ask}
-    command = [sys.executable, "-P", "-m", "gradcheck.strategies.drawing", json.dumps(table)]
-    pipe = subprocess.PIPE
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process,
-    ):
-        try:
-            yield process
-        finally:
-            process.kill()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with (folder / "errors").open("wb") as errors:
+            process = Process("gradcheck.strategies.drawing", json.dumps(table), folder=folder, errors=errors)
+            try:
+                yield process, folder / "errors"
+            finally:
+                process.close(grace=0)
 
 
 def _check(code: int, errors: str) -> None:

@@ -13,10 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from gradcheck.bench import cases
 from gradcheck.bench.measuring.environment import here
+from gradcheck.bench.measuring.job import Settings
 from gradcheck.bench.measuring.measure import Watch, labels, rounds_of
 from gradcheck.bench.rendering import pictures, text
 from gradcheck.bench.results import compare
-from gradcheck.bench.results.schema import Result, Settings, read
+from gradcheck.bench.results.schema import Result, read
 from gradcheck.bench.run import conduct
 from gradcheck.builds import registry
 from gradcheck.cli.app import Exit, app

@@ -24,8 +24,8 @@ from gradcheck.network.network import Network
 FEW = 8
 
 
-class Subject(NamedTuple):
-    """Calls that can be timed, and the floor where it is one."""
+class Prepared(NamedTuple):
+    """Calls that can be timed, what is known before, and the floor where it is one."""
 
     calls: dict[str, Callable[[], object]]
     facts: Facts
@@ -48,7 +48,7 @@ def load(job: Job) -> Loaded:
     return Loaded(case_from_table(job.case, Path()), backend)
 
 
-def subject(job: Job, loaded: Loaded) -> Subject:
+def prepare(job: Job, loaded: Loaded) -> Prepared:
     """Build, call once, and find out what there is to know."""
     found = ROLES[job.role](job, loaded)
     _limit_threads(job.threads)  # a library may have been imported by building
@@ -56,7 +56,7 @@ def subject(job: Job, loaded: Loaded) -> Subject:
     return found._replace(facts=facts)
 
 
-def _floor(_job: Job, loaded: Loaded) -> Subject:
+def _floor(_job: Job, loaded: Loaded) -> Prepared:
     floor = Floor(loaded.case)
     floor.run()
     calls: dict[str, Callable[[], object]] = {
@@ -64,18 +64,18 @@ def _floor(_job: Job, loaded: Loaded) -> Subject:
         "products": floor.only(activations=False),
         "activations": floor.only(activations=True),
     }
-    return Subject(calls, Facts(calls=[]), floor)
+    return Prepared(calls, Facts(calls=[]), floor)
 
 
-def _reference(job: Job, loaded: Loaded) -> Subject:
+def _reference(job: Job, loaded: Loaded) -> Prepared:
     try:
         precise.save(Path(job.reference), precise.reference(loaded.case))
     except precise.NoReference as reason:
-        return Subject({}, Facts(calls=[], accuracy_note=str(reason)))
-    return Subject({}, Facts(calls=[]))
+        return Prepared({}, Facts(calls=[], accuracy_note=str(reason)))
+    return Prepared({}, Facts(calls=[]))
 
 
-def _backend(job: Job, loaded: Loaded) -> Subject:
+def _backend(job: Job, loaded: Loaded) -> Prepared:
     assert loaded.backend is not None
     case, model = loaded.case, loaded.backend.build(loaded.case.network)
     parameters, batch = case.parameters, case.batch
@@ -88,10 +88,10 @@ def _backend(job: Job, loaded: Loaded) -> Subject:
     }
     with suppress(DescriptionError):  # the floor says why there are none
         calls |= _own_products(case, len(batch.inputs))
-    return Subject(calls, Facts(calls=[], peak_memory=peak, accuracy=accuracy, accuracy_note=note))
+    return Prepared(calls, Facts(calls=[], peak_memory=peak, accuracy=accuracy, accuracy_note=note))
 
 
-def _verification(job: Job, loaded: Loaded) -> Subject:
+def _verification(job: Job, loaded: Loaded) -> Prepared:
     from gradcheck.verification.verifier import verify
 
     def call() -> object:
@@ -100,10 +100,10 @@ def _verification(job: Job, loaded: Loaded) -> Subject:
     with suppress(Exception):
         verify(_small(loaded.case), [job.backend])
     _, peak = memory.peak(call)
-    return Subject({"verification": call}, Facts(calls=[], peak_memory=peak))
+    return Prepared({"verification": call}, Facts(calls=[], peak_memory=peak))
 
 
-ROLES: dict[Role, Callable[[Job, Loaded], Subject]] = {
+ROLES: dict[Role, Callable[[Job, Loaded], Prepared]] = {
     Role.FLOOR: _floor,
     Role.REFERENCE: _reference,
     Role.BACKEND: _backend,

@@ -1,27 +1,24 @@
 """``python -m gradcheck.bench.measuring.child``: the process in which one backend is timed on one case.
 
-Standard input has a `Job` and then one `Ask` at a time, as lines of JSON; standard output an `Answer` to each: that it has
-loaded, its facts, and then seconds. Where an answer takes longer than the job's limit, `faulthandler` ends the process. At
-the end of its input it ends.
+It is sent a `Job` and then one `Ask` at a time, as JSON, and has an `Answer` to each: that it has loaded, its facts, seconds.
+The job's limit ends it where an answer takes longer.
 """
 
-import faulthandler
 import itertools
 import os
-import signal
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
-from gradcheck.bench.measuring.calls import Subject, load, subject
-from gradcheck.bench.measuring.job import Answer, Ask, Job, Step
+from gradcheck.bench.measuring.calls import Prepared, load, prepare
+from gradcheck.bench.measuring.job import Answer, Ask, Job
+from gradcheck.bench.work.counts import Step
 from gradcheck.errors import GradcheckError
+from gradcheck.foundation.processes import LOADING, Parent
 
-LOADING = 600.0  # seconds that libraries may take to load
 ONCE = "verification"  # takes seconds: no warm call before each block
 MOST = 1 << 20  # calls in a block
 HOME = Path(__file__).parents[1]
@@ -30,15 +27,15 @@ HOME = Path(__file__).parents[1]
 class Clock:
     """Blocks of calls, each as long as the job wants, calibrated when a call is first asked for."""
 
-    def __init__(self, subject: Subject, seconds: float) -> None:
-        self.subject, self.seconds = subject, seconds
+    def __init__(self, prepared: Prepared, seconds: float) -> None:
+        self.prepared, self.seconds = prepared, seconds
         self._counts: dict[str, int] = {}
 
     def answer(self, name: str) -> Answer:
         """Seconds a call in a block of calls, after one that is not timed; of the floor also those of its parts."""
         if name == "split":
             return Answer(steps=self._split())
-        call = self.subject.calls[name]
+        call = self.prepared.calls[name]
         if name not in self._counts:
             self._counts[name] = calibrated(call, self.seconds)
         if name != ONCE:
@@ -46,7 +43,7 @@ class Clock:
         return Answer(seconds=elapsed(call, self._counts[name]) / self._counts[name])
 
     def _split(self) -> list[Step]:
-        floor = self.subject.floor
+        floor = self.prepared.floor
         return floor.split(self._counts.get("floor", 1)) if floor else []
 
 
@@ -80,39 +77,33 @@ def sentence(error: BaseException) -> str:
 
 
 def main() -> None:
-    """Measure what standard input asks for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interrupt of a terminal is the parent's affair
-    asks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what backends print
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    """Measure what the parent asks for."""
+    parent = Parent()
     try:
-        _serve(asks, answers)
+        _serve(parent)
     except BaseException as error:  # of a backend, whatever it is: it ends this measurement and no other
-        _tell(answers, Answer(error=sentence(error)))
-    answers.close()
+        _tell(parent, Answer(error=sentence(error)))
     os._exit(0)  # threads of libraries need no goodbye
 
 
-def _serve(asks: "IO[bytes]", answers: "IO[bytes]") -> None:
-    job = msgspec.json.decode(asks.readline(), type=Job)
-    faulthandler.dump_traceback_later(LOADING, exit=True, file=answers)
-    loaded = load(job)
-    _tell(answers, Answer(loaded=True))
-    faulthandler.dump_traceback_later(job.limit, exit=True, file=answers)
-    found = subject(job, loaded)
-    faulthandler.cancel_dump_traceback_later()
-    _tell(answers, Answer(facts=found.facts))
-    clock = Clock(found, job.seconds)
-    for line in asks:
-        faulthandler.dump_traceback_later(job.limit, exit=True, file=answers)
-        answer = clock.answer(msgspec.json.decode(line, type=Ask).call)
-        faulthandler.cancel_dump_traceback_later()
-        _tell(answers, answer)
+def _serve(parent: Parent) -> None:
+    job = msgspec.json.decode(parent.line(), type=Job)
+    with parent.time_limit(LOADING):
+        loaded = load(job)
+    _tell(parent, Answer(loaded=True))
+    with parent.time_limit(job.limit):
+        prepared = prepare(job, loaded)
+    _tell(parent, Answer(facts=prepared.facts))
+    clock = Clock(prepared, job.seconds)
+    while True:
+        ask = msgspec.json.decode(parent.line(), type=Ask)
+        with parent.time_limit(job.limit):
+            answer = clock.answer(ask.call)
+        _tell(parent, answer)
 
 
-def _tell(answers: "IO[bytes]", answer: Answer) -> None:
-    answers.write(msgspec.json.encode(answer) + b"\n")
-    answers.flush()
+def _tell(parent: Parent, answer: Answer) -> None:
+    parent.tell(msgspec.json.encode(answer))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,24 @@
-"""What a parent and a child that measures say to each other: one job, then calls to time, as lines of JSON."""
+"""How something is measured, and what a parent and its child say about it: one job, then calls to time, as lines of JSON."""
 
 from enum import StrEnum
 from typing import Any
 
 import msgspec
+
+from gradcheck.bench.work.counts import Step
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How something is measured."""
+
+    backends: tuple[str, ...]
+    rounds: int = 15
+    seconds: float = 0.05
+    limit: float = 120.0
+    seed: int = 0
+    verification: bool = False
+    device: str | None = None
+    arithmetic: str | None = None
 
 
 class Role(StrEnum):
@@ -61,14 +76,6 @@ class Pool(msgspec.Struct, frozen=True):
     version: str | None
     threads: int
     architecture: str | None = None
-
-
-class Step(msgspec.Struct, frozen=True):
-    """A part of the floor: what it is, of which layer, and seconds."""
-
-    layer: int
-    what: str
-    seconds: float
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from msgspec.structs import replace
 
 from gradcheck.bench.cases import Point
-from gradcheck.bench.measuring.job import Facts, Job, Role, Step
+from gradcheck.bench.measuring.job import Facts, Job, Role, Settings
 from gradcheck.bench.measuring.process import Child, Lost
-from gradcheck.bench.results.schema import Settings
+from gradcheck.bench.work.counts import Step
 from gradcheck.builds import registry
 from gradcheck.cases.files import case_to_table
 from gradcheck.errors import BackendError, UnknownBackend
@@ -122,7 +122,7 @@ def _job(point: Point, settings: Settings) -> Job:
     return Job(role=Role.FLOOR, case=table, threads=point.threads, seconds=settings.seconds, limit=settings.limit)
 
 
-def _told(job: Job, settings: Settings, backend: str) -> Job:
+def _of_backend(job: Job, settings: Settings, backend: str) -> Job:
     return replace(job, role=Role.BACKEND, backend=backend, device=settings.device, arithmetic=settings.arithmetic)
 
 
@@ -130,7 +130,7 @@ def _jobs(job: Job, settings: Settings, reference: str) -> dict[str, Job]:
     """By who does it, in the order of a round."""
     jobs = {FLOOR: job}
     for label, backend in labels(settings.backends).items():
-        jobs[label] = replace(_told(job, settings, backend), reference=reference)
+        jobs[label] = replace(_of_backend(job, settings, backend), reference=reference)
     if settings.verification:
         jobs[VERIFICATION] = replace(job, role=Role.VERIFICATION, backend=VERIFIED)
     return jobs

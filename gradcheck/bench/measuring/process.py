@@ -1,18 +1,16 @@
-"""The parent's side of a child that measures: started, asked, and whatever ends it is one sentence."""
+"""The parent's side of a child process that measures: whatever ends it is one sentence."""
 
-import subprocess
-import sys
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from gradcheck.bench.measuring.child import LOADING
+from gradcheck.bench.measuring import child
 from gradcheck.bench.measuring.environment import of_child
-from gradcheck.bench.measuring.job import Answer, Ask, Facts, Job, Step
-from gradcheck.campaign.judging.child import DYING, TIMEOUT, how
+from gradcheck.bench.measuring.job import Answer, Ask, Facts, Job
+from gradcheck.bench.work.counts import Step
 from gradcheck.errors import GradcheckError
+from gradcheck.foundation.processes import LOADING, Ended, Process
 
 
 class Lost(GradcheckError):
@@ -28,22 +26,15 @@ class Child:
     """
 
     def __init__(self, job: Job) -> None:
-        self._limit = LOADING
         self._job = job
-        # Without the modules of the folder where it happens to work: -P.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "gradcheck.bench.measuring.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=of_child(job.threads),
-        )
-        self._send(msgspec.json.encode(job))
+        self._process = Process(child.__name__, environment=of_child(job.threads))
+        self._process.send(msgspec.json.encode(job))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        self._process.close()
 
     def facts(self) -> Facts:
         """Once, before anything else is asked.
@@ -53,55 +44,30 @@ class Child:
         Lost
             As from every question.
         """
-        self._answer()
-        self._limit = self._job.limit
-        facts = self._answer().facts
+        self._answer(LOADING)
+        facts = self._answer(self._job.limit).facts
         assert facts is not None
         return facts
 
     def seconds(self, call: str) -> float:
         """Of one call, in a block of them."""
-        self._send(msgspec.json.encode(Ask(call)))
-        seconds = self._answer().seconds
+        seconds = self._asked(call).seconds
         assert seconds is not None
         return seconds
 
     def steps(self) -> list[Step]:
         """The floor's parts."""
-        self._send(msgspec.json.encode(Ask("split")))
-        return self._answer().steps or []
+        return self._asked("split").steps or []
 
-    def close(self) -> int:
-        """End the process; the exit code that it had, or has now."""
-        assert self._process.stdin is not None
-        with suppress(OSError):  # a line that it never read
-            self._process.stdin.close()  # on which it ends, if it has not
+    def _asked(self, call: str) -> Answer:
+        self._process.send(msgspec.json.encode(Ask(call)))
+        return self._answer(self._job.limit)
+
+    def _answer(self, limit: float) -> Answer:
         try:
-            self._process.wait(DYING)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-        with self._process:
-            return self._process.wait()
-
-    def _send(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        with suppress(OSError):  # seen when the answer is missing
-            self._process.stdin.write(line + b"\n")
-            self._process.stdin.flush()
-
-    def _answer(self) -> Answer:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line.startswith(b"{"):
-            raise Lost(self._end(line))
-        answer = msgspec.json.decode(line, type=Answer)
+            answer = msgspec.json.decode(self._process.answer(), type=Answer)
+        except Ended as ended:
+            raise Lost(f"no answer within {limit:g} s" if ended.timed_out else f"ended its process: {ended}") from None
         if answer.error:
-            self.close()
             raise Lost(answer.error)
         return answer
-
-    def _end(self, line: bytes) -> str:
-        code = self.close()
-        if line.startswith(TIMEOUT):
-            return f"no answer within {self._limit:g} s"
-        return f"ended its process: {how(code)}"

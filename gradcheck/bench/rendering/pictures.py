@@ -6,10 +6,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from gradcheck.bench.measuring.job import Step
 from gradcheck.bench.rendering.text import title
 from gradcheck.bench.results.growth import telling
 from gradcheck.bench.results.schema import Growth, Measured, Result
+from gradcheck.bench.work.counts import Step
 from gradcheck.errors import OutputError
 from gradcheck.foundation.plotting import BARE, COLOURS, pyplot
 

@@ -9,24 +9,12 @@ from typing import Any
 import msgspec
 
 from gradcheck.bench.measuring.environment import Environment
-from gradcheck.bench.measuring.job import Pool, Step
+from gradcheck.bench.measuring.job import Pool, Settings
 from gradcheck.bench.results.spread import Timing
+from gradcheck.bench.work.counts import Step
 from gradcheck.errors import DataError
 
 FORMAT = 1
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How something is measured."""
-
-    backends: tuple[str, ...]
-    rounds: int = 15
-    seconds: float = 0.05
-    limit: float = 120.0
-    seed: int = 0
-    verification: bool = False
-    device: str | None = None
-    arithmetic: str | None = None
 
 
 class Floor(msgspec.Struct, frozen=True, kw_only=True):

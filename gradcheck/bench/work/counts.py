@@ -3,11 +3,21 @@
 import math
 from typing import Literal, NamedTuple, TypeAlias
 
+import msgspec
+
 from gradcheck.errors import DescriptionError
 from gradcheck.network.layers import Activation, Dense
 from gradcheck.network.network import Network
 
 Kind: TypeAlias = Literal["forward", "weight", "input"]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A part of the floor: what it is, of which layer, and seconds."""
+
+    layer: int
+    what: str
+    seconds: float
 
 
 class Product(NamedTuple):

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from scipy.special import erf, expit
 
-from gradcheck.bench.measuring.job import Step
-from gradcheck.bench.work.counts import products
+from gradcheck.bench.work.counts import Step, products
 from gradcheck.cases.case import Case
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 
+import msgspec
+
 from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.results.record import Cause, Record
 from gradcheck.cases.files import case_from_table
@@ -40,6 +42,35 @@ def judge(plan: Plan, table: Table) -> Record:
 def failed(table: Table, verdict: Verdict, reason: str, causes: Sequence[Cause] = ()) -> Record:
     """The record of a case that nobody could finish judging."""
     return Record(name=name_of(table), case=table, verdict=str(verdict), reason=reason, causes=tuple(causes))
+
+
+def timed_out(table: Table, limit: float) -> Record:
+    """The record of a case that was not judged in time."""
+    return failed(table, Verdict.UNRESOLVED, f"not finished within {limit:g} s", [Cause("-", "hung", "process")])
+
+
+def process_ended(table: Table, how: str) -> Record:
+    """The record of a case that ended its process, or would have."""
+    return failed(table, Verdict.WRONG, f"a backend ended the process: {how}", [Cause("-", "died", how)])
+
+
+def judge_to_json(plan: Plan, table: Table) -> bytes:
+    """A case's record as JSON, in the process of the backends. Every pool has it made here, and so none differs.
+
+    Raises
+    ------
+    BackendError
+        Where a backend cannot be had.
+    """
+    try:
+        return msgspec.json.encode(judge(plan, table))
+    except BackendError:
+        raise
+    except Exception as error:  # text that is none
+        sentence = f"internal error, please report it: {type(error).__name__}"
+        return msgspec.json.encode(failed(table, Verdict.UNRESOLVED, sentence))
+    except BaseException as error:  # KeyboardInterrupt, CancelledError and the like would end more than the case
+        return msgspec.json.encode(process_ended(table, type(error).__name__))
 
 
 def _record(table: Table, report: Report, seconds: float) -> Record:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from gradcheck.campaign.judging.child import judge_apart, loaded
+from gradcheck.campaign.judging.process import judge_in_child, load_in_child
 from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.pools.local import PATIENCE, line, linked
 from gradcheck.campaign.results.record import Record
@@ -46,18 +46,18 @@ class Cluster:
             self.jobs: int = max(1, sum(self._client.nthreads().values()))
         except Exception as error:
             self.close()
-            raise self._told(error) from None
+            raise self._failure(error) from None
 
     def run(self, function: Callable[..., Any], *args: Any) -> "Future[Any]":
         """On any worker."""
         try:
             return linked(self._executor.submit(function, *args), self._ran)
         except Exception as error:
-            raise self._told(error) from None
+            raise self._failure(error) from None
 
     def judge(self, plan: Plan, tables: list[Table]) -> "Iterable[Future[list[Record]]]":
         """A task for all of them."""
-        yield self.run(judge_apart, plan, tables)
+        yield self.run(judge_in_child, plan, tables)
 
     def close(self) -> None:
         """Cancel what waits, and leave the cluster as it is."""
@@ -83,7 +83,7 @@ class Cluster:
 
     def _load(self, backends: tuple[str, ...]) -> None:
         """On one worker. Where there is none yet, a task may make the cluster start one."""
-        task = self.run(loaded, backends)
+        task = self.run(load_in_child, backends)
         with suppress(TimeoutError):
             task.result(ARRIVING)
         if not task.done() and not self._client.nthreads():
@@ -96,9 +96,9 @@ class Cluster:
             raise CallFailed(f"{self._where}: the connection to the scheduler was lost")
         error = task.exception()
         if error is not None:
-            raise self._told(error)
+            raise self._failure(error)
         return task.result()
 
-    def _told(self, error: BaseException) -> GradcheckError:
+    def _failure(self, error: BaseException) -> GradcheckError:
         """In one line, for a campaign to end with."""
         return error if isinstance(error, GradcheckError) else CallFailed(f"{self._where}: {line(error)}")

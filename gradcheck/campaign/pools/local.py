@@ -10,11 +10,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gradcheck.campaign.judging.child import died, how, hung, loaded
+from gradcheck.campaign.judging.judge import process_ended, timed_out
+from gradcheck.campaign.judging.process import load_in_child
 from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.pools.workers import ZERO, Workers, begin, judged, perform
 from gradcheck.campaign.results.record import Record
 from gradcheck.errors import CallFailed, GradcheckError, LibraryNotInstalled
+from gradcheck.foundation.processes import exit_in_words
 
 PATIENCE = 600.0  # seconds, for drawing and shrinking
 
@@ -95,9 +97,9 @@ class Local:
 
         error = task.exception()
         if isinstance(error, TimeoutError):
-            return [hung(table, plan.limit)]
+            return [timed_out(table, plan.limit)]
         if isinstance(error, ProcessExpired):
-            return [died(table, _code(error))]
+            return [process_ended(table, _exit_in_words(error))]
         return [msgspec.json.decode(self._ran("a case", task), type=Record)]
 
     def _failure(self, name: str, error: BaseException) -> GradcheckError:
@@ -110,7 +112,7 @@ class Local:
             self._broken = self._broken or _diagnosis(self._backends)
             return self._broken
         if isinstance(error, ProcessExpired):
-            return CallFailed(f"{name}: its process ended: {how(_code(error))}")
+            return CallFailed(f"{name}: its process ended: {_exit_in_words(error)}")
         if isinstance(error, TimeoutError):
             return CallFailed(f"{name}: not finished within {PATIENCE:g} s")
         return CallFailed(f"{name}: {line(error)}")
@@ -144,14 +146,14 @@ def line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
-def _code(error: Any) -> int:
-    return 0 if error.exitcode == ZERO else error.exitcode
+def _exit_in_words(error: Any) -> str:
+    return exit_in_words(0 if error.exitcode == ZERO else error.exitcode)
 
 
 def _diagnosis(backends: tuple[str, ...]) -> GradcheckError:
     """Why a pool broke: it does where all workers end before they have a task. Loading the backends once more tells."""
     try:
-        loaded(backends)
+        load_in_child(backends)
     except GradcheckError as error:
         return error
     return CallFailed("the processes of the pool ended without a task: were they killed?")

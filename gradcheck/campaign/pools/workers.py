@@ -1,6 +1,5 @@
 """A worker process of the local pool: how it starts, what it does for a task, and that it ends with its parent."""
 
-import faulthandler
 import os
 import signal
 import sys
@@ -13,9 +12,10 @@ from threading import Lock, Thread
 from typing import Any
 
 from gradcheck.builds import registry
-from gradcheck.campaign.judging.child import LOADING, answer
+from gradcheck.campaign.judging.judge import judge_to_json
 from gradcheck.campaign.plan import Plan, Table
 from gradcheck.errors import BackendError
+from gradcheck.foundation.processes import LOADING, time_limit
 
 GRACE = 5.0  # seconds past its limit after which a worker ends itself, should nobody have ended it
 ZERO = 256  # stands for exit code 0, and is none
@@ -92,18 +92,14 @@ def perform(function: Callable[..., Any], *args: Any) -> Any:
 def judged(plan: Plan, table: Table) -> bytes:
     """A case's record as JSON."""
     with _fence(plan.limit + GRACE):
-        return answer(plan, table)
+        return judge_to_json(plan, table)
 
 
 @contextmanager
 def _fence(seconds: float) -> Generator[None]:
     """The end of a process that hangs where no thread can run, when nobody is left to kill it."""
-    with open(os.devnull, "w") as nowhere:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+    with open(os.devnull, "w") as nowhere, time_limit(seconds, nowhere):
+        yield
 
 
 def _end_with_parent() -> None:

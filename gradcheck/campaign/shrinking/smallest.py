@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gradcheck.campaign.judging.child import Child
+from gradcheck.campaign.judging.process import Child
 from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.pools.local import Pool
 from gradcheck.campaign.results.groups import UNNAMED, grouped, suspects
