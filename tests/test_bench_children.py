@@ -17,7 +17,7 @@ from gradcheck.bench.measuring.child import calibrated
 from gradcheck.bench.measuring.environment import of_child, processor
 from gradcheck.bench.measuring.job import Settings
 from gradcheck.bench.measuring.measure import rounds_of
-from gradcheck.bench.run import conduct
+from gradcheck.bench.run import run_benchmark
 
 OWN = """
 import os, signal, sys, time
@@ -78,7 +78,7 @@ def measure(tmp_path, monkeypatch):
         points = cases.swept(["2-3-1"], cases.kind("arctan", "logistic"), cases.Grid(batches=(5,)), 0)
         settings = Settings(backends=backends, rounds=2, seconds=1e-4, **settings)
         told = []
-        (case,) = conduct(points, settings, lambda _, further: told.append(further)).cases
+        (case,) = run_benchmark(points, settings, lambda _, further: told.append(further)).cases
         assert sum(told) == rounds_of(settings)
         return case
 

@@ -19,7 +19,7 @@ from gradcheck.campaign.results.groups import UNNAMED, Suspect, features, groupe
 from gradcheck.campaign.results.record import Cause
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.results.summary import summarize
-from gradcheck.campaign.run import conduct
+from gradcheck.campaign.run import run_campaign
 from gradcheck.campaign.shrinking import smallest
 from gradcheck.cases.files import case_from_table, case_to_table
 
@@ -61,7 +61,7 @@ def campaign(plan=PLAN, path=None):
 
 
 def run(store, examples, pool=None, watch=lambda progress: None):
-    conduct(store, pool or Inline(), examples=examples, watch=watch)
+    run_campaign(store, pool or Inline(), examples=examples, watch=watch)
 
 
 def test_the_same_seed_and_shard_give_the_same_cases_and_others_give_others(drawn):
@@ -149,7 +149,7 @@ def test_a_shard_that_is_drawn_otherwise_is_refused(drawn, tmp_path, monkeypatch
 @pytest.mark.usefixtures("quick")
 def test_a_run_for_a_time_ends():
     with campaign() as store:
-        conduct(store, Inline(), seconds=0.02, watch=lambda progress: None)
+        run_campaign(store, Inline(), seconds=0.02, watch=lambda progress: None)
         assert store.names()
 
 

@@ -18,7 +18,7 @@ from gradcheck.campaign.judging.process import Child, judge_in_child
 from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.pools.local import Local
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.run import conduct
+from gradcheck.campaign.run import run_campaign
 from gradcheck.errors import BackendError, CallFailed, LibraryNotInstalled
 
 FILE = misbehaving.__file__
@@ -188,7 +188,7 @@ def test_cancelled_tasks_wake_who_waits_and_free_their_workers(pool):
 def test_a_campaign_ends_when_its_time_is_over():
     start = time.monotonic()
     with Store.create(None, plan("exits"), {}) as store, closing(Local(1)) as pool:
-        conduct(store, pool, seconds=0.5, watch=lambda _: None)
+        run_campaign(store, pool, seconds=0.5, watch=lambda _: None)
     assert time.monotonic() - start < 5
 
 

@@ -1,11 +1,12 @@
 """All cases, one after the other: from the seconds of their rounds to a `Result`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 from gradcheck.bench.cases import Point
 from gradcheck.bench.measuring.environment import here
 from gradcheck.bench.measuring.job import Settings
-from gradcheck.bench.measuring.measure import FLOOR, VERIFICATION, Lane, Rounds, Watch, labels, measure
+from gradcheck.bench.measuring.measure import FLOOR, VERIFICATION, Rounds, Series, Watch, labels, measure
 from gradcheck.bench.results.growth import growth
 from gradcheck.bench.results.schema import Floor, Measured, Result, Row, Verification
 from gradcheck.bench.results.spread import NOISY, Timing, ratio, timing
@@ -17,7 +18,7 @@ from gradcheck.network.network import to_table
 SOURCE = "pip install 'gradcheck[bench]'"
 
 
-def conduct(points: Sequence[Point], settings: Settings, watch: Watch) -> Result:
+def run_benchmark(points: Sequence[Point], settings: Settings, watch: Watch) -> Result:
     """Measure every case.
 
     Parameters
@@ -25,7 +26,7 @@ def conduct(points: Sequence[Point], settings: Settings, watch: Watch) -> Result
     points : sequence of Point
     settings : Settings
     watch : callable
-        Told what is going on, and how many steps further it is, `rounds_of` each case.
+        Called with what is going on, and how many steps further it is, `rounds_of` each case.
 
     Raises
     ------
@@ -75,14 +76,11 @@ def measured(point: Point, names: Sequence[str], rounds: Rounds) -> Measured:
 def _floor(rounds: Rounds) -> Floor:
     if FLOOR in rounds.lost:
         return Floor(error=rounds.lost[FLOOR])
-    together = _timing(rounds, FLOOR, "floor")
-    products, activations = _timing(rounds, FLOOR, "products"), _timing(rounds, FLOOR, "activations")
-    assert together
-    assert products
-    assert activations
+    calls = ("floor", "products", "activations")
+    whole, products, activations = (timing(rounds.seconds[Series(FLOOR, call)]) for call in calls)
     return Floor(
-        seconds=together.seconds,
-        spread=together.spread,
+        seconds=whole.seconds,
+        spread=whole.spread,
         products=products.seconds,
         activations=activations.seconds,
         steps=rounds.steps,
@@ -92,23 +90,22 @@ def _floor(rounds: Rounds) -> Floor:
 def _row(name: str, rounds: Rounds, batch: int, multiply_adds: int | None) -> Row:
     if name in rounds.lost:
         return Row(backend=name, error=rounds.lost[name])
-    facts, gradient = rounds.facts[name], _timing(rounds, name, "gradient")
-    assert gradient
-    own = name if Lane(name, "products") in rounds.seconds else FLOOR  # NumPy's products are the floor's
-    products = _timing(rounds, own, "products")
+    facts, gradient = rounds.facts[name], timing(rounds.seconds[Series(name, "gradient")])
+    own = name if Series(name, "products") in rounds.seconds else FLOOR  # NumPy's products are the floor's
+    products = _timing(rounds, Series(own, "products"))
     return Row(
         backend=name,
-        loss=_timing(rounds, name, "loss"),
+        loss=_timing(rounds, Series(name, "loss")),
         gradient=gradient,
-        ratio=_ratio(rounds, name, Lane(name, "loss")),
-        of_floor=_ratio(rounds, name, Lane(FLOOR, "floor")),
+        ratio=_ratio(rounds, name, Series(name, "loss")),
+        of_floor=_ratio(rounds, name, Series(FLOOR, "floor")),
         peak_memory=facts.peak_memory,
         accuracy=facts.accuracy,
         accuracy_note=rounds.no_reference or facts.accuracy_note,
         samples_per_second=batch / gradient.seconds,
         gflops=None if multiply_adds is None else 2 * multiply_adds / gradient.seconds / 1e9,
         products=products.seconds if products else None,
-        of_products=_ratio(rounds, name, Lane(own, "products")),
+        of_products=_ratio(rounds, name, Series(own, "products")),
         threadpools=facts.threadpools,
     )
 
@@ -116,23 +113,22 @@ def _row(name: str, rounds: Rounds, batch: int, multiply_adds: int | None) -> Ro
 def _verification(rounds: Rounds) -> Verification | None:
     if VERIFICATION in rounds.lost:
         return Verification(error=rounds.lost[VERIFICATION])
-    time = _timing(rounds, VERIFICATION, VERIFICATION)
+    time = _timing(rounds, Series(VERIFICATION, VERIFICATION))
     if time is None:
         return None
     peak = rounds.facts[VERIFICATION].peak_memory
     return Verification(seconds=time.seconds, spread=time.spread, peak_memory=peak)
 
 
-def _timing(rounds: Rounds, who: str, call: str) -> Timing | None:
-    seconds = rounds.seconds.get(Lane(who, call))
-    return timing(seconds) if seconds else None
+def _timing(rounds: Rounds, series: Series) -> Timing | None:
+    return timing(rounds.seconds[series]) if series in rounds.seconds else None
 
 
-def _ratio(rounds: Rounds, who: str, other: Lane) -> float | None:
+def _ratio(rounds: Rounds, name: str, other: Series) -> float | None:
     """Of a gradient over another call, round by round."""
     if other not in rounds.seconds:
         return None
-    return ratio(rounds.seconds[Lane(who, "gradient")], rounds.seconds[other]).median
+    return ratio(rounds.seconds[Series(name, "gradient")], rounds.seconds[other]).median
 
 
 def _noise(floor: Floor, rows: Sequence[Row]) -> list[str]:
@@ -146,17 +142,14 @@ def _noise(floor: Floor, rows: Sequence[Row]) -> list[str]:
     return [f"times spread by more than {NOISY:.0%} ({', '.join(noisy)}): differences below that say nothing here"]
 
 
-def _alike(names: Sequence[str], rounds: Rounds) -> list[str]:
-    """Which two are not told apart."""
-    there = [name for name in names if Lane(name, "gradient") in rounds.seconds]
-    found: list[str] = []
-    for index, one in enumerate(there):
-        for other in there[index + 1 :]:
-            both = ratio(rounds.seconds[Lane(one, "gradient")], rounds.seconds[Lane(other, "gradient")])
-            if not both.told_apart:
-                span = f"{both.median:.3g} times, half of the rounds between {both.low:.3g} and {both.high:.3g}"
-                found.append(f"{one} and {other} are not told apart: {span}")
-    return found
+def _alike(names: Sequence[str], rounds: Rounds) -> Iterator[str]:
+    """Which two do not differ."""
+    gradients = {name: rounds.seconds[Series(name, "gradient")] for name in names if name not in rounds.lost}
+    for one, other in combinations(gradients, 2):
+        both = ratio(gradients[one], gradients[other])
+        if not both.distinct:
+            span = f"{both.median:.3g} times, half of the rounds between {both.low:.3g} and {both.high:.3g}"
+            yield f"{one} and {other} are not told apart: {span}"
 
 
 def _threads(point: Point, rounds: Rounds) -> list[str]:
@@ -164,8 +157,8 @@ def _threads(point: Point, rounds: Rounds) -> list[str]:
     if any(facts.threadpools is None for facts in rounds.facts.values()):
         return [f"the threads of libraries were set and not looked at: {SOURCE}"]
     return [
-        f"{who}: {pool.library} has {pool.threads} threads, {point.threads} were asked for"
-        for who, facts in rounds.facts.items()
+        f"{name}: {pool.library} has {pool.threads} threads, {point.threads} were asked for"
+        for name, facts in rounds.facts.items()
         for pool in facts.threadpools or []
         if pool.threads > point.threads
     ]

@@ -21,7 +21,7 @@ Watch = Callable[["Progress"], None]
 
 
 class Progress(NamedTuple):
-    """How far a campaign is: what was kept since the last time that somebody was told.
+    """How far a campaign is: what was kept since the last time.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Progress(NamedTuple):
     waiting: int
 
 
-def conduct(store: Store, pool: Pool, *, examples: int = 0, seconds: float = 0.0, watch: Watch) -> None:
+def run_campaign(store: Store, pool: Pool, *, examples: int = 0, seconds: float = 0.0, watch: Watch) -> None:
     """Go on with a campaign until it has drawn ``examples``, or for so many seconds.
 
     Parameters
@@ -45,17 +45,17 @@ def conduct(store: Store, pool: Pool, *, examples: int = 0, seconds: float = 0.0
         With its plan, and what was judged before.
     pool : Pool
     watch : callable
-        Told after every commit.
+        Called after every commit.
 
     Raises
     ------
     GradcheckError
         Where a backend cannot be had, or nothing can be written. What was kept stays.
     """
-    _Course(store, pool, examples, time.monotonic() + seconds if seconds else float("inf"), watch).run()
+    _Run(store, pool, examples, time.monotonic() + seconds if seconds else float("inf"), watch).run()
 
 
-class _Course:
+class _Run:
     """The state of a run: which cases were met, which tasks are under way."""
 
     def __init__(self, store: Store, pool: Pool, examples: int, end: float, watch: Watch) -> None:

@@ -18,7 +18,7 @@ from gradcheck.bench.measuring.measure import Watch, labels, rounds_of
 from gradcheck.bench.rendering import pictures, text
 from gradcheck.bench.results import compare
 from gradcheck.bench.results.schema import Result, read
-from gradcheck.bench.run import conduct
+from gradcheck.bench.run import run_benchmark
 from gradcheck.builds import registry
 from gradcheck.cli.app import Exit, app
 from gradcheck.cli.options import Device, InArithmetic
@@ -152,7 +152,7 @@ def _measured(points: list[cases.Point], settings: Settings, old: Result | None)
     if old is not None:
         compare.refuse(old, here(), compare.of_points(points))
     with _progress(len(points) * rounds_of(settings)) as watch:
-        return conduct(points, settings, watch)
+        return run_benchmark(points, settings, watch)
 
 
 @contextmanager

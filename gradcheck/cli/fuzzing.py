@@ -16,7 +16,7 @@ from gradcheck.campaign.pools.cluster import Cluster
 from gradcheck.campaign.pools.local import Local, Pool
 from gradcheck.campaign.results.record import Record
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.run import conduct
+from gradcheck.campaign.run import run_campaign
 from gradcheck.campaign.shrinking.smallest import make_small
 from gradcheck.cli.live import Live
 from gradcheck.cli.output import formatted
@@ -102,7 +102,7 @@ def run(store: Store, workers: Pool, end: End) -> bool:
     """Conduct the campaign and make small what is wrong; whether it was interrupted."""
     try:
         with Live(store.counts(), end.examples, end.seconds) as live:
-            conduct(store, workers, examples=end.examples, seconds=end.seconds, watch=live.watch)
+            run_campaign(store, workers, examples=end.examples, seconds=end.seconds, watch=live.watch)
             live.say("making failures small")
             make_small(store, workers)
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
 """Child processes that are asked in lines: the parent's side, the child's side, and what ended one in words.
 
 A parent holds a `Process` of ``python -m module``, and the module makes itself a `Parent`. Both send lines; one that is not
-whole is none. Whatever ends the child, a time limit of its own included, is `Ended` where its parent waits for an answer.
+whole is none. Whatever ends the child, a time limit of its own included, is `Ended` where its parent waits for a line.
 """
 
 import faulthandler
@@ -70,13 +70,13 @@ class Process:
         self._input, self._output = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
 
     def send(self, line: bytes) -> None:
-        """Send a line. Whether it was read, the answer tells."""
+        """Send a line. Whether it was read shows when an answer is missing."""
         with suppress(OSError):
             self._input.write(line + b"\n")
             self._input.flush()
 
-    def answer(self) -> bytes:
-        """Its next line.
+    def receive(self) -> bytes:
+        """Its next line, once there is one.
 
         Raises
         ------
@@ -119,23 +119,23 @@ class Parent:
         os.dup2(2, 1)
         Thread(target=_listen, args=(lines, self._lines), daemon=True).start()
 
-    def line(self) -> bytes:
-        """The next line, once there is one."""
+    def receive(self) -> bytes:
+        """Its next line, once there is one."""
         return self._lines.get()
 
-    def tell(self, line: bytes) -> None:
-        """Answer with a line."""
+    def send(self, line: bytes) -> None:
+        """Send a line."""
         self._answers.write(line + b"\n")
         self._answers.flush()
 
     def time_limit(self, seconds: float) -> AbstractContextManager[None]:
-        """As `time_limit`; the parent is told."""
+        """End this process where what it does in here takes longer; the parent has `Ended`."""
         return time_limit(seconds, self._answers)
 
 
 @contextmanager
 def time_limit(seconds: float, file: "IO[Any]") -> Generator[None]:
-    """End this process where what it does in here takes longer, even if no thread can run; say so in the file."""
+    """End this process where what it does in here takes longer, even if no thread can run; the file says so."""
     faulthandler.dump_traceback_later(seconds, exit=True, file=file)
     try:
         yield

@@ -1,7 +1,7 @@
 """``python -m gradcheck.bench.measuring.child``: the process in which one backend is timed on one case.
 
-It is sent a `Job` and then one `Ask` at a time, as JSON, and has an `Answer` to each: that it has loaded, its facts, seconds.
-The job's limit ends it where an answer takes longer.
+It is sent a `Job` and then one `Request` at a time, as JSON, and has an `Answer` to each: that it has loaded, its facts,
+seconds. The job's limit ends it where an answer takes longer.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from gradcheck.bench.measuring.calls import Prepared, load, prepare
-from gradcheck.bench.measuring.job import Answer, Ask, Job
+from gradcheck.bench.measuring.job import Answer, Job, Request
 from gradcheck.bench.work.counts import Step
 from gradcheck.errors import GradcheckError
 from gradcheck.foundation.processes import LOADING, Parent
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def _serve(parent: Parent) -> None:
-    job = msgspec.json.decode(parent.line(), type=Job)
+    job = msgspec.json.decode(parent.receive(), type=Job)
     with parent.time_limit(LOADING):
         loaded = load(job)
     _tell(parent, Answer(loaded=True))
@@ -96,14 +96,14 @@ def _serve(parent: Parent) -> None:
     _tell(parent, Answer(facts=prepared.facts))
     clock = Clock(prepared, job.seconds)
     while True:
-        ask = msgspec.json.decode(parent.line(), type=Ask)
+        request = msgspec.json.decode(parent.receive(), type=Request)
         with parent.time_limit(job.limit):
-            answer = clock.answer(ask.call)
+            answer = clock.answer(request.call)
         _tell(parent, answer)
 
 
 def _tell(parent: Parent, answer: Answer) -> None:
-    parent.tell(msgspec.json.encode(answer))
+    parent.send(msgspec.json.encode(answer))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     reference: str = ""
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True):
     """One block of calls, by the name of what is called."""
 
     call: str

@@ -26,10 +26,10 @@ T = TypeVar("T")
 Watch: TypeAlias = Callable[[str, int], None]  # what is going on, and how many steps it is further
 
 
-class Lane(NamedTuple):
-    """Whom to ask, and for which call."""
+class Series(NamedTuple):
+    """One call of one child: what has a number in every round."""
 
-    who: str
+    name: str
     call: str
 
 
@@ -40,7 +40,7 @@ class Rounds(NamedTuple):
     ----------
     facts : mapping of str to Facts
         Of every child that had an answer.
-    seconds : mapping of Lane to list of float
+    seconds : mapping of Series to list of float
         One for each round, in order; none of children that were lost.
     steps : list of Step
         Of the floor.
@@ -51,7 +51,7 @@ class Rounds(NamedTuple):
     """
 
     facts: Mapping[str, Facts]
-    seconds: Mapping[Lane, list[float]]
+    seconds: Mapping[Series, list[float]]
     steps: list[Step]
     lost: Mapping[str, str]
     no_reference: str
@@ -79,41 +79,40 @@ def labels(backends: Sequence[str]) -> dict[str, str]:
 
 
 def rounds_of(settings: Settings) -> int:
-    """Answers that a case takes, calibration included: what `measure` tells its watch of, one by one."""
+    """Answers that a case takes, calibration included: of which `measure` calls its watch, one by one."""
     return settings.rounds + 2
 
 
 def measure(point: Point, settings: Settings, watch: Watch) -> Rounds:
-    """Ask everybody in turn, round by round. The first round calibrates and is thrown away."""
+    """Ask every child in turn, round by round. The first round calibrates and is thrown away."""
     with TemporaryDirectory() as folder, ExitStack() as stack:
         job, path = _job(point, settings), Path(folder, "precise.npz")
         watch(f"{point.name}: extended precision", 0)
         no_reference = _reference(job, path)
         watch(f"{point.name}: loading", 1)
         jobs = _jobs(job, settings, "" if no_reference else str(path))
-        children = {who: stack.enter_context(Child(each)) for who, each in jobs.items()}  # all of them load at once
-        table = _Table(children)
-        facts = {who: found for who in jobs if (found := table.ask(who, Child.facts)) is not None}
-        seconds = _rounds(table, _lanes(facts), point, settings, watch)
-        steps = table.ask(FLOOR, Child.steps) or []
-    return Rounds(facts, seconds, steps, table.lost, no_reference)
+        children = _Children({name: stack.enter_context(Child(each)) for name, each in jobs.items()})  # they load at once
+        facts = {name: found for name in jobs if (found := children.ask(name, Child.facts)) is not None}
+        seconds = _rounds(children, _order(facts), point, settings, watch)
+        steps = children.ask(FLOOR, Child.steps) or []
+    return Rounds(facts, seconds, steps, children.lost, no_reference)
 
 
-class _Table:
-    """Whoever still answers, and why others do not."""
+class _Children:
+    """By name, whoever still answers, and why others do not."""
 
     def __init__(self, children: Mapping[str, Child]) -> None:
         self._children = children
         self.lost: dict[str, str] = {}
 
-    def ask(self, who: str, question: Callable[[Child], T]) -> T | None:
-        """The answer; None of who is lost."""
-        if who in self.lost:
+    def ask(self, name: str, question: Callable[[Child], T]) -> T | None:
+        """The answer; None of one that is lost."""
+        if name in self.lost:
             return None
         try:
-            return question(self._children[who])
+            return question(self._children[name])
         except Lost as lost:
-            self.lost[who] = str(lost)
+            self.lost[name] = str(lost)
             return None
 
 
@@ -122,18 +121,12 @@ def _job(point: Point, settings: Settings) -> Job:
     return Job(role=Role.FLOOR, case=table, threads=point.threads, seconds=settings.seconds, limit=settings.limit)
 
 
-def _of_backend(job: Job, settings: Settings, backend: str) -> Job:
-    return replace(job, role=Role.BACKEND, backend=backend, device=settings.device, arithmetic=settings.arithmetic)
-
-
 def _jobs(job: Job, settings: Settings, reference: str) -> dict[str, Job]:
-    """By who does it, in the order of a round."""
-    jobs = {FLOOR: job}
-    for label, backend in labels(settings.backends).items():
-        jobs[label] = replace(_of_backend(job, settings, backend), reference=reference)
-    if settings.verification:
-        jobs[VERIFICATION] = replace(job, role=Role.VERIFICATION, backend=VERIFIED)
-    return jobs
+    """By name, in the order of a round."""
+    build = replace(job, role=Role.BACKEND, device=settings.device, arithmetic=settings.arithmetic, reference=reference)
+    builds = {name: replace(build, backend=backend) for name, backend in labels(settings.backends).items()}
+    verification = {VERIFICATION: replace(job, role=Role.VERIFICATION, backend=VERIFIED)} if settings.verification else {}
+    return {FLOOR: job, **builds, **verification}
 
 
 def _reference(job: Job, path: Path) -> str:
@@ -145,23 +138,25 @@ def _reference(job: Job, path: Path) -> str:
             return str(lost)
 
 
-def _lanes(facts: Mapping[str, Facts]) -> list[Lane]:
-    """What is asked in a round: the same call of everybody, then the next, so that what is compared lies close in time."""
+def _order(facts: Mapping[str, Facts]) -> list[Series]:
+    """Of a round: the same call of every child, then the next, so that what is compared lies close in time."""
     calls = ("floor", "gradient", "loss", "products", "activations", VERIFICATION)
-    return [Lane(who, call) for call in calls for who, found in facts.items() if call in found.calls]
+    return [Series(name, call) for call in calls for name, found in facts.items() if call in found.calls]
 
 
-def _rounds(table: _Table, lanes: Sequence[Lane], point: Point, settings: Settings, watch: Watch) -> dict[Lane, list[float]]:
-    """Seconds by lane, of those who answered to the end."""
-    seconds: dict[Lane, list[float]] = {lane: [] for lane in lanes}
+def _rounds(
+    children: _Children, order: Sequence[Series], point: Point, settings: Settings, watch: Watch
+) -> dict[Series, list[float]]:
+    """Seconds of every round, of those who answered to the end."""
+    seconds: dict[Series, list[float]] = {series: [] for series in order}
     for number in range(settings.rounds + 1):
-        for lane in lanes:
-            if lane.call == VERIFICATION and number > VERIFICATIONS:
+        for series in order:
+            if series.call == VERIFICATION and number > VERIFICATIONS:
                 continue
-            took = table.ask(lane.who, lambda child, lane=lane: child.seconds(lane.call))
+            took = children.ask(series.name, lambda child, call=series.call: child.seconds(call))
             if took is not None and number:
-                seconds[lane].append(took)
+                seconds[series].append(took)
             if point.threads > 1:
                 time.sleep(SETTLING)
         watch(f"{point.name}: round {number} of {settings.rounds}", 1)
-    return {lane: each for lane, each in seconds.items() if lane.who not in table.lost}
+    return {series: each for series, each in seconds.items() if series.name not in children.lost}

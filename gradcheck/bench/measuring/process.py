@@ -7,7 +7,7 @@ import msgspec
 
 from gradcheck.bench.measuring import child
 from gradcheck.bench.measuring.environment import of_child
-from gradcheck.bench.measuring.job import Answer, Ask, Facts, Job
+from gradcheck.bench.measuring.job import Answer, Facts, Job, Request
 from gradcheck.bench.work.counts import Step
 from gradcheck.errors import GradcheckError
 from gradcheck.foundation.processes import LOADING, Ended, Process
@@ -60,12 +60,12 @@ class Child:
         return self._asked("split").steps or []
 
     def _asked(self, call: str) -> Answer:
-        self._process.send(msgspec.json.encode(Ask(call)))
+        self._process.send(msgspec.json.encode(Request(call)))
         return self._answer(self._job.limit)
 
     def _answer(self, limit: float) -> Answer:
         try:
-            answer = msgspec.json.decode(self._process.answer(), type=Answer)
+            answer = msgspec.json.decode(self._process.receive(), type=Answer)
         except Ended as ended:
             raise Lost(f"no answer within {limit:g} s" if ended.timed_out else f"ended its process: {ended}") from None
         if answer.error:

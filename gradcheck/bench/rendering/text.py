@@ -81,7 +81,7 @@ def _table(case: Measured) -> Table:
     for column in COLUMNS[1:]:
         table.add_column(column, justify="right", no_wrap=True)
     for cells in _rows(case):
-        table.add_row(*cells, *[""] * (len(COLUMNS) - len(cells)))
+        table.add_row(*cells)
     return table
 
 
@@ -94,17 +94,8 @@ def _rows(case: Measured) -> Iterator[list[str]]:
     for row in case.rows:
         yield _row(row)
     if case.verification:
-        verified = case.verification
-        yield [
-            "verification",
-            "",
-            seconds(verified.seconds),
-            _spread(verified.spread),
-            "",
-            "",
-            "",
-            size(verified.peak_memory),
-        ]
+        own = case.verification
+        yield ["verification", "", seconds(own.seconds), _spread(own.spread), *[""] * 3, size(own.peak_memory)]
 
 
 def _row(row: Row) -> list[str]:

@@ -5,6 +5,8 @@ Three slopes stand side by side: of what was measured, of what is counted at the
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
+from operator import attrgetter
+from statistics import linear_regression
 from typing import TypeAlias
 
 import numpy as np
@@ -12,6 +14,9 @@ import numpy as np
 from gradcheck.bench.results.schema import Growth, Measured
 
 Quantity: TypeAlias = Callable[[Measured], float | None]
+
+OPERATIONS: Quantity = attrgetter("operations")
+MEMORY: Quantity = attrgetter("memory")
 
 # Products cost width^2, and everything costs depth and batch once; a product of a batch costs its parameters once. Of memory
 # the same holds: gradients are as many as parameters, and activations grow with the batch.
@@ -63,9 +68,8 @@ AXES: tuple[Axis, ...] = (
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
     """Least squares of log y against log x."""
-    x, y = np.log(np.array(points, dtype=float)).T
-    x = x - x.mean()
-    return float(x @ (y - y.mean()) / (x @ x))
+    x, y = np.log(np.array(points, dtype=float)).T.tolist()
+    return linear_regression(x, y).slope
 
 
 def growth(cases: Sequence[Measured]) -> list[Growth]:
@@ -91,41 +95,24 @@ def _groups(cases: Iterable[Measured], axis: Axis) -> list[list[Measured]]:
 
 
 def _curves(cases: Sequence[Measured]) -> list[Curve]:
-    names = dict.fromkeys(row.backend for case in cases for row in case.rows)
-    curves: list[Curve] = [("floor", "time", lambda case: case.floor.seconds, _operations)]
-    for name in names:
-        curves.append((name, "time", partial(_seconds, name), _operations))
-        curves.append((name, "memory", partial(_peak, name), _memory))
+    curves: list[Curve] = [("floor", "time", lambda case: case.floor.seconds, OPERATIONS)]
+    for name in dict.fromkeys(row.backend for case in cases for row in case.rows):
+        curves.append((name, "time", partial(_seconds, name), OPERATIONS))
+        curves.append((name, "memory", partial(_peak, name), MEMORY))
     # Its number of evaluations does not depend on the size of a smooth network, and each costs a part of a gradient.
-    curves.append(("verification", "time", _verification_seconds, _operations))
-    curves.append(("verification", "memory", _verification_peak, _memory))
+    curves.append(("verification", "time", lambda case: case.verification and case.verification.seconds, OPERATIONS))
+    curves.append(
+        ("verification", "memory", lambda case: case.verification and _seen(case.verification.peak_memory), MEMORY)
+    )
     return curves
 
 
-def _operations(case: Measured) -> int | None:
-    return case.operations
-
-
-def _memory(case: Measured) -> int | None:
-    return case.memory
-
-
 def _seconds(name: str, case: Measured) -> float | None:
-    times = [row.gradient for row in case.rows if row.backend == name]
-    return times[0].seconds if times and times[0] else None
+    return next((row.gradient.seconds for row in case.rows if row.backend == name and row.gradient), None)
 
 
 def _peak(name: str, case: Measured) -> float | None:
-    peaks = [row.peak_memory for row in case.rows if row.backend == name]
-    return _seen(peaks[0] if peaks else None)
-
-
-def _verification_seconds(case: Measured) -> float | None:
-    return case.verification.seconds if case.verification else None
-
-
-def _verification_peak(case: Measured) -> float | None:
-    return _seen(case.verification.peak_memory if case.verification else None)
+    return next((_seen(row.peak_memory) for row in case.rows if row.backend == name), None)
 
 
 def _seen(peak: float | None) -> float | None:
@@ -133,13 +120,13 @@ def _seen(peak: float | None) -> float | None:
 
 
 def _fit(curve: Curve, axis: Axis, group: Sequence[Measured]) -> Growth | None:
-    (who, of, quantity, counted), (against, value, _) = curve, axis
+    (name, of, quantity, counted), (against, value, _) = curve, axis
     rows = [(value(case), quantity(case), counted(case)) for case in group]
     there = [(x, y, count) for x, y, count in rows if x and y and count]
     if len(there) < 2:
         return None
     return Growth(
-        backend=who,
+        backend=name,
         of=of,
         against=against,
         at=_common(group, against),

@@ -1,4 +1,4 @@
-"""What rounds of measurements say: medians, how far they spread, and whether two can be told apart."""
+"""What rounds of measurements say: medians, how far they spread, and whether two differ."""
 
 from collections.abc import Sequence
 
@@ -23,19 +23,22 @@ class Ratio(msgspec.Struct, frozen=True):
     high: float
 
     @property
-    def told_apart(self) -> bool:
+    def distinct(self) -> bool:
         """Whether the middle half of the rounds agrees on which is faster."""
         return not self.low <= 1 <= self.high
 
 
 def timing(rounds: Sequence[float]) -> Timing:
     """Of the seconds of each round."""
-    low, middle, high = (float(each) for each in np.quantile(rounds, (0.25, 0.5, 0.75)))
+    low, middle, high = _quartiles(rounds)
     return Timing(middle, (high - low) / middle)
 
 
 def ratio(rounds: Sequence[float], others: Sequence[float]) -> Ratio:
     """Of two series of rounds, round by round: what slows a whole round down is in neither."""
-    pairs = [a / b for a, b in zip(rounds, others, strict=True)]
-    low, middle, high = (float(each) for each in np.quantile(pairs, (0.25, 0.5, 0.75)))
+    low, middle, high = _quartiles([a / b for a, b in zip(rounds, others, strict=True)])
     return Ratio(middle, low, high)
+
+
+def _quartiles(values: Sequence[float]) -> list[float]:
+    return np.quantile(values, (0.25, 0.5, 0.75)).tolist()

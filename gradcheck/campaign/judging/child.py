@@ -20,23 +20,23 @@ READY, REFUSED = b"ready", b"refused "
 def main() -> None:
     """Judge what the parent sends."""
     parent = Parent()
-    plan = msgspec.json.decode(parent.line(), type=Plan)
+    plan = msgspec.json.decode(parent.receive(), type=Plan)
     try:
         with parent.time_limit(LOADING):
             registry.resolve(plan.backends)
-        parent.tell(READY)
+        parent.send(READY)
         while True:
             _judge(plan, parent)
     except BackendError as error:
-        parent.tell(REFUSED + " ".join(str(error).split()).encode("utf-8", "backslashreplace"))
+        parent.send(REFUSED + " ".join(str(error).split()).encode("utf-8", "backslashreplace"))
 
 
 def _judge(plan: Plan, parent: Parent) -> None:
-    table = json.loads(parent.line())
-    parent.tell(name_of(table).encode())
+    table = json.loads(parent.receive())
+    parent.send(name_of(table).encode())
     with parent.time_limit(plan.limit):
         record = judge_to_json(plan, table)
-    parent.tell(record)
+    parent.send(record)
 
 
 if __name__ == "__main__":

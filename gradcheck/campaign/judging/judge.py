@@ -49,9 +49,9 @@ def timed_out(table: Table, limit: float) -> Record:
     return failed(table, Verdict.UNRESOLVED, f"not finished within {limit:g} s", [Cause("-", "hung", "process")])
 
 
-def process_ended(table: Table, how: str) -> Record:
+def process_ended(table: Table, ending: str) -> Record:
     """The record of a case that ended its process, or would have."""
-    return failed(table, Verdict.WRONG, f"a backend ended the process: {how}", [Cause("-", "died", how)])
+    return failed(table, Verdict.WRONG, f"a backend ended the process: {ending}", [Cause("-", "died", ending)])
 
 
 def judge_to_json(plan: Plan, table: Table) -> bytes:

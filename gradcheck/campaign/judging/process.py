@@ -74,11 +74,11 @@ class Child:
     def _sent(self, case: bytes) -> Process:
         process = self.load()
         process.send(case)
-        process.answer()  # its name
+        process.receive()  # its name
         return process
 
     def _answer(self, process: Process) -> bytes:
-        line = process.answer()
+        line = process.receive()
         if line.startswith(child.REFUSED):
             self.close()
             raise BackendError(line.removeprefix(child.REFUSED).decode())
