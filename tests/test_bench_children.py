@@ -173,7 +173,6 @@ def test_threads_are_set_before_libraries_load(monkeypatch):
     assert (one["OMP_NUM_THREADS"], two["OPENBLAS_NUM_THREADS"], two["NPROC"]) == ("1", "2", "2")
     assert one["XLA_FLAGS"].startswith("--xla_mine --xla")
     assert two["XLA_FLAGS"] == "--xla_mine"
-    assert set(one["PYTHONPATH"].split(":")) <= set(sys.path) or sys.platform == "win32"
     assert processor()
 
 

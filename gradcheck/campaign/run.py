@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from gradcheck.campaign.plan import Table, name_of
-from gradcheck.campaign.pools.local import Pool
+from gradcheck.campaign.pools.protocol import Pool
 from gradcheck.campaign.results.record import Record
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.shards import draw

@@ -13,7 +13,8 @@ from rich.table import Table
 from gradcheck.builds import registry
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.pools.cluster import Cluster
-from gradcheck.campaign.pools.local import Local, Pool
+from gradcheck.campaign.pools.local import Local
+from gradcheck.campaign.pools.protocol import Pool
 from gradcheck.campaign.results.record import Record
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.run import run_campaign
@@ -21,6 +22,7 @@ from gradcheck.campaign.shrinking.smallest import make_small
 from gradcheck.cli.live import Live
 from gradcheck.cli.output import formatted
 from gradcheck.errors import DescriptionError
+from gradcheck.foundation.versions import versions
 from gradcheck.foundation.wording import nearest
 from gradcheck.network.layers import LAYERS
 from gradcheck.verdict.findings import Verdict
@@ -160,9 +162,8 @@ def _versions(plan: Plan) -> Mapping[str, str]:
     """Of what decides the cases and the answers."""
     entries = registry.registered()
     needs = (entries[name].requires for name in plan.backends if name in entries)
-    found = {library: registry.version(library) for library in (*LIBRARIES, *needs)}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{library: version for library, version in found.items() if version},
+        **versions((*LIBRARIES, *needs)),
     }

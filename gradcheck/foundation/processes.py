@@ -83,10 +83,10 @@ class Process:
         Ended
             Where it has none; the process is closed.
         """
-        line = next(self.lines(), b"")
-        if line and not line.startswith(TIMEOUT):
-            return line
-        raise Ended(self.close(), timed_out=bool(line))
+        line = next(self.lines(), None)
+        if line is None or line.startswith(TIMEOUT):
+            raise Ended(self.close(), timed_out=line is not None)
+        return line
 
     def lines(self) -> Iterator[bytes]:
         """What it says until it ends."""

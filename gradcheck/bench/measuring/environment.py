@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +9,7 @@ import msgspec
 
 from gradcheck.bench.measuring.job import Pool
 from gradcheck.builds import registry
+from gradcheck.foundation.versions import versions
 
 LIBRARIES = ("gradcheck", "numpy", "scipy", "autograd", "torch", "jax", "jaxlib", "threadpoolctl")
 # OpenMP (PyTorch), OpenBLAS, MKL, Accelerate, and XLA's pool, which takes as many threads as it believes there are cores.
@@ -42,13 +42,12 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 def here() -> Environment:
     """This machine."""
     needs = (status.requires for status in registry.installed())
-    versions = {library: registry.version(library) for library in dict.fromkeys((*LIBRARIES, *needs))}
     return Environment(
         processor=processor(),
         cores=os.cpu_count() or 1,
         platform=platform.platform(),
         python=platform.python_version(),
-        libraries={library: version for library, version in versions.items() if version},
+        libraries=versions((*LIBRARIES, *needs)),
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     )
 
@@ -64,14 +63,10 @@ def processor() -> str:
 
 
 def of_child(threads: int) -> dict[str, str]:
-    """The variables of a process that may use so many threads; libraries read them when they are loaded.
-
-    Modules of this process are within its reach.
-    """
+    """The variables of a process that may use so many threads; libraries read them when they are loaded."""
     limits = dict.fromkeys(THREADS, str(threads))
     flags = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD if threads == 1 else ''}".strip()
-    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return {**os.environ, **limits, **path, **({"XLA_FLAGS": flags} if flags else {})}
+    return {**os.environ, **limits, **({"XLA_FLAGS": flags} if flags else {})}
 
 
 def keep_to(threads: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gradcheck.campaign.judging.process import judge_in_child, load_in_child
 from gradcheck.campaign.plan import Plan, Table
-from gradcheck.campaign.pools.local import PATIENCE, line, linked
+from gradcheck.campaign.pools.protocol import PATIENCE, line, linked
 from gradcheck.campaign.results.record import Record
 from gradcheck.errors import CallFailed, GradcheckError, LibraryNotInstalled
 

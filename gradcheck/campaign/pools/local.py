@@ -1,42 +1,22 @@
-"""Where tasks run: a task is a function of this package and data. Here the processes of this machine."""
+"""The processes of this machine as a pool."""
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from gradcheck.campaign.judging.judge import process_ended, timed_out
 from gradcheck.campaign.judging.process import load_in_child
 from gradcheck.campaign.plan import Plan, Table
+from gradcheck.campaign.pools.protocol import PATIENCE, line, linked
 from gradcheck.campaign.pools.workers import ZERO, Workers, begin, judged, perform
 from gradcheck.campaign.results.record import Record
 from gradcheck.errors import CallFailed, GradcheckError, LibraryNotInstalled
 from gradcheck.foundation.processes import exit_in_words
-
-PATIENCE = 600.0  # seconds, for drawing and shrinking
-
-
-class Pool(Protocol):
-    """Tasks that run elsewhere, as futures; what these raise is a `GradcheckError`."""
-
-    jobs: int
-
-    def run(self, function: Callable[..., Any], *args: Any) -> "Future[Any]":
-        """Any task but judging."""
-        ...
-
-    def judge(self, plan: Plan, tables: list[Table]) -> "Iterable[Future[list[Record]]]":
-        """Judge these cases, each exactly once; whatever a backend does to its process becomes a record."""
-        ...
-
-    def close(self) -> None:
-        """Drop what waits, and end."""
-        ...
 
 
 class Local:
@@ -116,34 +96,6 @@ class Local:
         if isinstance(error, TimeoutError):
             return CallFailed(f"{name}: not finished within {PATIENCE:g} s")
         return CallFailed(f"{name}: {line(error)}")
-
-
-def linked(task: "Future[Any]", answered: Callable[["Future[Any]"], Any]) -> "Future[Any]":
-    """A future of what ``answered`` makes of a task that is done; to cancel it cancels the task and wakes who waits."""
-    outcome: Future[Any] = Future()
-
-    def cancel(_: "Future[Any]") -> None:
-        if outcome.cancelled():
-            task.cancel()
-            outcome.set_running_or_notify_cancel()
-
-    def done(_: "Future[Any]") -> None:
-        with suppress(InvalidStateError):  # cancelled meanwhile
-            try:
-                value = answered(task)
-            except Exception as error:
-                outcome.set_exception(error)
-            else:
-                outcome.set_result(value)
-
-    outcome.add_done_callback(cancel)
-    task.add_done_callback(done)
-    return outcome
-
-
-def line(error: BaseException) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def _exit_in_words(error: Any) -> str:

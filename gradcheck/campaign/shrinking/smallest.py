@@ -11,7 +11,7 @@ import msgspec
 
 from gradcheck.campaign.judging.process import Child
 from gradcheck.campaign.plan import Plan, Table, name_of
-from gradcheck.campaign.pools.local import Pool
+from gradcheck.campaign.pools.protocol import Pool
 from gradcheck.campaign.results.groups import UNNAMED, grouped, suspects
 from gradcheck.campaign.results.record import Cause, Record
 from gradcheck.campaign.results.store import Store
@@ -83,8 +83,4 @@ def _only(plan: Plan, backend: str) -> tuple[str, ...]:
 
 def _first_shards(store: Store) -> dict[str, int]:
     """The first shard that holds a case, by its name."""
-    found: dict[str, int] = {}
-    for shard, names in store.shards().items():
-        for name in names:
-            found.setdefault(name, shard)
-    return found
+    return {name: shard for shard, names in reversed(store.shards().items()) for name in names}
