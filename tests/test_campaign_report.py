@@ -14,6 +14,7 @@ from rich.console import Console
 from test_report import BROWSER, SWITCHES, Page
 
 from gradcheck import ELU, GELU, Case, Dense, Given, Hinge, Huber, LeakyReLU, Network, ReLU, Tanh
+from gradcheck.campaign.judging.judge import failed, judge
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.report.html import to_html
 from gradcheck.campaign.report.text import LINES, render
@@ -21,7 +22,6 @@ from gradcheck.campaign.report.words import cause, duration, outline, share
 from gradcheck.campaign.results.record import Cause
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.results.summary import Errors, Failure, Summary, summarize
-from gradcheck.campaign.running.judging import failed, judge
 from gradcheck.cases.files import case_to_table
 from gradcheck.report.charts import Chart, Column, levels
 from gradcheck.verdict.findings import Verdict

@@ -21,7 +21,7 @@ import pytest
 
 import gradcheck
 from gradcheck import cli
-from gradcheck.bench.timing.result import read
+from gradcheck.bench.results.schema import read
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.store import Store
 from gradcheck.cli.app import Exit
@@ -191,7 +191,7 @@ def run(words, monkeypatch):
 
 def test_the_benchmarks_of_the_pages_run(tmp_path, monkeypatch, capsys):
     """With pretended times, and with what is recorded on this machine."""
-    monkeypatch.setattr("gradcheck.bench.conduct.measure", pretended.measure)
+    monkeypatch.setattr("gradcheck.bench.run.measure", pretended.measure)
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "benchmarks", "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "examples" / "two_moons.toml", "net.toml")

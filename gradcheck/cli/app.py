@@ -46,6 +46,13 @@ def not_negative(value: float) -> float:
     return value
 
 
+def positive(value: float | None) -> float | None:
+    """For options, left out ones included; raises as `not_negative`."""
+    if value is not None and not 0 < value < math.inf:
+        raise typer.BadParameter(f"expected a finite number > 0, got {value}")
+    return value
+
+
 app = typer.Typer(
     help="Verify gradients without a tolerance.",
     add_completion=False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradcheck.cli.app import Exit, app
+from gradcheck.cli.app import Exit, app, positive
 from gradcheck.cli.options import Failing, Reproducers, SummaryHtml, SummaryJson
 from gradcheck.cli.output import for_people, formatted, show, write_out
 from gradcheck.verdict.findings import Verdict
@@ -19,18 +19,12 @@ if TYPE_CHECKING:
 EXAMPLES = 1000
 
 
-def _positive(value: float | None) -> float | None:
-    if value is not None and not 0 < value < float("inf"):
-        raise typer.BadParameter(f"expected a finite number > 0, got {value}")
-    return value
-
-
 @app.command("fuzz")
 def fuzz_command(
     examples: Annotated[
         int | None, typer.Option(min=1, help=f"How many examples to draw; {EXAMPLES} unless --minutes is given.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(callback=_positive, help="Or for how long.")] = None,
+    minutes: Annotated[float | None, typer.Option(callback=positive, help="Or for how long.")] = None,
     backend: Annotated[
         list[str] | None, typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
     ] = None,
@@ -51,7 +45,7 @@ def fuzz_command(
         Path | None, typer.Option(metavar="FILE", help="Judge again what was wrong in this store, and say what is fixed.")
     ] = None,
     limit: Annotated[
-        float | None, typer.Option(callback=_positive, help="Seconds after which a case is given up; by default 60.")
+        float | None, typer.Option(callback=positive, help="Seconds after which a case is given up; by default 60.")
     ] = None,
     fail_on: Failing = [],  # noqa: B006 typer reads the default and never changes it
     json: SummaryJson = None,

@@ -1,6 +1,7 @@
 """Versions of what is installed."""
 
 import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import metadata
 
@@ -11,6 +12,11 @@ def version(distribution: str) -> str | None:
         return _found(distribution, tuple(sys.path))
     except metadata.PackageNotFoundError:
         return None
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Of those that are installed, by their names."""
+    return {distribution: found for distribution in distributions if (found := version(distribution))}
 
 
 # Metadata takes milliseconds to read: what is found on a path is taken to stay there while the process lives. A missing
