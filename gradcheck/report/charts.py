@@ -1,7 +1,5 @@
 """Charts of counts as pictures in a page: columns over an axis, drawn in SVG and coloured by the page's style."""
 
-from collections.abc import Iterable, Iterator
-from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 360, 190
@@ -36,7 +34,7 @@ class Column(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """What is drawn.
+    """What is drawn, by the macro of ``charts.html``.
 
     Attributes
     ----------
@@ -65,50 +63,35 @@ class Chart(NamedTuple):
     limit: float | None = None
     limit_label: str = ""
 
-    def to_svg(self) -> str:
-        """The picture."""
-        parts = [*self._levels(), *map(self._column, self.columns), *self._ticks(), *self._limit()]
-        return (
-            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(self.label)}">\n'
-            f"{''.join(parts)}\n</svg>"
-        )
+    @property
+    def frame(self) -> dict[str, int]:
+        """Where the drawing ends, and the axes within it."""
+        return {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "base": HEIGHT - BOTTOM}
 
-    def _x(self, place: float) -> float:
+    @property
+    def levels(self) -> list[int]:
+        """Counts at which there are lines behind the columns; the lowest is the axis."""
+        return levels(self.most)
+
+    def x(self, place: float) -> float:
+        """Of a place along the axis."""
         return LEFT + (WIDTH - LEFT - RIGHT) * place / self.length
 
-    def _y(self, count: float) -> float:
+    def y(self, count: float) -> float:
+        """Of a count."""
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * count / max(self.most, 1)
 
-    def _levels(self) -> Iterator[str]:
-        """Lines behind the columns, with their counts; the lowest is the axis."""
-        yield _text(LEFT, 12, "cases", "end")
-        for level in levels(self.most):
-            y = self._y(level)
-            yield f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            yield _text(LEFT - 5, y + 3.5, f"{level:,}", "end")
+    def height(self, count: int) -> float:
+        """Of a column."""
+        return max(self.y(0) - self.y(count), LEAST)
 
-    def _column(self, column: Column) -> str:
-        if not column.cases:
-            return ""
-        x, width = self._x(column.start), self._x(column.end) - self._x(column.start)
-        height = max(self._y(0) - self._y(column.cases), LEAST)
-        y = self._y(0) - height
-        label = _text(x + width / 2, y - 4, column.label, "middle", "strong") if column.label else ""
-        return (
-            f'<rect class="{column.kind}" x="{x + 0.5:.1f}" y="{y:.1f}" width="{width - 1:.1f}" height="{height:.1f}">'
-            f"<title>{escape(column.said)}</title></rect>{label}"
-        )
 
-    def _ticks(self) -> Iterator[str]:
-        for place, label in self.ticks:
-            yield _text(self._x(place), HEIGHT - BOTTOM + 14, label, "middle")
-        yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, self.axis, "middle")
+class Figure(NamedTuple):
+    """A chart with a heading, and a line below that."""
 
-    def _limit(self) -> Iterator[str]:
-        if self.limit is not None:
-            x = self._x(self.limit)
-            yield f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 6}" y2="{HEIGHT - BOTTOM + 4}"/>'
-            yield _text(x + 3, TOP - 12, self.limit_label, "end")
+    name: str
+    said: str
+    chart: Chart
 
 
 def levels(most: int) -> list[int]:
@@ -116,17 +99,3 @@ def levels(most: int) -> list[int]:
     steps = (step * 10**power for power in range(len(str(most)) + 1) for step in STEPS)
     step = next(step for step in steps if 4 * step >= most)
     return list(range(0, max(most, 1) + 1, step))
-
-
-def side_by_side(figures: Iterable[tuple[str, str, str]]) -> str:
-    """Pictures with a heading and a line below each, as many in a row as there is room for."""
-    drawn = (
-        f'<figure><figcaption>{escape(name)} <span class="soft">{escape(said)}</span></figcaption>{picture}</figure>'
-        for name, said, picture in figures
-    )
-    return f'<div class="charts">{"".join(drawn)}</div>'
-
-
-def _text(x: float, y: float, said: str, anchor: str, kind: str = "") -> str:
-    with_class = f' class="{kind}"' if kind else ""
-    return f'<text{with_class} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(said)}</text>'

@@ -1,13 +1,12 @@
 """A campaign as one page for a browser: no script, nothing from elsewhere."""
 
 from collections.abc import Iterator, Sequence
-from html import escape
 from itertools import count
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gradcheck.campaign.report.failures import failures
+from gradcheck.campaign.report.failures import section, table
 from gradcheck.campaign.report.pictures import coverage, depths, histograms
-from gradcheck.campaign.report.style import STYLE
 from gradcheck.campaign.report.words import (
     ERRORS,
     OPEN,
@@ -21,125 +20,110 @@ from gradcheck.campaign.report.words import (
     title,
     why,
 )
-from gradcheck.report.page import Cell, framed, terms, wide
+from gradcheck.report.page import Cell, Table, rendered
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Summary
 
-COVERAGE = "How many cases have a layer and a loss: more where the colour is stronger, none where it is hatched."
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def to_html(summary: "Summary") -> str:
     """The page: figures, causes of what is wrong, errors, coverage, reasons, cost, plan and versions."""
-    parts = [_figures(summary)]
-    if summary.judged:
-        parts += [
-            failures(summary),
-            _verdicts(summary),
-            _errors(summary),
-            "<h2>What was covered</h2>",
-            f'<p class="soft">{COVERAGE}</p>',
-            coverage(summary),
-            depths(summary),
-        ]
-    parts += [_cost(summary), _plan(summary)]
-    headline = conclusion(summary)
-    return framed(title(summary), outcome(summary), headline, course(summary), STYLE, parts)
+    return rendered(
+        "campaign.html",
+        TEMPLATES,
+        title=title(summary),
+        verdict=outcome(summary),
+        badge=conclusion(summary),
+        spent=course(summary),
+        figures=_figures(summary),
+        judged=summary.judged,
+        plan=list(_plan(summary)),
+        **(_found(summary) if summary.judged else {}),
+    )
 
 
-def _figures(summary: "Summary") -> str:
-    """Those that one asks for first."""
-    verdicts = summary.verdicts
-    shown = [
+def _found(summary: "Summary") -> dict[str, Any]:
+    """Where a case was judged."""
+    return {
+        "causes": table(summary.failures),
+        "failures": list(map(section, summary.failures)),
+        "verdicts": Table("Verdicts", ["verdict", "cases", "share", "why"], list(_verdict_rows(summary))),
+        "legend": ERRORS,
+        "histograms": histograms(summary),
+        "errors": _errors(summary),
+        "coverage": list(coverage(summary)),
+        "depths": depths(summary),
+        "cost": _cost(summary),
+    }
+
+
+def _figures(summary: "Summary") -> list[tuple[str, str, str]]:
+    """Those that one asks for first: a number, what it counts, and its class."""
+    verdicts, wrong = summary.verdicts, "wrong" if summary.failures else ""
+    return [
         (f"{summary.judged:,}", "cases judged", ""),
-        (f"{verdicts.get(Verdict.WRONG, 0):,}", "wrong", "wrong" if summary.failures else ""),
-        (
-            f"{len(summary.failures):,}",
-            "cause" if len(summary.failures) == 1 else "causes",
-            "wrong" if summary.failures else "",
-        ),
+        (f"{verdicts.get(Verdict.WRONG, 0):,}", "wrong", wrong),
+        (f"{len(summary.failures):,}", "cause" if len(summary.failures) == 1 else "causes", wrong),
         (f"{sum(verdicts.get(verdict, 0) for verdict in OPEN):,}", "without an answer", ""),
         (duration(summary.seconds), "of judging", ""),
     ]
-    items = "".join(f'<div><dd class="{kind}">{value}</dd><dt>{name}</dt></div>' for value, name, kind in shown)
-    return f'<dl class="figures">{items}</dl>'
-
-
-def _verdicts(summary: "Summary") -> str:
-    """How many of each, and for which reasons."""
-    columns = ["verdict", "cases", "share", "why"]
-    return f"<h2>Verdicts</h2>\n{wide('Verdicts', columns, list(_verdict_rows(summary)))}"
 
 
 def _verdict_rows(summary: "Summary") -> Iterator[list[Cell]]:
-    """A row for each reason, where they are several."""
+    """How many of each; a row for each reason, where they are several."""
     for verdict, number in summary.verdicts.items():
         reasons = why(summary, verdict)
         only = next(iter(reasons)) if list(reasons.values()) == [number] else ""
         yield [
-            (verdict, f"verdict {verdict}"),
-            (f"{number:,}", "number"),
-            (share(number, summary.judged), "number"),
-            (only, "why"),
+            Cell(verdict, f"verdict {verdict}"),
+            Cell(f"{number:,}", "number"),
+            Cell(share(number, summary.judged), "number"),
+            Cell(only, "why"),
         ]
         if not only:
-            yield from (
-                [("", ""), (f"{cases:,}", "number"), ("", "number"), (reason, "why")] for reason, cases in reasons.items()
-            )
+            for reason, cases in reasons.items():
+                yield [Cell(""), Cell(f"{cases:,}", "number"), Cell("", "number"), Cell(reason, "why")]
 
 
-def _errors(summary: "Summary") -> str:
-    """Nothing where no case had a finite error."""
-    if not summary.errors:
-        return ""
-    return "\n".join(
-        [
-            "<h2>Errors in units of the bound</h2>",
-            f'<p class="soft">{ERRORS}.</p>',
-            histograms(summary),
-            wide("Worst errors", ["backend", "cases", "above 1", "worst error", "case"], list(_error_rows(summary))),
-        ]
-    )
-
-
-def _error_rows(summary: "Summary") -> Iterator[list[Cell]]:
+def _errors(summary: "Summary") -> Table:
+    """The worst of each backend; without a row where no case had a finite error."""
+    rows: list[list[Cell]] = []
     for backend, errors in summary.errors.items():
         above = errors.counts[-1]
         kind = "number wrong" if above else "number"
-        yield [
-            (backend, ""),
-            (f"{sum(errors.counts):,}", "number"),
-            (f"{above:,}", kind),
-            (f"{errors.worst:.2g}", kind),
-            (errors.case[:SHORT], ""),
-        ]
+        rows.append(
+            [
+                Cell(backend),
+                Cell(f"{sum(errors.counts):,}", "number"),
+                Cell(f"{above:,}", kind),
+                Cell(f"{errors.worst:.2g}", kind),
+                Cell(errors.case[:SHORT]),
+            ]
+        )
+    return Table("Worst errors", ["backend", "cases", "above 1", "worst error", "case"], rows)
 
 
-def _cost(summary: "Summary") -> str:
-    if not summary.judged:
-        return ""
+def _cost(summary: "Summary") -> list[tuple[str, str]]:
     mean = f"{duration(summary.seconds / summary.judged)} a case"
     evaluations = f"{counted(summary.evaluations, 'loss evaluation')}, {summary.evaluations / summary.judged:.0f} a case"
-    said = [
+    return [
         ("Judging, added up over all workers", f"{duration(summary.seconds)}, {mean}"),
         ("Without backpropagation, by the oracles", evaluations),
         ("Slowest case", f"{duration(summary.longest)}: {summary.slowest[:SHORT]}" if summary.slowest else ""),
     ]
-    return f"<h2>Cost</h2>\n{terms(said)}"
 
 
-def _plan(summary: "Summary") -> str:
-    """What the cases follow from, besides which libraries judged them."""
+def _plan(summary: "Summary") -> Iterator[tuple[str, str]]:
+    """What the cases follow from, and which libraries judged them."""
     plan = summary.plan
-    said = [
-        ("Seed", str(plan.seed)),
-        ("Backends", ", ".join(plan.backends)),
-        ("Layers", ", ".join(plan.layers) or "all"),
-        ("Given up after", f"{plan.limit:g} s a case"),
-        *((escape(runs), versions) for runs, versions in _runs(summary.versions)),
-    ]
-    return f"<h2>Plan and versions</h2>\n{terms(said)}"
+    yield "Seed", str(plan.seed)
+    yield "Backends", ", ".join(plan.backends)
+    yield "Layers", ", ".join(plan.layers) or "all"
+    yield "Given up after", f"{plan.limit:g} s a case"
+    yield from _runs(summary.versions)
 
 
 def _runs(versions: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:
