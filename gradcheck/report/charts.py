@@ -1,10 +1,7 @@
-"""Charts of counts as pictures in a page: columns over an axis, drawn in SVG and coloured by the page's style."""
+"""Charts of counts: columns over an axis. What is in them; a page draws them by the macros of ``charts.html``."""
 
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 360, 190
-LEFT, RIGHT, TOP, BOTTOM = 38, 6, 24, 40  # margins for the axes and what they say
-LEAST = 2.0  # height of a column that counts anything: one case in a million is to be seen
 STEPS = (1, 2, 5)
 
 
@@ -34,7 +31,7 @@ class Column(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """What is drawn, by the macro of ``charts.html``.
+    """What is drawn.
 
     Attributes
     ----------
@@ -64,34 +61,9 @@ class Chart(NamedTuple):
     limit_label: str = ""
 
     @property
-    def frame(self) -> dict[str, int]:
-        """Where the drawing ends, and the axes within it."""
-        return {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "base": HEIGHT - BOTTOM}
-
-    @property
     def levels(self) -> list[int]:
         """Counts at which there are lines behind the columns; the lowest is the axis."""
         return levels(self.most)
-
-    def x(self, place: float) -> float:
-        """Of a place along the axis."""
-        return LEFT + (WIDTH - LEFT - RIGHT) * place / self.length
-
-    def y(self, count: float) -> float:
-        """Of a count."""
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * count / max(self.most, 1)
-
-    def height(self, count: int) -> float:
-        """Of a column."""
-        return max(self.y(0) - self.y(count), LEAST)
-
-
-class Figure(NamedTuple):
-    """A chart with a heading, and a line below that."""
-
-    name: str
-    said: str
-    chart: Chart
 
 
 def levels(most: int) -> list[int]:

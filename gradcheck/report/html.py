@@ -1,11 +1,10 @@
 """A report as one page for a browser: no script, nothing from elsewhere."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from gradcheck.diagnosis.catalogue import advice, sentence
-from gradcheck.report.heatmap import heat_map
-from gradcheck.report.page import Cell, Grid, Table, rendered
+from gradcheck.report.page import rendered
 from gradcheck.report.pictures import SHADES, grid
 from gradcheck.report.sections import UNEXPLAINED, Section, correct, in_common, measures, numbers, sections, spent, strays
 from gradcheck.verdict.findings import Entry, Finding, Verdict
@@ -19,81 +18,40 @@ LEGEND = (
 )
 
 
-class Block(NamedTuple):
-    """What there is to say of a block that is not correct; what does not apply is empty."""
-
-    verdict: str
-    heading: str
-    said: tuple[str, ...]
-    entries: Table | None
-    map: Grid | None
-    causes: list[tuple[str, str]]
-    unexplained: str
-
-
 def to_html(report: "Report") -> str:
     """The page: verdict, all blocks, a section for each that is not correct, notes, versions."""
-    blocks = list(map(_block, sections(report)))
-    others = [finding for finding in report.findings if finding.verdict is not Verdict.CORRECT]
+    found = [
+        (section, listing(section.finding.entries), grid(section.finding), list(_causes(section)))
+        for section in sections(report)
+    ]
     return rendered(
         "report.html",
-        title=report.title,
-        verdict=report.verdict,
-        badge=report.verdict,
+        report=report,
         spent=spent(report),
-        others=_table("Blocks that are not correct", others),
-        correct=_table("Blocks that are correct", correct(report.findings)),
+        others=[_row(finding) for finding in report.findings if finding.verdict is not Verdict.CORRECT],
+        correct=list(map(_row, correct(report.findings))),
         legend=LEGEND,
-        blocks=blocks,
-        shades=SHADES if any(block.map for block in blocks) else (),
+        sections=found,
+        shades=SHADES if any(shown for _, _, shown, _ in found) else (),
+        unexplained=UNEXPLAINED,
         strays=[f"{each.name}: {sentence(each)}" for each in strays(report)],
         notes=[*in_common(report), *report.notes],
     )
 
 
-def _table(label: str, findings: Sequence[Finding]) -> Table | None:
-    """One row for each finding."""
-    columns = ["parameter", "backend", "error", "resolution", "verdict"]
-    if any(finding.reason for finding in findings):
-        columns.append("why")
-    return Table(label, columns, [_row(finding)[: len(columns)] for finding in findings]) if findings else None
+def _row(finding: Finding) -> tuple[str | tuple[str, str], ...]:
+    verdict = (finding.verdict, finding.verdict)  # which is a colour, too
+    return finding.name, finding.backend, *measures(finding), verdict, finding.reason
 
 
-def _row(finding: Finding) -> list[Cell]:
-    return [
-        Cell(finding.name),
-        Cell(finding.backend),
-        *(Cell(number, "number") for number in measures(finding)),
-        Cell(finding.verdict, f"verdict {finding.verdict}"),
-        Cell(finding.reason, "why"),
-    ]
+def listing(entries: Iterable[Entry], block: str = "") -> list[tuple[str, ...]]:
+    """Rows for entries, in the order that they are in."""
+    return [(f"{block}{index}" or "the number", *rest) for index, *rest in map(numbers, entries)]
 
 
-def _block(section: Section) -> Block:
-    finding, found = section.finding, heat_map(section.finding)
-    return Block(
-        finding.verdict,
-        section.heading,
-        (finding.reason, section.slopes),
-        listing(finding.entries) if finding.entries else None,
-        grid(found) if found else None,
-        _causes(section),
-        UNEXPLAINED if section.unexplained else "",
-    )
-
-
-def listing(entries: Sequence[Entry], block: str = "") -> Table:
-    """The worst entries, worst first."""
-    rows = [
-        [Cell(f"{block}{index}" or "the number", "index"), *(Cell(number, "number") for number in rest)]
-        for index, *rest in map(numbers, entries)
-    ]
-    return Table("The worst entries", ["entry", "claimed", "reference", "off by", "bound"], rows)
-
-
-def _causes(section: Section) -> list[tuple[str, str]]:
+def _causes(section: Section) -> Iterator[tuple[str, str]]:
     """The first diagnosis is the cause; the others would explain it too."""
-    if not section.diagnoses:
-        return []
-    first, *others = section.diagnoses
-    return [("Cause", sentence(first)), ("Remedy", advice(first)), *(("Or", sentence(other)) for other in others)]
+    for number, diagnosis in enumerate(section.diagnoses):
+        yield "Or" if number else "Cause", sentence(diagnosis)
+        if not number:
+            yield "Remedy", advice(diagnosis)

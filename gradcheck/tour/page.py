@@ -2,14 +2,14 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gradcheck.errors import OutputError
-from gradcheck.report.page import Cell, Table, rendered
+from gradcheck.report.page import rendered
 from gradcheck.tour.conduct import Outcome
 from gradcheck.tour.pictures import MARK
-from gradcheck.tour.step import Table as Rows
+from gradcheck.tour.step import Result, Table
 
 INDEX = "index.html"
 NAMES = re.compile(r"\d\d-[a-z]+-\d\.png")
@@ -29,21 +29,20 @@ def to_html(outcomes: Sequence[Outcome], notes: Sequence[str]) -> str:
         badge="all steps held" if held else "a step did not hold",
         spent=f"{len(outcomes)} steps, {skipped} skipped, {sum(outcome.seconds for outcome in outcomes):.0f} s",
         outcomes=outcomes,
-        table=_table,
+        columns=_columns,
         numbers=_numbers,
         encoded=_encoded,
         notes=notes,
     )
 
 
-def _table(title: str, table: Rows) -> Table:
-    rows = [[Cell(cell, "number" if index else "") for index, cell in enumerate(row)] for row in table.rows]
-    return Table(title, table.columns, rows)
+def _columns(table: Table) -> list[tuple[str, str]]:
+    first, *rest = table.columns
+    return [(first, ""), *((name, "number") for name in rest)]
 
 
-def _numbers(numbers: Mapping[str, float]) -> Table:
-    rows = [[Cell(name), Cell(f"{value:.6g}", "number")] for name, value in numbers.items()]
-    return Table("numbers", ("what", "value"), rows)
+def _numbers(result: Result) -> list[tuple[str, str]]:
+    return [(name, f"{value:.6g}") for name, value in result.numbers.items()]
 
 
 def _encoded(path: Path) -> str:

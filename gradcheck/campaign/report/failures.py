@@ -1,14 +1,13 @@
-"""What is wrong, for a page: a line for each cause, and then its smallest network, numbers, remedy and reproducer."""
+"""What is wrong, for a page: a line for each cause, and then its smallest network and where that is wrong."""
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from gradcheck.campaign.report.words import SHORT, cause, common, counted, diagnosis, outline, samples, shown
+from gradcheck.campaign.report.words import cause, common, diagnosis, outline, samples, shown
 from gradcheck.diagnosis.catalogue import advice, sentence
 from gradcheck.report.html import listing
-from gradcheck.report.page import Cell, Table
 from gradcheck.verdict.findings import Entry, Verdict
 
 if TYPE_CHECKING:
@@ -18,72 +17,29 @@ if TYPE_CHECKING:
 LARGEST = 64  # numbers that are written out of an array; the reproducer has all
 ENTRIES = 5  # shown of a block
 
-Terms = list[tuple[str, str]]
 
-
-class Smallest(NamedTuple):
-    """The smallest case of a cause: what is known of it, where it is wrong, what it is, and how to ask again."""
-
-    known: Terms
-    entries: Table | None
-    description: Terms
-    reproducer: str
-
-
-class Section(NamedTuple):
-    """A cause: what it is, whose mistake and how often it was met, and its smallest case."""
-
-    cause: str
-    said: str
-    first: str
-    case: Smallest | None
-
-
-def table(failures: Sequence["Failure"]) -> Table:
-    """A line for each."""
-    return Table(
-        "Causes of what is wrong", ["cause", "backend", "cases", "in common", "smallest"], list(map(_row, failures))
-    )
-
-
-def _row(failure: "Failure") -> list[Cell]:
+def row(failure: "Failure") -> tuple[str, ...]:
+    """A line."""
     record = shown(failure)
-    return [
-        Cell(cause(failure)),
-        Cell(failure.cause.backend, "name"),
-        Cell(f"{failure.cases:,}", "number"),
-        Cell(common(failure), "why"),
-        Cell(outline(record.case) if record else "", "why"),
-    ]
+    smallest = outline(record.case) if record else ""
+    return cause(failure), failure.cause.backend, f"{failure.cases:,}", common(failure), smallest
 
 
-def section(failure: "Failure") -> Section:
-    """All that there is to say of one."""
-    record = shown(failure)
-    whose = f" of {failure.cause.backend}" if failure.cause.backend != "-" else ""
-    said = ", ".join(filter(None, [counted(failure.cases, "case") + whose, common(failure)]))
-    return Section(cause(failure), said, failure.first[:SHORT], _smallest(failure, record) if record else None)
-
-
-def _smallest(failure: "Failure", record: "Record") -> Smallest:
+def known(failure: "Failure", record: "Record") -> Iterator[tuple[str, str]]:
+    """What the smallest case is, why it is wrong, and what to change."""
+    yield "Smallest network" if failure.smallest else "Smallest network met", outline(record.case)
     found = diagnosis(failure)
-    known = [("Cause, there", sentence(found)), ("Remedy", advice(found))] if found else [("Reason", record.reason)]
-    return Smallest(
-        [("Smallest network" if failure.smallest else "Smallest network met", outline(record.case)), *known],
-        _entries(record, failure.cause.backend, found.name if found else ""),
-        [*_network(record.case), *_arrays(record.case["case"])],
-        record.reproducer,
-    )
+    yield from [("Cause, there", sentence(found)), ("Remedy", advice(found))] if found else [("Reason", record.reason)]
 
 
-def _entries(record: "Record", backend: str, name: str) -> Table | None:
-    """The worst ones of the block of this name, else of the backend's first wrong one."""
+def worst(failure: "Failure", record: "Record") -> list[tuple[str, ...]]:
+    """Entries of the block that the diagnosis names, else of the backend's first wrong one."""
     findings: list[dict[str, Any]] = (record.report or {}).get("findings", [])
-    wrong = [each for each in findings if each["verdict"] == Verdict.WRONG and each["backend"] == backend]
-    block = next((each for each in wrong if each["name"] == name), next(iter(wrong), None))
-    if block is None or not block["entries"]:
-        return None
-    return listing(list(map(_entry, block["entries"][:ENTRIES])), block["name"])
+    wrong = [each for each in findings if each["verdict"] == Verdict.WRONG and each["backend"] == failure.cause.backend]
+    found = diagnosis(failure)
+    named = (each for each in wrong if found and each["name"] == found.name)
+    block = next(named, next(iter(wrong), None))
+    return listing(map(_entry, block["entries"][:ENTRIES]), block["name"]) if block else []
 
 
 def _entry(entry: Mapping[str, Any]) -> Entry:
@@ -92,8 +48,8 @@ def _entry(entry: Mapping[str, Any]) -> Entry:
     return Entry(tuple(entry["index"]), *values)
 
 
-def _network(case: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """A line for the input, each layer and the loss."""
+def description(case: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A case in full: a line for the input, each layer, the loss, and each array."""
     yield "input", "shape " + " x ".join(map(str, case["inputs"]))
     for index, layer in enumerate(case["layers"]):
         yield f"layer {index}", _options(layer)
@@ -101,6 +57,7 @@ def _network(case: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if case.get("weight_decay"):
         yield "weight decay", repr(case["weight_decay"])
     yield "dtype", case["case"]["dtype"]
+    yield from _arrays(case["case"])
 
 
 def _options(row: Mapping[str, Any]) -> str:

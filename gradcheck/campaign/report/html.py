@@ -3,30 +3,18 @@
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gradcheck.campaign.report.failures import section, table
-from gradcheck.campaign.report.pictures import coverage, depths, histograms
-from gradcheck.campaign.report.words import (
-    ERRORS,
-    OPEN,
-    SHORT,
-    conclusion,
-    counted,
-    course,
-    duration,
-    outcome,
-    share,
-    title,
-    why,
-)
-from gradcheck.report.page import Cell, Table, rendered
+from gradcheck.campaign.report import failures, pictures, words
+from gradcheck.campaign.report.words import OPEN, SHORT, counted, duration, share, why
+from gradcheck.report.page import rendered
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Summary
 
 TEMPLATES = Path(__file__).with_name("templates")
+Row = tuple[str | tuple[str, str], ...]
 
 
 def to_html(summary: "Summary") -> str:
@@ -34,30 +22,17 @@ def to_html(summary: "Summary") -> str:
     return rendered(
         "campaign.html",
         TEMPLATES,
-        title=title(summary),
-        verdict=outcome(summary),
-        badge=conclusion(summary),
-        spent=course(summary),
+        summary=summary,
+        words=words,
+        failures=failures,
+        pictures=pictures,
         figures=_figures(summary),
-        judged=summary.judged,
-        plan=list(_plan(summary)),
-        **(_found(summary) if summary.judged else {}),
+        causes=map(failures.row, summary.failures),
+        verdicts=_verdicts(summary),
+        errors=_errors(summary),
+        cost=_cost(summary),
+        plan=_plan(summary),
     )
-
-
-def _found(summary: "Summary") -> dict[str, Any]:
-    """Where a case was judged."""
-    return {
-        "causes": table(summary.failures),
-        "failures": list(map(section, summary.failures)),
-        "verdicts": Table("Verdicts", ["verdict", "cases", "share", "why"], list(_verdict_rows(summary))),
-        "legend": ERRORS,
-        "histograms": histograms(summary),
-        "errors": _errors(summary),
-        "coverage": list(coverage(summary)),
-        "depths": depths(summary),
-        "cost": _cost(summary),
-    }
 
 
 def _figures(summary: "Summary") -> list[tuple[str, str, str]]:
@@ -72,48 +47,31 @@ def _figures(summary: "Summary") -> list[tuple[str, str, str]]:
     ]
 
 
-def _verdict_rows(summary: "Summary") -> Iterator[list[Cell]]:
+def _verdicts(summary: "Summary") -> Iterator[Row]:
     """How many of each; a row for each reason, where they are several."""
     for verdict, number in summary.verdicts.items():
         reasons = why(summary, verdict)
         only = next(iter(reasons)) if list(reasons.values()) == [number] else ""
-        yield [
-            Cell(verdict, f"verdict {verdict}"),
-            Cell(f"{number:,}", "number"),
-            Cell(share(number, summary.judged), "number"),
-            Cell(only, "why"),
-        ]
+        yield (verdict, verdict), f"{number:,}", share(number, summary.judged), only
         if not only:
-            for reason, cases in reasons.items():
-                yield [Cell(""), Cell(f"{cases:,}", "number"), Cell("", "number"), Cell(reason, "why")]
+            yield from (("", f"{cases:,}", "", reason) for reason, cases in reasons.items())
 
 
-def _errors(summary: "Summary") -> Table:
-    """The worst of each backend; without a row where no case had a finite error."""
-    rows: list[list[Cell]] = []
+def _errors(summary: "Summary") -> Iterator[Row]:
+    """The worst of each backend."""
     for backend, errors in summary.errors.items():
         above = errors.counts[-1]
-        kind = "number wrong" if above else "number"
-        rows.append(
-            [
-                Cell(backend),
-                Cell(f"{sum(errors.counts):,}", "number"),
-                Cell(f"{above:,}", kind),
-                Cell(f"{errors.worst:.2g}", kind),
-                Cell(errors.case[:SHORT]),
-            ]
-        )
-    return Table("Worst errors", ["backend", "cases", "above 1", "worst error", "case"], rows)
+        marked = ((said, "wrong") if above else said for said in (f"{above:,}", f"{errors.worst:.2g}"))
+        yield backend, f"{sum(errors.counts):,}", *marked, errors.case[:SHORT]
 
 
-def _cost(summary: "Summary") -> list[tuple[str, str]]:
+def _cost(summary: "Summary") -> Iterator[tuple[str, str]]:
     mean = f"{duration(summary.seconds / summary.judged)} a case"
+    yield "Judging, added up over all workers", f"{duration(summary.seconds)}, {mean}"
     evaluations = f"{counted(summary.evaluations, 'loss evaluation')}, {summary.evaluations / summary.judged:.0f} a case"
-    return [
-        ("Judging, added up over all workers", f"{duration(summary.seconds)}, {mean}"),
-        ("Without backpropagation, by the oracles", evaluations),
-        ("Slowest case", f"{duration(summary.longest)}: {summary.slowest[:SHORT]}" if summary.slowest else ""),
-    ]
+    yield "Without backpropagation, by the oracles", evaluations
+    if summary.slowest:
+        yield "Slowest case", f"{duration(summary.longest)}: {summary.slowest[:SHORT]}"
 
 
 def _plan(summary: "Summary") -> Iterator[tuple[str, str]]:

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gradcheck.campaign.report.words import counted
 from gradcheck.network.layers import LAYERS
 from gradcheck.network.losses import LOSSES
-from gradcheck.report.charts import Chart, Column, Figure
-from gradcheck.report.page import Grid, Shade
+from gradcheck.report.charts import Chart, Column
+from gradcheck.report.pictures import Grid, Shade
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Errors, Summary
@@ -18,16 +18,15 @@ SHADES, UNCOVERED = 4, "cx"  # of cells that hold cases, and of those that hold 
 DTYPES = ("float64", "float32")
 END = 2.5  # width of the columns at the ends of a histogram, in bins
 GAP = 1.0  # between them and the bins
+Figure = tuple[str, str, Chart]  # with its heading, and a line below that
 POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def histograms(summary: "Summary") -> list[Figure]:
+def histograms(summary: "Summary") -> Iterator[Figure]:
     """One for each backend, all of one scale."""
-    most = max((max(errors.counts) for errors in summary.errors.values()), default=0)
-    return [
-        Figure(backend, _said(errors), _histogram(backend, errors, summary.edges, most))
-        for backend, errors in summary.errors.items()
-    ]
+    most = max(max(errors.counts) for errors in summary.errors.values())
+    for backend, errors in summary.errors.items():
+        yield backend, _said(errors), _histogram(backend, errors, summary.edges, most)
 
 
 def _said(errors: "Errors") -> str:
@@ -78,27 +77,19 @@ def depths(summary: "Summary") -> Figure:
     every = math.ceil((deepest + 1) / 12)
     ticks = tuple((depth + 0.5, str(depth)) for depth in range(0, deepest + 1, every))
     chart = Chart("Depths of the networks", "dense layers", deepest + 1, columns, ticks, max(summary.depths.values()))
-    return Figure("Depth", "how many dense layers the networks have", chart)
+    return "Depth", "how many dense layers the networks have", chart
 
 
-class Coverage(NamedTuple):
-    """The cases of a dtype: how many have a layer and a loss."""
-
-    dtype: str
-    said: str
-    grid: Grid
-
-
-def coverage(summary: "Summary") -> Iterator[Coverage]:
-    """For each dtype, layers down and losses across."""
+def coverage(summary: "Summary") -> Iterator[tuple[str, str, Grid]]:
+    """For each dtype: what it is called, what is covered of it, and layers down and losses across."""
     layers, losses = _layers(summary), _known(LOSSES, (loss for rows in summary.coverage.values() for loss in rows))
     most = max(number for rows in summary.coverage.values() for row in rows.values() for number in row.values())
     for dtype in _known(DTYPES, summary.coverage):
         counts = summary.coverage.get(dtype, {})
         rows = [[_shade(counts.get(loss, {}).get(layer, 0), layer, loss, most) for loss in losses] for layer in layers]
-        covered = sum(each.kind != UNCOVERED for row in rows for each in row)
+        covered = sum(kind != UNCOVERED for row in rows for kind, *_ in row)
         said = f"{covered} of {len(layers) * len(losses)} pairs of a layer and a loss"
-        yield Coverage(dtype, said, Grid(f"Cases of {dtype}, by layer and loss", losses, layers, rows, "heat cover"))
+        yield dtype, said, Grid(f"Cases of {dtype}, by layer and loss", losses, layers, rows)
 
 
 def _layers(summary: "Summary") -> list[str]:
@@ -115,6 +106,6 @@ def _known(known: Iterable[str], met: Iterable[str]) -> list[str]:
 def _shade(number: int, layer: str, loss: str, most: int) -> Shade:
     """The number of cases, darker where there are more."""
     if not number:
-        return Shade(UNCOVERED, "·", f"{layer} with {loss}: not covered")
+        return UNCOVERED, "·", f"{layer} with {loss}: not covered"
     level = math.ceil(SHADES * math.log1p(number) / math.log1p(most))
-    return Shade(f"c{level}", f"{number:,}", f"{layer} with {loss}: {counted(number, 'case')}")
+    return f"c{level}", f"{number:,}", f"{layer} with {loss}: {counted(number, 'case')}"
