@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from gradcheck.diagnosis.catalogue import advice, sentence
 from gradcheck.report.heatmap import Legend, Picture, heat_map
+from gradcheck.report.legible import legible
 from gradcheck.report.sections import (
     UNEXPLAINED,
     Section,
@@ -48,6 +48,7 @@ LAYOUTS = ((17, 2), (17, 1), (12, 1), (9, 1))  # digits of numbers and space bet
 
 def render(report: "Report") -> RenderableType:
     """The whole report: a table, what there is to say of each block that is not correct, notes, and the verdict."""
+    report = legible(report)
     verdict = Text.assemble("verdict: ", (str(report.verdict), STYLES[report.verdict]))
     verdict.append(f"   ({spent(report)})", style="dim")
     parts = [part for section in sections(report) if (part := _section(section)) is not None]
@@ -105,10 +106,10 @@ def _table(findings: Sequence[Finding]) -> Table:
     return table
 
 
-def _row(finding: Finding, name: str, with_reason: bool) -> list[str | Text]:
-    verdict = Text(str(finding.verdict), style=STYLES[finding.verdict])
-    row = [escape(name), escape(finding.backend), *measures(finding), verdict]
-    return [*row, escape(finding.reason)] if with_reason else row
+def _row(finding: Finding, name: str, with_reason: bool) -> list[Text]:
+    verdict = Text(finding.verdict, style=STYLES[finding.verdict])
+    row = [*map(Text, (name, finding.backend, *measures(finding))), verdict]
+    return [*row, Text(finding.reason)] if with_reason else row
 
 
 def _style(finding: Finding) -> str:
@@ -177,5 +178,5 @@ class Entries(NamedTuple):
         for column in ("entry", "claimed", "reference", "off by", "bound")[start:]:
             table.add_column(column, justify="left" if column == "entry" else "right", overflow="fold")
         for row in rows:
-            table.add_row(*map(escape, row[start:]))
+            table.add_row(*map(Text, row[start:]))
         return table
