@@ -1,7 +1,7 @@
 """What others have written, for a terminal: it moves no cursor and sets no colour."""
 
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -10,7 +10,7 @@ from gradcheck.foundation.wording import printable
 
 def legible(data: Any) -> Any:
     """The same report, summary or measurement, every text in it printable."""
-    kind: Any = type(data)
+    kind = cast("Any", type(data))
     if isinstance(data, str):
         return data if isinstance(data, Enum) else printable(data)
     if isinstance(data, msgspec.Struct):
