@@ -7,6 +7,7 @@ import textwrap
 import gradcheck
 from gradcheck.builds.registry import version
 from gradcheck.errors import OutputError
+from gradcheck.foundation.wording import printable
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import Recipe
 from gradcheck.report.reproducer.source import WIDTH, Writer, quoted
@@ -22,7 +23,7 @@ FILE = '''"""{docstring}"""
 
 try:
 {attempt}except gradcheck.GradcheckError as error:
-    sys.exit(f"no report: {{error}}")
+    sys.exit(repr(f"no report: {{error}}")[1:-1])
 print(report)
 
 found = {{(each.name, each.backend): str(each.verdict) for each in report.findings}}
@@ -31,7 +32,7 @@ differing = [
     for name, backend in sorted(EXPECTED.keys() | found.keys())
     if EXPECTED.get((name, backend)) != found.get((name, backend))
 ]
-sys.exit("; ".join(differing) or 0)
+sys.exit(repr("; ".join(differing))[1:-1] or 0)
 '''
 DOCSTRING = """`gradcheck.{function}` found: {verdict}.
 {blocks}
@@ -76,7 +77,7 @@ def _docstring(report: Report, recipe: Recipe, pickled: bool) -> str:
         needs=needs,
         function=recipe.function,
         verdict=report.verdict,
-        blocks="".join(f"{textwrap.fill(line, WIDTH)}\n" for line in ["", *blocks]),
+        blocks="".join(f"{textwrap.fill(printable(line), WIDTH)}\n" for line in ["", *blocks]),
         version=gradcheck.__version__,
         python=platform.python_version(),
         libraries=", ".join(f"{name} {version(name)}" for name in FRAMEWORKS if name in sys.modules),

@@ -13,6 +13,7 @@ import textwrap
 import tokenize
 from collections.abc import Iterator
 from itertools import pairwise
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from gradcheck.cases.datasets import FILE_TYPES
 from gradcheck.errors import OutputError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.loading import PREFIX
+from gradcheck.foundation.wording import printable
 from gradcheck.network.describe import Description
 from gradcheck.report.reproducer import pickles
 from gradcheck.report.reproducer.recipe import Recipe
@@ -58,7 +60,9 @@ class Writer:
         """The call, an argument a line."""
         named = [(_place(recipe, index), value) for index, value in enumerate(recipe.args)]
         lines = [self._argument(recipe, place, value) for place, value in named]
-        lines += [f"{name}={self._argument(recipe, name, value)}" for name, value in recipe.kwargs.items()]
+        for name, value in recipe.kwargs.items():
+            argument = self._argument(recipe, name, value)
+            lines.append(f"{name}={argument}" if _is_name(name) else f"**{{{quoted(name)}: {argument}}}")
         return f"gradcheck.{recipe.function}(\n{''.join(_folded(f'{line},') for line in lines)})"
 
     def _argument(self, recipe: Recipe, place: str, value: Any) -> str:
@@ -135,7 +139,7 @@ class Writer:
             if name.startswith(PREFIX) and "." not in path:
                 self.names.add(("gradcheck.foundation.loading", "locate"))
                 return f"locate({quoted(f'{Path(str(module.__file__)).resolve()}:{path}')}, {quoted(path)})"
-            if pickles.is_importable(module):
+            if pickles.is_importable(module) and all(map(_is_name, f"{name}.{path}".split("."))):
                 self.modules.add("numpy as np" if name == "numpy" else name)
                 return f"{'np' if name == 'numpy' else name}.{path}"
         return ""
@@ -143,6 +147,7 @@ class Writer:
     def _named(self, table: dict[str, Any], value: Any, place: str) -> str:
         """A name in capitals that is not taken."""
         name = "".join(c if c.isascii() and c.isalnum() else " " for c in place).strip().upper().replace(" ", "_")
+        name = name if _is_name(name) else f"_{name}"
         while name in {"EXPECTED", "RULES", *self.arrays, *self.objects}:
             name += "_"
         table[name] = value
@@ -193,6 +198,10 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (inspect.ismethod(one) and inspect.ismethod(other) and one == other)
 
 
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not iskeyword(text)
+
+
 def _folded(line: str) -> str:
     """A long line broken after commas, as one argument of a call."""
     cuts = [each.end[1] for each in tokenize.generate_tokens(io.StringIO(line).readline) if each.string == ","]
@@ -229,7 +238,8 @@ def _comment(name: str, value: Any) -> str:
         lines = textwrap.dedent(inspect.getsource(subject)).splitlines()
     except (OSError, TypeError):
         return ""
-    return "".join(f"{line}".rstrip() + "\n" for line in (f"# {name}:", *(f"#     {line}" for line in lines)))
+    shown = (printable(line.expandtabs()) for line in lines)
+    return "".join(f"{line}".rstrip() + "\n" for line in (f"# {name}:", *(f"#     {line}" for line in shown)))
 
 
 def quoted(value: str) -> str:
