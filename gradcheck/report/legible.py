@@ -11,10 +11,10 @@ from gradcheck.foundation.wording import printable
 def legible(data: Any) -> Any:
     """The same report, summary or measurement, every text in it printable."""
     kind = cast("Any", type(data))
-    if isinstance(data, str):
-        return data if isinstance(data, Enum) else printable(data)
     if isinstance(data, msgspec.Struct):
         return msgspec.structs.replace(data, **{name: legible(getattr(data, name)) for name in data.__struct_fields__})
     if kind is dict:
         return {legible(key): legible(value) for key, value in data.items()}
-    return kind(map(legible, data)) if kind in (list, tuple) else data
+    if kind is list or kind is tuple:
+        return cast("Any", kind)(map(legible, data))
+    return printable(data) if isinstance(data, str) and not isinstance(data, Enum) else data
