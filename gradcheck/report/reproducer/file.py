@@ -6,6 +6,7 @@ import textwrap
 
 from gradcheck.errors import OutputError
 from gradcheck.foundation.versions import version
+from gradcheck.foundation.wording import printable
 from gradcheck.report.reproducer.source import WIDTH, Writer, quoted
 from gradcheck.verdict.outcome import Outcome
 
@@ -20,7 +21,7 @@ FILE = '''"""{docstring}"""
 
 try:
 {attempt}except gradcheck.GradcheckError as error:
-    sys.exit(f"no report: {{error}}")
+    sys.exit(repr(f"no report: {{error}}")[1:-1])
 print(report)
 
 found = {{(each.name, each.backend): str(each.verdict) for each in report.findings}}
@@ -29,7 +30,7 @@ differing = [
     for name, backend in sorted(EXPECTED.keys() | found.keys())
     if EXPECTED.get((name, backend)) != found.get((name, backend))
 ]
-sys.exit("; ".join(differing) or 0)
+sys.exit(repr("; ".join(differing))[1:-1] or 0)
 '''
 DOCSTRING = """`gradcheck.{function}` found: {verdict}.
 {blocks}
@@ -74,7 +75,7 @@ def _docstring(report: Outcome, pickled: bool) -> str:
         needs=needs,
         function=report.recipe.function,
         verdict=report.verdict,
-        blocks="".join(f"{textwrap.fill(line, WIDTH)}\n" for line in ["", *blocks]),
+        blocks="".join(f"{textwrap.fill(printable(line), WIDTH)}\n" for line in ["", *blocks]),
         version=version("gradcheck"),
         python=platform.python_version(),
         libraries=", ".join(f"{name} {version(name)}" for name in FRAMEWORKS if name in sys.modules),

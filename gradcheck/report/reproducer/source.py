@@ -12,6 +12,7 @@ import textwrap
 import tokenize
 from collections.abc import Iterator
 from itertools import pairwise
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ import numpy as np
 from gradcheck.errors import OutputError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.loading import PREFIX
+from gradcheck.foundation.wording import printable
 from gradcheck.report.reproducer import pickles
 from gradcheck.verdict.outcome import Call
 
@@ -51,7 +53,9 @@ class Writer:
     def call(self, call: Call) -> str:
         """The call, an argument a line."""
         lines = [self._argument(_place(call, index), value) for index, value in enumerate(call.args)]
-        lines += [f"{name}={self._argument(name, value)}" for name, value in call.kwargs.items()]
+        for name, value in call.kwargs.items():
+            argument = self._argument(name, value)
+            lines.append(f"{name}={argument}" if _is_name(name) else f"**{{{quoted(name)}: {argument}}}")
         return f"gradcheck.{call.check.__name__}(\n{''.join(_folded(f'{line},') for line in lines)})"
 
     def _argument(self, place: str, value: Any) -> str:
@@ -125,7 +129,7 @@ class Writer:
             if name.startswith(PREFIX) and "." not in path:
                 self.names.add(("gradcheck.foundation.loading", "locate"))
                 return f"locate({quoted(f'{Path(str(module.__file__)).resolve()}:{path}')}, {quoted(path)})"
-            if pickles.is_importable(module):
+            if pickles.is_importable(module) and all(map(_is_name, f"{name}.{path}".split("."))):
                 self.modules.add("numpy as np" if name == "numpy" else name)
                 return f"{'np' if name == 'numpy' else name}.{path}"
         return ""
@@ -133,6 +137,7 @@ class Writer:
     def _named(self, table: dict[str, Any], value: Any, place: str) -> str:
         """A name in capitals that is not taken."""
         name = "".join(c if c.isascii() and c.isalnum() else " " for c in place).strip().upper().replace(" ", "_")
+        name = name if _is_name(name) else f"_{name}"
         while name in {"EXPECTED", "RULES", *self.arrays, *self.objects}:
             name += "_"
         table[name] = value
@@ -183,6 +188,10 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (inspect.ismethod(one) and inspect.ismethod(other) and one == other)
 
 
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not iskeyword(text)
+
+
 def _folded(line: str) -> str:
     """A long line broken after commas, as one argument of a call."""
     cuts = [each.end[1] for each in tokenize.generate_tokens(io.StringIO(line).readline) if each.string == ","]
@@ -219,7 +228,8 @@ def _comment(name: str, value: Any) -> str:
         lines = textwrap.dedent(inspect.getsource(subject)).splitlines()
     except (OSError, TypeError):
         return ""
-    return "".join(f"{line}".rstrip() + "\n" for line in (f"# {name}:", *(f"#     {line}" for line in lines)))
+    shown = (printable(line.expandtabs()) for line in lines)
+    return "".join(f"{line}".rstrip() + "\n" for line in (f"# {name}:", *(f"#     {line}" for line in shown)))
 
 
 def quoted(value: str) -> str:
