@@ -1,0 +1,97 @@
+"""The mistakes that people make in backpropagation, as a library that a diagnosis holds a claimed gradient against.
+
+Where a mistake leaves the gradient right on this network (one sample, equal layers), nothing can match it: only wrong claims
+are held against the library.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+
+from gradcheck.network.batch import Batch, Parameters
+from gradcheck.network.network import Network
+from gradcheck_backends.manual import activation_mistakes as activation_mistakes
+from gradcheck_backends.manual import dense_mistakes as dense_mistakes
+from gradcheck_backends.manual import loss_mistakes as loss_mistakes
+from gradcheck_backends.manual.mistake_rules import Mistake, Step, mistakes_at
+from gradcheck_backends.manual.model import ManualModel
+from gradcheck_backends.manual.rules import Gradients
+from gradcheck_backends.manual.trace import Trace
+
+MANY = 2e7  # numbers in the contributions of all samples to a block; beyond it nobody looks. Chosen, not derived.
+Made: TypeAlias = tuple[Mistake, Gradients]
+
+
+class Mistakes:
+    """The mistakes that a network offers an occasion for: a `gradcheck.diagnosis.library.MistakeLibrary`.
+
+    Attributes
+    ----------
+    gradients : dict of str to array
+        The right ones, by parameter name.
+    """
+
+    def __init__(self, network: Network, parameters: Parameters, batch: Batch) -> None:
+        self.trace = Trace(network, parameters, batch)
+        self.gradients = self.trace.gradients
+
+    def name(self, layer: int) -> str:
+        """How a report calls the layer of a mistake."""
+        return self.trace.name(layer)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Every one, from the loss down."""
+        count = len(self.trace.pullbacks)
+        yield from mistakes_at(Step(self.trace, count, np.ones(())))
+        for index in reversed(range(count)):
+            yield from mistakes_at(Step(self.trace, index, self.trace.above[index]))
+
+    def with_mistake(self, mistake: Mistake) -> Gradients:
+        """Gradients by name as the mistake makes them."""
+        changed: Gradients = {f"{mistake.layer}.{name}": gradient for name, gradient in mistake.own.items()}
+        if mistake.below is not None:
+            changed |= self.trace.model.backward(mistake.below, self.trace.pullbacks[: mistake.layer])
+        return {**self.gradients, **self.trace.decayed(changed)}
+
+    def singly(self) -> Iterator[Made]:
+        """Every mistake made in one layer, with the gradients that it gives."""
+        return ((mistake, self.with_mistake(mistake)) for mistake in self.mistakes())
+
+    def habits(self) -> Iterator[Made]:
+        """Mistakes made in every layer that offers the occasion, as a loop over layers makes them."""
+        counts = Counter(mistake.habit for mistake in self.mistakes() if mistake.habit)
+        repeated = (self._everywhere(habit) for habit, count in counts.items() if count > 1)
+        return (made for made in repeated if made is not None)
+
+    def _everywhere(self, habit: str) -> Made | None:
+        g, gradients, made = self.trace.top, Gradients(), list[Mistake]()
+        for index in reversed(range(len(self.trace.pullbacks))):
+            mistakes = mistakes_at(Step(self.trace, index, g))
+            mistake = next((each for each in mistakes if each.habit == habit), None)
+            g, own = self.trace.pullbacks[index](g)
+            if mistake is not None:
+                made.append(mistake)
+                g, own = g if mistake.below is None else mistake.below, {**own, **mistake.own}
+            gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
+        if len(made) < 2:
+            return None
+        return made[-1]._replace(why=f"in {len(made)} layers alike: {made[-1].why}"), self.trace.decayed(gradients)
+
+    def contributions(self) -> Gradients:
+        """Of every sample to every block, a row each, without weight decay; nothing where they would be too many."""
+        parameters, (inputs, targets) = self.trace.parameters, self.trace.batch
+        n = len(inputs)
+        if any(value.size * n > MANY for value in parameters.values()):
+            return {}
+        model = ManualModel(msgspec.structs.replace(self.trace.network, weight_decay=0.0))
+        samples = (Batch(inputs[i : i + 1], targets[i : i + 1]) for i in range(n))
+        each = [model.loss_and_gradients(parameters, sample)[1] for sample in samples]
+        return {name: np.stack([gradients[name].ravel() for gradients in each]) for name in parameters}
+
+    def of(self, batch: Batch) -> Gradients:
+        """The gradient of another batch's mean loss, without weight decay."""
+        plain = ManualModel(msgspec.structs.replace(self.trace.network, weight_decay=0.0))
+        return plain.loss_and_gradients(self.trace.parameters, batch)[1]
