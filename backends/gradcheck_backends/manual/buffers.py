@@ -17,9 +17,9 @@ from gradcheck.network.layers import Activation, Shape
 from gradcheck.network.network import Network
 
 DType: TypeAlias = "np.dtype[Any]"
-LARGE = (
-    2**18
-)  # bytes of gradients, above which fresh memory costs more than looking who holds the old. Measured, not derived.
+# Bytes of gradients above which fresh memory costs more than looking who holds the old. Measured: in networks of 360 to 560
+# KiB passes in fresh memory took between 17 % less time and 8 % more, in networks of 770 KiB and more 15 to 150 % more.
+LARGE = 3 * 2**18
 NONE: Mapping[str, Array] = MappingProxyType({})
 
 
@@ -64,8 +64,8 @@ class Workspace:
     def __init__(self, network: Network, samples: int, dtype: DType) -> None:
         self.buffers = _buffers(network, samples, dtype)
         self._shapes, self._dtype = parameter_shapes(network), dtype
-        large = sum(prod(shape) for own in self._shapes for shape in own.values()) * dtype.itemsize > LARGE
-        self._memories = [_Memory(self._shapes, dtype) for _ in range(2)] if large else []
+        size = sum(prod(shape) for own in self._shapes for shape in own.values())
+        self._memories = [_Memory(self._shapes, dtype) for _ in range(2)] if size * dtype.itemsize > LARGE else []
 
     def lend(self) -> list[Buffers]:
         """Buffers with arrays for gradients that nobody else holds; without any where there is no memory for them."""
@@ -75,33 +75,35 @@ class Workspace:
     @cached_property
     def repeated(self) -> list[Buffers]:
         """Buffers with the same arrays for gradients each time."""
-        return self._with([{name: np.empty(shape, self._dtype) for name, shape in own.items()} for own in self._shapes])
+        return self._with(_Memory(self._shapes, self._dtype).lend())
 
     def _with(self, gradients: Sequence[Mapping[str, Array]]) -> list[Buffers]:
-        return [buffers._replace(gradients=own) for buffers, own in zip(self.buffers, gradients, strict=True)]
+        return [
+            Buffers(each.out, each.scratch, each.below, own, each.ones, each.needed) if own else each
+            for each, own in zip(self.buffers, gradients, strict=True)
+        ]
 
 
 class _Memory:
     """Memory for the gradients of all layers, and the arrays that it was last lent as."""
 
     def __init__(self, shapes: Sequence[Mapping[str, Shape]], dtype: DType) -> None:
-        self._shapes, self._dtype = shapes, dtype
+        self._dtype, self._layers = dtype, len(shapes)
+        self._places = [(index, name, shape) for index, own in enumerate(shapes) for name, shape in own.items()]
         self.lent: list[ref[Array]] = []
 
     # No arrays: a view refers to the array that owns the memory, and would not keep alive what was lent.
     @cached_property
-    def _bytes(self) -> list[dict[str, bytearray]]:
-        size = self._dtype.itemsize
-        return [{name: bytearray(prod(shape) * size) for name, shape in own.items()} for own in self._shapes]
+    def _bytes(self) -> list[bytearray]:
+        return [bytearray(prod(shape) * self._dtype.itemsize) for _, _, shape in self._places]
 
     def lend(self) -> list[dict[str, Array]]:
-        """New arrays in this memory."""
-        arrays: list[dict[str, Array]] = [
-            {name: np.ndarray(own[name], self._dtype, memory) for name, memory in memories.items()}
-            for own, memories in zip(self._shapes, self._bytes, strict=True)
-        ]
-        self.lent = [ref(array) for own in arrays for array in own.values()]
-        return arrays
+        """New arrays in this memory, by name for each layer."""
+        gradients: list[dict[str, Array]] = [{} for _ in range(self._layers)]
+        for (index, name, shape), memory in zip(self._places, self._bytes, strict=True):
+            gradients[index][name] = np.ndarray(shape, self._dtype, memory)
+        self.lent = [ref(array) for own in gradients for array in own.values()]
+        return gradients
 
 
 def _held(array: "ref[Array]") -> bool:
