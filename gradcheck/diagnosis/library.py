@@ -1,70 +1,70 @@
-"""What a library of mistakes is: a pass through a network in which any one of them can be made."""
+"""What a diagnosis asks of a library of mistakes: the ways to get a backward pass wrong, with the gradients that they give.
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+Whoever asks for a diagnosis brings the library, which alone knows the network that it is made for.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from gradcheck.foundation.arrays import Array
 
-Gradients = Mapping[str, Array]
+Gradients: TypeAlias = Mapping[str, Array]
 
 
 class Mistake(Protocol):
-    """One mistake, in one layer."""
+    """One way to get a backward pass wrong."""
 
     @property
     def cause(self) -> str:
-        """The identifier of its `Cause`."""
+        """A stable identifier."""
         ...
 
     @property
     def layer(self) -> int:
-        """In which it is made."""
-        ...
-
-    @property
-    def evidence(self) -> Mapping[str, Any]:
-        """The numbers that belong to it."""
+        """Index of the layer whose pullback is wrong; the number of layers for the loss."""
         ...
 
     @property
     def why(self) -> str:
-        """What is wrong, in words."""
+        """What the gradient then equals, as a clause."""
         ...
 
     @property
     def remedy(self) -> str:
-        """What to change, where that says more than the cause's own; else empty."""
+        """What to change, as a clause."""
+        ...
+
+    @property
+    def evidence(self) -> Mapping[str, object]:
+        """What else belongs to the cause."""
         ...
 
 
+@runtime_checkable
 class MistakeLibrary(Protocol):
-    """Gradients of one network at one point, right ones and wrong ones, by parameter name."""
+    """The mistakes that one network offers an occasion for, at one point."""
 
     @property
     def gradients(self) -> Gradients:
-        """The right ones, as the build that makes the mistakes computes them."""
-        ...
-
-    def mistakes(self) -> Iterable[Mistake]:
-        """Every one that can be made here, layer by layer."""
-        ...
-
-    def with_mistake(self, mistake: Any) -> Gradients:
-        """What it gives."""
-        ...
-
-    def habits(self) -> Iterable[tuple[Mistake, Gradients]]:
-        """Mistakes made in all layers alike, with what they give."""
+        """The right ones, by parameter name."""
         ...
 
     def name(self, layer: int) -> str:
-        """``layers[3] (GELU)``"""
+        """How a report calls the layer of a mistake."""
         ...
 
     def kind(self, layer: int) -> str:
-        """``GELU``"""
+        """Its class, by which the same mistake in other networks is known."""
+        ...
+
+    def singly(self) -> Iterator[tuple[Mistake, Gradients]]:
+        """Every mistake made in one layer, with the gradients that it gives."""
+        ...
+
+    def habits(self) -> Iterator[tuple[Mistake, Gradients]]:
+        """The same of mistakes made in every layer that offers the occasion, as a loop over layers makes them."""
         ...
 
     def contributions(self) -> Gradients:
-        """The gradient of each sample alone, a row each for every block; nothing where that would be too much."""
+        """Of every sample to every block, (samples, size of the block); empty where they would be too many."""
         ...

@@ -38,8 +38,7 @@ def _matches(evidence: ReferenceEvidence, library: MistakeLibrary) -> list[Match
     """One at a time, then habits; where time counts, up to the first that explains everything."""
     found, wrong = list[Match](), set(evidence.references)
     with np.errstate(all="ignore"):
-        singly = ((mistake, library.with_mistake(mistake)) for mistake in library.mistakes())
-        for candidates in (singly, library.habits()):
+        for candidates in (library.singly(), library.habits()):
             for mistake, gradients in candidates:
                 match = _match(evidence, library, mistake, gradients)
                 found += [match] if match else []
