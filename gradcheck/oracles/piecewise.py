@@ -131,11 +131,13 @@ class RealDifferences:
         nearest = self._nearest(v) if self._tried == 1 else 0.0
         step = FIRST / 2 ** ceil(log2(FIRST / nearest)) if nearest else FIRST
         far = nearest > SURE * AT_ONCE
-        at_once, *switched = [False] * far + self._switches(v, [AT_ONCE][far:] + self._ladder(step))
-        while all(switched) and not at_once:
+        switched = self._switches(v, self._ladder(step) if far else [AT_ONCE, *self._ladder(step)])
+        if not far and switched.pop(0):
+            return 0.0
+        while all(switched):
             step /= 2**self._tried
             switched = self._switches(v, self._ladder(step))
-        return 0.0 if at_once else step / 2 ** switched.index(False)
+        return step / 2 ** switched.index(False)
 
     def _nearest(self, v: Blocks) -> float:
         """To first order where the first unit switches: many rungs of the ladder need not be tried. At most `FIRST`."""
