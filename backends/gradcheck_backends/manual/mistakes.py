@@ -43,9 +43,9 @@ class Mistakes:
     def mistakes(self) -> Iterator[Mistake]:
         """Every one, from the loss down."""
         count = len(self.trace.pullbacks)
-        yield from _at(Step(self.trace, count, np.ones(())))
+        yield from _mistakes_at(Step(self.trace, count, np.ones(())))
         for index in reversed(range(count)):
-            yield from _at(Step(self.trace, index, self.trace.above[index]))
+            yield from _mistakes_at(Step(self.trace, index, self.trace.above[index]))
 
     def with_mistake(self, mistake: Mistake) -> Gradients:
         """Gradients by name as the mistake makes them."""
@@ -67,7 +67,7 @@ class Mistakes:
     def _everywhere(self, habit: str) -> Made | None:
         g, gradients, made = self.trace.top, Gradients(), list[Mistake]()
         for index in reversed(range(len(self.trace.pullbacks))):
-            mistakes = _at(Step(self.trace, index, g))
+            mistakes = _mistakes_at(Step(self.trace, index, g))
             mistake = next((each for each in mistakes if each.habit == habit), None)
             g, own = self.trace.pullbacks[index](g)
             if mistake is not None:
@@ -95,7 +95,7 @@ class Mistakes:
         return plain.loss_and_gradients(self.trace.parameters, batch)[1]
 
 
-def _at(step: Step) -> Iterator[Mistake]:
+def _mistakes_at(step: Step) -> Iterator[Mistake]:
     """Every mistake of the table that can be made there."""
     made = (*step.trace.network.layers, step.trace.network.loss)[step.index]
     with np.errstate(all="ignore"):
