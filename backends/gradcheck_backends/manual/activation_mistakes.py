@@ -7,8 +7,8 @@ import numpy as np
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck_backends.manual.buffers import NEW
-from gradcheck_backends.manual.mistake_rules import Mistake, Step, mistakes_of
-from gradcheck_backends.manual.rules import LAYER_RULES, find
+from gradcheck_backends.manual.model import LAYERS
+from gradcheck_backends.manual.trace import Mistake, Step, Table
 
 FROM_OUTPUT: dict[type[ly.Activation], Callable[[Array], Array]] = {
     ly.Tanh: lambda a: 1 - a * a,
@@ -28,7 +28,7 @@ OTHERS = (
 
 def _slope(layer: ly.Activation, z: Array) -> Array:
     """rho'(z)"""
-    _, pullback = find(LAYER_RULES, layer)(layer, {}, z, NEW)
+    _, pullback = LAYERS[type(layer)](layer, {}, z, NEW)
     return pullback(np.ones_like(z))[0]
 
 
@@ -37,7 +37,6 @@ def _derivative(step: Step, how: str, right: str, below: Array) -> Mistake:
     return Mistake("activation-derivative", step.index, why, right, {"how": how}, below, habit=how)
 
 
-@mistakes_of(ly.Activation)
 def derivatives(layer: ly.Activation, step: Step) -> Iterator[Mistake]:
     """Left out, taken elsewhere, applied in another way."""
     z, a, g, slope = step.x, step.trace.inputs[step.index + 1], step.g, step.slope
@@ -58,7 +57,6 @@ def derivatives(layer: ly.Activation, step: Step) -> Iterator[Mistake]:
     yield Mistake("path-lost", step.index, why, right, {"lost": "all from above"}, slope)
 
 
-@mistakes_of(ly.Activation)
 def derivatives_of_others(layer: ly.Activation, step: Step) -> Iterator[Mistake]:
     for other in OTHERS:
         if other != layer:
@@ -70,7 +68,6 @@ def derivatives_of_others(layer: ly.Activation, step: Step) -> Iterator[Mistake]
         yield Mistake("stale-activation", step.index, why, right, {"uses": uses}, below, habit=habit)
 
 
-@mistakes_of(ly.SiLU, ly.GELU)
 def product_rule(_: ly.Activation, step: Step) -> Iterator[Mistake]:
     """z s(z) has two paths: s(z) + z s'(z)."""
     z, a = step.x, step.trace.inputs[step.index + 1]
@@ -78,3 +75,10 @@ def product_rule(_: ly.Activation, step: Step) -> Iterator[Mistake]:
     for lost, kept in (("z s'(z)", gate), ("s(z)", step.slope - gate)):
         why = f"of the derivative of {step.name}, s(z) + z s'(z), the term {lost} is missing"
         yield Mistake("path-lost", step.index, why, right, {"lost": lost}, step.g * kept, habit=lost)
+
+
+MISTAKES: Table = {
+    ly.Activation: (derivatives, derivatives_of_others),
+    ly.SiLU: (product_rule,),
+    ly.GELU: (product_rule,),
+}

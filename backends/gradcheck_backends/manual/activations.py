@@ -9,12 +9,11 @@ from scipy.special import erf, expit
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck_backends.manual.buffers import Buffers
-from gradcheck_backends.manual.rules import activation_rule
+from gradcheck_backends.manual.rules import ActivationRule, as_layer
 
 Result: TypeAlias = tuple[Array, Callable[[Array], Array]]
 
 
-@activation_rule(ly.Arctan)
 def arctan(_: ly.Arctan, z: Array, buffers: Buffers) -> Result:
     def pullback(g: Array) -> Array:
         square = np.multiply(z, z, out=buffers.scratch)
@@ -24,7 +23,6 @@ def arctan(_: ly.Arctan, z: Array, buffers: Buffers) -> Result:
     return np.arctan(z, out=buffers.out), pullback
 
 
-@activation_rule(ly.Tanh)
 def tanh(_: ly.Tanh, z: Array, buffers: Buffers) -> Result:
     a = np.tanh(z, out=buffers.out)
 
@@ -36,7 +34,6 @@ def tanh(_: ly.Tanh, z: Array, buffers: Buffers) -> Result:
     return a, pullback
 
 
-@activation_rule(ly.Sigmoid)
 def sigmoid(_: ly.Sigmoid, z: Array, buffers: Buffers) -> Result:
     a = expit(z, out=buffers.out)
 
@@ -48,18 +45,15 @@ def sigmoid(_: ly.Sigmoid, z: Array, buffers: Buffers) -> Result:
     return a, pullback
 
 
-@activation_rule(ly.ReLU)
 def relu(_: ly.ReLU, z: Array, buffers: Buffers) -> Result:
     return np.maximum(z, 0, out=buffers.out), lambda g: np.multiply(g, z > 0, out=buffers.below)
 
 
-@activation_rule(ly.LeakyReLU)
 def leaky_relu(layer: ly.LeakyReLU, z: Array, buffers: Buffers) -> Result:
     slopes: Array = np.where(z > 0, 1, layer.slope).astype(z.dtype)
     return np.multiply(z, slopes, out=buffers.out), lambda g: np.multiply(g, slopes, out=buffers.below)
 
 
-@activation_rule(ly.ELU)
 def elu(layer: ly.ELU, z: Array, buffers: Buffers) -> Result:
     below = layer.alpha * np.expm1(np.minimum(z, 0))
 
@@ -69,7 +63,6 @@ def elu(layer: ly.ELU, z: Array, buffers: Buffers) -> Result:
     return np.where(z > 0, z, below), pullback
 
 
-@activation_rule(ly.GELU)
 def gelu(layer: ly.GELU, z: Array, buffers: Buffers) -> Result:
     return (gelu_tanh if layer.approximate == "tanh" else gelu_exact)(z, buffers)
 
@@ -94,7 +87,6 @@ def gelu_tanh(z: Array, buffers: Buffers) -> Result:
     return z * (1 + t) / 2, pullback
 
 
-@activation_rule(ly.SiLU)
 def silu(_: ly.SiLU, z: Array, buffers: Buffers) -> Result:
     s = expit(z)
 
@@ -108,13 +100,26 @@ def silu(_: ly.SiLU, z: Array, buffers: Buffers) -> Result:
     return np.multiply(z, s, out=buffers.out), pullback
 
 
-@activation_rule(ly.Softplus)
 def softplus(_: ly.Softplus, z: Array, buffers: Buffers) -> Result:
     a = np.maximum(z, 0, out=buffers.out)
     a += np.log1p(np.exp(-np.abs(z)))
     return a, lambda g: np.multiply(g, expit(z, out=buffers.scratch), out=buffers.below)
 
 
-@activation_rule(ly.Identity)
 def identity(_: ly.Identity, z: Array, _buffers: Buffers) -> Result:
     return z, lambda g: g
+
+
+ACTIVATIONS: dict[type[ly.Layer], ActivationRule] = {
+    ly.Arctan: arctan,
+    ly.Tanh: tanh,
+    ly.Sigmoid: sigmoid,
+    ly.ReLU: relu,
+    ly.LeakyReLU: leaky_relu,
+    ly.ELU: elu,
+    ly.GELU: gelu,
+    ly.SiLU: silu,
+    ly.Softplus: softplus,
+    ly.Identity: identity,
+}
+LAYERS = {kind: as_layer(rule) for kind, rule in ACTIVATIONS.items()}

@@ -7,10 +7,9 @@ import numpy as np
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.layers import Dense
 from gradcheck_backends.manual.buffers import Buffers
-from gradcheck_backends.manual.rules import Gradients, LayerPullback, layer_rule
+from gradcheck_backends.manual.rules import Gradients, LayerPullback
 
 
-@layer_rule(Dense)
 def dense(layer: Dense, parameters: Mapping[str, Array], x: Array, buffers: Buffers) -> tuple[Array, LayerPullback]:
     weight = parameters["weight"]
     z = np.dot(weight, x, out=buffers.out)
@@ -25,3 +24,6 @@ def dense(layer: Dense, parameters: Mapping[str, Array], x: Array, buffers: Buff
         return np.dot(weight.T, g, out=buffers.below) if buffers.needed else g, gradients
 
     return z, pullback
+
+
+LAYERS = {Dense: dense}

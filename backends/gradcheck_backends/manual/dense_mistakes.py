@@ -5,12 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck.network.layers import Dense
-from gradcheck_backends.manual.mistake_rules import Mistake, Step, mistakes_of
+from gradcheck_backends.manual.trace import Mistake, Step, Table
 
 UNITS = 64  # of a layer, each of which may be left out; of wider layers the first so many
 
 
-@mistakes_of(Dense)
 def reductions(layer: Dense, step: Step) -> Iterator[Mistake]:
     """The bias gradient is a sum over samples, and nothing else."""
     if not layer.bias:
@@ -24,7 +23,6 @@ def reductions(layer: Dense, step: Step) -> Iterator[Mistake]:
         yield Mistake("wrong-axis", i, f"{said} summed over units", right, own=over_units, habit="bias axis")
 
 
-@mistakes_of(Dense)
 def accumulation(layer: Dense, step: Step) -> Iterator[Mistake]:
     """A loop over samples that assigns where it should add."""
     right, n = "add each sample's contribution", len(step.g)
@@ -38,7 +36,6 @@ def accumulation(layer: Dense, step: Step) -> Iterator[Mistake]:
             yield Mistake("overwritten", step.index, why, right, evidence, own=lost, habit=habit)
 
 
-@mistakes_of(Dense)
 def inputs_of_others(_: Dense, step: Step) -> Iterator[Mistake]:
     """The weight gradient is g^T x with x this layer's own input."""
     for uses, above, x in step.others():
@@ -47,7 +44,6 @@ def inputs_of_others(_: Dense, step: Step) -> Iterator[Mistake]:
         yield Mistake("stale-activation", step.index, why, right, {"uses": uses}, own=own, habit=habit)
 
 
-@mistakes_of(Dense)
 def handed_down(_: Dense, step: Step) -> Iterator[Mistake]:
     """What goes on to the layer below is g W: all units of it, and W not transposed."""
     i, g, name = step.index, step.g, step.name
@@ -59,3 +55,6 @@ def handed_down(_: Dense, step: Step) -> Iterator[Mistake]:
     for unit in range(min(UNITS, weight.shape[0])):
         lost, below = f"unit {unit} of {name}", np.delete(g, unit, axis=1) @ np.delete(weight, unit, axis=0)
         yield Mistake("path-lost", i, f"{lost} hands nothing down", "add up over all units", {"lost": lost}, below)
+
+
+MISTAKES: Table = {Dense: (reductions, accumulation, inputs_of_others, handed_down)}

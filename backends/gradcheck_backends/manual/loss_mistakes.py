@@ -5,12 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck.network import losses as ls
-from gradcheck_backends.manual.mistake_rules import Mistake, Step, mistakes_of
+from gradcheck_backends.manual.trace import Mistake, Step, Table
 
 AGAIN = "applied once more: the loss has it already"
 
 
-@mistakes_of(ls.CrossEntropy)
 def softmax(_: ls.CrossEntropy, step: Step) -> Iterator[Mistake]:
     """(p - onehot(y)) / n with p the softmax over classes."""
     i, z, y, top = step.index, step.x, step.trace.batch.targets, step.trace.top
@@ -26,9 +25,15 @@ def softmax(_: ls.CrossEntropy, step: Step) -> Iterator[Mistake]:
         yield Mistake("activation-derivative", i, why, right, {"how": AGAIN}, below)
 
 
-@mistakes_of(ls.Logistic, ls.BinaryCrossEntropy)
 def sigmoid_again(_: ls.Loss, step: Step) -> Iterator[Mistake]:
     """From logits: the sigmoid's derivative has cancelled."""
     s = 1 / (1 + np.exp(-step.x))
     why, below = f"that of the sigmoid is {AGAIN}", step.trace.top * s * (1 - s)
     yield Mistake("activation-derivative", step.index, why, "leave it out", {"how": AGAIN}, below)
+
+
+MISTAKES: Table = {
+    ls.CrossEntropy: (softmax,),
+    ls.Logistic: (sigmoid_again,),
+    ls.BinaryCrossEntropy: (sigmoid_again,),
+}

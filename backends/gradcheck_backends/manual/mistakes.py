@@ -13,14 +13,12 @@ import numpy as np
 
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network
-from gradcheck_backends.manual import activation_mistakes as activation_mistakes
-from gradcheck_backends.manual import dense_mistakes as dense_mistakes
-from gradcheck_backends.manual import loss_mistakes as loss_mistakes
-from gradcheck_backends.manual.mistake_rules import Mistake, Step, mistakes_at
+from gradcheck_backends.manual import activation_mistakes, dense_mistakes, loss_mistakes
 from gradcheck_backends.manual.model import ManualModel
 from gradcheck_backends.manual.rules import Gradients
-from gradcheck_backends.manual.trace import Trace
+from gradcheck_backends.manual.trace import Mistake, Step, Table, Trace
 
+TABLE: Table = {**dense_mistakes.MISTAKES, **activation_mistakes.MISTAKES, **loss_mistakes.MISTAKES}
 MANY = 2e7  # numbers in the contributions of all samples to a block; beyond it nobody looks. Chosen, not derived.
 Made: TypeAlias = tuple[Mistake, Gradients]
 
@@ -49,9 +47,9 @@ class Mistakes:
     def mistakes(self) -> Iterator[Mistake]:
         """Every one, from the loss down."""
         count = len(self.trace.pullbacks)
-        yield from mistakes_at(Step(self.trace, count, np.ones(())))
+        yield from _mistakes_at(Step(self.trace, count, np.ones(())))
         for index in reversed(range(count)):
-            yield from mistakes_at(Step(self.trace, index, self.trace.above[index]))
+            yield from _mistakes_at(Step(self.trace, index, self.trace.above[index]))
 
     def with_mistake(self, mistake: Mistake) -> Gradients:
         """Gradients by name as the mistake makes them."""
@@ -73,7 +71,7 @@ class Mistakes:
     def _everywhere(self, habit: str) -> Made | None:
         g, gradients, made = self.trace.top, Gradients(), list[Mistake]()
         for index in reversed(range(len(self.trace.pullbacks))):
-            mistakes = mistakes_at(Step(self.trace, index, g))
+            mistakes = _mistakes_at(Step(self.trace, index, g))
             mistake = next((each for each in mistakes if each.habit == habit), None)
             g, own = self.trace.pullbacks[index](g)
             if mistake is not None:
@@ -99,3 +97,13 @@ class Mistakes:
         """The gradient of another batch's mean loss, without weight decay."""
         plain = ManualModel(msgspec.structs.replace(self.trace.network, weight_decay=0.0))
         return plain.loss_and_gradients(self.trace.parameters, batch)[1]
+
+
+def _mistakes_at(step: Step) -> Iterator[Mistake]:
+    """Every mistake of the table that can be made there."""
+    made = (*step.trace.network.layers, step.trace.network.loss)[step.index]
+    with np.errstate(all="ignore"):
+        for kind, rows in TABLE.items():
+            if isinstance(made, kind):
+                for row in rows:
+                    yield from row(made, step)

@@ -5,14 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.errors import BackendError
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
+from gradcheck.network.layers import Layer
 from gradcheck.network.network import Network, is_weight
-from gradcheck_backends.manual import activations as activations
-from gradcheck_backends.manual import dense as dense
-from gradcheck_backends.manual import losses as losses
+from gradcheck_backends.manual import activations, dense
 from gradcheck_backends.manual.buffers import Buffers, DType, Workspace, lowest_with_parameters, parameter_shapes
-from gradcheck_backends.manual.rules import LAYER_RULES, LOSS_RULES, LayerPullback, LossRule, find
+from gradcheck_backends.manual.losses import LOSSES
+from gradcheck_backends.manual.rules import LayerPullback, LayerRule
+
+LAYERS: dict[type[Layer], LayerRule] = {**dense.LAYERS, **activations.LAYERS}
 
 SIZES = 4  # batch sizes whose workspaces are kept: full and last batch, of training and of validation
 
@@ -24,9 +27,12 @@ class ManualModel:
     """
 
     def __init__(self, network: Network) -> None:
+        for row, rules in (*((layer, LAYERS) for layer in network.layers), (network.loss, LOSSES)):
+            if type(row) not in rules:
+                raise BackendError(f"the manual build has no rule for {type(row).__name__}")
         self.network = network
-        self.rules = [find(LAYER_RULES, layer) for layer in network.layers]
-        self.loss_rule: LossRule = find(LOSS_RULES, network.loss)
+        self.rules = [LAYERS[type(layer)] for layer in network.layers]
+        self.loss_rule = LOSSES[type(network.loss)]
         self.names = [{name: f"{index}.{name}" for name in own} for index, own in enumerate(parameter_shapes(network))]
         self.lowest = lowest_with_parameters(network)
         self._idle: dict[tuple[int, DType], list[Workspace]] = {}

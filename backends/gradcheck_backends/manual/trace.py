@@ -1,7 +1,10 @@
-"""A forward and a backward pass with everything on the way, as mistakes are made in it."""
+"""A forward and a backward pass with everything on the way, where mistakes can be made in it, and what one is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,6 +16,8 @@ from gradcheck.network.network import Network, is_weight, layer_parameters
 from gradcheck_backends.manual.buffers import NEW
 from gradcheck_backends.manual.model import ManualModel
 from gradcheck_backends.manual.rules import LayerPullback
+
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Trace:
@@ -74,3 +79,69 @@ def _in_rows(pullback: LayerPullback) -> LayerPullback:
         return below.T, own
 
     return in_rows
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a mistake can be made: one layer of a pass, or the loss, which comes after the last.
+
+    Attributes
+    ----------
+    trace : Trace
+    index : int
+    g : array
+        The gradient at its output.
+    """
+
+    trace: Trace
+    index: int
+    g: Array
+
+    @property
+    def x(self) -> Array:
+        """What enters here."""
+        return self.trace.inputs[self.index]
+
+    @property
+    def name(self) -> str:
+        """As a report calls it."""
+        return self.trace.name(self.index)
+
+    @property
+    def slope(self) -> Array:
+        """Of an activation: rho'(x)."""
+        return self.trace.pullbacks[self.index](np.ones_like(self.g))[0]
+
+    def others(self) -> Iterator[tuple[str, int, Array]]:
+        """What could be taken for what enters here: how a report calls it, how many layers above, and the array."""
+        for k in self.trace.alike(self.index):
+            last = k == len(self.trace.network.layers)
+            uses = "the network's output" if last else f"the input of {self.trace.name(k)}"
+            yield uses, k - self.index, self.trace.inputs[k]
+
+
+class Mistake(NamedTuple):
+    """One way to get a backward pass wrong: a `gradcheck.diagnosis.library.Mistake`, and what it does to the pass.
+
+    Attributes
+    ----------
+    below : array, optional
+        The gradient handed down; None where that is right.
+    own : dict of str to array
+        Gradients of the layer's own parameters that are wrong.
+    habit : str
+        What mistakes of one kind in several layers have in common; empty for what nobody repeats.
+    """
+
+    cause: str
+    layer: int
+    why: str
+    remedy: str
+    evidence: Mapping[str, Any] = NONE
+    below: Array | None = None
+    own: Mapping[str, Array] = NONE
+    habit: str = ""
+
+
+Table: TypeAlias = Mapping[type[Layer | Loss], tuple[Callable[[Any, Step], Iterator[Mistake]], ...]]
+"""For kinds of layers and losses, and what derives from them: ``row(layer or loss, step) -> mistakes``."""

@@ -48,7 +48,7 @@ class TorchModel:
     def loss(self, parameters: Parameters, batch: Batch) -> float:
         """Mean loss of the batch, weight decay included."""
         with self.place.arithmetic_in_force(), torch.no_grad():
-            return self._of(self._tensors(parameters), batch).item()
+            return self._loss_of(self._tensors(parameters), batch).item()
 
     def loss_and_gradients(self, parameters: Parameters, batch: Batch) -> tuple[float, dict[str, Array]]:
         """The loss and its gradients, by parameter name.
@@ -58,7 +58,7 @@ class TorchModel:
         with self.place.arithmetic_in_force():
             tensors = self._tensors(parameters)
             leaves = [tensor.requires_grad_() for tensor in tensors.values()]
-            loss = self._of(tensors, batch)
+            loss = self._loss_of(tensors, batch)
             gradients = torch.autograd.grad(loss, leaves) if leaves else ()
         own = zip(parameters.items(), gradients, strict=True)
         return loss.item(), {name: self.place.array(gradient, value.dtype) for (name, value), gradient in own}
@@ -66,7 +66,7 @@ class TorchModel:
     def _tensors(self, parameters: Parameters) -> dict[str, Tensor]:
         return {name: self.place.tensor(value) for name, value in parameters.items()}
 
-    def _of(self, tensors: Mapping[str, Tensor], batch: Batch) -> Tensor:
+    def _loss_of(self, tensors: Mapping[str, Tensor], batch: Batch) -> Tensor:
         return self._loss(tensors, self.place.tensor(batch.inputs), self.place.tensor(batch.targets))
 
     def _eager(self, tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
