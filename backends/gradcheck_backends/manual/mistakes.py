@@ -93,11 +93,6 @@ class Mistakes:
         each = [model.loss_and_gradients(parameters, sample)[1] for sample in samples]
         return {name: np.stack([gradients[name].ravel() for gradients in each]) for name in parameters}
 
-    def of(self, batch: Batch) -> Gradients:
-        """The gradient of another batch's mean loss, without weight decay."""
-        plain = ManualModel(msgspec.structs.replace(self.trace.network, weight_decay=0.0))
-        return plain.loss_and_gradients(self.trace.parameters, batch)[1]
-
 
 def _mistakes_at(step: Step) -> Iterator[Mistake]:
     """Every mistake of the table that can be made there."""
