@@ -1,6 +1,5 @@
 """What others have written is shown as text: in a terminal, on a page, in a generated file, wherever it came from."""
 
-import builtins
 import importlib
 import io
 import re
@@ -27,10 +26,11 @@ from gradcheck import Case, Dense, Huber, Network, Tanh, Verdict, cli
 from gradcheck.bench.rendering import text as bench_text
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.report.html import to_html as campaign_page
+from gradcheck.campaign.report.text import render
 from gradcheck.campaign.results.record import Cause
-from gradcheck.campaign.results.store import Store
 from gradcheck.cli import checks
 from gradcheck.cli.output import show
+from gradcheck.foundation.loading import locate
 from gradcheck.foundation.wording import printable
 from gradcheck.pytest_plugin import Check, summary
 from gradcheck.report import Report
@@ -195,13 +195,10 @@ def test_a_program_on_a_page_keeps_its_lines(campaign):
 
 
 @each_name
-def test_the_name_of_a_store_is_text(name, tmp_path, monkeypatch, capsys):
-    path = tmp_path / name.replace("/", "")
-    monkeypatch.setattr("sys.argv", ["gradcheck", "report", str(path)])
-    Store.create(path, Plan(backends=("manual",)), {}).close()
-    with pytest.raises(SystemExit):
-        cli.main()
-    assert_neutral(capsys.readouterr().out)
+def test_the_name_of_a_store_is_text(name, campaign):
+    console = Console(file=io.StringIO(), width=WIDE)
+    console.print(render(campaign, name))
+    assert f"gradcheck fuzz --replay {NAMES[name]} " in console.file.getvalue()
 
 
 # Other pages and measurements
@@ -392,19 +389,31 @@ def test_a_reproducer_with_any_name_in_it_runs_and_says_the_same(checked, tmp_pa
     assert_neutral(done.stderr, ["a\nb", "\x1b[31mred", "half \udc80", "[bold red]x[/]"])
 
 
+def test_the_source_of_a_function_is_shown_as_it_is_run(tmp_path):
+    """Nothing in it turns the direction of writing, so that a reader would take it for something else."""
+    path = tmp_path / "own.py"
+    path.write_text("def made():\n    return lambda x: x  # \u202e\t\x0c\u2066\n", encoding="utf-8")
+    writer = Writer()
+    writer.expression(locate(f"{path}:made", "made")(), "loss")
+    source = "\n".join(writer.definitions())
+    assert "lambda x: x  # \\u202e" in source
+    assert_neutral(source)
+
+
 @each_name
 def test_no_name_of_an_argument_is_taken_for_source(name):
-    writer, options = Writer(), {name: {name: print}, "class": 1}
-    call = writer.call(Recipe("check", (), options))
-    source = "\n".join([*writer.definitions(), f"found = {call}"])
-    found = {"gradcheck": SimpleNamespace(check=dict), "builtins": builtins}
-    exec(compile(source, "call", "exec"), found)
+    writer, options = Writer(), {name: {name: print}, "class": SimpleNamespace(pickled=name), f"1{name}": SimpleNamespace()}
+    call = writer.call(Recipe("check", (), options)).replace("gradcheck.check(", "dict(")
+    definitions = list(writer.definitions())
+    found = {}
+    exec(compile("\n".join([writer.imported(), *definitions, f"found = {call}"]), "call", "exec"), found)
     assert found["found"] == options
 
 
 def test_a_module_whose_name_is_no_identifier_is_not_written_as_one(tmp_path, monkeypatch):
     (tmp_path / "not-a-name.py").write_text("def f(x):\n    return x\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(pickles, "is_importable", lambda _: True)
     writer = Writer()
     compile(writer.expression(importlib.import_module("not-a-name").f, "loss"), "expression", "eval")
     compile("\n".join([writer.imported(), *writer.definitions()]), "definitions", "exec")
