@@ -9,8 +9,8 @@ from pathlib import Path
 from gradcheck.errors import OutputError
 from gradcheck.report.page import framed, listed, wide
 from gradcheck.report.style import STYLE
-from gradcheck.tour.conduct import Outcome
 from gradcheck.tour.pictures import MARK
+from gradcheck.tour.run import Outcome
 from gradcheck.tour.step import Table
 
 INDEX = "index.html"

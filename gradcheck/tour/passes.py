@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import gradcheck
+from gradcheck.builds import registry
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.network import reference
 from gradcheck.network.analysis.rounding import error_bounds
@@ -17,7 +17,7 @@ from gradcheck.network.reference.derivatives import activation_slopes
 from gradcheck.network.reference.tangents import loss_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.workbench import Workbench, case, widths
+from gradcheck.tour.tour import Tour, moons_case, widths
 
 DEEP = (4, 5, 8, 4)
 
@@ -48,29 +48,29 @@ def backward(network: Network, parameters: Parameters, batch: Batch) -> Backward
     return Backward(down, {name: gradients[name] for name in parameters})
 
 
-def forward_step(bench: Workbench) -> Result:
+def forward_step(tour: Tour) -> Result:
     """Layer by layer: what multiplies, and what is kept for the way back."""
-    network, batch = bench.case.network, bench.batch
-    states = reference.forward(network, bench.case.parameters, batch.inputs)
+    network, batch = tour.case.network, tour.batch
+    states = reference.forward(network, tour.case.parameters, batch.inputs)
     rows = [("input", "", _shape(states[0]), f"{norm(states[0]):.4g}")]
     for index, (layer, state) in enumerate(zip(network.layers, states[1:], strict=True)):
-        own = layer_parameters(bench.case.parameters, index)
+        own = layer_parameters(tour.case.parameters, index)
         kept = ", ".join(f"{name} {_shape(value)}" for name, value in own.items())
         rows.append((f"{index} {type(layer).__name__.lower()}", kept, _shape(state), f"{norm(state):.4g}"))
     kept = sum(state.size for state in states)
-    count = sum(value.size for value in bench.case.parameters.values())
-    value = float(reference.loss(network, bench.case.parameters, *batch))
-    figure = f"{widths(network)}: {count} parameters, {kept:,} numbers kept for the way back, loss {value:.10g}"
+    count = sum(value.size for value in tour.case.parameters.values())
+    value = float(reference.loss(network, tour.case.parameters, *batch))
+    headline = f"{widths(network)}: {count} parameters, {kept:,} numbers kept for the way back, loss {value:.10g}"
     table = Table(("layer", "parameters", "output", "norm"), rows)
-    return Result(figure, {"parameters": count, "kept": kept, "loss": value}, table=table)
+    return Result(headline, {"parameters": count, "kept": kept, "loss": value}, table=table)
 
 
-def backward_step(_bench: Workbench) -> Result:
+def backward_step(_tour: Tour) -> Result:
     """Through four hidden layers, held against the manual build."""
-    deep = case(*DEEP)
+    deep = moons_case(*DEEP)
     network, parameters, batch = deep.network, deep.parameters, deep.batch
     states, own = reference.forward(network, parameters, batch.inputs), backward(network, parameters, batch)
-    _, manual = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
+    _, manual = registry.backend("manual").build(network).loss_and_gradients(parameters, batch)
     bounds = error_bounds(network, parameters, *batch, "float64").rounding
     ratio = max(float(np.max(np.abs(own.parameters[name] - manual[name]) / (2 * bounds[name]))) for name in parameters)
     dense = [index for index, layer in enumerate(network.layers) if isinstance(layer, Dense)]
@@ -86,10 +86,10 @@ def backward_step(_bench: Workbench) -> Result:
     table = Table(("layer r", "|x_r|", "|δ_r|", "|gradient by A_r|", "|gradient by b_r|"), rows)
     picture = Picture("The gradient becomes smaller or larger from layer to layer.", _norms(own, dense))
     top, bottom = norm(own.states[dense[-1] + 1]), norm(own.states[1])
-    figure = (
+    headline = (
         f"{widths(network)}: the manual build's gradient to {ratio:.2g} of its bound, |δ| {top:.1e} down to {bottom:.1e}"
     )
-    return Result(figure, {"ratio": ratio}, (picture,), table, ratio <= 1)
+    return Result(headline, {"ratio": ratio}, (picture,), table, ratio <= 1)
 
 
 def _norms(own: Backward, dense: list[int]) -> Callable[[Any], Any]:

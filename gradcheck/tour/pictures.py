@@ -10,7 +10,7 @@ import numpy as np
 from gradcheck.foundation import plotting
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch
-from gradcheck.tour.workbench import GRID
+from gradcheck.tour.tour import GRID
 
 COLOURS = (*plotting.COLOURS, plotting.BLACK)
 MINUS, PLUS = COLOURS[1], COLOURS[0]

@@ -49,8 +49,8 @@ STARTS: dict[str, Callable[[Case], Case]] = {
 }
 
 
-class Outcome(NamedTuple):
-    """What came of one start, a number for each seed.
+class Trials(NamedTuple):
+    """Trainings from one start, a number for each seed.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Outcome(NamedTuple):
         return sum(each >= least for each in self.accuracies)
 
 
-def outcome(
+def trials(
     case: Case,
     start: str,
     seeds: Iterable[int],
@@ -76,7 +76,7 @@ def outcome(
     optimizer: Optimizer = TOUR,
     iterations: int = 10_000,
     backend: Builder = "manual",
-) -> Outcome:
+) -> Trials:
     """Train from a start of `STARTS` for every seed, of which data that is generated is drawn anew too."""
     accuracies: list[float] = []
     losses: list[float] = []
@@ -85,4 +85,4 @@ def outcome(
         history = train(here, backend, optimizer, iterations, record_every=max(iterations, 1))
         accuracies.append(accuracy(here.network, history.parameters, here.batch))
         losses.append(history.records[-1].loss)
-    return Outcome(tuple(accuracies), tuple(losses))
+    return Trials(tuple(accuracies), tuple(losses))
