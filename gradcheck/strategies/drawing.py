@@ -7,6 +7,7 @@ is answered on standard input, 1 where the case fails; Hypothesis then shrinks t
 answered with 1 is the smallest.
 """
 
+import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -41,7 +42,7 @@ def draw(shard: dict[str, Any], each: Callable[[Case], None]) -> None:
 
 def _draw_part(strategy: SearchStrategy[Case], start: int, count: int, each: Callable[[Case], None], *, ask: bool) -> None:
     """One run of Hypothesis. Its first example, one more than is asked for, is the simplest of all and the same in each."""
-    met: list[Case] = []
+    examples = itertools.count()
 
     @seed(start)
     @settings(
@@ -56,8 +57,7 @@ def _draw_part(strategy: SearchStrategy[Case], start: int, count: int, each: Cal
     )
     @given(strategy)
     def run(case: Case) -> None:
-        met.append(case)
-        if len(met) > 1:
+        if next(examples) > 0:
             each(case)
 
     run()
@@ -73,13 +73,13 @@ def main() -> None:
     """Print the cases of one shard."""
     shard = json.loads(sys.argv[1])
 
-    def tell(case: Case) -> None:
+    def report(case: Case) -> None:
         print(json.dumps(case_to_table(case, Path())), flush=bool(shard.get("ask")))
         if shard.get("ask") and sys.stdin.readline().strip() == "1":
             raise Failed
 
     with suppress(Failed):
-        draw(shard, tell)
+        draw(shard, report)
 
 
 if __name__ == "__main__":

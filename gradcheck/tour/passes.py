@@ -11,8 +11,8 @@ from gradcheck.foundation.arrays import Array, norm
 from gradcheck.network import reference
 from gradcheck.network.analysis.rounding import error_bounds
 from gradcheck.network.batch import Batch, Parameters
-from gradcheck.network.layers import Activation, Dense
-from gradcheck.network.network import Network, layer_parameters
+from gradcheck.network.layers import Activation
+from gradcheck.network.network import Network, layer_parameters, layers_with
 from gradcheck.network.reference.derivatives import activation_slopes
 from gradcheck.network.reference.tangents import loss_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves
@@ -73,7 +73,7 @@ def backward_step(_tour: Tour) -> Result:
     _, manual = registry.backend("manual").build(network).loss_and_gradients(parameters, batch)
     bounds = error_bounds(network, parameters, *batch, "float64").rounding
     ratio = max(float(np.max(np.abs(own.parameters[name] - manual[name]) / (2 * bounds[name]))) for name in parameters)
-    dense = [index for index, layer in enumerate(network.layers) if isinstance(layer, Dense)]
+    dense = layers_with(network, "weight")
     rows = [
         (
             f"{r}",

@@ -13,7 +13,7 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Activation, Arctan, Dense, Layer
 from gradcheck.network.losses import Logistic
-from gradcheck.network.network import Network
+from gradcheck.network.network import Network, layers_with
 from gradcheck.training.accuracy import outputs
 from gradcheck.training.descent import train
 from gradcheck.training.history import History
@@ -87,7 +87,7 @@ def moons_case(*hidden: int, activation: Activation | None = None, seed: int = 0
 
 def widths(network: Network) -> str:
     """``2-15-1``"""
-    units = [layer.units for layer in network.layers if isinstance(layer, Dense)]
+    units = (network.shapes[index + 1][0] for index in layers_with(network, "weight"))
     return "-".join(map(str, [*network.inputs, *units]))
 
 

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from gradcheck.cases.case import Case, Given
 from gradcheck.errors import DescriptionError
-from gradcheck.network.layers import Dense
 from gradcheck.training.accuracy import accuracy
 from gradcheck.training.descent import TOUR, Builder, train
 from gradcheck.training.optimizers import Optimizer
@@ -26,15 +25,16 @@ def at_samples(case: Case) -> Case:
     DescriptionError
         Unless the first layer is dense and has a bias.
     """
-    first = case.network.layers[0] if case.network.layers else None
-    if not isinstance(first, Dense) or not first.bias:
+    shapes = case.network.parameter_shapes
+    units = shapes.get("0.bias", ())
+    if shapes.get("0.weight") != (*units, *case.network.inputs) or len(units) != 1:
         raise DescriptionError("expected a dense layer with a bias", "layers[0]")
     parameters, inputs = replace(case, init="glorot", scale=1.0).parameters, case.batch.inputs
     rng = np.random.default_rng([case.seed, *b"at-samples"])
     deviations = inputs.std(axis=0)
     spread = np.where(deviations > 0, deviations, 1.0) * np.sqrt(inputs.shape[1])
-    weight = rng.standard_normal((first.units, inputs.shape[1])) / spread
-    chosen = inputs[rng.integers(0, len(inputs), first.units)]
+    weight = rng.standard_normal(shapes["0.weight"]) / spread
+    chosen = inputs[rng.integers(0, len(inputs), units)]
     own = {"0.weight": weight, "0.bias": -(weight * chosen).sum(axis=1)}
     return replace(case, init=Given.of({**parameters, **own}), scale=1.0)
 
