@@ -6,8 +6,9 @@ import numpy as np
 
 from gradcheck.tour.pictures import Curve, Panel, curves, maps
 from gradcheck.tour.step import Picture, Result
-from gradcheck.tour.tour import ITERATIONS, STEP, Tour, probabilities, widths
+from gradcheck.tour.tour import ITERATIONS, Tour, probabilities, widths
 from gradcheck.training.accuracy import accuracy
+from gradcheck.training.descent import FIXED
 from gradcheck.training.history import History
 from gradcheck.training.optimizers import Armijo, MiniBatch
 from gradcheck.training.starts import STARTS, trials
@@ -25,7 +26,9 @@ def fixed(tour: Tour) -> Result:
     history = histories["normal"]
     picture = Picture(
         "The loss falls fast, then slowly; from weights that are spread wider it is ahead all the way.",
-        partial(curves, panels=[curve_of({f"{name}, step {STEP}": histories[start] for start, name in STARTED.items()})]),
+        partial(
+            curves, panels=[curve_of({f"{name}, step {FIXED.step}": histories[start] for start, name in STARTED.items()})]
+        ),
     )
     found, least = right(tour, history), 0.99
     by_start = (trials(tour.case, start, range(SEEDS), iterations=tour.shortened(ITERATIONS)) for start in STARTED)
@@ -43,20 +46,20 @@ def armijo(tour: Tour) -> Result:
     when = f"after {int(spent[np.argmax(reached)]):,} calls" if reached.any() else "never reached"
     middle = float(np.median(steps[1:]))
     panels = (
-        curve_of({"Armijo": history, f"fixed step {STEP}": beside}, "evaluations"),
+        curve_of({"Armijo": history, f"fixed step {FIXED.step}": beside}, "evaluations"),
         Panel(
             "iteration (count)", "step (no unit)", [Curve("step", np.arange(1, len(steps)), steps[1:], ".")], yscale="log"
         ),
     )
     picture = Picture("Loss against evaluations for both, and the steps that were accepted.", partial(curves, panels=panels))
-    headline = f"{summary(history)}, median step {middle:.2g}; step {STEP}'s loss {when}"
+    headline = f"{summary(history)}, median step {middle:.2g}; step {FIXED.step}'s loss {when}"
     never_up = bool((np.diff(history.losses) <= 0).all())
     return Result(headline, numbers(history) | {"median_step": middle}, (picture,), held=never_up)
 
 
 def minibatch(tour: Tour) -> Result:
     """A step from a tenth of the points."""
-    optimizer = MiniBatch(step=STEP, size=BATCH, seed=0)
+    optimizer = MiniBatch(step=FIXED.step, size=BATCH, seed=0)
     history, beside = tour.trained(tour.case, optimizer, record_every=RARE), tour.trained(tour.case)
     seen = {f"{BATCH} points a step": (history, BATCH), "all of them": (beside, len(tour.batch.inputs))}
     lines = [Curve(name, size * np.array(each.table()["iteration"]), each.losses) for name, (each, size) in seen.items()]

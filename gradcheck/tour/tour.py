@@ -15,14 +15,12 @@ from gradcheck.network.layers import Activation, Arctan, Dense, Layer
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network, layers_with
 from gradcheck.training.accuracy import outputs
-from gradcheck.training.descent import train
+from gradcheck.training.descent import FIXED, train
 from gradcheck.training.history import History
-from gradcheck.training.optimizers import GradientDescent, Optimizer
+from gradcheck.training.optimizers import Optimizer
 from gradcheck.training.user_data import UserData, read_user_data
 
-STEP = 0.5  # of gradient descent
 GRID = 100  # points a side of a map
-FIXED = GradientDescent(STEP)
 ITERATIONS = 10_000
 QUICK = 20  # times fewer iterations
 

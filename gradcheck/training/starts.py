@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from gradcheck.cases.case import Case, Given
 from gradcheck.errors import DescriptionError
 from gradcheck.training.accuracy import accuracy
-from gradcheck.training.descent import TOUR, Builder, train
+from gradcheck.training.descent import FIXED, Builder, train
 from gradcheck.training.optimizers import Optimizer
 
 
@@ -73,7 +73,7 @@ def trials(
     start: str,
     seeds: Iterable[int],
     *,
-    optimizer: Optimizer = TOUR,
+    optimizer: Optimizer = FIXED,
     iterations: int = 10_000,
     backend: Builder = "manual",
 ) -> Trials:
