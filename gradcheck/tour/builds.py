@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcheck.builds import registry
 from gradcheck.cases.case import Case
 from gradcheck.errors import BackendNotInstalled
 from gradcheck.foundation.arrays import Array
@@ -21,8 +20,7 @@ from gradcheck.network.analysis.rounding import error_bounds
 from gradcheck.tour.networks import DEPTHS
 from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.tour import Tour, moons_case, widths
-from gradcheck.verification.verifier import DEFAULT
+from gradcheck.tour.tour import Tour, installed_builds, moons_case, widths
 
 NOTHING = 1e-17  # as low as a difference is drawn
 
@@ -43,7 +41,7 @@ class Divergence(NamedTuple):
 
 def builds(tour: Tour) -> Result:
     """From the same start with the same steps, for the networks of one and of four hidden layers."""
-    present = [name for name in DEFAULT if registry.version(registry.BUILT_IN[name].requires)]
+    present = installed_builds()
     if len(present) < 2:
         raise BackendNotInstalled("nothing to compare with: pip install 'gradcheck[autograd,torch]'")
     pairs = list(combinations(present, 2))

@@ -40,13 +40,13 @@ def fixed(tour: Tour) -> Result:
 
 def armijo(tour: Tour) -> Result:
     """Steps as long as the slope's promise is kept."""
-    history, beside = tour.trained(tour.case, Armijo()), tour.trained(tour.case)
+    history, fixed_steps = tour.trained(tour.case, Armijo()), tour.trained(tour.case)
     steps, spent = (np.array(history.table()[column]) for column in ("step", "evaluations"))
-    reached = history.losses <= beside.losses[-1]
+    reached = history.losses <= fixed_steps.losses[-1]
     when = f"after {int(spent[np.argmax(reached)]):,} calls" if reached.any() else "never reached"
     middle = float(np.median(steps[1:]))
     panels = (
-        curve_of({"Armijo": history, f"fixed step {FIXED.step}": beside}, "evaluations"),
+        curve_of({"Armijo": history, f"fixed step {FIXED.step}": fixed_steps}, "evaluations"),
         Panel(
             "iteration (count)", "step (no unit)", [Curve("step", np.arange(1, len(steps)), steps[1:], ".")], yscale="log"
         ),
@@ -60,8 +60,8 @@ def armijo(tour: Tour) -> Result:
 def minibatch(tour: Tour) -> Result:
     """A step from a tenth of the points."""
     optimizer = MiniBatch(step=FIXED.step, size=BATCH, seed=0)
-    history, beside = tour.trained(tour.case, optimizer, record_every=RARE), tour.trained(tour.case)
-    seen = {f"{BATCH} points a step": (history, BATCH), "all of them": (beside, len(tour.batch.inputs))}
+    history, fixed_steps = tour.trained(tour.case, optimizer, record_every=RARE), tour.trained(tour.case)
+    seen = {f"{BATCH} points a step": (history, BATCH), "all of them": (fixed_steps, len(tour.batch.inputs))}
     lines = [Curve(name, size * np.array(each.table()["iteration"]), each.losses) for name, (each, size) in seen.items()]
     panel = Panel("points seen (count)", LOSS, lines, xscale="symlog", yscale="log")
     picture = Picture("With a tenth of the points a step, ten steps for the same work.", partial(curves, panels=[panel]))

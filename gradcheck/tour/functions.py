@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
@@ -26,6 +27,7 @@ FUNCTIONS: dict[str, Activation] = {
     "elu": ELU(),
     "gelu": GELU(),
 }
+Form: TypeAlias = Callable[[float, float], tuple[float, float]]
 FAR = (-1000.0, -10.0, 0.0, 10.0, 1000.0)
 
 
@@ -85,20 +87,22 @@ def loss(_tour: Tour) -> Result:
     )
     columns = ("z (with y = +1)", "textbook loss", "textbook slope", "stable loss", "stable slope")
     table = Table(columns, [tuple(f"{value + 0.0:.6g}" for value in row) for row in rows])
-    margin = np.linspace(-800, 800, 321)
-    pairs = {"textbook": partial(_by, textbook_loss, margin), "stable": partial(_by, stable_loss, margin[::20])}
-    looks = {"textbook": "-", "stable": "o"}
-    panels = [
-        Panel(
-            "y z (no unit)",
-            label,
-            [Curve(name, margin[:: 20 if name == "stable" else 1], by(index), looks[name]) for name, by in pairs.items()],
-        )
-        for index, label in enumerate(("loss of one point (nats)", "slope of the loss (nats)"))
-    ]
-    picture = Picture("The textbook form ends at y z = -709; the stable one goes on.", partial(curves, panels=panels))
+    picture = Picture("The textbook form ends at y z = -709; the stable one goes on.", partial(curves, panels=_both_forms()))
     return Result(headline, {"loss": ours[-1000.0][0], "slope": ours[-1000.0][1]}, (picture,), table, held)
 
 
-def _by(function: Callable[[float, float], tuple[float, float]], margin: Array, index: int) -> Array:
-    return np.array([function(float(z), 1.0)[index] for z in margin])
+def _both_forms() -> list[Panel]:
+    margin = np.linspace(-800, 800, 321)
+    forms: tuple[tuple[str, Form, Array, str], ...] = (
+        ("textbook", textbook_loss, margin, "-"),
+        ("stable", stable_loss, margin[::20], "o"),
+    )
+    values = [np.array([form(float(z), 1.0) for z in at]) for _, form, at, _ in forms]
+    return [
+        Panel(
+            "y z (no unit)",
+            label,
+            [Curve(name, at, rows[:, column], look) for (name, _, at, look), rows in zip(forms, values, strict=True)],
+        )
+        for column, label in enumerate(("loss of one point (nats)", "slope of the loss (nats)"))
+    ]

@@ -42,9 +42,8 @@ def backward(network: Network, parameters: Parameters, batch: Batch) -> Backward
         if isinstance(layer, Activation):
             down.insert(0, g * activation_slopes(layer, x))
         else:
-            own = layer_parameters(parameters, index)
             gradients |= {f"{index}.weight": g.T @ x, f"{index}.bias": g.sum(axis=0)}
-            down.insert(0, g @ own["weight"])
+            down.insert(0, g @ parameters[f"{index}.weight"])
     return Backward(down, {name: gradients[name] for name in parameters})
 
 
@@ -54,8 +53,8 @@ def forward_step(tour: Tour) -> Result:
     states = reference.forward(network, tour.case.parameters, batch.inputs)
     rows = [("input", "", _shape(states[0]), f"{norm(states[0]):.4g}")]
     for index, (layer, state) in enumerate(zip(network.layers, states[1:], strict=True)):
-        own = layer_parameters(tour.case.parameters, index)
-        kept = ", ".join(f"{name} {_shape(value)}" for name, value in own.items())
+        weights = layer_parameters(tour.case.parameters, index)
+        kept = ", ".join(f"{name} {_shape(value)}" for name, value in weights.items())
         rows.append((f"{index} {type(layer).__name__.lower()}", kept, _shape(state), f"{norm(state):.4g}"))
     kept = sum(state.size for state in states)
     count = sum(value.size for value in tour.case.parameters.values())
@@ -69,35 +68,35 @@ def backward_step(_tour: Tour) -> Result:
     """Through four hidden layers, held against the manual build."""
     deep = moons_case(*DEEP)
     network, parameters, batch = deep.network, deep.parameters, deep.batch
-    states, own = reference.forward(network, parameters, batch.inputs), backward(network, parameters, batch)
+    states, by_hand = reference.forward(network, parameters, batch.inputs), backward(network, parameters, batch)
     _, manual = registry.backend("manual").build(network).loss_and_gradients(parameters, batch)
     bounds = error_bounds(network, parameters, *batch, "float64").rounding
-    ratio = max(float(np.max(np.abs(own.parameters[name] - manual[name]) / (2 * bounds[name]))) for name in parameters)
+    ratio = max(float(np.max(np.abs(by_hand.parameters[name] - manual[name]) / (2 * bounds[name]))) for name in parameters)
     dense = layers_with(network, "weight")
     rows = [
         (
             f"{r}",
             f"{norm(states[index]):.4g}",
-            f"{norm(own.states[index + 1]):.3e}",
-            *(f"{norm(own.parameters[f'{index}.{kind}']):.3e}" for kind in ("weight", "bias")),
+            f"{norm(by_hand.states[index + 1]):.3e}",
+            *(f"{norm(by_hand.parameters[f'{index}.{kind}']):.3e}" for kind in ("weight", "bias")),
         )
         for r, index in enumerate(dense)
     ]
     table = Table(("layer r", "|x_r|", "|δ_r|", "|gradient by A_r|", "|gradient by b_r|"), rows)
-    picture = Picture("The gradient becomes smaller or larger from layer to layer.", _norms(own, dense))
-    top, bottom = norm(own.states[dense[-1] + 1]), norm(own.states[1])
+    picture = Picture("The gradient becomes smaller or larger from layer to layer.", _norms(by_hand, dense))
+    top, bottom = norm(by_hand.states[dense[-1] + 1]), norm(by_hand.states[1])
     headline = (
         f"{widths(network)}: the manual build's gradient to {ratio:.2g} of its bound, |δ| {top:.1e} down to {bottom:.1e}"
     )
     return Result(headline, {"ratio": ratio}, (picture,), table, ratio <= 1)
 
 
-def _norms(own: Backward, dense: list[int]) -> Callable[[Any], Any]:
+def _norms(by_hand: Backward, dense: list[int]) -> Callable[[Any], Any]:
     layers = np.arange(len(dense))
     by = {
-        "δ": [norm(own.states[index + 1]) for index in dense],
-        "gradient by A": [norm(own.parameters[f"{index}.weight"]) for index in dense],
-        "gradient by b": [norm(own.parameters[f"{index}.bias"]) for index in dense],
+        "δ": [norm(by_hand.states[index + 1]) for index in dense],
+        "gradient by A": [norm(by_hand.parameters[f"{index}.weight"]) for index in dense],
+        "gradient by b": [norm(by_hand.parameters[f"{index}.bias"]) for index in dense],
     }
     lines = [Curve(name, layers, np.array(values), "o-") for name, values in by.items()]
     panel = Panel(
@@ -106,7 +105,7 @@ def _norms(own: Backward, dense: list[int]) -> Callable[[Any], Any]:
         lines,
         yscale="log",
         xticks=[float(r) for r in layers],
-        beside=True,
+        legend_outside=True,
     )
     return partial(curves, panels=[panel])
 

@@ -38,7 +38,7 @@ class Panel(NamedTuple):
     ----------
     levels : sequence of (str, float)
         Lines across.
-    beside : bool
+    legend_outside : bool
         Whether the legend stands beside the axes.
     """
 
@@ -51,7 +51,7 @@ class Panel(NamedTuple):
     ylim: tuple[float, float] | None = None
     levels: Sequence[tuple[str, float]] = ()
     xticks: Sequence[float] | None = None
-    beside: bool = False
+    legend_outside: bool = False
 
 
 def save(plot: Any, figure: Any, path: Path) -> None:
@@ -63,7 +63,7 @@ def save(plot: Any, figure: Any, path: Path) -> None:
 def curves(plot: Any, panels: Sequence[Panel]) -> Any:
     """Panels side by side."""
     with plot.rc_context(TEXT):
-        width = sum(WIDTH + 3 * panel.beside for panel in panels)
+        width = sum(WIDTH + 3 * panel.legend_outside for panel in panels)
         figure, all_axes = plot.subplots(1, len(panels), figsize=(width, HEIGHT), squeeze=False)
         for axes, panel in zip(all_axes[0], panels, strict=True):
             _panel(axes, panel)
@@ -85,7 +85,7 @@ def _panel(axes: Any, panel: Panel) -> None:
         axes.set_xticks(panel.xticks)
     axes.grid(alpha=0.25)
     if len(panel.curves) + len(panel.levels) > 1:
-        away = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)} if panel.beside else {"loc": "best"}
+        away = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)} if panel.legend_outside else {"loc": "best"}
         axes.legend(frameon=False, fontsize=12, **away)
 
 

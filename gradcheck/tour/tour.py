@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from gradcheck.builds import registry
 from gradcheck.cases.case import Case
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
@@ -19,6 +20,7 @@ from gradcheck.training.descent import FIXED, train
 from gradcheck.training.history import History
 from gradcheck.training.optimizers import Optimizer
 from gradcheck.training.user_data import UserData, read_user_data
+from gradcheck.verification.verifier import DEFAULT
 
 GRID = 100  # points a side of a map
 ITERATIONS = 10_000
@@ -81,6 +83,11 @@ def moons_case(*hidden: int, activation: Activation | None = None, seed: int = 0
     for units in hidden:
         layers += [Dense(units), activation or Arctan()]
     return Case(Network((2,), (*layers, Dense(1), Arctan()), Logistic()), data="two-moons", samples=400, seed=seed)
+
+
+def installed_builds() -> list[str]:
+    """Of those that `gradcheck.verify` compares by default."""
+    return [name for name in DEFAULT if registry.version(registry.BUILT_IN[name].requires)]
 
 
 def widths(network: Network) -> str:

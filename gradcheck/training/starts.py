@@ -16,7 +16,7 @@ from gradcheck.training.optimizers import Optimizer
 def at_samples(case: Case) -> Case:
     """The case with every unit of its first layer centred at one of its samples.
 
-    A bounded activation is steep near 0 only, so a unit tells samples apart where ``w x + b = 0`` passes between them.
+    A bounded activation is steep near 0 only, so a unit separates samples where ``w x + b = 0`` passes between them.
     Weights of the first layer are standard normal, divided by the root of the number of features and by the deviation of
     each; ``b = -w x_i`` for a sample drawn at random. All other layers are those of ``init="glorot"``.
 
@@ -35,8 +35,8 @@ def at_samples(case: Case) -> Case:
     spread = np.where(deviations > 0, deviations, 1.0) * np.sqrt(inputs.shape[1])
     weight = rng.standard_normal(shapes["0.weight"]) / spread
     chosen = inputs[rng.integers(0, len(inputs), units)]
-    own = {"0.weight": weight, "0.bias": -(weight * chosen).sum(axis=1)}
-    return replace(case, init=Given.of({**parameters, **own}), scale=1.0)
+    first = {"0.weight": weight, "0.bias": -(weight * chosen).sum(axis=1)}
+    return replace(case, init=Given.of({**parameters, **first}), scale=1.0)
 
 
 # The tour's, the two that everybody knows, and two that came through from all of 60 seeds: `benchmarks/starts.py`.
