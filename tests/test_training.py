@@ -208,9 +208,11 @@ def test_the_loss_of_the_whole_batch_is_computed_where_it_is_recorded_only():
 
 
 def test_records_are_the_start_every_so_many_iterations_and_the_end(tmp_path):
-    told = []
-    history = gradcheck.train(BOWL, optimizer=GradientDescent(0.05), iterations=10, record_every=4, on_iteration=told.append)
-    assert told == list(history.records)
+    watched = []
+    history = gradcheck.train(
+        BOWL, optimizer=GradientDescent(0.05), iterations=10, record_every=4, on_iteration=watched.append
+    )
+    assert watched == list(history.records)
     table = history.table()
     assert table["iteration"] == [0, 4, 8, 10]
     assert table["step"] == [0.0, 0.05, 0.05, 0.05]

@@ -16,6 +16,7 @@ COLOURS = (*plotting.COLOURS, plotting.BLACK)
 MINUS, PLUS = COLOURS[1], COLOURS[0]
 SHADES = ("#E5995C", "#F7F7F7", "#5CA5CF")  # of probabilities, paler than the points that lie on them
 WIDTH, HEIGHT = 7.5, 5.0  # inches of one panel; with letters of 14 points it can be read at half its size
+LEGEND = 3.0
 SQUARE = 5.0
 MARK = "gradcheck tour"  # in every file that the tour writes, by which it knows them again
 TEXT = {"font.size": 14, "axes.titlesize": 14, **plotting.BARE}
@@ -63,7 +64,7 @@ def save(plot: Any, figure: Any, path: Path) -> None:
 def curves(plot: Any, panels: Sequence[Panel]) -> Any:
     """Panels side by side."""
     with plot.rc_context(TEXT):
-        width = sum(WIDTH + 3 * panel.legend_outside for panel in panels)
+        width = sum(WIDTH + LEGEND if panel.legend_outside else WIDTH for panel in panels)
         figure, all_axes = plot.subplots(1, len(panels), figsize=(width, HEIGHT), squeeze=False)
         for axes, panel in zip(all_axes[0], panels, strict=True):
             _panel(axes, panel)

@@ -134,8 +134,8 @@ def _standardised(inputs: Array, chosen: Array) -> tuple[Array, list[int]]:
 def _constant(features: Sequence[int], of: int) -> str:
     if len(features) == of:
         return "the only feature is constant" if of == 1 else f"all {of} features are constant"
-    many = len(features) > 1
-    return f"feature{'s' * many} {enumerated(list(map(str, features)), SHOWN)} {'are' if many else 'is'} constant"
+    named = enumerated(list(map(str, features)), SHOWN)
+    return f"feature {named} is constant" if len(features) == 1 else f"features {named} are constant"
 
 
 def _text(value: float) -> str:
@@ -143,4 +143,4 @@ def _text(value: float) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
