@@ -22,7 +22,7 @@ from gradcheck.candidates import claim
 from gradcheck.checking import bisection as apart
 from gradcheck.checking import probe
 from gradcheck.checking import procedure as judge
-from gradcheck.checking.probe import Prober
+from gradcheck.checking.prober import Prober
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles import differences, directions
 from gradcheck.oracles.sides import Chosen

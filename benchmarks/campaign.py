@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from gradcheck.builds import registry
+from gradcheck.campaign import shards
+from gradcheck.campaign.judging.judge import judge
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.running import shards
-from gradcheck.campaign.running.judging import judge
-from gradcheck.campaign.running.pools import Local
+from gradcheck.campaign.pools.local import Local
 from gradcheck.cases.files import case_from_table
 
 Table = dict[str, Any]

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gradcheck
-from gradcheck.bench.rendering.growth import slope
-from gradcheck.bench.subjects.memory import peak
+from gradcheck.bench.measuring.memory import peak
+from gradcheck.bench.results.growth import slope
 from gradcheck.foundation.arrays import Array
 
 ROUNDS = 5

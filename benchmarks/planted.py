@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from gradcheck.campaign import shards
+from gradcheck.campaign.judging.judge import judge
 from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.results.record import Record
-from gradcheck.campaign.running import shards
-from gradcheck.campaign.running.judging import judge
 from gradcheck.campaign.shrinking.smallest import made_smallest
 from gradcheck.cases.case import Case
 from gradcheck.network.layers import Dense

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import gradcheck
-from gradcheck.bench.subjects.cases import Grid, Point, kind, standard
-from gradcheck.bench.subjects.floor import Floor
+from gradcheck.bench.cases import Grid, Point, kind, standard
+from gradcheck.bench.work.floor import Floor
 
 POINTS = {point.name: point for point in standard(kind("arctan", "logistic"), Grid(), seed=0)}
 BACKENDS = [status.name for status in gradcheck.installed() if status.version]

@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck.bench.conduct import measured
-from gradcheck.bench.rendering import compare, pictures
-from gradcheck.bench.rendering.growth import growth, slope, telling
-from gradcheck.bench.subjects import cases, counts, precise
-from gradcheck.bench.subjects.environment import Environment
-from gradcheck.bench.subjects.floor import ACTIVATIONS, Floor
-from gradcheck.bench.subjects.job import Facts, Step
-from gradcheck.bench.timing.measure import FLOOR, Lane, Rounds, labels
-from gradcheck.bench.timing.result import Result, Settings, read
-from gradcheck.bench.timing.spread import ratio, timing
+from gradcheck.bench import cases
+from gradcheck.bench.measuring import precise
+from gradcheck.bench.measuring.environment import Environment
+from gradcheck.bench.measuring.job import Facts, Settings
+from gradcheck.bench.measuring.measure import FLOOR, Rounds, Series, labels
+from gradcheck.bench.rendering import pictures
+from gradcheck.bench.results import compare
+from gradcheck.bench.results.growth import growth, slope, telling
+from gradcheck.bench.results.schema import Result, read
+from gradcheck.bench.results.spread import ratio, timing
+from gradcheck.bench.run import measured
+from gradcheck.bench.work import counts
+from gradcheck.bench.work.counts import Step
+from gradcheck.bench.work.floor import ACTIVATIONS, Floor
 from gradcheck.errors import BackendError, DataError, DescriptionError, LibraryNotInstalled, UnknownBackend
 from gradcheck.network import reference
 from gradcheck.network.layers import LAYERS, Activation
@@ -32,11 +36,11 @@ def points(network="4-8-8-1", **grid):
 
 def rounds(seconds, *, floor=1.0, names=("a",), lost=None, peak=1 << 20):
     """As if every backend had taken these seconds for its gradient."""
-    lanes = {Lane(FLOOR, call): [floor] * 3 for call in ("floor", "products", "activations")}
+    series = {Series(FLOOR, call): [floor] * 3 for call in ("floor", "products", "activations")}
     for name in names:
-        lanes |= {Lane(name, "gradient"): list(seconds), Lane(name, "loss"): [each / 4 for each in seconds]}
+        series |= {Series(name, "gradient"): list(seconds), Series(name, "loss"): [each / 4 for each in seconds]}
     facts = {name: Facts(calls=[], peak_memory=peak, threadpools=[]) for name in (FLOOR, *names)}
-    return Rounds(facts, lanes, [Step(0, "forward", floor)], lost or {}, "no ruler")
+    return Rounds(facts, series, [Step(0, "forward", floor)], lost or {}, "no ruler")
 
 
 def result(points, seconds=lambda point: 1.0, **kwargs):
@@ -160,9 +164,9 @@ def test_medians_and_spreads():
 
 def test_what_slows_a_whole_round_down_does_not_hide_a_difference():
     load = np.array([1, 5, 2, 9, 1])
-    assert ratio(1.1 * load, load).told_apart
-    assert not ratio(load, load).told_apart
-    assert not ratio([1, 2, 1, 2], [2, 1, 2, 1]).told_apart
+    assert ratio(1.1 * load, load).distinct
+    assert not ratio(load, load).distinct
+    assert not ratio([1, 2, 1, 2], [2, 1, 2, 1]).distinct
 
 
 def test_a_noisy_machine_is_warned_of_and_a_quiet_one_is_not():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pretended
 import pytest
 
-from gradcheck.bench.timing.measure import FLOOR, Rounds
+from gradcheck.bench.measuring.measure import FLOOR, Rounds
 from gradcheck.cli.app import Exit, main
 
 
@@ -14,7 +14,7 @@ from gradcheck.cli.app import Exit, main
 def folder(tmp_path, monkeypatch):
     """An empty folder, and no processes."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gradcheck.bench.conduct.measure", pretended.measure)
+    monkeypatch.setattr("gradcheck.bench.run.measure", pretended.measure)
 
 
 @pytest.fixture
@@ -45,9 +45,7 @@ def test_a_table_has_a_row_for_each_and_says_why_there_are_no_numbers(bench):
 
 
 def test_where_nothing_could_be_measured_the_exit_code_says_so(bench, monkeypatch):
-    monkeypatch.setattr(
-        "gradcheck.bench.conduct.measure", lambda *_: Rounds({}, {}, [], {"manual": "no", FLOOR: "none"}, "")
-    )
+    monkeypatch.setattr("gradcheck.bench.run.measure", lambda *_: Rounds({}, {}, [], {"manual": "no", FLOOR: "none"}, ""))
     code, out, _ = bench("--network", "2-3-1", "--backend", "manual")
     assert code == Exit.UNDECIDED
     assert "no floor: none" in out
@@ -73,7 +71,7 @@ def test_a_sweep_has_slopes_and_pictures(bench):
 
 def test_a_recorded_run_is_shown_and_compared_without_measuring(bench, monkeypatch):
     bench(*SMALL, "--json", "old.json")
-    monkeypatch.setattr("gradcheck.bench.conduct.measure", None)
+    monkeypatch.setattr("gradcheck.bench.run.measure", None)
     code, out, _ = bench("--recorded", "old.json", "--compare", "old.json")
     assert code == Exit.GOOD
     assert "new over recorded" in out
@@ -118,7 +116,7 @@ def test_bad_usage_is_one_line(bench, words, sentence):
 
 def test_what_cannot_be_compared_is_refused_before_anything_is_measured(bench, monkeypatch):
     bench(*SMALL, "--json", "old.json")
-    monkeypatch.setattr("gradcheck.bench.conduct.measure", None)
+    monkeypatch.setattr("gradcheck.bench.run.measure", None)
     code, _, err = bench(*SMALL, "--threads", "2", "--compare", "old.json")
     assert code == Exit.USAGE
     assert err == "gradcheck: measured with threads 1, here 2\n"

@@ -12,14 +12,14 @@ import pytest
 
 import gradcheck
 from gradcheck import Dense, Tanh
-from gradcheck.campaign.conduct import conduct
+from gradcheck.campaign import shards
+from gradcheck.campaign.judging.judge import judge
 from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.results.groups import UNNAMED, Suspect, features, grouped
 from gradcheck.campaign.results.record import Cause
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.results.summary import summarize
-from gradcheck.campaign.running import shards
-from gradcheck.campaign.running.judging import judge
+from gradcheck.campaign.run import run_campaign
 from gradcheck.campaign.shrinking import smallest
 from gradcheck.cases.files import case_from_table, case_to_table
 
@@ -53,7 +53,7 @@ def drawn():
 @pytest.fixture
 def quick(drawn, monkeypatch):
     """The same without the processes."""
-    monkeypatch.setattr("gradcheck.campaign.conduct.draw", lambda plan, k: drawn[k])
+    monkeypatch.setattr("gradcheck.campaign.run.draw", lambda plan, k: drawn[k])
 
 
 def campaign(plan=PLAN, path=None):
@@ -61,7 +61,7 @@ def campaign(plan=PLAN, path=None):
 
 
 def run(store, examples, pool=None, watch=lambda progress: None):
-    conduct(store, pool or Inline(), examples=examples, watch=watch)
+    run_campaign(store, pool or Inline(), examples=examples, watch=watch)
 
 
 def test_the_same_seed_and_shard_give_the_same_cases_and_others_give_others(drawn):
@@ -75,7 +75,7 @@ def test_what_the_parent_has_imported_changes_no_case(drawn, tmp_path):
     (tmp_path / "local.py").write_text("VALUES = (0.123456, -9.87654321, 1234.5, 77)\n")
     code = (
         "import json, sys\nsys.path.insert(0, '.')\nimport local\n"
-        "from gradcheck.campaign.plan import Plan\nfrom gradcheck.campaign.running.shards import draw\n"
+        "from gradcheck.campaign.plan import Plan\nfrom gradcheck.campaign.shards import draw\n"
         "print(json.dumps(draw(Plan(seed=5, size=40), 0)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -122,7 +122,7 @@ def test_a_campaign_in_two_runs_is_one_campaign(first, tmp_path):
 
 @pytest.mark.usefixtures("quick")
 def test_what_was_reported_is_kept_whenever_a_run_breaks_off(tmp_path, monkeypatch):
-    monkeypatch.setattr("gradcheck.campaign.conduct.MOMENT", 0.0)
+    monkeypatch.setattr("gradcheck.campaign.run.MOMENT", 0.0)
     reported = []
 
     def watch(progress):
@@ -141,7 +141,7 @@ def test_what_was_reported_is_kept_whenever_a_run_breaks_off(tmp_path, monkeypat
 def test_a_shard_that_is_drawn_otherwise_is_refused(drawn, tmp_path, monkeypatch):
     with campaign(path=tmp_path / "c.db") as store:
         run(store, 30)
-    monkeypatch.setattr("gradcheck.campaign.conduct.draw", lambda plan, k: drawn[k + 1])
+    monkeypatch.setattr("gradcheck.campaign.run.draw", lambda plan, k: drawn[k + 1])
     with Store.resume(tmp_path / "c.db", {}) as store, pytest.raises(gradcheck.DataError, match="other versions"):
         run(store, 40)
 
@@ -149,7 +149,7 @@ def test_a_shard_that_is_drawn_otherwise_is_refused(drawn, tmp_path, monkeypatch
 @pytest.mark.usefixtures("quick")
 def test_a_run_for_a_time_ends():
     with campaign() as store:
-        conduct(store, Inline(), seconds=0.02, watch=lambda progress: None)
+        run_campaign(store, Inline(), seconds=0.02, watch=lambda progress: None)
         assert store.names()
 
 
@@ -169,7 +169,7 @@ BROKEN = msgspec.structs.replace(PLAN, backends=("manual", f"{__file__}:broken")
 
 @pytest.fixture
 def failing(drawn, monkeypatch):
-    monkeypatch.setattr("gradcheck.campaign.conduct.draw", lambda plan, k: drawn[k])
+    monkeypatch.setattr("gradcheck.campaign.run.draw", lambda plan, k: drawn[k])
     with campaign(BROKEN) as store:
         run(store, 80)
         yield store
@@ -216,7 +216,7 @@ def test_cases_are_given_to_the_cause_that_explains_most():
 
 
 def test_a_summary_counts_what_is_in_the_store(drawn, monkeypatch):
-    monkeypatch.setattr("gradcheck.campaign.conduct.draw", lambda plan, k: drawn[k])
+    monkeypatch.setattr("gradcheck.campaign.run.draw", lambda plan, k: drawn[k])
     with campaign() as store:
         run(store, 120)
         summary, records = summarize(store), list(store.records())

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from test_pools import BEHAVIOUR, FILE, TABLES, gone, judged, plan, run, started
 
-from gradcheck.campaign.conduct import conduct
 from gradcheck.campaign.plan import Plan, name_of
+from gradcheck.campaign.pools import cluster as module
+from gradcheck.campaign.pools.cluster import Cluster
+from gradcheck.campaign.pools.local import Local
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.running import cluster as module
-from gradcheck.campaign.running.cluster import Cluster
-from gradcheck.campaign.running.pools import Local
+from gradcheck.campaign.run import run_campaign
 from gradcheck.errors import BackendError, CallFailed, LibraryNotInstalled
 
 MIXED = Plan(seed=1, layers=("tanh",), backends=(f"{FILE}:exits",), limit=20.0)
@@ -61,7 +61,7 @@ def local(runs):
 
 def campaign(pool, examples=60, plan=MIXED):
     with Store.create(None, plan, {}) as store:
-        conduct(store, pool, examples=examples, watch=lambda _: None)
+        run_campaign(store, pool, examples=examples, watch=lambda _: None)
         return sorted((record.name, record.verdict, record.reason) for record in store.records())
 
 
@@ -155,15 +155,15 @@ def test_a_cluster_without_workers_is_one_line(monkeypatch):
 CLIENT = """
 import sys
 from contextlib import closing
-from gradcheck.campaign.running.cluster import Cluster
-from gradcheck.campaign.conduct import conduct
+from gradcheck.campaign.pools.cluster import Cluster
+from gradcheck.campaign.run import run_campaign
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.store import Store
 from gradcheck.errors import CallFailed
 from pathlib import Path
 try:
     with Store.create(Path("kept.db"), Plan(backends=("manual",)), {}) as store, closing(Cluster(sys.argv[1])) as pool:
-        conduct(store, pool, examples=100_000, watch=lambda told: print(len(told.records), flush=True))
+        run_campaign(store, pool, examples=100_000, watch=lambda told: print(len(told.records), flush=True))
 except CallFailed as error:
     print(error)
 """

@@ -9,9 +9,9 @@ import pytest
 from test_campaign import Inline
 
 from gradcheck.builds import registry
+from gradcheck.campaign import shards
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.running import shards
 from gradcheck.cli.app import Exit, main
 
 OWN = """
@@ -54,7 +54,7 @@ def folder(tmp_path, monkeypatch, drawn):
     """An empty folder with a backend; no processes, and shards that were drawn once."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("gradcheck.cli.fuzzing.Local", Local)
-    monkeypatch.setattr("gradcheck.campaign.conduct.draw", lambda plan, k: drawn[k])
+    monkeypatch.setattr("gradcheck.campaign.run.draw", lambda plan, k: drawn[k])
     Path("own.py").write_text(OWN)
 
 

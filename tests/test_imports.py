@@ -66,8 +66,8 @@ def test_the_harness_imports_no_framework_and_no_backend(path):
             "jax_functions": "jax",
             "hips": "autograd",
         },
-        "subjects": {"torch_products": "torch", "jax_products": "jax"},
-        "tour": {"hips": "autograd", "sequential": "torch"},
+        "work": {"torch_products": "torch", "jax_products": "jax"},
+        "tour": {"derivatives": "autograd", "quadratic": "autograd", "sequential": "torch"},
     }.get(path.parent.name, {})
     assert {name.split(".")[0] for name in imports(path)} & frameworks <= {own.get(path.stem)}
 

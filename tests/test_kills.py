@@ -13,9 +13,9 @@ from gradcheck.campaign.results.store import Store
 CAMPAIGN = """
 import sys
 from pathlib import Path
-from gradcheck.campaign.conduct import conduct
+from gradcheck.campaign.run import run_campaign
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.running.pools import Local
+from gradcheck.campaign.pools.local import Local
 from gradcheck.campaign.results.store import Store
 
 def watch(progress):
@@ -26,7 +26,7 @@ if __name__ == "__main__":
     path, plan = Path(sys.argv[1]), Plan(seed=11, size=25, backends=("manual",))
     pool = Local(2, plan.backends)
     with Store.resume(path, {}) if path.exists() and path.stat().st_size else Store.create(path, plan, {}) as store:
-        conduct(store, pool, examples=50, watch=watch)
+        run_campaign(store, pool, examples=50, watch=watch)
     pool.close()
 """
 

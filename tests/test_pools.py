@@ -14,11 +14,11 @@ import misbehaving
 import pytest
 from msgspec import structs
 
-from gradcheck.campaign.conduct import conduct
+from gradcheck.campaign.judging.process import Child, judge_in_child
 from gradcheck.campaign.plan import Plan, name_of
+from gradcheck.campaign.pools.local import Local
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.running.child import Child, judge_apart
-from gradcheck.campaign.running.pools import Local
+from gradcheck.campaign.run import run_campaign
 from gradcheck.errors import BackendError, CallFailed, LibraryNotInstalled
 
 FILE = misbehaving.__file__
@@ -104,7 +104,7 @@ def test_what_a_backend_does_to_its_process_is_one_record(pool, attribute):
     found = {record.case["case"]["seed"]: (record.verdict, record.reason) for record in records}
     assert found == dict.fromkeys((1, 2, 4, 5), ("correct", "")) | {3: BEHAVIOUR[attribute]}
     assert [record.name for record in records] == sorted(map(name_of, TABLES))
-    assert records == comparable(judge_apart(plan(attribute), TABLES))
+    assert records == comparable(judge_in_child(plan(attribute), TABLES))
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_each_case_is_judged_once_whatever_became_of_another(tmp_path, monkeypat
         judged(pool, plan("exits"))
     once = Counter(line.split()[0] for line in runs.read_text().splitlines())
     runs.unlink()
-    judge_apart(plan("exits"), TABLES)
+    judge_in_child(plan("exits"), TABLES)
     assert Counter(line.split()[0] for line in runs.read_text().splitlines()) == once
     assert once["3"] == 1
 
@@ -135,7 +135,7 @@ def test_a_backend_that_cannot_be_had_is_one_line_at_once(tmp_path, source, mess
         file.write_text(source)
     asked = plan("mine", file=file)
     with closing(Local(2, asked.backends)) as pool:
-        for ask in (lambda: pool.run(print).result(30), lambda: judged(pool, asked), lambda: judge_apart(asked, TABLES)):
+        for ask in (lambda: pool.run(print).result(30), lambda: judged(pool, asked), lambda: judge_in_child(asked, TABLES)):
             with pytest.raises(BackendError, match=message) as caught:
                 ask()
             assert "\n" not in str(caught.value)
@@ -149,7 +149,7 @@ def test_loading_a_backend_counts_for_no_case(tmp_path):
     file.write_text(file.read_text() + "\nimport gradcheck_backends.manual as function")
     with closing(Local(1, asked.backends)) as pool:
         assert {record.verdict for record in judged(pool, asked)} == {"correct"}
-    assert {record.verdict for record in judge_apart(asked, TABLES)} == {"correct"}
+    assert {record.verdict for record in judge_in_child(asked, TABLES)} == {"correct"}
 
 
 def test_a_child_that_ends_between_two_cases_costs_none():
@@ -188,7 +188,7 @@ def test_cancelled_tasks_wake_who_waits_and_free_their_workers(pool):
 def test_a_campaign_ends_when_its_time_is_over():
     start = time.monotonic()
     with Store.create(None, plan("exits"), {}) as store, closing(Local(1)) as pool:
-        conduct(store, pool, seconds=0.5, watch=lambda _: None)
+        run_campaign(store, pool, seconds=0.5, watch=lambda _: None)
     assert time.monotonic() - start < 5
 
 
@@ -213,7 +213,7 @@ import os, sys
 from contextlib import closing
 sys.path.append({str(Path(__file__).parent)!r})
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.running.pools import Local
+from gradcheck.campaign.pools.local import Local
 print("begun", flush=True)
 plan = Plan(backends=({FILE!r} + ":" + os.environ["ATTRIBUTE"],), limit=2.0)
 with closing(Local(2, plan.backends)) as pool:

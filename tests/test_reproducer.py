@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der
@@ -16,6 +17,7 @@ import gradcheck
 from gradcheck import Case, Dense, Given, Logistic, Network, OutputError, Tanh
 from gradcheck.report.reproducer import pickles
 from gradcheck.report.reproducer.source import Writer
+from gradcheck.verdict.outcome import Recipe
 
 FOLDER = Path(__file__).parent
 SMALL = Network((2,), (Dense(3), Tanh(), Dense(1)), Logistic())
@@ -276,7 +278,8 @@ def test_a_layer_that_no_process_can_import_is_refused(tmp_path):
 
     gradcheck.register_layer("own_of_a_test", Own)
     report = gradcheck.verify(CASE, ["manual"])
-    vars(report)["recipe"] = report.recipe._replace(args=(Case(Network((2,), (Own(), Dense(1)), Logistic())),))
+    call = report.recipe.call._replace(args=(Case(Network((2,), (Own(), Dense(1)), Logistic())),))
+    report = msgspec.structs.replace(report, recipe=Recipe(call))
     with pytest.raises(OutputError, match=r"^case: Own is defined in .*test_reproducer, which cannot be imported again"):
         report.reproducer(tmp_path / "none.py")
 

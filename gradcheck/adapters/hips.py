@@ -11,9 +11,9 @@ from autograd import make_vjp
 
 from gradcheck.adapters.cotangents import combine, draw
 from gradcheck.adapters.leaves import arguments, name_of, outputs
-from gradcheck.candidates.functions import called
 from gradcheck.checking.checker import check
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
 from gradcheck.report import Report
 
 

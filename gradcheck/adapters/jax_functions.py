@@ -10,10 +10,10 @@ import numpy as np
 
 from gradcheck.adapters.cotangents import combine, draw
 from gradcheck.adapters.leaves import Arguments, arguments, name_of, outputs
-from gradcheck.candidates.functions import called
 from gradcheck.checking.checker import check
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
 from gradcheck.oracles.directions import signs
 from gradcheck.report import Report, joined
 

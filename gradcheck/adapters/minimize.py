@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from gradcheck.adapters.leaves import name_of
-from gradcheck.candidates.form import described
+from gradcheck.candidates.answer import described
 from gradcheck.checking.checker import check
 from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError

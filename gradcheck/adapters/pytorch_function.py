@@ -12,9 +12,9 @@ import torch
 from gradcheck.adapters.cotangents import combine, draw
 from gradcheck.adapters.pytorch_state import module_of, random_state, seed_all
 from gradcheck.adapters.pytorch_tensors import Tensors, array_of, floating_tensors, tensor_of
-from gradcheck.candidates.functions import called
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
 from gradcheck.foundation.pytree import flatten
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 from gradcheck.builds.protocol import Backend, Configurable, FunctionBackend
 from gradcheck.errors import BackendBroken, BackendError, BackendNotInstalled, Broken, NotFound, UnknownBackend
 from gradcheck.foundation.loading import locate
+from gradcheck.foundation.versions import version
 from gradcheck.foundation.wording import nearest
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network
@@ -31,9 +32,10 @@ BUILT_IN = {
     "manual": Entry("gradcheck_backends.manual", "numpy"),
     "autograd": Entry("gradcheck_backends.hips_autograd", "autograd", "autograd"),
     "torch": Entry("gradcheck_backends.pytorch", "torch", "torch"),
+    "jax": Entry("gradcheck_backends.jax", "jax", "jax"),
 }
 GROUP = "gradcheck.backends"
-MISTAKES = "gradcheck_backends.manual.mistakes:trace"
+MISTAKES = "gradcheck_backends.manual.mistakes:Mistakes"
 
 
 class Status(NamedTuple):
@@ -128,14 +130,6 @@ def absolute(name: str) -> str:
     return os.path.abspath(name) if name.rpartition(":")[0].endswith(".py") else name
 
 
-def version(distribution: str) -> str | None:
-    """Of an installed distribution; None where it is absent."""
-    try:
-        return _found_version(distribution, tuple(sys.path))
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def as_backend(candidate: object, name: str) -> Backend:
     """The candidate itself where it can build, a `FunctionBackend` around a bare function."""
     if isinstance(candidate, Backend):
@@ -171,14 +165,8 @@ def _located(target: str, name: str) -> object:
         raise BackendBroken(str(error)) from error.__cause__
 
 
-# Metadata takes milliseconds to read: what is found on a path is taken to stay there while the process lives. A missing
-# distribution is looked for again.
+# Metadata takes milliseconds to read: what is found on a path is taken to stay there while the process lives.
 @lru_cache(maxsize=8)
 def _third_parties(_path: tuple[str, ...]) -> tuple[tuple[str, Entry], ...]:
     points = metadata.entry_points(group=GROUP)
     return tuple((point.name, Entry(point.value, point.dist.name if point.dist else "?")) for point in points)
-
-
-@lru_cache(maxsize=64)
-def _found_version(distribution: str, _path: tuple[str, ...]) -> str:
-    return metadata.version(distribution)

@@ -11,16 +11,20 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gradcheck.bench.conduct import conduct
-from gradcheck.bench.rendering import compare, pictures, text
-from gradcheck.bench.subjects import cases
-from gradcheck.bench.subjects.environment import here
-from gradcheck.bench.timing.measure import Watch, labels, rounds_of
-from gradcheck.bench.timing.result import Result, Settings, read
+from gradcheck.bench import cases
+from gradcheck.bench.measuring.environment import here
+from gradcheck.bench.measuring.job import Settings
+from gradcheck.bench.measuring.measure import Watch, labels, rounds_of
+from gradcheck.bench.rendering import pictures, text
+from gradcheck.bench.results import compare
+from gradcheck.bench.results.schema import Result, read
+from gradcheck.bench.run import run_benchmark
 from gradcheck.builds import registry
-from gradcheck.cli.app import Exit, app
+from gradcheck.cli.app import Exit, app, positive
 from gradcheck.cli.options import Device, InArithmetic
 from gradcheck.cli.output import for_people, formatted, show, write_out
+from gradcheck.foundation.wording import printable
+from gradcheck.report.legible import legible
 
 BACKENDS = ("manual", "autograd", "torch", "jax")  # those of them that are installed
 FIRST = Settings(backends=())
@@ -39,12 +43,6 @@ def _list(given: str | None) -> str | None:
     """For options: what it is, if it is one."""
     _numbers(given)
     return given
-
-
-def _positive(value: float) -> float:
-    if not 0 < value < float("inf"):
-        raise typer.BadParameter(f"expected a finite number > 0, got {value}")
-    return value
 
 
 @app.command("bench")
@@ -78,9 +76,9 @@ def bench_command(
     arithmetic: InArithmetic = None,
     verification: Annotated[bool, typer.Option("--verification", help="Time gradcheck.verify itself, too.")] = False,
     rounds: Annotated[int, typer.Option(min=2, help="In each, everybody is asked once.")] = FIRST.rounds,
-    seconds: Annotated[float, typer.Option(callback=_positive, help="That a block of calls takes.")] = FIRST.seconds,
+    seconds: Annotated[float, typer.Option(callback=positive, help="That a block of calls takes.")] = FIRST.seconds,
     limit: Annotated[
-        float, typer.Option(callback=_positive, help="Seconds after which an answer is given up.")
+        float, typer.Option(callback=positive, help="Seconds after which an answer is given up.")
     ] = FIRST.limit,
     seed: Annotated[int, typer.Option(min=0, help="Of parameters and data.")] = 0,
     json: Annotated[Path | None, typer.Option("--json", help="Write everything as JSON; - for standard output.")] = None,
@@ -117,12 +115,13 @@ def bench_command(
         )
         result = _measured(points, settings, old)
     people = for_people(json)
-    show(text.render(result), people)
+    show(text.render(legible(result)), people)
     write_out(json, lambda: formatted(msgspec.to_builtins(result)))
     if old is not None:
-        show(text.comparison(compare.compare(old, result)), people)
+        show(text.comparison(compare.compare(legible(old), legible(result))), people)
     if drawn is not None:
-        show("\n".join(map(str, pictures.draw(result, drawn))), people)
+        for path in pictures.draw(result, drawn):
+            show(str(path), people)
     there = any(row.gradient for case in result.cases for row in case.rows)
     return Exit.GOOD if there else Exit.UNDECIDED
 
@@ -150,18 +149,18 @@ def _measured(points: list[cases.Point], settings: Settings, old: Result | None)
     if old is not None:
         compare.refuse(old, here(), compare.of_points(points))
     with _progress(len(points) * rounds_of(settings)) as watch:
-        return conduct(points, settings, watch)
+        return run_benchmark(points, settings, watch)
 
 
 @contextmanager
 def _progress(total: int) -> Generator[Watch]:
     """A line on the terminal; nothing where standard error is none."""
-    columns = [BarColumn(20), TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn()]
+    columns = [BarColumn(20), TextColumn("{task.description}", markup=False), TimeElapsedColumn(), TimeRemainingColumn()]
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting", total=total)
 
         def watch(what: str, further: int) -> None:
-            progress.update(task, description=what, advance=further)
+            progress.update(task, description=printable(what), advance=further)
 
         yield watch

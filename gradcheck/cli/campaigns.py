@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradcheck.cli.app import Exit, app
+from gradcheck.cli.app import Exit, app, positive
 from gradcheck.cli.options import Failing, Reproducers, SummaryHtml, SummaryJson
 from gradcheck.cli.output import for_people, formatted, show, write_out
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.store import Store
+    from gradcheck.campaign.results.summary import Summary
 
 EXAMPLES = 1000
-
-
-def _positive(value: float | None) -> float | None:
-    if value is not None and not 0 < value < float("inf"):
-        raise typer.BadParameter(f"expected a finite number > 0, got {value}")
-    return value
 
 
 @app.command("fuzz")
@@ -30,7 +25,7 @@ def fuzz_command(
     examples: Annotated[
         int | None, typer.Option(min=1, help=f"How many examples to draw; {EXAMPLES} unless --minutes is given.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(callback=_positive, help="Or for how long.")] = None,
+    minutes: Annotated[float | None, typer.Option(callback=positive, help="Or for how long.")] = None,
     backend: Annotated[
         list[str] | None, typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
     ] = None,
@@ -51,7 +46,7 @@ def fuzz_command(
         Path | None, typer.Option(metavar="FILE", help="Judge again what was wrong in this store, and say what is fixed.")
     ] = None,
     limit: Annotated[
-        float | None, typer.Option(callback=_positive, help="Seconds after which a case is given up; by default 60.")
+        float | None, typer.Option(callback=positive, help="Seconds after which a case is given up; by default 60.")
     ] = None,
     fail_on: Failing = [],  # noqa: B006 typer reads the default and never changes it
     json: SummaryJson = None,
@@ -112,7 +107,6 @@ def _deliver(
     campaign: "Store", store: Path, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]
 ) -> Exit:
     """Show a summary, write it where it is wanted, and return the exit code that it deserves."""
-    from gradcheck.campaign.report.html import to_html
     from gradcheck.campaign.report.text import render
     from gradcheck.campaign.reproducers import write_reproducers
     from gradcheck.campaign.results.summary import summarize
@@ -120,7 +114,13 @@ def _deliver(
     summary = summarize(campaign)
     show(render(summary, str(store)), for_people(json, html))
     write_out(json, lambda: formatted(summary.to_table()))
-    write_out(html, lambda: to_html(summary))
+    write_out(html, lambda: _page(summary))
     if reproduce is not None:
         write_reproducers(campaign, summary, reproduce)
     return Exit.WRONG if {Verdict.WRONG, *fail_on} & summary.verdicts.keys() else Exit.GOOD
+
+
+def _page(summary: "Summary") -> str:
+    from gradcheck.campaign.report.html import to_html
+
+    return to_html(summary)

@@ -11,17 +11,19 @@ import msgspec
 from rich.table import Table
 
 from gradcheck.builds import registry
-from gradcheck.campaign.conduct import conduct
 from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.pools.cluster import Cluster
+from gradcheck.campaign.pools.local import Local
+from gradcheck.campaign.pools.protocol import Pool
 from gradcheck.campaign.results.record import Record
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.running.cluster import Cluster
-from gradcheck.campaign.running.pools import Local, Pool
+from gradcheck.campaign.run import run_campaign
 from gradcheck.campaign.shrinking.smallest import make_small
 from gradcheck.cli.live import Live
 from gradcheck.cli.output import formatted
 from gradcheck.errors import DescriptionError
-from gradcheck.foundation.wording import nearest
+from gradcheck.foundation.versions import versions
+from gradcheck.foundation.wording import nearest, printable
 from gradcheck.network.layers import LAYERS
 from gradcheck.verdict.findings import Verdict
 
@@ -102,7 +104,7 @@ def run(store: Store, workers: Pool, end: End) -> bool:
     """Conduct the campaign and make small what is wrong; whether it was interrupted."""
     try:
         with Live(store.counts(), end.examples, end.seconds) as live:
-            conduct(store, workers, examples=end.examples, seconds=end.seconds, watch=live.watch)
+            run_campaign(store, workers, examples=end.examples, seconds=end.seconds, watch=live.watch)
             live.say("making failures small")
             make_small(store, workers)
     except KeyboardInterrupt:
@@ -128,7 +130,7 @@ def as_table(found: Sequence[Replayed]) -> Table:
     counts = Counter((each.cause, each.now) for each in found)
     first = {(each.cause, each.now): each.name[:12] for each in reversed(found)}
     for key, count in counts.most_common():
-        table.add_row(*key, str(count), first[key])
+        table.add_row(*map(printable, key), str(count), first[key])
     return table
 
 
@@ -160,9 +162,8 @@ def _versions(plan: Plan) -> Mapping[str, str]:
     """Of what decides the cases and the answers."""
     entries = registry.registered()
     needs = (entries[name].requires for name in plan.backends if name in entries)
-    found = {library: registry.version(library) for library in (*LIBRARIES, *needs)}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{library: version for library, version in found.items() if version},
+        **versions((*LIBRARIES, *needs)),
     }

@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gradcheck.campaign.conduct import Progress as Course
+from gradcheck.campaign.run import Progress as Course
 
 
 class Live:
@@ -21,7 +21,7 @@ class Live:
         columns = [
             SpinnerColumn(),
             BarColumn(20),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         ]

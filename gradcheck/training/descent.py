@@ -11,9 +11,9 @@ import numpy as np
 
 from gradcheck.builds import registry
 from gradcheck.builds.protocol import Backend
-from gradcheck.candidates.functions import called
 from gradcheck.cases.case import Case, Given
 from gradcheck.errors import DescriptionError
+from gradcheck.foundation.calling import called
 from gradcheck.foundation.validation import count_of
 from gradcheck.foundation.wording import shown
 from gradcheck.report import Report

@@ -7,12 +7,12 @@ from gradcheck.errors import BackendError
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.layers import Activation, Layer
 from gradcheck.network.losses import Loss
-from gradcheck_backends.manual.buffers import NONE, Room
+from gradcheck_backends.manual.buffers import NONE, Buffers
 
 Gradients: TypeAlias = dict[str, Array]
 LayerPullback: TypeAlias = Callable[[Array], tuple[Array, Mapping[str, Array]]]
-LayerRule: TypeAlias = Callable[[Any, Mapping[str, Array], Array, Room], tuple[Array, LayerPullback]]
-ActivationRule: TypeAlias = Callable[[Any, Array, Room], tuple[Array, Callable[[Array], Array]]]
+LayerRule: TypeAlias = Callable[[Any, Mapping[str, Array], Array, Buffers], tuple[Array, LayerPullback]]
+ActivationRule: TypeAlias = Callable[[Any, Array, Buffers], tuple[Array, Callable[[Array], Array]]]
 LossRule: TypeAlias = Callable[[Any, Array, Array], tuple[Any, Callable[[], Array]]]
 
 LAYER_RULES: dict[type[Layer], LayerRule] = {}
@@ -24,7 +24,7 @@ S = TypeVar("S", bound=LossRule)
 
 
 def layer_rule(kind: type[Layer]) -> Callable[[R], R]:
-    """Enter ``rule(layer, parameters, x, room) -> (y, pullback)``, samples in columns (see `Room`).
+    """Enter ``rule(layer, parameters, x, buffers) -> (y, pullback)``, samples in columns (see `Buffers`).
 
     The pullback takes the gradient at y and returns that at x and those of the parameters.
     """
@@ -37,11 +37,13 @@ def layer_rule(kind: type[Layer]) -> Callable[[R], R]:
 
 
 def activation_rule(kind: type[Activation]) -> Callable[[A], A]:
-    """Enter ``rule(layer, z, room) -> (a, pullback)``; the pullback returns the gradient at z."""
+    """Enter ``rule(layer, z, buffers) -> (a, pullback)``; the pullback returns the gradient at z."""
 
     def enter(rule: A) -> A:
-        def as_layer(layer: Any, _parameters: Mapping[str, Array], z: Array, room: Room) -> tuple[Array, LayerPullback]:
-            a, pullback = rule(layer, z, room)
+        def as_layer(
+            layer: Any, _parameters: Mapping[str, Array], z: Array, buffers: Buffers
+        ) -> tuple[Array, LayerPullback]:
+            a, pullback = rule(layer, z, buffers)
             return a, lambda g: (pullback(g), NONE)
 
         LAYER_RULES[kind] = as_layer

@@ -1,1 +1,1 @@
-"""Figures for people: tables, pictures, comparisons, exponents."""
+"""Figures for people: tables and pictures."""

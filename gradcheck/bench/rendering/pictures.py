@@ -1,15 +1,16 @@
 """Pictures of a measurement: time and memory against what they grow with, and where the time of a case goes."""
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from gradcheck.bench.rendering.growth import telling
+import numpy as np
+
 from gradcheck.bench.rendering.text import title
-from gradcheck.bench.subjects.job import Step
-from gradcheck.bench.timing.result import Growth, Measured, Result
+from gradcheck.bench.results.growth import telling
+from gradcheck.bench.results.schema import Growth, Measured, Result
+from gradcheck.bench.work.counts import Step
 from gradcheck.errors import OutputError
 from gradcheck.foundation.plotting import BARE, COLOURS, pyplot
 
@@ -103,10 +104,10 @@ def _look(name: str, others: Sequence[str]) -> tuple[str, str]:
     return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
-def _line(x: Sequence[float], y: Sequence[float], slope: float) -> list[float]:
+def _line(x: Sequence[float], y: Sequence[float], slope: float) -> Any:
     """The fitted line at these points: through the means of the logarithms."""
-    middle = sum(map(math.log, y)) / len(y) - slope * sum(map(math.log, x)) / len(x)
-    return [math.exp(middle + slope * math.log(each)) for each in x]
+    across, up = np.log(np.array(x)), np.log(np.array(y))
+    return np.exp(up.mean() + slope * (across - across.mean()))
 
 
 def _ticks(axes: Any, at: Sequence[float]) -> None:

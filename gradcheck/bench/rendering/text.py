@@ -6,11 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gradcheck.bench.rendering.compare import Comparison
-from gradcheck.bench.rendering.growth import telling
-from gradcheck.bench.subjects.environment import Environment
-from gradcheck.bench.timing.result import Growth, Measured, Result, Row
-from gradcheck.bench.timing.spread import Timing
+from gradcheck.bench.measuring.environment import Environment
+from gradcheck.bench.results.compare import Comparison
+from gradcheck.bench.results.growth import telling
+from gradcheck.bench.results.schema import Growth, Measured, Result, Row
+from gradcheck.bench.results.spread import Timing
 
 NOTHING = "-"
 COLUMNS = ("", "loss", "gradient", "spread", "/ loss", "/ floor", "/ products", "peak", "error", "samples/s", "GFLOP/s")
@@ -81,7 +81,7 @@ def _table(case: Measured) -> Table:
     for column in COLUMNS[1:]:
         table.add_column(column, justify="right", no_wrap=True)
     for cells in _rows(case):
-        table.add_row(*cells, *[""] * (len(COLUMNS) - len(cells)))
+        table.add_row(*cells)
     return table
 
 
@@ -94,17 +94,8 @@ def _rows(case: Measured) -> Iterator[list[str]]:
     for row in case.rows:
         yield _row(row)
     if case.verification:
-        verified = case.verification
-        yield [
-            "verification",
-            "",
-            seconds(verified.seconds),
-            _spread(verified.spread),
-            "",
-            "",
-            "",
-            size(verified.peak_memory),
-        ]
+        own = case.verification
+        yield ["verification", "", seconds(own.seconds), _spread(own.spread), *[""] * 3, size(own.peak_memory)]
 
 
 def _row(row: Row) -> list[str]:

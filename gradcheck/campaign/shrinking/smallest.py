@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
+from gradcheck.campaign.judging.process import Child
 from gradcheck.campaign.plan import Plan, Table, name_of
+from gradcheck.campaign.pools.protocol import Pool
 from gradcheck.campaign.results.groups import UNNAMED, grouped, suspects
 from gradcheck.campaign.results.record import Cause, Record
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.running.child import Child
-from gradcheck.campaign.running.pools import Pool
-from gradcheck.campaign.running.shards import SHRINKING, shrink
+from gradcheck.campaign.shards import SHRINKING, shrink
 from gradcheck.campaign.shrinking.reduce import is_small, reduced
 from gradcheck.cases.case import Case
 from gradcheck.cases.files import case_from_table, case_to_table
@@ -83,8 +83,4 @@ def _only(plan: Plan, backend: str) -> tuple[str, ...]:
 
 def _first_shards(store: Store) -> dict[str, int]:
     """The first shard that holds a case, by its name."""
-    found: dict[str, int] = {}
-    for shard, names in store.shards().items():
-        for name in names:
-            found.setdefault(name, shard)
-    return found
+    return {name: shard for shard, names in reversed(store.shards().items()) for name in names}

@@ -1,0 +1,110 @@
+"""``python -m gradcheck.bench.measuring.child``: the process in which one backend is timed on one case.
+
+It is sent a `Job` and then one `Request` at a time, as JSON, and has an `Answer` to each: that it has loaded, its facts,
+seconds. The job's limit ends it where an answer takes longer.
+"""
+
+import itertools
+import os
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gradcheck.bench.measuring.calls import Prepared, load, prepare
+from gradcheck.bench.measuring.job import Answer, Job, Request
+from gradcheck.bench.work.counts import Step
+from gradcheck.errors import GradcheckError
+from gradcheck.foundation.processes import LOADING, Parent
+
+ONCE = "verification"  # takes seconds: no warm call before each block
+MOST = 1 << 20  # calls in a block
+HOME = Path(__file__).parents[1]
+
+
+class Clock:
+    """Blocks of calls, each as long as the job wants, calibrated when a call is first asked for."""
+
+    def __init__(self, prepared: Prepared, seconds: float) -> None:
+        self.prepared, self.seconds = prepared, seconds
+        self._counts: dict[str, int] = {}
+
+    def answer(self, name: str) -> Answer:
+        """Seconds a call in a block of calls, after one that is not timed; of the floor also those of its parts."""
+        if name == "split":
+            return Answer(steps=self._split())
+        call = self.prepared.calls[name]
+        if name not in self._counts:
+            self._counts[name] = calibrated(call, self.seconds)
+        if name != ONCE:
+            call()
+        return Answer(seconds=elapsed(call, self._counts[name]) / self._counts[name])
+
+    def _split(self) -> list[Step]:
+        floor = self.prepared.floor
+        return floor.split(self._counts.get("floor", 1)) if floor else []
+
+
+def calibrated(call: Callable[[], object], seconds: float) -> int:
+    """How many calls take about so long."""
+    count = 1
+    while True:
+        took = elapsed(call, count)
+        if took >= seconds / 2 or count >= MOST:
+            return max(1, min(MOST, round(count * seconds / took)))
+        count = min(MOST, max(2 * count, int(count * seconds / max(took, 1e-9) / 2)))
+
+
+def elapsed(call: Callable[[], object], count: int) -> float:
+    """Seconds of so many calls. The collector of garbage stays on, as it is for whoever trains."""
+    start = time.perf_counter()
+    for _ in itertools.repeat(None, count):
+        call()
+    return time.perf_counter() - start
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong, and in which line where it is not ours."""
+    text = " ".join(str(error).split())
+    if isinstance(error, GradcheckError):
+        return text
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    file = Path(frame.filename)
+    where = "" if file.is_relative_to(HOME) else f" ({file.name}:{frame.lineno})"
+    return f"raised {type(error).__name__}: {text or 'without a message'}{where}"
+
+
+def main() -> None:
+    """Measure what the parent asks for."""
+    parent = Parent()
+    try:
+        _serve(parent)
+    except BaseException as error:  # of a backend, whatever it is: it ends this measurement and no other
+        _tell(parent, Answer(error=sentence(error)))
+    os._exit(0)  # threads of libraries need no goodbye
+
+
+def _serve(parent: Parent) -> None:
+    job = msgspec.json.decode(parent.receive(), type=Job)
+    with parent.time_limit(LOADING):
+        loaded = load(job)
+    _tell(parent, Answer(loaded=True))
+    with parent.time_limit(job.limit):
+        prepared = prepare(job, loaded)
+    _tell(parent, Answer(facts=prepared.facts))
+    clock = Clock(prepared, job.seconds)
+    while True:
+        request = msgspec.json.decode(parent.receive(), type=Request)
+        with parent.time_limit(job.limit):
+            answer = clock.answer(request.call)
+        _tell(parent, answer)
+
+
+def _tell(parent: Parent, answer: Answer) -> None:
+    parent.send(msgspec.json.encode(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The parent's side of a child process that measures: whatever ends it is one sentence."""
+
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from gradcheck.bench.measuring import child
+from gradcheck.bench.measuring.environment import of_child
+from gradcheck.bench.measuring.job import Answer, Facts, Job, Request
+from gradcheck.bench.work.counts import Step
+from gradcheck.errors import GradcheckError
+from gradcheck.foundation.processes import LOADING, Ended, Process
+
+
+class Lost(GradcheckError):
+    """A child that can answer no more, and why."""
+
+
+class Child:
+    """A process for one job. It loads while its parent starts others; close it.
+
+    Parameters
+    ----------
+    job : Job
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._process = Process(child.__name__, environment=of_child(job.threads))
+        self._process.send(msgspec.json.encode(job))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._process.close()
+
+    def facts(self) -> Facts:
+        """Once, before anything else is asked.
+
+        Raises
+        ------
+        Lost
+            As from every question.
+        """
+        self._answer(LOADING)
+        facts = self._answer(self._job.limit).facts
+        assert facts is not None
+        return facts
+
+    def seconds(self, call: str) -> float:
+        """Of one call, in a block of them."""
+        seconds = self._asked(call).seconds
+        assert seconds is not None
+        return seconds
+
+    def steps(self) -> list[Step]:
+        """The floor's parts."""
+        return self._asked("split").steps or []
+
+    def _asked(self, call: str) -> Answer:
+        self._process.send(msgspec.json.encode(Request(call)))
+        return self._answer(self._job.limit)
+
+    def _answer(self, limit: float) -> Answer:
+        try:
+            answer = msgspec.json.decode(self._process.receive(), type=Answer)
+        except Ended as ended:
+            raise Lost(f"no answer within {limit:g} s" if ended.timed_out else f"ended its process: {ended}") from None
+        if answer.error:
+            raise Lost(answer.error)
+        return answer

@@ -1,0 +1,1 @@
+"""What was measured, as data: medians, files, how things grow, what changed."""

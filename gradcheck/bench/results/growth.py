@@ -1,0 +1,149 @@
+"""How time and memory grow: slopes of logarithms over cases that differ in one thing, beside those that theory has.
+
+Three slopes stand side by side: of what was measured, of what is counted at the very same points, and the asymptotic one.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial
+from operator import attrgetter
+from statistics import linear_regression
+from typing import TypeAlias
+
+import numpy as np
+
+from gradcheck.bench.results.schema import Growth, Measured
+
+Quantity: TypeAlias = Callable[[Measured], float | None]
+
+OPERATIONS: Quantity = attrgetter("operations")
+MEMORY: Quantity = attrgetter("memory")
+
+# Products cost width^2, and everything costs depth and batch once; a product of a batch costs its parameters once. Of memory
+# the same holds: gradients are as many as parameters, and activations grow with the batch.
+ASYMPTOTIC = {"width": 2.0, "depth": 1.0, "batch": 1.0, "parameters": 1.0}
+SEEN = 1 << 18  # bytes below which a peak is a matter of pages (4 KiB) and of the interpreter. Chosen, not derived.
+
+
+# Words for a quantity, the quantity, and what is counted for it.
+Curve: TypeAlias = tuple[str, str, Quantity, Quantity]
+# What it grows with, its value at a case, and what else cases on one axis must share.
+Axis: TypeAlias = tuple[str, Quantity, Callable[[Measured], Hashable]]
+
+
+def width(case: Measured) -> int | None:
+    """Units of every hidden layer, where all have as many."""
+    hidden = set(case.widths[1:-1] if case.widths else ())
+    return hidden.pop() if len(hidden) == 1 else None
+
+
+def depth(case: Measured) -> int | None:
+    """Dense layers."""
+    return len(case.widths) - 1 if case.widths else None
+
+
+def _ends(case: Measured) -> Hashable:
+    """Of a network: its inputs and outputs, kinds of layers and loss."""
+    kinds = sorted({str({**layer, "units": 0}) for layer in case.network["layers"]})
+    return (str(case.widths and (case.widths[0], case.widths[-1])), *kinds, str(case.network["loss"]))
+
+
+def _run(case: Measured) -> Hashable:
+    return case.batch, case.dtype, case.threads
+
+
+def _parameters(case: Measured) -> int | None:
+    """How many, of networks that differ in width or depth alone."""
+    return case.parameters if width(case) else None
+
+
+AXES: tuple[Axis, ...] = (
+    ("width", width, lambda case: (_ends(case), depth(case), _run(case))),
+    ("depth", depth, lambda case: (_ends(case), width(case), _run(case))),
+    ("batch", lambda case: case.batch, lambda case: (str(case.network), case.dtype, case.threads)),
+    # As either of width and depth changes.
+    ("parameters", _parameters, lambda case: (_ends(case), depth(case), _run(case))),
+    ("parameters", _parameters, lambda case: (_ends(case), width(case), _run(case))),
+)
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Least squares of log y against log x."""
+    x, y = np.log(np.array(points, dtype=float)).T.tolist()
+    return linear_regression(x, y).slope
+
+
+def growth(cases: Sequence[Measured]) -> list[Growth]:
+    """Every slope that the cases have points for."""
+    fits = (_fit(curve, axis, group) for axis in AXES for group in _groups(cases, axis) for curve in _curves(cases))
+    return [fit for fit in fits if fit is not None]
+
+
+def telling(found: Sequence[Growth]) -> list[Growth]:
+    """Those of three points or more, through which not every line goes; all where there are none."""
+    return [each for each in found if len(each.points) > 2] or list(found)
+
+
+def _groups(cases: Iterable[Measured], axis: Axis) -> list[list[Measured]]:
+    """Cases that differ on this axis and in nothing else; those at which it has two values or more."""
+    _, value_of, rest = axis
+    groups: dict[Hashable, dict[float, Measured]] = {}
+    for case in cases:
+        value = value_of(case)
+        if value is not None:
+            groups.setdefault(rest(case), {})[value] = case
+    return [[group[value] for value in sorted(group)] for group in groups.values() if len(group) > 1]
+
+
+def _curves(cases: Sequence[Measured]) -> list[Curve]:
+    curves: list[Curve] = [("floor", "time", lambda case: case.floor.seconds, OPERATIONS)]
+    for name in dict.fromkeys(row.backend for case in cases for row in case.rows):
+        curves.append((name, "time", partial(_seconds, name), OPERATIONS))
+        curves.append((name, "memory", partial(_peak, name), MEMORY))
+    # Its number of evaluations does not depend on the size of a smooth network, and each costs a part of a gradient.
+    curves.append(("verification", "time", lambda case: case.verification and case.verification.seconds, OPERATIONS))
+    curves.append(
+        ("verification", "memory", lambda case: case.verification and _seen(case.verification.peak_memory), MEMORY)
+    )
+    return curves
+
+
+def _seconds(name: str, case: Measured) -> float | None:
+    return next((row.gradient.seconds for row in case.rows if row.backend == name and row.gradient), None)
+
+
+def _peak(name: str, case: Measured) -> float | None:
+    return next((_seen(row.peak_memory) for row in case.rows if row.backend == name), None)
+
+
+def _seen(peak: float | None) -> float | None:
+    return peak if peak is not None and peak >= SEEN else None
+
+
+def _fit(curve: Curve, axis: Axis, group: Sequence[Measured]) -> Growth | None:
+    (name, of, quantity, counted), (against, value, _) = curve, axis
+    rows = [(value(case), quantity(case), counted(case)) for case in group]
+    there = [(x, y, count) for x, y, count in rows if x and y and count]
+    if len(there) < 2:
+        return None
+    return Growth(
+        backend=name,
+        of=of,
+        against=against,
+        at=_common(group, against),
+        measured=slope([(x, y) for x, y, _ in there]),
+        expected=slope([(x, count) for x, _, count in there]),
+        asymptotic=ASYMPTOTIC[against],
+        points=[(x, y) for x, y, _ in there],
+    )
+
+
+def _common(group: Sequence[Measured], against: str) -> str:
+    """What all of them share, in words."""
+    first = group[0]
+    shared = {
+        "width": (width(first), {width(case) for case in group}),
+        "depth": (depth(first), {depth(case) for case in group}),
+        "batch": (first.batch, {case.batch for case in group}),
+    }
+    words = [f"{name} {value}" for name, (value, seen) in shared.items() if len(seen) == 1 and value and name != against]
+    return ", ".join([*words, first.dtype, f"{first.threads} thread{'s' * (first.threads > 1)}"])

@@ -1,0 +1,165 @@
+"""A measurement as data, and as JSON both ways.
+
+Format 1, of November 2026: what stands here.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gradcheck.bench.measuring.environment import Environment
+from gradcheck.bench.measuring.job import Pool, Settings
+from gradcheck.bench.results.spread import Timing
+from gradcheck.bench.work.counts import Step
+from gradcheck.errors import DataError
+
+FORMAT = 1
+
+
+class Floor(msgspec.Struct, frozen=True, kw_only=True):
+    """The bare products and activations: together, apart, and each step of a pass in which it takes its turn.
+
+    Seconds are null where it is not known, and ``error`` says why.
+    """
+
+    seconds: float | None = None
+    spread: float | None = None
+    products: float | None = None
+    activations: float | None = None
+    steps: list[Step] = []
+    error: str = ""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One backend on one case; where it could not be measured, ``error`` says why and the numbers are null.
+
+    Attributes
+    ----------
+    ratio : float, optional
+        Gradient over loss.
+    of_floor, of_products : float, optional
+        Gradient over the floor, and over the same products with this backend's own library.
+    products : float, optional
+        Seconds of those.
+    peak_memory : int, optional
+        Bytes.
+    accuracy : float, optional
+        The largest error against extended precision.
+    threadpools : list of Pool, optional
+    """
+
+    backend: str
+    loss: Timing | None = None
+    gradient: Timing | None = None
+    ratio: float | None = None
+    of_floor: float | None = None
+    peak_memory: int | None = None
+    accuracy: float | None = None
+    accuracy_note: str = ""
+    samples_per_second: float | None = None
+    gflops: float | None = None
+    products: float | None = None
+    of_products: float | None = None
+    threadpools: list[Pool] | None = None
+    error: str = ""
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``gradcheck.verify`` of the manual build takes."""
+
+    seconds: float | None = None
+    spread: float | None = None
+    peak_memory: int | None = None
+    error: str = ""
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one case.
+
+    Attributes
+    ----------
+    network : dict
+        As a description file holds it.
+    widths : list of int, optional
+        Inputs, and the units of every dense layer; null where other layers have parameters.
+    multiply_adds, operations, memory : int, optional
+        Counted, of one gradient; memory in bytes.
+    """
+
+    name: str
+    network: dict[str, Any]
+    widths: list[int] | None
+    parameters: int
+    batch: int
+    dtype: str
+    threads: int
+    multiply_adds: int | None
+    operations: int | None
+    memory: int | None
+    floor: Floor
+    rows: list[Row]
+    verification: Verification | None = None
+    warnings: list[str] = []
+
+
+class Growth(msgspec.Struct, frozen=True, kw_only=True):
+    """How something grows: the slope of its logarithm, over cases that differ in one thing.
+
+    Attributes
+    ----------
+    backend : str
+        Or ``floor``, or ``verification``.
+    of : str
+        ``time`` or ``memory`` of the gradient.
+    against : str
+        ``width``, ``depth``, ``batch`` or ``parameters``.
+    at : str
+        What all of them have in common.
+    measured, expected : float
+        Slope of the measured, and of what is counted at the same points: operations, or bytes.
+    asymptotic : float
+        Where everything else is small.
+    points : list of (float, float)
+        What it grows with, and seconds or bytes.
+    """
+
+    backend: str
+    of: str
+    against: str
+    at: str
+    measured: float
+    expected: float
+    asymptotic: float
+    points: list[tuple[float, float]]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole measurement."""
+
+    format: int = FORMAT
+    gradcheck: str
+    environment: Environment
+    settings: Settings
+    cases: list[Measured]
+    growth: list[Growth]
+
+
+def read(path: Path) -> Result:
+    """What was written as JSON.
+
+    Raises
+    ------
+    DataError
+        Where it cannot be read, or is of another format.
+    """
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+        found = raw.get("format") if isinstance(raw, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        if found != FORMAT:
+            raise DataError(f"{path}: expected a benchmark of format {FORMAT}, got {found!r}")
+        return msgspec.convert(raw, Result)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except msgspec.MsgspecError as error:
+        raise DataError(f"{path}: not a benchmark of ours: {error}") from None

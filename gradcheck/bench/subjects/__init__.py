@@ -1,1 +1,0 @@
-"""What is timed: cases, builds, the floor below them, and the machine."""

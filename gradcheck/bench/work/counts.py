@@ -1,0 +1,99 @@
+"""What a gradient must do at least, counted from the description: products, operations, bytes."""
+
+import math
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from gradcheck.errors import DescriptionError
+from gradcheck.network.layers import Activation, Dense
+from gradcheck.network.network import Network
+
+Kind: TypeAlias = Literal["forward", "weight", "input"]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A part of the floor: what it is, of which layer, and seconds."""
+
+    layer: int
+    what: str
+    seconds: float
+
+
+class Product(NamedTuple):
+    """A product of matrices, (rows, inner) times (inner, columns), and the layer that needs it.
+
+    ``forward`` is x W^T, ``weight`` g^T x, ``input`` g W.
+    """
+
+    layer: int
+    kind: Kind
+    rows: int
+    inner: int
+    columns: int
+
+    @property
+    def multiply_adds(self) -> int:
+        """As the textbook does it."""
+        return self.rows * self.inner * self.columns
+
+
+def products(network: Network, batch: int) -> list[Product]:
+    """Of loss and gradient, in the order in which they are needed.
+
+    The inputs of the network have no gradient, so the first dense layer has two products and each other has three.
+
+    Raises
+    ------
+    DescriptionError
+        Where a layer has parameters and is not dense: its products are not known here.
+    """
+    dense = _dense(network)
+    forward = [Product(layer, "forward", batch, features, units) for layer, features, units in dense]
+    backward: list[Product] = []
+    for layer, features, units in reversed(dense):
+        backward.append(Product(layer, "weight", units, batch, features))
+        if layer != dense[0][0]:
+            backward.append(Product(layer, "input", batch, units, features))
+    return forward + backward
+
+
+def multiply_adds(network: Network, batch: int) -> int:
+    """Of all products of loss and gradient."""
+    return sum(product.multiply_adds for product in products(network, batch))
+
+
+def operations(network: Network, batch: int) -> int:
+    """Multiply-adds, and one for each entry of a bias's addition and sum, of an activation, its slope and their product."""
+    entries = 0
+    for layer, shape in zip(network.layers, network.shapes[1:], strict=True):
+        each = 2 * layer.bias if isinstance(layer, Dense) else 3
+        entries += each * batch * math.prod(shape)
+    return multiply_adds(network, batch) + entries
+
+
+def memory(network: Network, batch: int, dtype: str) -> int:
+    """Bytes of the gradients and of every layer's output: what a call makes. Parameters and inputs are there before."""
+    outputs = sum(batch * math.prod(shape) for shape in network.shapes[1:])
+    return (parameters(network) + outputs) * {"float64": 8, "float32": 4}[dtype]
+
+
+def parameters(network: Network) -> int:
+    """How many there are."""
+    return sum(math.prod(shape) for shape in network.parameter_shapes.values())
+
+
+def widths(network: Network) -> list[int]:
+    """Inputs, and the units of every dense layer."""
+    return [math.prod(network.inputs), *(units for _, _, units in _dense(network))]
+
+
+def _dense(network: Network) -> list[tuple[int, int, int]]:
+    """Index, features and units of every dense layer."""
+    found: list[tuple[int, int, int]] = []
+    for index, (layer, inputs) in enumerate(zip(network.layers, network.shapes, strict=False)):
+        if isinstance(layer, Dense):
+            found.append((index, inputs[0], layer.units))
+        elif not isinstance(layer, Activation):
+            raise DescriptionError(f"what {type(layer).__name__} costs at least is not known", f"layers[{index}]")
+    return found

@@ -1,0 +1,121 @@
+"""One case in, one record out: where backends are loaded, in whichever process this runs."""
+
+import re
+import time
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+
+import msgspec
+
+from gradcheck.campaign.plan import Plan, Table, name_of
+from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.cases.files import case_from_table
+from gradcheck.errors import BackendError, GradcheckError
+from gradcheck.report import Report
+from gradcheck.report.reproducer.file import text
+from gradcheck.verdict.findings import Diagnosis, Verdict
+from gradcheck.verification.verifier import verify
+
+NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?")
+
+
+def judge(plan: Plan, table: Table) -> Record:
+    """Verify one case, given as a table.
+
+    Raises
+    ------
+    BackendError
+        Where a backend cannot be had. What else goes wrong is a record.
+    """
+    start = time.perf_counter()
+    try:
+        report = verify(case_from_table(table, Path()), plan.backends)
+    except BackendError:
+        raise
+    except Exception as error:  # one case must not end the campaign
+        return failed(table, Verdict.UNRESOLVED, f"internal error, please report it: {type(error).__name__}: {error}")
+    return _record(table, report, time.perf_counter() - start)
+
+
+def failed(table: Table, verdict: Verdict, reason: str, causes: Sequence[Cause] = ()) -> Record:
+    """The record of a case that nobody could finish judging."""
+    return Record(name=name_of(table), case=table, verdict=str(verdict), reason=reason, causes=tuple(causes))
+
+
+def timed_out(table: Table, limit: float) -> Record:
+    """The record of a case that was not judged in time."""
+    return failed(table, Verdict.UNRESOLVED, f"not finished within {limit:g} s", [Cause("-", "hung", "process")])
+
+
+def process_ended(table: Table, ending: str) -> Record:
+    """The record of a case that ended its process, or would have."""
+    return failed(table, Verdict.WRONG, f"a backend ended the process: {ending}", [Cause("-", "died", ending)])
+
+
+def judge_to_json(plan: Plan, table: Table) -> bytes:
+    """A case's record as JSON, in the process of the backends. Every pool has it made here, and so none differs.
+
+    Raises
+    ------
+    BackendError
+        Where a backend cannot be had.
+    """
+    try:
+        return msgspec.json.encode(judge(plan, table))
+    except BackendError:
+        raise
+    except Exception as error:  # text that is none
+        sentence = f"internal error, please report it: {type(error).__name__}"
+        return msgspec.json.encode(failed(table, Verdict.UNRESOLVED, sentence))
+    except BaseException as error:  # KeyboardInterrupt, CancelledError and the like would end more than the case
+        return msgspec.json.encode(process_ended(table, type(error).__name__))
+
+
+def _record(table: Table, report: Report, seconds: float) -> Record:
+    wrong = report.verdict is Verdict.WRONG
+    return Record(
+        name=name_of(table),
+        case=table,
+        verdict=str(report.verdict),
+        reason=_reason(report),
+        ratios=_ratios(report),
+        seconds=seconds,
+        evaluations=report.evaluations + report.diagnosis_evaluations,
+        causes=tuple(dict.fromkeys(map(_cause, report.diagnoses))),
+        report=report.to_table() if wrong else None,
+        reproducer=_reproducer(report) if wrong else "",
+    )
+
+
+def _reason(report: Report) -> str:
+    """Why not correct, of the first block with the report's verdict; without numbers, so that like is counted with like."""
+    if report.verdict is Verdict.CORRECT:
+        return ""
+    first = next(finding for finding in report.findings if finding.verdict is report.verdict)
+    return _encodable(NUMBER.sub("…", first.reason))
+
+
+def _encodable(sentence: str) -> str:
+    """An exception's text may hold half of a surrogate pair, which no file of text can."""
+    return sentence.encode("utf-8", "backslashreplace").decode()
+
+
+def _ratios(report: Report) -> dict[str, float]:
+    """Errors where there is a derivative: on a kink they say which convention a build has."""
+    ratios: dict[str, float] = {}
+    for finding in report.findings:
+        if isfinite(finding.ratio) and finding.verdict is not Verdict.NONSMOOTH and finding.backend != "-":
+            ratios[finding.backend] = max(ratios.get(finding.backend, 0.0), finding.ratio)
+    return ratios
+
+
+def _cause(diagnosis: Diagnosis) -> Cause:
+    return Cause.of(diagnosis.backend, diagnosis.cause, diagnosis.name, diagnosis.evidence)
+
+
+def _reproducer(report: Report) -> str:
+    try:
+        return text(report)
+    except GradcheckError as error:
+        return f"# {error}\n"

@@ -1,0 +1,1 @@
+"""Where cases are judged: in processes of this machine, or on a cluster."""

@@ -1,1 +1,0 @@
-"""Where and how cases are judged: in this process, in child processes, on a cluster."""
