@@ -45,7 +45,7 @@ class Parts(NamedTuple):
     resolution: float
 
 
-def take_apart(prober: Prober, name: str, probe: Probe) -> Parts:
+def bisected(prober: Prober, name: str, probe: Probe) -> Parts:
     """Halve whatever a probe of its own does not find correct and well resolved."""
     lengths, noise = np.abs(probe.v[name]), probe.estimate.noise
     probes = search(prober, name, lengths, AT_LARGE._replace(noise=noise, sided=True))

@@ -19,7 +19,7 @@ import numpy as np
 
 from gradcheck.candidates.claim import Claim
 from gradcheck.checking.accusation import BACKEND, accusation, finding_of, on_a_staircase, sized
-from gradcheck.checking.bisection import Parts, take_apart
+from gradcheck.checking.bisection import Parts, bisected
 from gradcheck.checking.overview import Overview, look
 from gradcheck.checking.probe import Probe
 from gradcheck.checking.prober import Nearer, Prober
@@ -108,7 +108,7 @@ def _decide(block: Block) -> Outcome:
         return _confirmed(block, probe)
     if prober.is_fine(name, probe):
         return _found(block, Verdict.CORRECT, probe)
-    return _taken_apart(block, probe)
+    return _bisected(block, probe)
 
 
 def _alone(block: Block) -> Probe:
@@ -145,7 +145,7 @@ def _confirmed(block: Block, probe: Probe) -> Outcome:
     if nearer is Nearer.STILL:
         return _found(block, Verdict.UNRESOLVED, again, reasons.STAIRCASE)
     if again.within or nearer is Nearer.SUPPORTS or _is_kinked(block, again):
-        return _taken_apart(block, probe)._replace(unconfirmed=True)
+        return _bisected(block, probe)._replace(unconfirmed=True)
     rounded = prober.knowing_rounded(again.line)
     return Outcome(accusation(prober, name, again), prober) if rounded is None else Outcome(None, rounded)
 
@@ -160,14 +160,14 @@ def _is_kinked(block: Block, probe: Probe) -> bool:
     return lies_between(probe.line, slopes, probe.estimate.noise)
 
 
-def _taken_apart(block: Block, probe: Probe) -> Outcome:
+def _bisected(block: Block, probe: Probe) -> Outcome:
     """Step 5."""
     name, prober, *_ = block
-    parts = take_apart(prober, name, probe)
+    parts = bisected(prober, name, probe)
     rounded = prober.knowing_rounded(probe.line) if parts.wrong.indices else None
     if rounded is not None:
         prober, probe = rounded, rounded.again(probe.line, rounded.known.large)
-        parts = take_apart(prober, name, probe)
+        parts = bisected(prober, name, probe)
     return Outcome(_of_parts(prober, name, probe, parts), prober)
 
 

@@ -20,7 +20,7 @@ from gradcheck.foundation.writing import write
 from gradcheck.tour.page import INDEX, prepare, to_html
 from gradcheck.tour.run import Outcome, run
 from gradcheck.tour.step import Step
-from gradcheck.tour.steps import chosen
+from gradcheck.tour.steps import select
 from gradcheck.tour.tour import Tour
 
 
@@ -41,7 +41,7 @@ def tour_command(
 
     Exit codes: 0 every step held or was skipped, 1 one did not hold, 2 bad usage or input.
     """
-    steps, tour = chosen(only), Tour(quick, data)
+    steps, tour = select(only), Tour(quick, data)
     _ = tour.user_data  # what is wrong with a file is said at once
     prepare(out)
     plot, notes = _plot()

@@ -12,42 +12,38 @@ Explainer = Callable[[], Iterator[Diagnosis]]
 
 
 class Evidence(Protocol):
-    """One candidate, some of whose blocks are not right."""
+    """One candidate, some of whose blocks are not right.
+
+    Attributes
+    ----------
+    claims, point : mapping of str to array
+        The claimed gradient and where, by block; of a network in the order of its layers.
+    troubles : mapping of str to Defect
+        What was wrong before any arithmetic, by block.
+    counts : sequence of int
+        What the loss may be a mean over, where that is known.
+    layered : bool
+        Whether the blocks are known to be parameters of layers, one above the other.
+    thorough : bool
+        Whether every cause that fits is wanted, whatever it costs, and not just one.
+    explainers : sequence of callable
+        What else may find causes, of whichever blocks, the cheapest first.
+    """
 
     @property
-    def claims(self) -> Mapping[str, Array]:
-        """The claimed gradient, by block."""
-        ...
-
+    def claims(self) -> Mapping[str, Array]: ...
     @property
-    def point(self) -> Mapping[str, Array]:
-        """Where, by block, in the order of the point; that of a network is the order of its layers."""
-        ...
-
+    def point(self) -> Mapping[str, Array]: ...
     @property
-    def troubles(self) -> Mapping[str, Defect]:
-        """What was wrong before any arithmetic, by block."""
-        ...
-
+    def troubles(self) -> Mapping[str, Defect]: ...
     @property
-    def counts(self) -> Sequence[int]:
-        """What the loss may be a mean over, where that is known."""
-        ...
-
+    def counts(self) -> Sequence[int]: ...
     @property
-    def layered(self) -> bool:
-        """Whether the blocks are known to be parameters of layers, one above the other."""
-        ...
-
+    def layered(self) -> bool: ...
     @property
-    def thorough(self) -> bool:
-        """Whether every cause that fits is wanted, whatever it costs, and not just one."""
-        ...
-
+    def thorough(self) -> bool: ...
     @property
-    def explainers(self) -> Sequence[Explainer]:
-        """What else may find causes, of whichever blocks, the cheapest first."""
-        ...
+    def explainers(self) -> Sequence[Explainer]: ...
 
     def has_reference(self, name: str) -> bool:
         """Whether anything is known of what the block should be."""

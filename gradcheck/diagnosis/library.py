@@ -12,42 +12,44 @@ Gradients: TypeAlias = Mapping[str, Array]
 
 
 class Mistake(Protocol):
-    """One way to get a backward pass wrong."""
+    """One way to get a backward pass wrong.
+
+    Attributes
+    ----------
+    cause : str
+        The identifier of its `Cause`.
+    layer : int
+        Index of the layer whose pullback is wrong; the number of layers for the loss.
+    why, remedy : str
+        What the gradient then equals, and what to change, as clauses.
+    evidence : mapping of str to object
+        What else belongs to the cause.
+    """
 
     @property
-    def cause(self) -> str:
-        """A stable identifier."""
-        ...
-
+    def cause(self) -> str: ...
     @property
-    def layer(self) -> int:
-        """Index of the layer whose pullback is wrong; the number of layers for the loss."""
-        ...
-
+    def layer(self) -> int: ...
     @property
-    def why(self) -> str:
-        """What the gradient then equals, as a clause."""
-        ...
-
+    def why(self) -> str: ...
     @property
-    def remedy(self) -> str:
-        """What to change, as a clause."""
-        ...
-
+    def remedy(self) -> str: ...
     @property
-    def evidence(self) -> Mapping[str, object]:
-        """What else belongs to the cause."""
-        ...
+    def evidence(self) -> Mapping[str, object]: ...
 
 
 @runtime_checkable
 class MistakeLibrary(Protocol):
-    """The mistakes that one network offers an occasion for, at one point."""
+    """The mistakes that one network offers an occasion for, at one point.
+
+    Attributes
+    ----------
+    gradients : mapping of str to array
+        The right ones, by parameter name.
+    """
 
     @property
-    def gradients(self) -> Gradients:
-        """The right ones, by parameter name."""
-        ...
+    def gradients(self) -> Gradients: ...
 
     def name(self, layer: int) -> str:
         """How a report calls the layer of a mistake."""

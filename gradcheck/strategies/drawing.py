@@ -35,7 +35,7 @@ class Failed(Exception):
 
 def draw(shard: dict[str, Any], each: Callable[[Case], None]) -> None:
     """Call ``each`` with every case of a shard; where it raises `Failed`, with ever smaller cases."""
-    strategy = cases(networks=networks(layers=chosen(shard["layers"])))
+    strategy = cases(networks=networks(layers=activations_named(shard["layers"])))
     for start in range(0, shard["size"], PART):
         _draw_part(strategy, shard["seed"] + start, min(PART, shard["size"] - start), each, ask=bool(shard.get("ask")))
 
@@ -63,7 +63,7 @@ def _draw_part(strategy: SearchStrategy[Case], start: int, count: int, each: Cal
     run()
 
 
-def chosen(names: list[str]) -> list[Any]:
+def activations_named(names: list[str]) -> list[Any]:
     """The activations of these names in the table of layers; all where there are none."""
     rows = tuple(LAYERS[name] for name in names)
     return [layer for layer in ACTIVATIONS if not names or isinstance(layer, rows)]

@@ -17,10 +17,9 @@ from gradcheck.errors import BackendNotInstalled
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import enumerated
 from gradcheck.network.analysis.rounding import error_bounds
-from gradcheck.tour.networks import DEPTHS
 from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.tour import Tour, installed_builds, moons_case, widths
+from gradcheck.tour.tour import DEPTHS, Tour, installed_builds, moons_case, widths
 
 NOTHING = 1e-17  # as low as a difference is drawn
 

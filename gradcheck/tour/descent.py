@@ -35,7 +35,7 @@ def fixed(tour: Tour) -> Result:
     arrived = [each.reaching(least) for each in by_start]
     headline = f"{summary(history)}, {found:.1%} right; {least:.0%} from {arrived[0]} of {SEEDS} seeds, by 3 He {arrived[1]}"
     seeds = dict(zip((f"seeds_{start.replace(' ', '_')}" for start in STARTED), arrived, strict=True))
-    return Result(headline, numbers(history) | {"accuracy": found} | seeds, (picture,), held=fell(history))
+    return Result(headline, last_record(history) | {"accuracy": found} | seeds, (picture,), held=fell(history))
 
 
 def armijo(tour: Tour) -> Result:
@@ -54,7 +54,7 @@ def armijo(tour: Tour) -> Result:
     picture = Picture("Loss against evaluations for both, and the steps that were accepted.", partial(curves, panels=panels))
     headline = f"{summary(history)}, median step {middle:.2g}; step {FIXED.step}'s loss {when}"
     never_up = bool((np.diff(history.losses) <= 0).all())
-    return Result(headline, numbers(history) | {"median_step": middle}, (picture,), held=never_up)
+    return Result(headline, last_record(history) | {"median_step": middle}, (picture,), held=never_up)
 
 
 def minibatch(tour: Tour) -> Result:
@@ -68,7 +68,7 @@ def minibatch(tour: Tour) -> Result:
     ups = float(np.mean(np.diff(history.losses) > 0))
     found = right(tour, history)
     headline = f"{summary(history)}, {found:.1%} right; upward in {ups:.0%} of the records"
-    return Result(headline, numbers(history) | {"upward": ups, "accuracy": found}, (picture,), held=fell(history))
+    return Result(headline, last_record(history) | {"upward": ups, "accuracy": found}, (picture,), held=fell(history))
 
 
 def probability_map(tour: Tour) -> Result:
@@ -100,8 +100,8 @@ def summary(history: History) -> str:
     return f"{iterations:,} iterations: loss {history.losses[0]:.4f} to {history.losses[-1]:.4f}{stopped}"
 
 
-def numbers(history: History) -> dict[str, float]:
-    """The same for machines."""
+def last_record(history: History) -> dict[str, float]:
+    """The same for machines, and what it cost."""
     last = history.records[-1]
     return {"first": float(history.losses[0]), "loss": last.loss, "iterations": last.iteration, "seconds": last.seconds}
 

@@ -9,12 +9,13 @@ import numpy as np
 from gradcheck.builds import registry
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm
+from gradcheck.foundation.plotting import COLOURS
 from gradcheck.foundation.wording import enumerated
 from gradcheck.network import reference
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.differences import differences
 from gradcheck.oracles.line import Point
-from gradcheck.tour.pictures import COLOURS, Curve, Panel, curves
+from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
 from gradcheck.tour.tour import Tour, installed_builds
 from gradcheck.verdict.findings import Verdict

@@ -7,13 +7,12 @@ from gradcheck.cases.case import Case
 from gradcheck.network.layers import Arctan, Dense, ReLU, Sigmoid
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
-from gradcheck.tour.descent import curve_of, fell, numbers, summary
+from gradcheck.tour.descent import curve_of, fell, last_record, summary
 from gradcheck.tour.pictures import curves, maps
 from gradcheck.tour.step import Picture, Result, Skipped, Table
-from gradcheck.tour.tour import ITERATIONS, Tour, moons_case, probabilities, widths
+from gradcheck.tour.tour import DEPTHS, ITERATIONS, Tour, moons_case, probabilities, widths
 from gradcheck.training.accuracy import accuracy
 
-DEPTHS = ((), (8,), (3, 4), (4, 5, 8, 4))
 INSTEAD = {"arctan": Arctan(), "relu": ReLU(), "sigmoid": Sigmoid()}
 WORK = 10**10  # multiply-adds of a training: about a minute. Chosen, not derived
 PASSES = 3  # products of a gradient: one forward, two backward
@@ -64,6 +63,6 @@ def user_data(tour: Tour) -> Result:
     )
     picture = Picture("The loss on the part trained on.", partial(curves, panels=[curve_of({"loss": history})]))
     detail = "; ".join([*tour.user_data.notes, summary(history)]) + "."
-    least = numbers(history) | {"held_out": found["held out"], "trained_on": found["trained on"]}
+    least = last_record(history) | {"held_out": found["held out"], "trained_on": found["trained on"]}
     table = Table(("part", "samples", "right"), rows)
     return Result(headline, least, (picture,), table, held=fell(history), detail=detail)

@@ -17,9 +17,7 @@ from gradcheck.network.reference.derivatives import activation_slopes
 from gradcheck.network.reference.tangents import loss_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.tour import Tour, moons_case, widths
-
-DEEP = (4, 5, 8, 4)
+from gradcheck.tour.tour import DEPTHS, Tour, moons_case, widths
 
 
 class Backward(NamedTuple):
@@ -66,7 +64,7 @@ def forward_step(tour: Tour) -> Result:
 
 def backward_step(_tour: Tour) -> Result:
     """Through four hidden layers, held against the manual build."""
-    deep = moons_case(*DEEP)
+    deep = moons_case(*DEPTHS[-1])
     network, parameters, batch = deep.network, deep.parameters, deep.batch
     states, by_hand = reference.forward(network, parameters, batch.inputs), backward(network, parameters, batch)
     _, manual = registry.backend("manual").build(network).loss_and_gradients(parameters, batch)

@@ -2,24 +2,24 @@
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcheck.foundation import plotting
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.plotting import BLACK, COLOURS, OPEN_AXES
 from gradcheck.network.batch import Batch
 from gradcheck.tour.tour import GRID
 
-COLOURS = (*plotting.COLOURS, plotting.BLACK)
-MINUS, PLUS = COLOURS[1], COLOURS[0]
+PLUS, MINUS, *_ = COLOURS
 SHADES = ("#E5995C", "#F7F7F7", "#5CA5CF")  # of probabilities, paler than the points that lie on them
 WIDTH, HEIGHT = 7.5, 5.0  # inches of one panel; with letters of 14 points it can be read at half its size
 LEGEND = 3.0
 SQUARE = 5.0
 MARK = "gradcheck tour"  # in every file that the tour writes, by which it knows them again
-TEXT = {"font.size": 14, "axes.titlesize": 14, **plotting.BARE}
+TEXT = {"font.size": 14, "axes.titlesize": 14, **OPEN_AXES}
 
 
 class Curve(NamedTuple):
@@ -55,7 +55,7 @@ class Panel(NamedTuple):
     legend_outside: bool = False
 
 
-def save(plot: Any, figure: Any, path: Path) -> None:
+def save_figure(plot: Any, figure: Any, path: Path) -> None:
     """As PNG."""
     figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": MARK})
     plot.close(figure)
@@ -73,7 +73,7 @@ def curves(plot: Any, panels: Sequence[Panel]) -> Any:
 
 
 def _panel(axes: Any, panel: Panel) -> None:
-    for curve, colour in zip(panel.curves, _cycle(len(panel.curves)), strict=True):
+    for curve, colour in zip(panel.curves, cycle((*COLOURS, BLACK)), strict=False):
         axes.plot(curve.x, curve.y, curve.look, color=curve.colour or colour, label=curve.label, linewidth=2, markersize=7)
     for (label, level), dashes in zip(panel.levels, ("--", ":", "-."), strict=False):
         axes.axhline(level, color="#555555", linestyle=dashes, linewidth=2, label=label)
@@ -102,10 +102,6 @@ def _plain_ticks(axes: Any) -> None:
         axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set_ylim(low, high)
-
-
-def _cycle(count: int) -> list[str]:
-    return [COLOURS[index % len(COLOURS)] for index in range(count)]
 
 
 def scatter(plot: Any, batch: Batch) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gradcheck.errors import BackendNotInstalled, LibraryNotInstalled, OutputError
-from gradcheck.tour.pictures import save
+from gradcheck.tour.pictures import save_figure
 from gradcheck.tour.step import Result, Skipped, Step
 from gradcheck.tour.tour import Tour
 
@@ -77,7 +77,7 @@ def _drawn(number: int, step: Step, result: Result, folder: Path, plot: Any) -> 
     paths = tuple(folder / f"{number:02}-{step.name}-{index}.png" for index in range(1, len(result.pictures) + 1))
     try:
         for path, picture in zip(paths, result.pictures, strict=True):
-            save(plot, picture.draw(plot), path)
+            save_figure(plot, picture.draw(plot), path)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
     return paths

@@ -10,11 +10,10 @@ from torch import nn
 from gradcheck.foundation.arrays import Array
 from gradcheck.tour.pictures import Curve, Panel, curves, maps
 from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.tour import GRID, Tour, grid
+from gradcheck.tour.tour import DEPTHS, GRID, ITERATIONS, Tour, grid
 
-NETWORKS = {"2-40-1": (40,), "2-4-5-8-4-1": (4, 5, 8, 4)}
+NETWORKS = {"2-40-1": (40,), "2-4-5-8-4-1": DEPTHS[-1]}
 STEP = 0.4
-ITERATIONS = 10_000
 
 
 def sequential(hidden: tuple[int, ...], seed: int = 0) -> nn.Sequential:

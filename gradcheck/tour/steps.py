@@ -115,7 +115,7 @@ STEPS = (
 NUMBERED = dict(enumerate(STEPS, 1))
 
 
-def chosen(only: str | None) -> dict[int, Step]:
+def select(only: str | None) -> dict[int, Step]:
     """The steps by number: all, or the one with this name or number.
 
     Raises

@@ -24,6 +24,7 @@ from gradcheck.verification.verifier import DEFAULT
 
 GRID = 100  # points a side of a map
 ITERATIONS = 10_000
+DEPTHS = ((), (8,), (3, 4), (4, 5, 8, 4))  # units of the hidden layers
 QUICK = 20  # times fewer iterations
 
 
