@@ -14,6 +14,7 @@ import pytest
 from gradcheck.bench.subjects.environment import Environment
 from gradcheck.bench.timing.result import Floor, Measured, Result, Row, Settings
 from gradcheck.campaign.running.judging import failed
+from gradcheck.tour.conduct import Outcome
 from hostile import NAMES, assert_neutral, assert_page
 from jinja2 import UndefinedError
 from rich.console import Console
@@ -40,7 +41,6 @@ from gradcheck.report.reproducer import pickles
 from gradcheck.report.reproducer.recipe import Recipe
 from gradcheck.report.reproducer.source import Writer
 from gradcheck.report.text import to_text
-from gradcheck.tour.conduct import Outcome
 from gradcheck.tour.page import to_html as tour_page
 from gradcheck.tour.step import Picture, Step
 from gradcheck.tour.step import Result as Found

@@ -62,8 +62,8 @@ def test_a_direction_may_move_everything_at_once():
     case = case_of((Dense(4), Tanh(), Dense(3)), LOSSES[0])
     rng, found = np.random.default_rng(1), Tangents(case.network, case.parameters, *case.batch)
     v = {name: rng.standard_normal((3, *value.shape)) for name, value in case.parameters.items()}
-    apart = sum((found.gradient(name) * v[name]).reshape(3, -1).sum(axis=1) for name in v)
-    np.testing.assert_allclose(found.along(v), apart, rtol=1e-12)
+    by_block = sum((found.gradient(name) * v[name]).reshape(3, -1).sum(axis=1) for name in v)
+    np.testing.assert_allclose(found.along(v), by_block, rtol=1e-12)
 
 
 def test_a_mistake_in_a_rule_is_noticed(monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 from autograd import make_vjp
 
 from gradcheck.adapters.cotangents import combine, draw
-from gradcheck.adapters.leaves import arguments, name_of, outputs
+from gradcheck.adapters.leaves import argument_leaves, name_of, output_leaves
 from gradcheck.checking.checker import check
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
@@ -19,10 +19,10 @@ from gradcheck.report import Report
 
 def check_autograd(f: Callable[..., Any], args: tuple[Any, ...], accuracy: float, seed: int) -> Report:
     """What `gradcheck.check_autograd` does."""
-    name, taken = name_of(f), arguments(args, name_of(f))
+    name, taken = name_of(f), argument_leaves(args, name_of(f))
 
     def call(arrays: Mapping[str, Any]) -> dict[str, Any]:
-        return outputs(called(f, name, *taken.rebuild(arrays)), name)
+        return output_leaves(called(f, name, *taken.rebuild(arrays)), name)
 
     cotangents = draw(_plain(call(taken.arrays)), seed)
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from gradcheck.adapters.cotangents import combine, draw
-from gradcheck.adapters.leaves import Arguments, arguments, name_of, outputs
+from gradcheck.adapters.leaves import Arguments, argument_leaves, as_numpy, name_of, output_leaves
 from gradcheck.checking.checker import check
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
@@ -47,7 +47,7 @@ class JaxFunction:
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], seed: int) -> None:
         self.f, self.name, self.seed = f, name_of(f), seed
-        self.arguments: Arguments = arguments(args, self.name)
+        self.arguments: Arguments = argument_leaves(args, self.name)
         self.point = self.arguments.arrays
         self.origin = dict.fromkeys(self.point, 0.0)
         self.tangents = {name: signs(name, array.shape, seed) for name, array in self.point.items()}
@@ -56,7 +56,7 @@ class JaxFunction:
     def call(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Floating outputs by path."""
         typed = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
-        return outputs(called(self.f, self.name, *self.arguments.rebuild(typed)), self.name)
+        return output_leaves(called(self.f, self.name, *self.arguments.rebuild(typed)), self.name)
 
     def loss(self, arrays: Mapping[str, Array]) -> float:
         """The outputs reduced by the cotangents."""
@@ -98,6 +98,4 @@ class JaxFunction:
 
 
 def _arrays(values: Mapping[str, Any]) -> dict[str, Array]:
-    """As NumPy has them, bfloat16 in float32."""
-    plain = {name: np.array(value) for name, value in values.items()}
-    return {name: a if np.issubdtype(a.dtype, np.floating) else a.astype(np.float32) for name, a in plain.items()}
+    return {name: as_numpy(value) for name, value in values.items()}

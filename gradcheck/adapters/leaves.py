@@ -22,7 +22,7 @@ class Arguments(NamedTuple):
         return self.flat.rebuild([arrays.get(name, leaf) for name, leaf in pairs])["args"]
 
 
-def arguments(args: tuple[Any, ...], what: str) -> Arguments:
+def argument_leaves(args: tuple[Any, ...], what: str) -> Arguments:
     """Flatten; complex leaves are refused."""
     flat = flatten({"args": args})
     arrays: dict[str, Array] = {}
@@ -31,13 +31,13 @@ def arguments(args: tuple[Any, ...], what: str) -> Arguments:
         if isinstance(leaf, complex) or (kind is not None and np.issubdtype(_dtype(kind), np.complexfloating)):
             raise DataError(f"{what}: {name} is complex: only real arrays are supported")
         if isinstance(leaf, float) or (kind is not None and _is_floating(kind)):
-            arrays[name] = _plain(leaf)
+            arrays[name] = as_numpy(leaf)
     if not arrays:
         raise DataError(f"{what}: nothing to check: no argument is a floating array")
     return Arguments(flat, arrays)
 
 
-def outputs(value: Any, what: str) -> dict[str, Any]:
+def output_leaves(value: Any, what: str) -> dict[str, Any]:
     """Floating leaves of what a function returned, by path; they may be tracers or boxes of a framework."""
     flat = flatten(value, "output")
     found = {
@@ -68,7 +68,7 @@ def _is_floating(kind: Any) -> bool:
     return bool(np.issubdtype(dtype, np.floating)) or dtype.name in ("bfloat16",)
 
 
-def _plain(leaf: Any) -> Array:
-    """As NumPy has it: bfloat16 in float32."""
+def as_numpy(leaf: Any) -> Array:
+    """A copy as NumPy has it: bfloat16 in float32."""
     array = np.array(leaf)
     return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float32)

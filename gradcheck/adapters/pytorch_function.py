@@ -38,7 +38,7 @@ class TorchFunction:
     wide : bool
         Whether it is judged in float64, which not all of it is and all of it follows.
     without_gradient : set of str
-        Outputs that PyTorch was told are not differentiable, where others are.
+        Outputs marked as not differentiable, where others are not.
     cotangents : dict of str to array
         By which all other outputs are reduced to one number.
     random : bool
@@ -179,5 +179,5 @@ def _name(f: Any) -> str:
     if isinstance(f, torch.nn.Module):
         return type(f).__name__
     owner = getattr(f, "__self__", None)
-    own = str(getattr(f, "__name__", type(f).__name__))
-    return f"{owner.__name__}.{own}" if isinstance(owner, type) else own
+    name = str(getattr(f, "__name__", type(f).__name__))
+    return f"{owner.__name__}.{name}" if isinstance(owner, type) else name

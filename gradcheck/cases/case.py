@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from gradcheck.cases import datasets
-from gradcheck.cases.fitting import fit, numbers
+from gradcheck.cases.fitting import finite_array, fit
 from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array
@@ -136,7 +136,7 @@ class Case(Description, frozen=True):
         except (MemoryError, ValueError):  # a ValueError beyond what NumPy can index
             raise DescriptionError(f"an array of shape {shape} does not fit into memory", name) from None
         with np.errstate(over="ignore"):
-            return numbers(SPREADS[init](name, shape) * self.scale * drawn, name, f"scale {self.scale:g}", self.dtype)
+            return finite_array(SPREADS[init](name, shape) * self.scale * drawn, name, f"scale {self.scale:g}", self.dtype)
 
 
 def _fans(shape: Shape) -> tuple[int, int]:
@@ -154,7 +154,7 @@ SPREADS: dict[str, Callable[[str, Shape], float]] = {
 
 
 def _shaped(values: Any, name: str, shape: Shape, dtype: str) -> Array:
-    array = numbers(values, name, "init", dtype)
+    array = finite_array(values, name, "init", dtype)
     if array.shape != shape:
         raise DescriptionError(f"expected shape {shape}, got {array.shape}", name)
     return array

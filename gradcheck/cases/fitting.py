@@ -13,12 +13,12 @@ from gradcheck.network.network import Network
 
 def fit(network: Network, inputs: Any, targets: Any, samples: int | None, dtype: str, where: str) -> Batch:
     """Refuse arrays that do not fit the network or the domain of its loss; return the first samples in the dtype."""
-    inputs = numbers(inputs, "inputs", where, dtype)
+    inputs = finite_array(inputs, "inputs", where, dtype)
     if inputs.shape[1:] != network.inputs or not len(inputs):
         expected = f"(n, {', '.join(map(str, network.inputs))})"
         raise DataError(f"{where}: inputs have shape {inputs.shape}, the network expects {expected} with n >= 1")
     classes = network.loss.targets is Targets.CLASSES
-    targets = numbers(targets, "targets", where, "float64" if classes else dtype)
+    targets = finite_array(targets, "targets", where, "float64" if classes else dtype)
     if targets.shape == (len(inputs),) and network.target_shape == (1,):
         targets = targets[:, None]
     if targets.shape != (len(inputs), *network.target_shape):
@@ -44,7 +44,7 @@ def _check_domain(network: Network, targets: Array, where: str) -> None:
         raise DataError(f"{where}: targets[{_text(index)}] is {targets[index]:g}, {loss} expects {domain}")
 
 
-def numbers(values: Any, name: str, where: str, dtype: str) -> Array:
+def finite_array(values: Any, name: str, where: str, dtype: str) -> Array:
     """A fresh array in the dtype; refuses what is no real number, or not finite in it."""
     raw = np.asarray(values)
     if raw.dtype.kind not in "biuf":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradcheck.cases.fitting import numbers
+from gradcheck.cases.fitting import finite_array
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 
@@ -76,7 +76,7 @@ def read_libsvm(path: Path) -> tuple[Array, Array]:
     where = str(path)
     with reading(where), path.open(encoding="utf-8-sig") as lines:
         inputs, labels = _read_libsvm(lines, None)
-    return numbers(inputs, "inputs", where, "float64"), numbers(labels, "labels", where, "float64")
+    return finite_array(inputs, "inputs", where, "float64"), finite_array(labels, "labels", where, "float64")
 
 
 def _read_libsvm(lines: Iterable[str], features: int | None) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # Control characters, ends of lines, turns of the direction of writing, halves of characters.
@@ -14,6 +14,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = list(known)
     match = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}?" if match else f"known: {', '.join(known)}"
+
+
+def enumerated(words: Sequence[str], most: int | None = None) -> str:
+    """``1, 2 and 3``; of more than ``most`` words the first, and how many there are besides."""
+    if most is not None and len(words) > most:
+        return f"{', '.join(words[:most])} and {len(words) - most} more"
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def shown(value: Any) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from gradcheck.errors import OutputError
 from gradcheck.report.page import rendered
-from gradcheck.tour.conduct import Outcome
 from gradcheck.tour.pictures import MARK
+from gradcheck.tour.run import Outcome
 from gradcheck.tour.step import Result, Table
 
 INDEX = "index.html"

@@ -1,6 +1,6 @@
 """What breaks backprop and chance never meets: zeros, kinks, dead and saturated layers, extreme sizes, equal samples.
 
-A twist changes parameters or batch of a network; each draws what it needs and leaves alone what it does not apply to.
+Each changes parameters or batch of a network; it draws what it needs and leaves alone what it does not apply to.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
 from gradcheck.network.losses import Targets
-from gradcheck.network.network import Network, is_weight
+from gradcheck.network.network import Network, is_weight, layers_with
 
 FACTORS = (1e12, 1e-12, 1e4, 16.0)
 SATURATED = 50.0  # tanh and sigmoid are 1 to rounding from 20 and 40 on
 LOGITS = 1e4
-# Distances from a kink: on it, within the rounding of float32, and of what finite differences step over.
-BESIDE = (0.0, 1e-8, -1e-8, 1e-9, -1e-9, 1e-12, -1e-12, 1e-4, -1e-4)
+# On a kink, within the rounding of float32, and within what finite differences step over.
+DISTANCES = (0.0, 1e-8, -1e-8, 1e-9, -1e-9, 1e-12, -1e-12, 1e-4, -1e-4)
 
 
 class Draft(NamedTuple):
@@ -36,40 +36,41 @@ class Draft(NamedTuple):
             return reference.forward(self.network, self.parameters, self.inputs)
 
 
-Twist: TypeAlias = Callable[[st.DrawFn, Draft, str], None]
+EdgeCase: TypeAlias = Callable[[st.DrawFn, Draft, str], None]
 
 
-def zero(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
+def zero_weights(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     """Every weight 0, or every parameter."""
     biases_too = draw(st.booleans())
     for name, value in draft.parameters.items():
-        value *= 0.0 if biases_too or is_weight(name) else 1.0
+        if biases_too or is_weight(name):
+            value[...] = 0.0
 
 
-def sized(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
+def rescaled(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     """One parameter, or one entry of it, as large or small as nobody expects."""
     if draft.parameters:
         name = draw(st.sampled_from(list(draft.parameters)))
-        _some(draw, draft.parameters[name])[...] *= draw(st.sampled_from(FACTORS))
+        _part_of(draw, draft.parameters[name])[...] *= draw(st.sampled_from(FACTORS))
 
 
-def denormal(draw: st.DrawFn, draft: Draft, dtype: str) -> None:
+def subnormal(draw: st.DrawFn, draft: Draft, dtype: str) -> None:
     """One parameter, or one entry of it, below the smallest normal number."""
     if draft.parameters:
         name = draw(st.sampled_from(list(draft.parameters)))
-        part = _some(draw, draft.parameters[name])
+        part = _part_of(draw, draft.parameters[name])
         part[...] = np.clip(part, -1, 1) * (float(np.finfo(dtype).tiny) / 16)
 
 
-def dead(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
-    """A dense layer that hands nothing but negative numbers to what comes next."""
+def dead_layer(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
+    """A layer that hands nothing but negative numbers to what comes next."""
     layer = _biased(draw, draft)
     if layer is not None:
         highest = np.max(draft.states()[layer + 1], axis=0)
         draft.parameters[f"{layer}.bias"] -= np.ceil(np.maximum(highest, 0)) + 1
 
 
-def beside(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
+def near_a_kink(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     """One pre-activation of one sample on a kink, or so near that rounding may put it on either side."""
     layer = _biased(draw, draft)
     if layer is None:
@@ -77,48 +78,47 @@ def beside(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     z = draft.states()[layer + 1]
     sample, unit = draw(st.integers(0, len(z) - 1)), draw(st.integers(0, z.shape[1] - 1))
     at = draw(st.sampled_from(_kinks(draft, layer, sample, unit)))
-    draft.parameters[f"{layer}.bias"][unit] += at + draw(st.sampled_from(BESIDE)) - z[sample, unit]
+    draft.parameters[f"{layer}.bias"][unit] += at + draw(st.sampled_from(DISTANCES)) - z[sample, unit]
 
 
-def saturated(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
-    """A dense layer whose largest output is 50."""
-    layers = _dense(draft.network)
+def saturated_layer(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
+    """A layer with weights whose largest output is 50."""
+    layers = layers_with(draft.network, "weight")
     if layers:
         _enlarge(draft, draw(st.sampled_from(layers)), SATURATED)
 
 
 def extreme_logits(_draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
-    """A last dense layer whose largest output is 1e4."""
-    for layer in _dense(draft.network)[-1:]:
+    """A last layer with weights whose largest output is 1e4."""
+    for layer in layers_with(draft.network, "weight")[-1:]:
         _enlarge(draft, layer, LOGITS)
 
 
-def repeated(_draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
+def equal_samples(_draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     """Every sample the first one, its target included."""
     draft.inputs[...] = draft.inputs[0]
     draft.targets[...] = draft.targets[0]
 
 
-def one_label(_draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
+def equal_targets(_draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     """Every target the first one."""
     draft.targets[...] = draft.targets[0]
 
 
-TWISTS: tuple[Twist, ...] = (
-    *(zero, sized, denormal, dead, beside, saturated, extreme_logits, repeated, one_label),
-    beside,  # twice as often: this is where conventions differ
+EDGE_CASES: tuple[EdgeCase, ...] = (
+    *(zero_weights, rescaled, subnormal, dead_layer, near_a_kink, saturated_layer, extreme_logits),
+    *(equal_samples, equal_targets),
+    near_a_kink,  # twice as often: this is where conventions differ
     *(extreme_logits, extreme_logits),  # most of these end in something that saturates
 )
 
 
-def _dense(network: Network) -> list[int]:
-    return [index for index, layer in enumerate(network.layers) if isinstance(layer, ly.Dense)]
-
-
 def _biased(draw: st.DrawFn, draft: Draft) -> int | None:
-    """A dense layer with a bias, those behind which something has a kink first."""
-    layers = [index for index in _dense(draft.network) if f"{index}.bias" in draft.parameters]
-    layers.sort(key=lambda index: not _joints_behind(draft.network, index))
+    """A layer with a bias for each of its outputs, those behind which something has a kink first."""
+    network = draft.network
+    biased = layers_with(network, "bias")
+    layers = [index for index in biased if draft.parameters[f"{index}.bias"].shape == network.shapes[index + 1]]
+    layers.sort(key=lambda index: not _joints_behind(network, index))
     return draw(st.sampled_from(layers)) if layers else None
 
 
@@ -129,7 +129,7 @@ def _joints_behind(network: Network, layer: int) -> tuple[float, ...]:
 
 
 def _kinks(draft: Draft, layer: int, sample: int, unit: int) -> tuple[float, ...]:
-    """Outputs of a dense layer at which what comes next joins two formulas: an activation, or the loss."""
+    """Outputs of a layer at which what comes next joins two formulas: an activation, or the loss."""
     network = draft.network
     if layer + 1 < len(network.layers):
         return _joints_behind(network, layer) or (0.0,)
@@ -149,7 +149,7 @@ def _enlarge(draft: Draft, layer: int, largest: float) -> None:
                 draft.parameters[name] *= largest / size
 
 
-def _some(draw: st.DrawFn, array: Array) -> Array:
+def _part_of(draw: st.DrawFn, array: Array) -> Array:
     """A view of the whole array or of one entry."""
     if draw(st.booleans()):
         index = draw(st.integers(0, array.size - 1))

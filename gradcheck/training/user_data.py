@@ -1,6 +1,6 @@
-"""A user's own data for a classifier of two classes: read, standardised, and a part of it held out.
+"""A user's data for a classifier of two classes: read, standardised, and a part of it held out.
 
-Whatever is decided about the data on the way is a sentence in `Own.notes`.
+Whatever is decided about the data on the way is a sentence in `UserData.notes`.
 """
 
 import os
@@ -15,6 +15,7 @@ from gradcheck.cases.readers import read_libsvm
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.validation import seed_of
+from gradcheck.foundation.wording import enumerated
 from gradcheck.network.batch import Batch
 from gradcheck.network.network import Network
 
@@ -22,7 +23,7 @@ HELD_OUT = 0.2  # of each class
 SHOWN = 5  # labels or features in a sentence
 
 
-class Own(NamedTuple):
+class UserData(NamedTuple):
     """Data to train on, and data to be judged by.
 
     Attributes
@@ -47,7 +48,7 @@ class Own(NamedTuple):
         return Case(network, data=Given.of(self.training._asdict()), seed=seed, init=init, scale=scale)
 
 
-def read_own(path: str | os.PathLike[str], seed: int = 0) -> Own:
+def read_user_data(path: str | os.PathLike[str], seed: int = 0) -> UserData:
     """Read a file in LIBSVM's format, whatever its name, with labels of any two values.
 
     Labels become -1 (the smaller) and +1. Of each class a fifth is held out, and one sample at least where there are two.
@@ -69,26 +70,26 @@ def read_own(path: str | os.PathLike[str], seed: int = 0) -> Own:
     path, seed = Path(path), seed_of(seed)
     inputs, labels = read_libsvm(path)
     try:
-        return _own(inputs, labels, seed)
+        return _user_data(inputs, labels, seed)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 
 
-def _own(inputs: Array, labels: Array, seed: int) -> Own:
+def _user_data(inputs: Array, labels: Array, seed: int) -> UserData:
     if not len(labels):
         raise DataError("no samples")
-    targets, said = _signs(labels)
+    targets, note = _signs(labels)
     if not inputs.shape[1]:
         raise DataError(f"no features: {_count(len(labels), 'label')} and nothing else")
     chosen, held = _split(targets, seed)
     standard, constant = _standardised(inputs, chosen)
     if len(constant) == inputs.shape[1]:
         raise DataError(f"nothing to learn from: {_constant(constant, inputs.shape[1])}")
-    notes = [f"{_count(len(labels), 'sample')} of {_count(inputs.shape[1], 'feature')}, standardised", said]
+    notes = [f"{_count(len(labels), 'sample')} of {_count(inputs.shape[1], 'feature')}, standardised", note]
     notes += [f"{_constant(constant, inputs.shape[1])}, and became 0"] if constant else []
     notes += [f"{len(held)} samples held out, {len(chosen)} to train on (seed {seed})"]
     training, held_out = (Batch(standard[part], targets[part, None]) for part in (chosen, held))
-    return Own(training, held_out, tuple(notes))
+    return UserData(training, held_out, tuple(notes))
 
 
 def _signs(labels: Array) -> tuple[Array, str]:
@@ -97,11 +98,11 @@ def _signs(labels: Array) -> tuple[Array, str]:
     if len(values) == 1:
         raise DataError(f"one class only: all labels are {_text(values[0])}, expected two different labels")
     if len(values) > 2:
-        raise DataError(f"{len(values)} different labels, {_listed(list(map(_text, values)))}: expected two")
+        raise DataError(f"{len(values)} different labels, {enumerated(list(map(_text, values)), SHOWN)}: expected two")
     low, high = map(_text, values)
-    said = "labels are -1 and +1" if values == [-1, 1] else f"labels {low} and {high} became -1 and +1"
+    became = "labels are -1 and +1" if values == [-1, 1] else f"labels {low} and {high} became -1 and +1"
     counts = [int(np.sum(labels == value)) for value in values]
-    return np.where(labels == values[1], 1.0, -1.0), f"{said}: {counts[0]} and {counts[1]} samples"
+    return np.where(labels == values[1], 1.0, -1.0), f"{became}: {counts[0]} and {counts[1]} samples"
 
 
 def _split(targets: Array, seed: int) -> tuple[Array, Array]:
@@ -133,15 +134,8 @@ def _standardised(inputs: Array, chosen: Array) -> tuple[Array, list[int]]:
 def _constant(features: Sequence[int], of: int) -> str:
     if len(features) == of:
         return "the only feature is constant" if of == 1 else f"all {of} features are constant"
-    many = len(features) > 1
-    return f"feature{'s' * many} {_listed(list(map(str, features)))} {'are' if many else 'is'} constant"
-
-
-def _listed(words: Sequence[str]) -> str:
-    """``1, 2 and 3``; of many the first."""
-    if len(words) > SHOWN:
-        return f"{', '.join(words[:SHOWN])} and {len(words) - SHOWN} more"
-    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+    named = enumerated(list(map(str, features)), SHOWN)
+    return f"feature {named} is constant" if len(features) == 1 else f"features {named} are constant"
 
 
 def _text(value: float) -> str:
@@ -149,4 +143,4 @@ def _text(value: float) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

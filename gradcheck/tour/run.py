@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gradcheck.errors import BackendNotInstalled, LibraryNotInstalled, OutputError
-from gradcheck.tour.pictures import save
+from gradcheck.tour.pictures import save_figure
 from gradcheck.tour.step import Result, Skipped, Step
-from gradcheck.tour.workbench import Workbench
+from gradcheck.tour.tour import Tour
 
 
 class Outcome(NamedTuple):
@@ -41,10 +41,10 @@ class Outcome(NamedTuple):
         """In one line."""
         if self.result is None:
             return f"skipped: {self.skipped}"
-        return self.result.figure if self.held else f"DOES NOT HOLD: {self.result.figure}"
+        return self.result.headline if self.held else f"DOES NOT HOLD: {self.result.headline}"
 
 
-def conduct(steps: Mapping[int, Step], bench: Workbench, folder: Path, plot: Any) -> Iterator[Outcome]:
+def run(steps: Mapping[int, Step], tour: Tour, folder: Path, plot: Any) -> Iterator[Outcome]:
     """Every step, as it is done.
 
     Parameters
@@ -61,14 +61,14 @@ def conduct(steps: Mapping[int, Step], bench: Workbench, folder: Path, plot: Any
     """
     for number, step in steps.items():
         began = time.perf_counter()
-        result, skipped = _run(step, bench)
+        result, skipped = _result(step, tour)
         files = _drawn(number, step, result, folder, plot) if result and plot else ()
         yield Outcome(number, step, result, skipped, time.perf_counter() - began, files)
 
 
-def _run(step: Step, bench: Workbench) -> tuple[Result | None, str]:
+def _result(step: Step, tour: Tour) -> tuple[Result | None, str]:
     try:
-        return step.run(bench), ""
+        return step.run(tour), ""
     except (LibraryNotInstalled, BackendNotInstalled, Skipped) as reason:
         return None, str(reason)
 
@@ -77,7 +77,7 @@ def _drawn(number: int, step: Step, result: Result, folder: Path, plot: Any) -> 
     paths = tuple(folder / f"{number:02}-{step.name}-{index}.png" for index in range(1, len(result.pictures) + 1))
     try:
         for path, picture in zip(paths, result.pictures, strict=True):
-            save(plot, picture.draw(plot), path)
+            save_figure(plot, picture.draw(plot), path)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
     return paths

@@ -1,26 +1,22 @@
-"""The steps in order. To add one: a function from `Workbench` to `Result`, and a row here."""
+"""The steps in order. To add one: a function from `Tour` to `Result`, and a row here."""
 
 from collections.abc import Callable
 from importlib import import_module
 
-from gradcheck.errors import DescriptionError, LibraryNotInstalled
+from gradcheck.errors import DescriptionError
+from gradcheck.foundation.loading import needing
 from gradcheck.foundation.wording import nearest
 from gradcheck.tour import builds, descent, functions, gradients, networks, passes
 from gradcheck.tour.step import Result, Step
-from gradcheck.tour.workbench import Workbench
+from gradcheck.tour.tour import Tour
 
 
-def needing(library: str, module: str, function: str) -> Callable[[Workbench], Result]:
+def with_framework(library: str, module: str, function: str) -> Callable[[Tour], Result]:
     """A step of a module that imports a framework: it is imported when the step is run."""
 
-    def run(bench: Workbench) -> Result:
-        try:
-            found = import_module(f"gradcheck.tour.{module}")
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != library:
-                raise
-            raise LibraryNotInstalled(f"{library} is not installed: pip install 'gradcheck[{library}]'") from None
-        return getattr(found, function)(bench)
+    def run(tour: Tour) -> Result:
+        with needing(library):
+            return getattr(import_module(f"gradcheck.tour.{module}"), function)(tour)
 
     return run
 
@@ -88,19 +84,19 @@ STEPS = (
         "Six derivatives by Autograd",
         "f(x) = (1 &minus; e<sup>&minus;x</sup>) / (1 + e<sup>&minus;x</sup>) = tanh(x/2) = t; "
         "f<sup>(k)</sup> = P<sub>k</sub>(t), P<sub>k+1</sub>(t) = P<sub>k</sub>&prime;(t) (1 &minus; t²) / 2",
-        needing("autograd", "hips", "derivatives"),
+        with_framework("autograd", "derivatives", "derivatives"),
     ),
     Step(
         "quadratic",
         "The gradient of a quadratic form",
         "f(u) = u<sup>T</sup>Mu / 2, M = M<sup>T</sup>: ∇f(u) = Mu",
-        needing("autograd", "hips", "quadratic"),
+        with_framework("autograd", "quadratic", "quadratic"),
     ),
     Step(
         "torch",
         "PyTorch's Sequential",
         "φ = Linear &#8728; Tanh &#8728; … &#8728; Linear, f = &minus;mean log &sigma;(y φ(x)), τ = 0.4",
-        needing("torch", "sequential", "trained"),
+        with_framework("torch", "sequential", "trained"),
     ),
     Step(
         "activations",
@@ -114,12 +110,12 @@ STEPS = (
         "θ ← θ &minus; τ ∇f(θ) by hand, by Autograd, by PyTorch, from the same θ",
         builds.builds,
     ),
-    Step("own", "Your own data", "features of mean 0 and variance 1; a fifth of each class held out", networks.own),
+    Step("own", "Your own data", "features of mean 0 and variance 1; a fifth of each class held out", networks.user_data),
 )
 NUMBERED = dict(enumerate(STEPS, 1))
 
 
-def chosen(only: str | None) -> dict[int, Step]:
+def select(only: str | None) -> dict[int, Step]:
     """The steps by number: all, or the one with this name or number.
 
     Raises

@@ -1,6 +1,6 @@
-"""What steps share: the networks of the tour, its data, how long to train, and what has been trained already."""
+"""`Tour`: what steps share, which is networks, data, how long to train, and what has been trained already."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,28 +8,28 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from gradcheck.builds import registry
 from gradcheck.cases.case import Case
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Activation, Arctan, Dense, Layer
 from gradcheck.network.losses import Logistic
-from gradcheck.network.network import Network
+from gradcheck.network.network import Network, layers_with
 from gradcheck.training.accuracy import outputs
-from gradcheck.training.descent import train
+from gradcheck.training.descent import FIXED, train
 from gradcheck.training.history import History
-from gradcheck.training.optimizers import GradientDescent, Optimizer
-from gradcheck.training.own import Own, read_own
+from gradcheck.training.optimizers import Optimizer
+from gradcheck.training.user_data import UserData, read_user_data
+from gradcheck.verification.verifier import DEFAULT
 
-U = 2.0**-53  # unit roundoff of double precision
-STEP = 0.5  # of gradient descent
 GRID = 100  # points a side of a map
-FIXED = GradientDescent(STEP)
 ITERATIONS = 10_000
+DEPTHS = ((), (8,), (3, 4), (4, 5, 8, 4))  # units of the hidden layers
 QUICK = 20  # times fewer iterations
 
 
-class Workbench:
-    """One tour.
+class Tour:
+    """One walk through the steps.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Workbench:
     @cached_property
     def case(self) -> Case:
         """Two moons, 2-15-1."""
-        return case(15)
+        return moons_case(15)
 
     @cached_property
     def batch(self) -> Batch:
@@ -54,11 +54,11 @@ class Workbench:
         return self.case.batch
 
     @cached_property
-    def own(self) -> Own | None:
-        """The user's data, where there are any."""
-        return None if self.data is None else read_own(self.data)
+    def user_data(self) -> UserData | None:
+        """Where there are any."""
+        return None if self.data is None else read_user_data(self.data)
 
-    def fewer(self, iterations: int) -> int:
+    def shortened(self, iterations: int) -> int:
         """So many iterations, or a part of them."""
         return iterations // QUICK if self.quick else iterations
 
@@ -71,14 +71,14 @@ class Workbench:
         iterations: int = ITERATIONS,
         record_every: int = 1,
     ) -> History:
-        """The history of a training; what was asked for before is not run again."""
+        """The history of a training; the same one is not run twice."""
         key = case, optimizer, backend
         if key not in self._trained:
-            self._trained[key] = train(case, backend, optimizer, self.fewer(iterations), record_every=record_every)
+            self._trained[key] = train(case, backend, optimizer, self.shortened(iterations), record_every=record_every)
         return self._trained[key]
 
 
-def case(*hidden: int, activation: Activation | None = None, seed: int = 0) -> Case:
+def moons_case(*hidden: int, activation: Activation | None = None, seed: int = 0) -> Case:
     """Two moons and hidden layers of these widths; at the output arctan, as everywhere unless another is asked for."""
     layers: list[Layer] = []
     for units in hidden:
@@ -86,9 +86,14 @@ def case(*hidden: int, activation: Activation | None = None, seed: int = 0) -> C
     return Case(Network((2,), (*layers, Dense(1), Arctan()), Logistic()), data="two-moons", samples=400, seed=seed)
 
 
+def installed_builds() -> list[str]:
+    """Of those that `gradcheck.verify` compares by default."""
+    return [name for name in DEFAULT if registry.version(registry.BUILT_IN[name].requires)]
+
+
 def widths(network: Network) -> str:
     """``2-15-1``"""
-    units = [layer.units for layer in network.layers if isinstance(layer, Dense)]
+    units = (network.shapes[index + 1][0] for index in layers_with(network, "weight"))
     return "-".join(map(str, [*network.inputs, *units]))
 
 
@@ -102,8 +107,3 @@ def grid() -> Array:
 def probabilities(network: Network, parameters: Parameters) -> Array:
     """Of the label +1 over the `grid`, exp(z) / (1 + exp(z)), as a square."""
     return expit(outputs(network, parameters, grid())).reshape(GRID, GRID)
-
-
-def listed(items: Sequence[str]) -> str:
-    """``a, b and c``"""
-    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
