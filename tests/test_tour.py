@@ -16,8 +16,9 @@ from gradcheck import Given
 from gradcheck.cli.app import Exit, main
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.network.analysis.rounding import error_bounds
-from gradcheck.tour import derivatives, functions, gradients, passes, quadratic, steps
+from gradcheck.tour import table
 from gradcheck.tour.step import Result, Step
+from gradcheck.tour.steps import derivatives, functions, gradients, passes, quadratic
 from gradcheck.tour.tour import Tour, moons_case
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "tour.py"
@@ -153,7 +154,7 @@ def test_a_quick_tour_writes_pictures_and_one_page(tmp_path):
     assert time.monotonic() - began < 100  # 10 on an idle machine
     assert done.returncode == Exit.GOOD, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[1] for line in lines[:-1]] == [step.name for step in steps.STEPS]
+    assert [line.split()[1] for line in lines[:-1]] == [step.name for step in table.STEPS]
     assert all(len(line) <= 110 for line in lines)
     assert "16 builds" in done.stdout
     assert "skipped: no data" in lines[16]
@@ -163,7 +164,7 @@ def test_a_quick_tour_writes_pictures_and_one_page(tmp_path):
     assert len(pictures) == page.count("data:image/png;base64,") == 17
     assert not re.search(r'(?:src|href)="(?!data:)', page)
     assert not re.search(r"https?://", page)
-    assert page.count('<p class="formula">') == len(steps.STEPS)
+    assert page.count('<p class="formula">') == len(table.STEPS)
 
 
 @pytest.mark.parametrize("only", ["loss", "4", " LOSS "])
@@ -213,7 +214,7 @@ def test_a_step_whose_library_is_missing_is_skipped_with_a_hint(tour, monkeypatc
     for name in [name for name in sys.modules if name == library or name.startswith(f"{library}.")]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, f"gradcheck.tour.{loaded}", raising=False)
+    monkeypatch.delitem(sys.modules, f"gradcheck.tour.steps.{loaded}", raising=False)
     code, out, _ = tour("--only", step)
     assert code == Exit.GOOD
     assert f"skipped: {library} is not installed: pip install 'gradcheck[{library}]'" in out
@@ -238,7 +239,7 @@ def test_without_matplotlib_there_are_figures_and_no_pictures(tour, monkeypatch)
 
 def test_a_step_that_does_not_hold_is_shown_and_fails(tour, monkeypatch):
     failing = Step("bad", "Bad", "1 = 2", lambda _tour: Result("1 is not 2", {}, held=False))
-    monkeypatch.setattr(steps, "NUMBERED", {1: failing})
+    monkeypatch.setattr(table, "NUMBERED", {1: failing})
     code, out, _ = tour()
     assert code == Exit.WRONG
     assert out.startswith(" 1 bad         DOES NOT HOLD: 1 is not 2\n")
@@ -278,7 +279,7 @@ def test_a_training_is_run_once():
 
 
 def test_builds_that_differ_in_more_than_rounding_are_seen(monkeypatch):
-    from gradcheck.tour import builds
+    from gradcheck.tour.steps import builds
 
     tour = Tour(quick=True)
     monkeypatch.setattr(tour, "shortened", lambda _iterations: 20)

@@ -20,7 +20,7 @@ from gradcheck.foundation.writing import write
 from gradcheck.tour.page import INDEX, prepare, to_html
 from gradcheck.tour.run import Outcome, run
 from gradcheck.tour.step import Step
-from gradcheck.tour.steps import select
+from gradcheck.tour.table import select
 from gradcheck.tour.tour import Tour
 
 

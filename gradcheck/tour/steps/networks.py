@@ -7,9 +7,9 @@ from gradcheck.cases.case import Case
 from gradcheck.network.layers import Arctan, Dense, ReLU, Sigmoid
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
-from gradcheck.tour.descent import curve_of, fell, last_record, summary
 from gradcheck.tour.pictures import curves, maps
 from gradcheck.tour.step import Picture, Result, Skipped, Table
+from gradcheck.tour.steps.descent import curve_of, fell, last_record, summary
 from gradcheck.tour.tour import DEPTHS, ITERATIONS, Tour, moons_case, probabilities, widths
 from gradcheck.training.accuracy import accuracy
 

@@ -6,8 +6,8 @@ from importlib import import_module
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.loading import needing
 from gradcheck.foundation.wording import nearest
-from gradcheck.tour import builds, descent, functions, gradients, networks, passes
 from gradcheck.tour.step import Result, Step
+from gradcheck.tour.steps import builds, descent, functions, gradients, networks, passes
 from gradcheck.tour.tour import Tour
 
 
@@ -16,7 +16,7 @@ def with_framework(library: str, module: str, function: str) -> Callable[[Tour],
 
     def run(tour: Tour) -> Result:
         with needing(library):
-            return getattr(import_module(f"gradcheck.tour.{module}"), function)(tour)
+            return getattr(import_module(f"gradcheck.tour.steps.{module}"), function)(tour)
 
     return run
 

@@ -1,0 +1,1 @@
+"""What each step of the tour does: a function from `Tour` to `Result`."""
