@@ -11,10 +11,7 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
-from gradcheck.bench.subjects.environment import Environment
-from gradcheck.bench.timing.result import Floor, Measured, Result, Row, Settings
-from gradcheck.campaign.running.judging import failed
-from gradcheck.tour.conduct import Outcome
+from gradcheck.tour.run import Outcome
 from hostile import NAMES, assert_neutral, assert_page
 from jinja2 import UndefinedError
 from rich.console import Console
@@ -24,7 +21,10 @@ from test_report import EVERYTHING
 
 import gradcheck
 from gradcheck import Case, Dense, Huber, Network, Tanh, Verdict, cli
+from gradcheck.bench.measuring.environment import Environment
 from gradcheck.bench.rendering import text as bench_text
+from gradcheck.bench.results.schema import Floor, Measured, Result, Row, Settings
+from gradcheck.campaign.judging.judge import failed
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.report.html import to_html as campaign_page
 from gradcheck.campaign.report.text import render
