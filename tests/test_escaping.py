@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
-from gradcheck.tour.run import Outcome
 from hostile import NAMES, assert_neutral, assert_page
 from jinja2 import UndefinedError
 from rich.console import Console
@@ -42,6 +41,7 @@ from gradcheck.report.reproducer.recipe import Recipe
 from gradcheck.report.reproducer.source import Writer
 from gradcheck.report.text import to_text
 from gradcheck.tour.page import to_html as tour_page
+from gradcheck.tour.run import Outcome
 from gradcheck.tour.step import Picture, Step
 from gradcheck.tour.step import Result as Found
 from gradcheck.tour.step import Table as Rows

@@ -1,6 +1,5 @@
 """The pictures of the tour: curves, points and maps. The only module of the tour that draws."""
 
-import math
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -92,16 +91,14 @@ def _panel(axes: Any, panel: Panel) -> None:
 
 def _plain_ticks(axes: Any) -> None:
     """0.2, 0.3, 0.5 where the axis goes over less than two powers of ten, which matplotlib would write as 2 x 10^-1."""
-    from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
     low, high = axes.get_ylim()
     if high < 100 * low:
         digits = (1, 2, 3, 4, 5, 6, 8) if high < 10 * low else (1, 2, 5)
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-        axes.yaxis.set_major_locator(FixedLocator([digit * 10.0**power for power in powers for digit in digits]))
+        axes.yaxis.set_major_locator(LogLocator(subs=digits))
         axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axes.yaxis.set_minor_locator(NullLocator())
-        axes.set_ylim(low, high)
 
 
 def scatter(plot: Any, batch: Batch) -> Any:
