@@ -28,12 +28,9 @@ def passes(products: Sequence[Product], dtype: str) -> Callable[[], None]:
 def _product(product: Product, dtype: torch.dtype) -> Callable[[], object]:
     # In the layouts of the floor: x W^T reads the weight transposed, g^T x the gradient.
     rows, inner, columns = product.rows, product.inner, product.columns
-    left = (
-        torch.randn((inner, rows), dtype=dtype).t() if product.kind == "weight" else torch.randn((rows, inner), dtype=dtype)
-    )
-    right = (
-        torch.randn((columns, inner), dtype=dtype).t()
-        if product.kind == "forward"
-        else torch.randn((inner, columns), dtype=dtype)
-    )
+    left, right = torch.randn((rows, inner), dtype=dtype), torch.randn((inner, columns), dtype=dtype)
+    if product.kind == "weight":
+        left = torch.randn((inner, rows), dtype=dtype).t()
+    if product.kind == "forward":
+        right = torch.randn((columns, inner), dtype=dtype).t()
     return partial(torch.mm, left, right, out=torch.empty((rows, columns), dtype=dtype))
