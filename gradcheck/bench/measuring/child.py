@@ -1,6 +1,6 @@
 """``python -m gradcheck.bench.measuring.child``: the process in which one backend is timed on one case.
 
-It is sent a `Job` and then one `Request` at a time, as JSON, and has an `Answer` to each: that it has loaded, its facts,
+It is sent a `Job` and then one call at a time, by name, and has an `Answer` to each, as JSON: that it has loaded, its facts,
 seconds. The job's limit ends it where an answer takes longer.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from gradcheck.bench.measuring.calls import Prepared, load, prepare
-from gradcheck.bench.measuring.job import Answer, Job, Request
+from gradcheck.bench.measuring.job import Answer, Job
 from gradcheck.bench.work.counts import Step
 from gradcheck.errors import GradcheckError
 from gradcheck.foundation.processes import LOADING, Parent
@@ -96,9 +96,9 @@ def _serve(parent: Parent) -> None:
     _tell(parent, Answer(facts=prepared.facts))
     clock = Clock(prepared, job.seconds)
     while True:
-        request = msgspec.json.decode(parent.receive(), type=Request)
+        call = parent.receive().decode()
         with parent.time_limit(job.limit):
-            answer = clock.answer(request.call)
+            answer = clock.answer(call)
         _tell(parent, answer)
 
 

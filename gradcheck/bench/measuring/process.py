@@ -4,7 +4,7 @@ import msgspec
 
 from gradcheck.bench.measuring import child
 from gradcheck.bench.measuring.environment import of_child
-from gradcheck.bench.measuring.job import Answer, Facts, Job, Request
+from gradcheck.bench.measuring.job import Answer, Facts, Job
 from gradcheck.bench.work.counts import Step
 from gradcheck.errors import GradcheckError
 from gradcheck.foundation.processes import LOADING, Ended, Process
@@ -55,7 +55,7 @@ class Child:
         self._process.close()
 
     def _ask(self, call: str) -> Answer:
-        self._process.send(msgspec.json.encode(Request(call)))
+        self._process.send(call.encode())
         return self._answer(self._job.limit)
 
     def _answer(self, limit: float) -> Answer:
