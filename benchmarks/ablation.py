@@ -22,9 +22,9 @@ from gradcheck.candidates import claim
 from gradcheck.checking import bisection as apart
 from gradcheck.checking import probe
 from gradcheck.checking import procedure as judge
-from gradcheck.checking.probe import Prober
+from gradcheck.checking.prober import Prober
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles import differences, directions
-from gradcheck.oracles.noise import UNIT
 from gradcheck.oracles.sides import Chosen
 
 Place = tuple[Any, str, Any]

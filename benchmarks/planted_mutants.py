@@ -39,7 +39,7 @@ class Mutant(NamedTuple):
 def load(mutant: Mutant, name: str, folder: Path) -> str:
     """The manual build with this mistake, as a package of this name in the folder; returns how the registry takes it."""
     package = folder / name
-    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__", "mistake*"))
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__", "*mistake*", "trace*"))
     changed = package / f"{mutant.file}.py"
     for file in package.glob("*.py"):
         file.write_text(file.read_text().replace("gradcheck_backends.manual", name))
@@ -69,20 +69,20 @@ def _model(name: str, old: str, new: str, needs: Size = Size(), why: str = "") -
     return Mutant(name, "model", old, new, needs, why)
 
 
-TANH, SQUARED, SIGMOID = "np.subtract(1, slope, out=slope)", "np.multiply(a, a, out=room.scratch)", "slope *= a\n"
-RELU, LEAKY = "np.multiply(g, z > 0, out=room.below)", "np.multiply(g, slopes, out=room.below)"
-SILU, SOFTPLUS = "        slope += 1\n        slope *= s", "expit(z, out=room.scratch)"
+TANH, SQUARED, SIGMOID = "np.subtract(1, slope, out=slope)", "np.multiply(a, a, out=buffers.scratch)", "slope *= a\n"
+RELU, LEAKY = "np.multiply(g, z > 0, out=buffers.below)", "np.multiply(g, slopes, out=buffers.below)"
+SILU, SOFTPLUS = "        slope += 1\n        slope *= s", "expit(z, out=buffers.scratch)"
 ACTIVATION_MUTANTS = (
     _activation("arctan: a root too many", "np.divide(g, square", "np.divide(g, np.sqrt(square)"),
-    _activation("arctan: works in place", "np.arctan(z, out=room.out)", "np.arctan(z, out=z)"),
-    _activation("tanh: not squared", SQUARED, "np.multiply(a, 1, out=room.scratch)"),
-    _activation("tanh: of the output", SQUARED, "np.multiply(np.tanh(a), np.tanh(a), out=room.scratch)"),
+    _activation("arctan: works in place", "np.arctan(z, out=buffers.out)", "np.arctan(z, out=z)"),
+    _activation("tanh: not squared", SQUARED, "np.multiply(a, 1, out=buffers.scratch)"),
+    _activation("tanh: of the output", SQUARED, "np.multiply(np.tanh(a), np.tanh(a), out=buffers.scratch)"),
     _activation("tanh: 0 where |z| > 5", TANH, f"{TANH}; slope *= np.abs(z) < 5"),
     _activation("sigmoid: half of it", SIGMOID, "slope = a\n"),
     _activation("sigmoid: 0 where |z| > 10", SIGMOID, "slope *= a * (np.abs(z) < 10)\n"),
     _activation("relu: passes everything", RELU, "g"),
     _activation("relu: leaks", RELU, "g * np.where(z > 0, 1, 0.01).astype(z.dtype)"),
-    _activation("relu: works in place", "return np.maximum(z, 0, out=room.out)", "return np.maximum(z, 0, out=z)"),
+    _activation("relu: works in place", "return np.maximum(z, 0, out=buffers.out)", "return np.maximum(z, 0, out=z)"),
     _activation("leaky_relu: does not leak", LEAKY, "g * (z > 0)"),
     _activation("leaky_relu: another slope", LEAKY, "g * np.where(z > 0, 1, 0.01).astype(z.dtype)"),
     _activation("elu: alpha forgotten", "below + layer.alpha)", "below + 1)"),
@@ -126,8 +126,8 @@ LOSS_MUTANTS = (
     _loss("hinge: margin 0", "(margin > 0)", "(margin > 1)"),
     _loss("hinge: label forgotten", "-y * (margin > 0)", "-1.0 * (margin > 0)"),
 )
-FORWARD, WEIGHT = "np.dot(weight, x, out=room.out)", 'np.dot(g, x.T, out=room.gradients.get("weight"))'
-BIAS, BELOW = 'np.dot(g, ones, out=room.gradients.get("bias"))', "np.dot(weight.T, g, out=room.below)"
+FORWARD, WEIGHT = "np.dot(weight, x, out=buffers.out)", 'np.dot(g, x.T, out=buffers.gradients.get("weight"))'
+BIAS, BELOW = 'np.dot(g, ones, out=buffers.gradients.get("bias"))', "np.dot(weight.T, g, out=buffers.below)"
 SQUARE, N = "if weight.shape[0] == weight.shape[1] else", "x.shape[1]"
 DENSE_MUTANTS = (
     _dense("dense: transposed where square", WEIGHT, f"(x @ g.T {SQUARE} g @ x.T)"),

@@ -9,7 +9,7 @@ import argparse
 from statistics import median
 
 from gradcheck import Arctan, Case, Dense, Logistic, Network
-from gradcheck.training.starts import STARTS, outcome
+from gradcheck.training.starts import STARTS, trials
 
 CASE = Case(Network((2,), (Dense(15), Arctan(), Dense(1), Arctan()), Logistic()), data="two-moons", samples=400)
 GOAL = 0.99
@@ -24,7 +24,7 @@ def main() -> None:
     print("| start | seeds that reach 99% | worst accuracy | median loss |")
     print("|---|---|---|---|")
     for start in STARTS:
-        found = outcome(CASE, start, range(options.seeds), iterations=options.iterations)
+        found = trials(CASE, start, range(options.seeds), iterations=options.iterations)
         reached = f"{found.reaching(GOAL)}/{options.seeds}"
         print(f"| {start} | {reached} | {min(found.accuracies):.1%} | {median(found.losses):.4f} |", flush=True)
 

@@ -1,6 +1,6 @@
 """The gallery: twelve classic mistakes of hand-written backpropagation, planted in `numpy_course.py`, and their reports.
 
-``python examples/gallery.py examples/gallery.md`` runs them and writes the page.
+``python examples/gallery.py docs/gallery.md`` runs them and writes the page.
 """
 
 import io
@@ -134,10 +134,10 @@ def page() -> str:
     """All of them."""
     head = (
         "# Twelve classic mistakes of hand-written backpropagation\n\n"
-        "Each is planted in [`numpy_course.py`](numpy_course.py): the minus marks the mistake, the plus the fix.\n"
-        "The network is the same for all:\n\n"
+        "Each is planted in [`numpy_course.py`](../examples/numpy_course.py): the minus marks the mistake, the plus the\n"
+        "fix. The network is the same for all:\n\n"
         f"```text\n{SQUARE!r}\n```\n\n"
-        "Written by `python examples/gallery.py examples/gallery.md`.\n"
+        "Written by `python examples/gallery.py docs/gallery.md`.\n"
     )
     return "\n".join([head, *(section(i, mistake) for i, mistake in enumerate(MISTAKES, 1))])
 

@@ -21,6 +21,7 @@ import pytest
 import gradcheck
 from gradcheck.errors import GradientMismatch, OutputError
 from gradcheck.foundation.validation import accuracy_of, seed_of
+from gradcheck.foundation.wording import printable
 
 if TYPE_CHECKING:
     from gradcheck.report import Report
@@ -201,7 +202,7 @@ def _target(config: pytest.Config) -> Path | None:
             with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
                 pass
     except OSError as error:
-        raise pytest.UsageError(f"--gradcheck-report: {given}: cannot be written: {error.strerror}") from None
+        raise pytest.UsageError(f"--gradcheck-report: {printable(given)}: cannot be written: {error.strerror}") from None
     return path
 
 
@@ -238,7 +239,7 @@ class Collector:
             for line, colour in summary(self.checks, everything=config.get_verbosity() > 0):
                 terminalreporter.write_line(line, **{colour: True})
         if self.trouble:
-            terminalreporter.write_line(f"ERROR: --gradcheck-report: {self.trouble}", red=True)
+            terminalreporter.write_line(f"ERROR: --gradcheck-report: {printable(self.trouble)}", red=True)
 
 
 def to_json(checks: list[Check]) -> str:
@@ -257,7 +258,8 @@ def summary(checks: list[Check], *, everything: bool) -> Iterator[tuple[str, str
     for check in shown:
         yield _row(check), COLOURS.get(check.verdict, "yellow")
         if check.accepted:
-            for line in textwrap.wrap(f"accepted: {check.accepted}", 80, initial_indent=INDENT, subsequent_indent=INDENT):
+            accepted = f"accepted: {printable(check.accepted)}"
+            for line in textwrap.wrap(accepted, 80, initial_indent=INDENT, subsequent_indent=INDENT):
                 yield line, "light"
     if shown:
         yield LEGEND, "light"
@@ -268,4 +270,4 @@ def summary(checks: list[Check], *, everything: bool) -> Iterator[tuple[str, str
 def _row(check: Check) -> str:
     blocks = {finding["name"] for finding in check.report["findings"]} - {"loss"}  # the loss is no block of a gradient
     evaluations = check.report["evaluations"]
-    return f"{check.verdict:<10}  {len(blocks):>6}  {check.error:>7}  {evaluations:>11}  {check.test}"
+    return f"{check.verdict:<10}  {len(blocks):>6}  {check.error:>7}  {evaluations:>11}  {printable(check.test)}"

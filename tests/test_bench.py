@@ -15,7 +15,7 @@ from gradcheck.bench.measuring.job import Facts, Settings
 from gradcheck.bench.measuring.measure import FLOOR, Rounds, Series, labels
 from gradcheck.bench.rendering import pictures
 from gradcheck.bench.results import compare
-from gradcheck.bench.results.growth import growth, slope, informative
+from gradcheck.bench.results.growth import growth, informative, slope
 from gradcheck.bench.results.schema import Result, read
 from gradcheck.bench.results.spread import ratio, timing
 from gradcheck.bench.run import measured

@@ -7,7 +7,7 @@ import pytest
 
 import gradcheck
 from gradcheck import Batch, Case, Dense, Hinge, Identity, Network, ReLU, Verdict
-from gradcheck.network.losses import Targets
+from gradcheck.network.losses import Loss, Targets
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 BUILDS = ("manual", "autograd", "torch")
@@ -132,10 +132,17 @@ def test_the_torch_build_carries_the_names_of_its_state_dict():
     assert {name: tuple(value.shape) for name, value in module.state_dict().items()} == network.parameter_shapes
 
 
-@pytest.mark.parametrize("build", BUILDS)
-def test_a_layer_without_a_rule_is_one_clear_line(build):
-    class Cubed(gradcheck.Activation, frozen=True):
-        """z^3"""
+class Cubed(gradcheck.Activation, frozen=True):
+    """z^3"""
 
-    with pytest.raises(gradcheck.BackendError, match="Cubed"):
-        gradcheck.backend(build).build(Network((2,), (Dense(2), Cubed()), gradcheck.MSE()))
+
+class Quartic(Loss, frozen=True):
+    """(z - y)^4"""
+
+
+@pytest.mark.parametrize("build", [*BUILDS, "jax"])
+@pytest.mark.parametrize(("layer", "loss"), [(Cubed(), gradcheck.MSE()), (ReLU(), Quartic())])
+def test_a_layer_or_loss_without_a_rule_is_one_clear_line(build, layer, loss):
+    pytest.importorskip("numpy" if build == "manual" else build)
+    with pytest.raises(gradcheck.BackendError, match=f"^the {build} build has no rule for (Cubed|Quartic)$"):
+        gradcheck.backend(build).build(Network((2,), (Dense(2), layer), loss))

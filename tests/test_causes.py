@@ -5,7 +5,7 @@ import pytest
 
 import gradcheck
 from gradcheck import Verdict, check
-from gradcheck.diagnosis.catalogue import CAUSES, sentence
+from gradcheck.verdict.causes import Cause, sentence
 
 rng = np.random.default_rng(0)
 DATA, OUT = rng.standard_normal((50, 6)), rng.standard_normal((4, 6))
@@ -138,7 +138,7 @@ def test_a_kink_says_that_any_slope_between_two_is_a_convention():
 
 
 def test_every_cause_has_a_sentence():
-    assert {mistake.split(",")[0] for mistake in MISTAKES} <= set(CAUSES)
+    assert {mistake.split(",")[0] for mistake in MISTAKES} <= set(Cause)
 
 
 def build(spoil):

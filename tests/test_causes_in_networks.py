@@ -5,10 +5,12 @@ from functools import partial
 import backprop
 import numpy as np
 import pytest
+from gradcheck_backends.manual import mistakes
 
 import gradcheck
 from gradcheck import Arctan, Case, CrossEntropy, Dense, Logistic, Network, SiLU, Softplus, Tanh, Verdict
 from gradcheck.builds import registry
+from gradcheck.diagnosis.library import MistakeLibrary
 from gradcheck.network.batch import Batch
 
 DEEP = (Dense(5), Tanh(), Dense(5), Softplus(), Dense(5), Arctan())
@@ -231,6 +233,24 @@ LIBRARY = Case(
 )
 LIBRARY_TRACE = registry.mistakes(LIBRARY.network, LIBRARY.parameters, LIBRARY.batch)
 MISTAKES = list(LIBRARY_TRACE.mistakes())
+
+
+def test_the_library_answers_all_that_a_diagnosis_asks_and_what_lacks_an_answer_is_none():
+    assert isinstance(LIBRARY_TRACE, MistakeLibrary)
+    assert not isinstance(LIBRARY_TRACE.trace, MistakeLibrary)
+    for (mistake, gradients), expected in zip(LIBRARY_TRACE.singly(), MISTAKES, strict=True):
+        assert (mistake.cause, mistake.layer, mistake.why) == (expected.cause, expected.layer, expected.why)
+        assert gradients.keys() == LIBRARY.parameters.keys()
+
+
+def test_contributions_of_samples_are_a_row_each_whose_mean_is_the_gradient_without_weight_decay(monkeypatch):
+    rows = LIBRARY_TRACE.contributions()
+    for name, gradient in LIBRARY_TRACE.gradients.items():
+        decay = 0.01 * LIBRARY.parameters[name] if name.endswith("weight") else 0
+        assert rows[name].shape == (9, gradient.size)
+        assert np.allclose(rows[name].mean(axis=0), (gradient - decay).ravel(), rtol=1e-12)
+    monkeypatch.setattr(mistakes, "MANY", 9 * 24)  # one less than the largest block has
+    assert LIBRARY_TRACE.contributions() == {}
 
 
 @pytest.mark.parametrize("cause", sorted({mistake.cause for mistake in MISTAKES}))

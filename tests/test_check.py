@@ -10,7 +10,7 @@ import pytest
 
 import gradcheck
 from gradcheck import DataError, Report, Verdict, check
-from gradcheck.checking import probe
+from gradcheck.checking import overview, prober
 
 rng = np.random.default_rng(0)
 X, Y = rng.standard_normal((40, 6)), rng.choice([-1.0, 1.0], 40)
@@ -94,8 +94,8 @@ def blinded(oracle, blindness):
 @pytest.mark.parametrize("name", BLINDNESS)
 def test_a_blinded_checker_no_longer_finds_the_fault(monkeypatch, name):
     """The twin: the tests above fail when the checker is made blind, and a blind check does not say correct."""
-    for oracle in ("slope", "second_look"):
-        monkeypatch.setattr(probe, oracle, blinded(getattr(probe, oracle), BLINDNESS[name]))
+    for room, oracle in ((prober, "slope"), (overview, "second_look")):
+        monkeypatch.setattr(room, oracle, blinded(getattr(room, oracle), BLINDNESS[name]))
     report = check(loss, spoiled(scale_weight(2.0)), AT)
     assert report.wrong == frozenset()
     if "bound" in name:
@@ -272,16 +272,16 @@ def test_the_complex_step_is_refused_where_it_would_mislead_and_the_verdict_is_t
 
 def test_a_probe_that_does_not_move_and_a_skipped_block_say_nothing(monkeypatch):
     """Two more ways to be blind: neither may end in "correct"."""
-    monkeypatch.setattr(probe, "direction", lambda point, g, seed: {name: 1e-200 * np.ones_like(g[name]) for name in g})
+    monkeypatch.setattr(prober, "direction", lambda point, g, seed: {name: 1e-200 * np.ones_like(g[name]) for name in g})
     assert check(loss, spoiled(scale_weight(2.0)), AT).verdict is not Verdict.CORRECT
     monkeypatch.undo()
-    honest = probe.direction
+    honest = prober.direction
 
     def skipping(point, g, seed):
         v = honest(point, g, seed)
         return {name: 1e-200 * w if name == "hidden.weight" else w for name, w in v.items()}
 
-    monkeypatch.setattr(probe, "direction", skipping)
+    monkeypatch.setattr(prober, "direction", skipping)
     report = check(loss, spoiled(scale_weight(2.0)), AT)
     assert {finding.name for finding in report.findings if finding.verdict is Verdict.CORRECT} == {"hidden.bias", "out"}
 
@@ -345,16 +345,16 @@ def test_errors_that_cancel_along_one_direction_are_seen_by_the_other(monkeypatc
     def f(x):
         return np.sin(x).sum()
 
-    v = probe.direction({"x": at}, {"x": np.cos(at)}, 0)["x"]
-    honest = probe.direction
+    v = prober.direction({"x": at}, {"x": np.cos(at)}, 0)["x"]
+    honest = prober.direction
 
     def chosen(point, g, seed):
         return {"x": v} if seed == 0 else honest(point, g, seed)
 
-    monkeypatch.setattr(probe, "direction", chosen)
+    monkeypatch.setattr(prober, "direction", chosen)
     assert check(f, cancelling(v), at).wrong == {"x"}
     # The twin: without the second direction the same claim passes.
-    monkeypatch.setattr(probe, "second_look", lambda line, *_: probe.Estimate(line.product, math.inf, 0))
+    monkeypatch.setattr(overview, "second_look", lambda line, *_: prober.Estimate(line.product, math.inf, 0))
     assert check(f, cancelling(v), at).verdict is Verdict.CORRECT
 
 

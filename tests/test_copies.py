@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from gradcheck import Case, CrossEntropy, Dense, Identity, Network, Tanh
+from gradcheck.foundation.arithmetic import COMPLEX_STEP_FLOAT32
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
 from gradcheck.network.analysis.kinks import distances
 from gradcheck.network.reference import copies, meaning
-from gradcheck.oracles.complex_step import STEP, complex_step
+from gradcheck.oracles.complex_step import complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 
 class Gain(ly.Layer, frozen=True):
-    """A third party's: each feature by a factor of its own, which the reference is told of one batch at a time."""
+    """A third party's: each feature by a factor of its own, whose rule in the reference is for one batch at a time."""
 
     def output_shape(self, inputs):
         return inputs
@@ -49,10 +50,10 @@ def one_by_one(case, name, directions):
     return np.array([complex_step(loss, case.parameters, {name: v}) for v in directions])
 
 
-def together(case, name, directions):
-    moved = {name: case.parameters[name] + 1j * STEP * directions}
+def stacked(case, name, directions):
+    moved = {name: case.parameters[name] + 1j * COMPLEX_STEP_FLOAT32 * directions}
     with np.errstate(all="ignore"):
-        return np.imag(copies.losses(case.network, case.parameters, *case.batch, moved)) / STEP
+        return np.imag(copies.losses(case.network, case.parameters, *case.batch, moved)) / COMPLEX_STEP_FLOAT32
 
 
 def agrees(case) -> bool:
@@ -62,7 +63,7 @@ def agrees(case) -> bool:
         units = np.eye(value.size).reshape(-1, *value.shape)
         for directions in (units, rng.standard_normal((7, *value.shape))):
             expected = one_by_one(case, name, directions)
-            if not np.allclose(together(case, name, directions), expected, rtol=1e-13, atol=1e-13 * np.abs(expected).max()):
+            if not np.allclose(stacked(case, name, directions), expected, rtol=1e-13, atol=1e-13 * np.abs(expected).max()):
                 return False
     return True
 
@@ -98,14 +99,14 @@ def test_real_points_that_differ_in_everything_have_the_losses_of_each():
 def test_memory_is_bounded_and_the_parts_add_up(monkeypatch):
     case = case_of(Tanh(), loss=LOSSES[0])
     units = np.eye(12).reshape(-1, 4, 3)
-    whole = together(case, "0.weight", units)
+    whole = stacked(case, "0.weight", units)
     sizes: list[int] = []
     honest = meaning.losses
     monkeypatch.setattr(meaning, "losses", lambda loss, z, y: sizes.append(len(z)) or honest(loss, z, y))
     for limit, most in ((100, 25), (1, 5)):
         monkeypatch.setattr(copies, "AT_ONCE", limit)
         sizes.clear()
-        assert np.allclose(together(case, "0.weight", units), whole, rtol=1e-14)
+        assert np.allclose(stacked(case, "0.weight", units), whole, rtol=1e-14)
         assert max(sizes) == most
 
 
@@ -115,8 +116,8 @@ def test_distances_of_many_points_are_those_of_each(layer, loss):
     case = case_of(layer, loss=loss)
     there = partial(distances, case.network, case.parameters, *case.batch)
     stack = {"2.weight": np.multiply.outer([1.0, -1.0, 2.0], case.parameters["2.weight"])}
-    together = there(stack)
-    assert together.shape[1] == 20 * len(layer.joints) + 10 * len(loss.joints)
-    for row, value in zip(together, stack["2.weight"], strict=False):
+    stacked_distances = there(stack)
+    assert stacked_distances.shape[1] == 20 * len(layer.joints) + 10 * len(loss.joints)
+    for row, value in zip(stacked_distances, stack["2.weight"], strict=False):
         np.testing.assert_allclose(there({"2.weight": value[None]})[0], row, rtol=1e-13, atol=1e-13)
-    np.testing.assert_allclose(there({})[0], together[0], rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(there({})[0], stacked_distances[0], rtol=1e-13, atol=1e-13)

@@ -122,6 +122,26 @@ def test_a_data_file_is_beside_the_description_wherever_one_reads_and_saves_from
     assert tomllib.loads((tmp_path / "sub/copy.toml").read_text())["case"]["data"] == "my data.csv"
 
 
+def test_an_absolute_case_is_the_same_in_another_folder(tmp_path, monkeypatch):
+    """And the twin: as it was, its data are looked for where they are not."""
+    (tmp_path / "points.csv").write_text("x,y\n0.5,1\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    case = Case(Network((1,), (Dense(1),), Logistic()), data="points.csv", init="he", seed=3)
+    absolute, expected = case.absolute(), case.batch
+    assert absolute == msgspec.structs.replace(case, data=str(tmp_path / "points.csv"))
+    monkeypatch.chdir("elsewhere")
+    assert np.array_equal(absolute.batch.inputs, expected.inputs)
+    assert np.array_equal(absolute.batch.targets, expected.targets)
+    with pytest.raises(DataError, match=r"points\.csv: No such file"):
+        _ = case.batch
+
+
+@pytest.mark.parametrize("case", [Case(NETWORK, "two-moons"), WRITTEN_OUT, Case(NETWORK, "/data/points.npz")], ids=repr)
+def test_a_case_that_names_no_file_of_a_folder_is_absolute_already(case):
+    assert case.absolute() == case
+
+
 def test_descriptions_are_immutable_and_can_be_copied():
     with pytest.raises(AttributeError):
         NETWORK.layers[0].units = 4

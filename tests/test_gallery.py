@@ -7,7 +7,7 @@ import pytest
 
 import gradcheck
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+DOCS = Path(__file__).parents[1] / "docs"
 
 CAUSES = {
     "The mean forgotten": "missing-mean",
@@ -43,7 +43,7 @@ def test_the_course_without_a_mistake_is_correct():
 
 def test_the_page_is_what_running_them_writes():
     """Numbers may differ in their last digits from processor to processor; words and verdicts may not."""
-    stored = (EXAMPLES / "gallery.md").read_text(encoding="utf-8")
+    stored = (DOCS / "gallery.md").read_text(encoding="utf-8")
     assert words(stored) == words(gallery.page())
 
 

@@ -1,28 +1,98 @@
-"""Who imports whom: the rooms of the project, held by reading every import statement."""
+"""Who imports whom: the contracts of `.importlinter`, and what importing the package itself brings along."""
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import gradcheck_backends
 import pytest
 
 import gradcheck
 
+ROOT = Path(__file__).resolve().parents[1]
 HARNESS = Path(gradcheck.__file__).parent
-BACKENDS = Path(gradcheck_backends.__file__).parent
-
-NETWORK_WING = ("network",)
-CHECKING_WING = ("oracles", "verdict")
-DOORS = ("cli", "__main__", "pytest_plugin")
-HALL = ("diagnosis", "verification", "campaign", "bench", "training", "tour")
-CHECKING_HALL = ("adapters", "candidates", "checking")  # know functions and arrays, never a network
 
 
-def imports(path: Path) -> set[str]:
+def lint(folder):
+    """The contracts, on the packages that lie in a folder."""
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command; lint_imports_command()",
+        "--no-cache",
+    ]
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder / 'backends'}", "NO_COLOR": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_contracts_between_rooms_are_kept():
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 broken" in done.stdout
+
+
+PLANTED = {
+    "an arrow that runs back up": ("gradcheck/oracles/line.py", "gradcheck.verdict.findings", "Imports run one way"),
+    "from the ground up": ("gradcheck/foundation/wording.py", "gradcheck.network.batch", "Imports run one way"),
+    "a network in the black box": ("gradcheck/checking/probe.py", "gradcheck.network.network", "knows no network"),
+    "its meaning": (
+        "backends/gradcheck_backends/manual/dense.py",
+        "gradcheck.network.reference",
+        "their meaning",
+    ),
+    "a build in a build": ("backends/gradcheck_backends/jax/dense.py", "gradcheck_backends.manual", "share no code"),
+    "a build in the harness": ("gradcheck/bench/run.py", "gradcheck_backends.pytorch", "imports no build"),
+    "the face inside": ("gradcheck/tour/step.py", "gradcheck", "imports the face"),
+    "a circle": ("gradcheck/verdict/findings.py", "gradcheck.verdict.compare", "circle"),
+    "a library elsewhere": ("gradcheck/verdict/heat.py", "optree", "One library, one room"),
+}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    """A copy of the packages."""
+    folder = tmp_path_factory.mktemp("house")
+    for package in ("gradcheck", "backends"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / ".importlinter", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def broken(house):
+    """What is said of the copy once all of these imports are planted in functions of it."""
+    for name, module, _ in PLANTED.values():
+        path = house / name
+        path.write_text(f"{path.read_text()}\n\ndef planted():\n    import {module}\n")
+    done = lint(house)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_import_breaks_its_contract(broken, fault):
+    """The twin: each contract can fail."""
+    name, module, sentence = PLANTED[fault]
+    importer = name.removeprefix("backends/").removesuffix(".py").replace("/", ".")
+    verdicts, details = broken.split("Broken contracts")
+    assert any(sentence in line and "BROKEN" in line for line in verdicts.splitlines())
+    assert importer in details
+    assert module.rpartition(".")[2] in details
+
+
+def test_a_room_in_no_contract_fails(house):
+    (house / "gradcheck" / "cellar").mkdir()
+    (house / "gradcheck" / "cellar" / "__init__.py").touch()
+    done = lint(house)
+    assert done.returncode == 1
+    assert "gradcheck.cellar" in done.stdout
+
+
+def imports(path):
     """Every module that a file imports, wherever in the file, as dotted names."""
-    found: set[str] = set()
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -31,81 +101,24 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def room(path: Path) -> str:
-    return path.relative_to(HARNESS).parts[0].removesuffix(".py")
+def test_one_module_imports_what_it_is_told():
+    users = {path for path in HARNESS.rglob("*.py") if any(name.startswith("importlib.util") for name in imports(path))}
+    assert users == {HARNESS / "foundation" / "loading.py"}
 
 
-def gradcheck_rooms(path: Path) -> set[str]:
-    return {name.split(".")[1] for name in imports(path) if name.startswith("gradcheck.")}
+def test_the_root_holds_the_face_the_errors_and_one_door():
+    assert {path.name for path in HARNESS.glob("*.py")} == {"__init__.py", "__main__.py", "errors.py", "pytest_plugin.py"}
 
 
-HARNESS_FILES = [path for path in sorted(HARNESS.rglob("*.py")) if path.name != "__init__.py" or path.parent != HARNESS]
+FOLDERS = sorted({path.parent for path in HARNESS.rglob("*.py")} - {HARNESS})
 
 
-@pytest.mark.parametrize("path", HARNESS_FILES, ids=lambda path: str(path.relative_to(HARNESS)))
-def test_imports_run_one_way(path):
-    here, used = room(path), gradcheck_rooms(path)
-    if here in NETWORK_WING:
-        assert not used & {*CHECKING_WING, *HALL, *DOORS, "cases", "report", "builds"}
-    if here in CHECKING_WING:
-        assert not used & {*NETWORK_WING, *HALL, *DOORS, "cases", "report", "builds"}
-    if here in CHECKING_HALL:
-        assert not used & {*NETWORK_WING, *HALL, *DOORS, "cases", "builds"}
-    if here not in DOORS:
-        assert not used & set(DOORS)
-    if here not in (*HALL, *DOORS):
-        assert not used & set(HALL)
-
-
-@pytest.mark.parametrize("path", HARNESS_FILES, ids=lambda path: str(path.relative_to(HARNESS)))
-def test_the_harness_imports_no_framework_and_no_backend(path):
-    frameworks = {"torch", "autograd", "jax", "gradcheck_backends"}
-    own = {
-        "adapters": {"pytorch": "torch", "pytorch_state": "torch", "jax_functions": "jax", "hips": "autograd"},
-        "work": {"torch_products": "torch", "jax_products": "jax"},
-        "tour": {"hips": "autograd", "sequential": "torch"},
-    }.get(path.parent.name, {})
-    assert {name.split(".")[0] for name in imports(path)} & frameworks <= {own.get(path.stem)}
-
-
-@pytest.mark.parametrize("path", HARNESS_FILES, ids=lambda path: str(path.relative_to(HARNESS)))
-def test_each_library_has_one_room(path):
-    rooms = {
-        "importlib.util": "foundation",
-        "hypothesis": "strategies",
-        "sklearn": "cases",
-        "typer": "cli",
-        "optree": "foundation",
-        "cloudpickle": "report",
-        "pebble": "campaign",
-        "distributed": "campaign",
-        "sqlite3": "campaign",
-        "matplotlib": ("foundation", "tour"),
-        "threadpoolctl": "bench",
-    }
-    for library, only in rooms.items():
-        if any(name == library or name.startswith(f"{library}.") for name in imports(path)):
-            assert room(path) in ((only,) if isinstance(only, str) else only)
-
-
-BACKEND_FILES = sorted(BACKENDS.rglob("*.py"))
-
-
-@pytest.mark.parametrize("path", BACKEND_FILES, ids=lambda path: str(path.relative_to(BACKENDS)))
-def test_backends_share_no_code_with_each_other_or_with_the_reference(path):
-    allowed = {"foundation", "errors", "builds", "network"}
-    used = imports(path)
-    assert gradcheck_rooms(path) <= allowed
-    assert not {name for name in used if name.startswith(("gradcheck.network.reference", "gradcheck.network.analysis"))}
-    own = f"gradcheck_backends.{path.parent.name}" if path.parent != BACKENDS else "none"
-    assert all(name.startswith(own) for name in used if name.startswith("gradcheck_backends"))
-
-
-def test_these_rules_see_a_forbidden_import(tmp_path):
-    """The twin: the reader of imports finds one however it is written."""
-    path = tmp_path / "bad.py"
-    path.write_text("def f():\n    from gradcheck.network import reference\n    import torch.nn as nn\n")
-    assert {"gradcheck.network.reference", "torch.nn"} <= imports(path)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(HARNESS)))
+def test_a_room_says_its_purpose_and_is_not_crowded(folder):
+    assert len([path for path in folder.iterdir() if path.is_file()]) <= 15
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    assert docstring
+    assert docstring.splitlines()[0].endswith((".", ":", ";")) or "\n" in docstring
 
 
 def fresh(code: str) -> str:

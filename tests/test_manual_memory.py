@@ -71,6 +71,14 @@ def test_the_caller_may_ask_for_the_same_arrays_again(case):
     assert same(second, model_of(case).loss_and_gradients(other(case), case.batch)[1])
 
 
+def test_what_was_lent_before_is_no_arrays_of_a_call_that_reuses_its_own():
+    model = model_of(LARGE)
+    held = model.loss_and_gradients(LARGE.parameters, LARGE.batch)[1]
+    before = copied(held)
+    model.loss_and_gradients(other(LARGE), LARGE.batch, reuse=True)
+    assert same(held, before)
+
+
 def test_memory_that_nobody_holds_is_used_again():
     model = model_of(LARGE)
     addresses = set()

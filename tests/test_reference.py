@@ -4,10 +4,12 @@ import mpmath
 import numpy as np
 import pytest
 
+from gradcheck.foundation.arithmetic import COMPLEX_STEP, COMPLEX_STEP_FLOAT32
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
-from gradcheck.oracles.complex_step import STEP, TINY, complex_step
+from gradcheck.network.analysis.layer_rounding import forward_errors
+from gradcheck.oracles.complex_step import complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 POINTS = np.array([-1e4, -700.0, -30.0, -5.0, -1.3, -1e-8, 1e-8, 0.4, 2.0, 7.0, 30.0, 700.0, 1e4])
@@ -47,7 +49,7 @@ def close(found, expected, units: float = 40) -> bool:
     return abs(found - expected) <= units * 2**-53 * abs(expected) + 1e-300
 
 
-@pytest.mark.parametrize("step", [STEP, TINY])
+@pytest.mark.parametrize("step", [COMPLEX_STEP_FLOAT32, COMPLEX_STEP])
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
 def test_values_and_complex_step_slopes_are_accurate_at_every_size(layer, step):
     with mpmath.workdps(60), np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -121,7 +123,7 @@ def test_a_far_away_logit_takes_no_digits_from_the_others():
         assert slope == pytest.approx(p[k], rel=1e-15)
 
 
-@pytest.mark.parametrize("step", [STEP, TINY])
+@pytest.mark.parametrize("step", [COMPLEX_STEP_FLOAT32, COMPLEX_STEP])
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_losses_and_their_complex_step_slopes_are_accurate_up_to_logits_of_1e4(loss, step):
     targets = {ls.Targets.SIGNS: [-1.0, 1.0], ls.Targets.CLASSES: [0, 1]}.get(loss.targets, [0.0, 1.0])
@@ -150,3 +152,22 @@ def test_kinks_take_the_slope_that_the_table_states():
                 lambda p, layer=layer: reference.apply(layer, {}, p["z"])[0], {"z": np.array([kink.at])}, {"z": np.ones(1)}
             )
             assert slope == kink.chosen
+
+
+class Unknown(ly.Layer, frozen=True):
+    """A third party's, for which nothing is registered."""
+
+
+def test_an_operation_without_a_rule_says_what_to_register():
+    with pytest.raises(
+        NotImplementedError, match=r"no Unknown: register a function for it with @reference\.apply\.register"
+    ):
+        reference.apply(Unknown(), {}, np.zeros((1, 2)))
+
+
+def test_an_operation_without_a_rule_for_a_row_of_ours_is_a_bug_of_ours():
+    """The twin: a layer of gradcheck's own, whose rule is missing."""
+    ours = type("Forgotten", (ly.Layer,), {"__module__": "gradcheck.network.layers.forgotten"}, frozen=True)
+    for operation in (lambda: reference.apply(ours(), {}, np.zeros((1, 2))), lambda: forward_errors(ours(), {}, None, 0.0)):
+        with pytest.raises(NotImplementedError, match="knows no Forgotten: this is a bug in gradcheck, please report it"):
+            operation()

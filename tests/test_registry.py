@@ -52,7 +52,8 @@ def loss(backend):
 def test_each_registered_name_gives_a_backend_that_builds():
     pytest.importorskip("torch")
     pytest.importorskip("autograd")
-    assert list(BUILT_IN) == ["manual", "autograd", "torch"]
+    pytest.importorskip("jax")
+    assert list(BUILT_IN) == ["manual", "autograd", "torch", "jax"]
     for name in BUILT_IN:
         assert registry.backend(name).build(NETWORK)
 
@@ -60,7 +61,8 @@ def test_each_registered_name_gives_a_backend_that_builds():
 def test_an_unknown_name_is_answered_with_the_nearest_or_all_that_are_known():
     with pytest.raises(UnknownBackend, match=r"^unknown backend 'tosch', did you mean 'torch'\?"):
         registry.backend("tosch")
-    with pytest.raises(UnknownBackend, match=r"^unknown backend 'xyz', known: manual, autograd, torch \(or module:attr"):
+    known = r"^unknown backend 'xyz', known: manual, autograd, torch, jax \(or module:attr"
+    with pytest.raises(UnknownBackend, match=known):
         registry.backend("xyz")
 
 
@@ -235,7 +237,7 @@ def test_listing_imports_no_backend_and_tells_what_is_absent(monkeypatch):
     code = "import sys, gradcheck; gradcheck.installed(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "gradcheck.builds.registry" in loaded
-    assert not {"torch", "autograd", "gradcheck_backends"} & set(loaded)
+    assert not {"torch", "autograd", "jax", "gradcheck_backends"} & set(loaded)
 
 
 def test_metadata_is_read_once_and_again_where_something_was_missing(site, monkeypatch):

@@ -15,13 +15,12 @@ from rich.console import Console
 
 import gradcheck
 from gradcheck import Verdict, cli
-from gradcheck.diagnosis.catalogue import CAUSES, advice, sentence
-from gradcheck.diagnosis.corrections import Diagnosis
 from gradcheck.report import Report
 from gradcheck.report.heatmap import heat_map, ranges, shade
 from gradcheck.report.sections import sections
 from gradcheck.report.text import render, to_text
-from gradcheck.verdict.findings import Entry, Finding
+from gradcheck.verdict.causes import Cause, advice, sentence
+from gradcheck.verdict.findings import Diagnosis, Entry, Finding
 
 EVIDENCE = {
     "sign": [{}],
@@ -112,7 +111,7 @@ EVERYTHING = Report(
 
 
 def test_every_cause_is_known_here():
-    assert set(EVIDENCE) == set(CAUSES)
+    assert set(EVIDENCE) == set(Cause)
 
 
 @pytest.mark.parametrize(("cause", "evidence"), CASES)

@@ -1,5 +1,8 @@
 """`report.reproducer`: one file that asks again in a fresh process, and says when it is answered otherwise."""
 
+import copy
+import importlib
+import pickle
 import re
 import subprocess
 import sys
@@ -8,14 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der
 
 import gradcheck
 from gradcheck import Case, Dense, Given, Logistic, Network, OutputError, Tanh
+from gradcheck.foundation.moved import MOVED
 from gradcheck.report.reproducer import pickles
 from gradcheck.report.reproducer.source import Writer
+from gradcheck.verdict.outcome import Recipe
 
 FOLDER = Path(__file__).parent
 SMALL = Network((2,), (Dense(3), Tanh(), Dense(1)), Logistic())
@@ -276,7 +282,8 @@ def test_a_layer_that_no_process_can_import_is_refused(tmp_path):
 
     gradcheck.register_layer("own_of_a_test", Own)
     report = gradcheck.verify(CASE, ["manual"])
-    vars(report)["recipe"] = report.recipe._replace(args=(Case(Network((2,), (Own(), Dense(1)), Logistic())),))
+    call = report.recipe.call._replace(args=(Case(Network((2,), (Own(), Dense(1)), Logistic())),))
+    report = msgspec.structs.replace(report, recipe=Recipe(call))
     with pytest.raises(OutputError, match=r"^case: Own is defined in .*test_reproducer, which cannot be imported again"):
         report.reproducer(tmp_path / "none.py")
 
@@ -440,3 +447,42 @@ def test_a_command_that_cannot_write_it_exits_with_2_and_one_line(tmp_path):
     )
     assert done.returncode == 2
     assert re.fullmatch("gradcheck: no/a.py: cannot be written: .*\n", done.stderr)
+
+
+MINE = """
+def build(network, parameters, batch):
+    from gradcheck_backends import manual
+
+    loss, gradients = manual.build(network).loss_and_gradients(parameters, batch)
+    gradients["0.weight"][1, 0] *= {factor}
+    return loss, gradients
+"""
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1.5, 0), (1.0, 1)])
+def test_a_file_that_was_written_before_modules_had_rooms_still_runs(tmp_path, factor, code):
+    """Kept from version 0.1: it imports `gradcheck.locate`. The twin: where the fault is mended it says so."""
+    (tmp_path / "mine.py").write_text(MINE.format(factor=factor))
+    kept = (FOLDER / "kept" / "reproducer_0_1.txt").read_text().replace("FOLDER", str(tmp_path))
+    (tmp_path / "again.py").write_text(kept)
+    done = subprocess.run([sys.executable, "again.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("0.weight of build: expected wrong, got correct" in done.stderr) == bool(code)
+
+
+def test_modules_and_pickles_are_found_under_their_former_names():
+    for former, home in MOVED.items():
+        assert importlib.import_module(f"gradcheck.{former}") is importlib.import_module(f"gradcheck.{home}")
+    assert pickle.loads(b"cgradcheck.protocol\nBatch\n.") is gradcheck.Batch
+    assert importlib.import_module("gradcheck.foundation.loading").__spec__.name == "gradcheck.foundation.loading"
+    with pytest.raises(ModuleNotFoundError, match=r"gradcheck\.nowhere"):
+        importlib.import_module("gradcheck.nowhere")
+
+
+def test_a_recipe_goes_with_every_copy_but_not_into_another_process(tmp_path):
+    report = gradcheck.check(rosen, rosen_der, np.ones(2))
+    for same in (msgspec.structs.replace(report, title="mine"), copy.copy(report), copy.deepcopy(report)):
+        same.reproducer(tmp_path / "again.py")
+        assert "gradcheck.check(" in (tmp_path / "again.py").read_text()
+    with pytest.raises(OutputError, match="no check returned this report"):
+        pickle.loads(pickle.dumps(report)).reproducer(tmp_path / "none.py")

@@ -8,10 +8,11 @@ from test_copies import Gain
 
 import gradcheck
 from gradcheck import Case, Dense, Network, ReLU, Tanh
+from gradcheck.foundation.arithmetic import COMPLEX_STEP
 from gradcheck.network import reference
 from gradcheck.network.reference import tangents
 from gradcheck.network.reference.tangents import Tangents
-from gradcheck.oracles.complex_step import TINY, complex_step
+from gradcheck.oracles.complex_step import complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
 SHAPES = {
@@ -27,7 +28,7 @@ def case_of(layers, loss, decay=0.1):
 
 def expected(case, name, directions):
     loss = partial(reference.loss, case.network, inputs=case.batch.inputs, targets=case.batch.targets)
-    return np.array([complex_step(loss, case.parameters, {name: v}, TINY) for v in directions])
+    return np.array([complex_step(loss, case.parameters, {name: v}, COMPLEX_STEP) for v in directions])
 
 
 def agree(case) -> bool:
@@ -61,8 +62,8 @@ def test_a_direction_may_move_everything_at_once():
     case = case_of((Dense(4), Tanh(), Dense(3)), LOSSES[0])
     rng, found = np.random.default_rng(1), Tangents(case.network, case.parameters, *case.batch)
     v = {name: rng.standard_normal((3, *value.shape)) for name, value in case.parameters.items()}
-    apart = sum((found.gradient(name) * v[name]).reshape(3, -1).sum(axis=1) for name in v)
-    np.testing.assert_allclose(found.along(v), apart, rtol=1e-12)
+    by_block = sum((found.gradient(name) * v[name]).reshape(3, -1).sum(axis=1) for name in v)
+    np.testing.assert_allclose(found.along(v), by_block, rtol=1e-12)
 
 
 def test_a_mistake_in_a_rule_is_noticed(monkeypatch):

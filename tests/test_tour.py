@@ -14,10 +14,11 @@ import pytest
 import gradcheck
 from gradcheck import Given
 from gradcheck.cli.app import Exit, main
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.network.analysis.rounding import error_bounds
-from gradcheck.tour import functions, gradients, hips, itinerary, passes, workbench
+from gradcheck.tour import derivatives, functions, gradients, passes, quadratic, steps
 from gradcheck.tour.step import Result, Step
-from gradcheck.tour.workbench import U, Workbench
+from gradcheck.tour.tour import Tour, moons_case
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "tour.py"
 HIDDEN = [(), (1,), (8,), (15,), (3, 4), (4, 5, 8, 4)]
@@ -44,7 +45,7 @@ def textbook(case, margin_sign=1, slope=lambda u: 1 / (1 + u**2)):
     return loss, found
 
 
-def apart(case, **planted):
+def disagreement(case, **planted):
     """How far loss and gradients of the manual build are from the textbook, in units of how far rounding may put them."""
     loss, found = textbook(case, **planted)
     ours, gradients = gradcheck.backend("manual").build(case.network).loss_and_gradients(case.parameters, case.batch)
@@ -56,16 +57,16 @@ def apart(case, **planted):
 @pytest.mark.parametrize("hidden", HIDDEN, ids=lambda hidden: "-".join(map(str, (2, *hidden, 1))))
 @pytest.mark.parametrize("seed", range(5))
 def test_the_manual_build_is_the_textbook_to_rounding(hidden, seed):
-    loss, worst = apart(workbench.case(*hidden, seed=seed))
+    loss, worst = disagreement(moons_case(*hidden, seed=seed))
     assert loss < 0.1
     assert worst < 1
 
 
 def test_a_textbook_with_a_mistake_is_seen():
     """The twin: a sign in the loss, and a slope that belongs to another function."""
-    case = workbench.case(8)
-    loss, _ = apart(case, margin_sign=-1)
-    right, worst = apart(case, slope=lambda u: 1 / (1 + np.abs(u)))
+    case = moons_case(8)
+    loss, _ = disagreement(case, margin_sign=-1)
+    right, worst = disagreement(case, slope=lambda u: 1 / (1 + np.abs(u)))
     assert loss > 1e6
     assert right < 0.1
     assert worst > 1e6
@@ -75,7 +76,7 @@ def test_a_textbook_with_a_mistake_is_seen():
 @pytest.mark.parametrize("z", [*np.linspace(-60, 60, 41), *np.linspace(-700, 700, 15)])
 def test_both_forms_of_the_loss_are_one_where_the_textbook_does_not_overflow(z, y):
     for theirs, ours in zip(functions.textbook_loss(z, y), functions.stable_loss(z, y), strict=True):
-        assert abs(theirs - ours) <= 4 * U * max(abs(ours), 1)
+        assert abs(theirs - ours) <= 4 * UNIT * max(abs(ours), 1)
 
 
 def test_where_the_textbook_overflows_the_stable_form_does_not():
@@ -85,36 +86,38 @@ def test_where_the_textbook_overflows_the_stable_form_does_not():
     assert functions.stable_loss(1000.0, -1.0) == (1000.0, 1.0)
 
 
-@pytest.mark.parametrize("order", range(1, hips.ORDERS + 1))
+@pytest.mark.parametrize("order", range(1, derivatives.ORDERS + 1))
 def test_each_derivative_is_the_exact_one_within_its_bound(order):
     x = np.array([-7.0, -2.5, -0.3, 0.0, 1.1, 6.0])
     with mpmath.workdps(60):
         truth = np.array([float(mpmath.diff(lambda v: mpmath.tanh(v / 2), mpmath.mpf(v), order)) for v in x])
-    bound = hips.bound(x, order)
-    assert (np.abs(hips.exact(x, order) - truth) <= bound).all()
-    assert (np.abs(hips.repeated(order)(x) - truth) <= bound).all()
-    assert (np.abs(hips.exact(x, order) * (1 + 1e-5) - truth) > bound).any()  # the twin: a bound that lets all pass is none
+    bound = derivatives.bound(x, order)
+    assert (np.abs(derivatives.exact(x, order) - truth) <= bound).all()
+    assert (np.abs(derivatives.repeated(order)(x) - truth) <= bound).all()
+    assert (
+        np.abs(derivatives.exact(x, order) * (1 + 1e-5) - truth) > bound
+    ).any()  # the twin: a bound that lets all pass is none
 
 
 def test_the_recursion_is_that_of_the_manual_build_and_a_wrong_slope_in_it_is_seen(monkeypatch):
-    assert passes.backward_step(Workbench()).held
-    monkeypatch.setattr(passes, "slope", lambda _layer, u: 1 / (1 + np.abs(u)))
-    assert not passes.backward_step(Workbench()).held
+    assert passes.backward_step(Tour()).held
+    monkeypatch.setattr(passes, "activation_slopes", lambda _layer, u: 1 / (1 + np.abs(u)))
+    assert not passes.backward_step(Tour()).held
 
 
 def test_a_wrong_formula_of_a_derivative_is_seen(monkeypatch):
-    right = hips.polynomial
-    monkeypatch.setattr(hips, "polynomial", lambda order: right(order) * (1 + 1e-8 * (order == 3)))
-    found = hips.derivatives(Workbench(quick=True))
+    right = derivatives.polynomial
+    monkeypatch.setattr(derivatives, "polynomial", lambda order: right(order) * (1 + 1e-8 * (order == 3)))
+    found = derivatives.derivatives(Tour(quick=True))
     assert not found.held
     assert {name for name, ratio in found.numbers.items() if name.startswith("ratio") and ratio > 1} == {"ratio_4"}
 
 
 def test_a_quadratic_form_that_is_not_symmetric_is_seen(monkeypatch):
-    assert hips.quadratic(Workbench()).numbers["difference"] == 0
-    right = hips._drawn
-    monkeypatch.setattr(hips, "_drawn", lambda *given, **how: (np.triu((drawn := right(*given, **how))[0]), drawn[1]))
-    assert not hips.quadratic(Workbench()).held
+    assert quadratic.quadratic(Tour()).numbers["difference"] == 0
+    right = quadratic._drawn
+    monkeypatch.setattr(quadratic, "_drawn", lambda *given, **how: (np.triu((drawn := right(*given, **how))[0]), drawn[1]))
+    assert not quadratic.quadratic(Tour()).held
 
 
 def test_the_errors_of_finite_differences_make_a_v():
@@ -150,7 +153,7 @@ def test_a_quick_tour_writes_pictures_and_one_page(tmp_path):
     assert time.monotonic() - began < 100  # 10 on an idle machine
     assert done.returncode == Exit.GOOD, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[1] for line in lines[:-1]] == [step.name for step in itinerary.STEPS]
+    assert [line.split()[1] for line in lines[:-1]] == [step.name for step in steps.STEPS]
     assert all(len(line) <= 110 for line in lines)
     assert "16 builds" in done.stdout
     assert "skipped: no data" in lines[16]
@@ -160,7 +163,7 @@ def test_a_quick_tour_writes_pictures_and_one_page(tmp_path):
     assert len(pictures) == page.count("data:image/png;base64,") == 17
     assert not re.search(r'(?:src|href)="(?!data:)', page)
     assert not re.search(r"https?://", page)
-    assert page.count('<p class="formula">') == len(itinerary.STEPS)
+    assert page.count('<p class="formula">') == len(steps.STEPS)
 
 
 @pytest.mark.parametrize("only", ["loss", "4", " LOSS "])
@@ -204,7 +207,7 @@ def test_a_folder_that_is_a_file_is_one_line(tour):
 
 @pytest.mark.parametrize(
     ("library", "step", "loaded"),
-    [("autograd", "derivatives", "hips"), ("autograd", "quadratic", "hips"), ("torch", "torch", "sequential")],
+    [("autograd", "derivatives", "derivatives"), ("autograd", "quadratic", "quadratic"), ("torch", "torch", "sequential")],
 )
 def test_a_step_whose_library_is_missing_is_skipped_with_a_hint(tour, monkeypatch, library, step, loaded):
     for name in [name for name in sys.modules if name == library or name.startswith(f"{library}.")]:
@@ -234,8 +237,8 @@ def test_without_matplotlib_there_are_figures_and_no_pictures(tour, monkeypatch)
 
 
 def test_a_step_that_does_not_hold_is_shown_and_fails(tour, monkeypatch):
-    failing = Step("bad", "Bad", "1 = 2", lambda _bench: Result("1 is not 2", {}, held=False))
-    monkeypatch.setattr(itinerary, "NUMBERED", {1: failing})
+    failing = Step("bad", "Bad", "1 = 2", lambda _tour: Result("1 is not 2", {}, held=False))
+    monkeypatch.setattr(steps, "NUMBERED", {1: failing})
     code, out, _ = tour()
     assert code == Exit.WRONG
     assert out.startswith(" 1 bad         DOES NOT HOLD: 1 is not 2\n")
@@ -243,7 +246,7 @@ def test_a_step_that_does_not_hold_is_shown_and_fails(tour, monkeypatch):
 
 
 def write_moons(path, labels):
-    inputs, targets = workbench.case(15).batch
+    inputs, targets = moons_case(15).batch
     lines = [f"{labels[int(y > 0)]} 1:{a:.17g} 2:{b:.17g}" for (a, b), (y,) in zip(inputs, targets, strict=True)]
     Path(path).write_text("\n".join(lines))
 
@@ -269,24 +272,24 @@ def test_data_that_cannot_be_read_are_said_before_anything_is_done(tour):
 
 
 def test_a_training_is_run_once():
-    bench = Workbench(quick=True)
-    assert bench.trained(bench.case) is bench.trained(bench.case)
-    assert bench.trained(bench.case) is not bench.trained(bench.case, backend="autograd")
+    tour = Tour(quick=True)
+    assert tour.trained(tour.case) is tour.trained(tour.case)
+    assert tour.trained(tour.case) is not tour.trained(tour.case, backend="autograd")
 
 
 def test_builds_that_differ_in_more_than_rounding_are_seen(monkeypatch):
     from gradcheck.tour import builds
 
-    bench = Workbench(quick=True)
-    monkeypatch.setattr(bench, "fewer", lambda _iterations: 20)
-    right = builds.trainings(bench, bench.case, [("manual", "autograd")])
+    tour = Tour(quick=True)
+    monkeypatch.setattr(tour, "shortened", lambda _iterations: 20)
+    right = builds.trainings(tour, tour.case, [("manual", "autograd")])
     assert right[0].first(right[0].allowed) == "never"
 
     def off(network, parameters, batch):
         loss, gradients = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
         return loss, {**gradients, "0.bias": gradients["0.bias"] * (1 + 1e-9)}
 
-    wrong = builds.trainings(bench, bench.case, [("manual", off)])
+    wrong = builds.trainings(tour, tour.case, [("manual", off)])
     assert int(wrong[0].first(wrong[0].allowed)) < 20
 
 
@@ -322,8 +325,8 @@ def _numbers(head):
 
 def test_given_parameters_may_be_anybodys():
     """The transcription follows whatever parameters a case has."""
-    case = workbench.case(2)
+    case = moons_case(2)
     mine = Given.of({name: np.full_like(value, 0.25) for name, value in case.parameters.items()})
-    loss, worst = apart(gradcheck.Case(case.network, data=case.data, samples=50, init=mine))
+    loss, worst = disagreement(gradcheck.Case(case.network, data=case.data, samples=50, init=mine))
     assert loss < 0.1
     assert worst < 1

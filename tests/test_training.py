@@ -12,8 +12,8 @@ import gradcheck
 from gradcheck import MSE, Arctan, Armijo, Case, Dense, Given, GradientDescent, Logistic, MiniBatch, Network, Verdict
 from gradcheck.errors import BackendError, CallFailed, DataError, DescriptionError, OutputError
 from gradcheck.training.accuracy import accuracy
-from gradcheck.training.own import read_own
-from gradcheck.training.starts import STARTS, at_samples, outcome
+from gradcheck.training.starts import STARTS, at_samples, trials
+from gradcheck.training.user_data import read_user_data
 
 TOUR = Case(Network((2,), (Dense(15), Arctan(), Dense(1), Arctan()), Logistic()), data="two-moons", samples=400)
 # A mean of squares of an affine function: a quadratic bowl.
@@ -208,9 +208,11 @@ def test_the_loss_of_the_whole_batch_is_computed_where_it_is_recorded_only():
 
 
 def test_records_are_the_start_every_so_many_iterations_and_the_end(tmp_path):
-    told = []
-    history = gradcheck.train(BOWL, optimizer=GradientDescent(0.05), iterations=10, record_every=4, on_iteration=told.append)
-    assert told == list(history.records)
+    watched = []
+    history = gradcheck.train(
+        BOWL, optimizer=GradientDescent(0.05), iterations=10, record_every=4, on_iteration=watched.append
+    )
+    assert watched == list(history.records)
     table = history.table()
     assert table["iteration"] == [0, 4, 8, 10]
     assert table["step"] == [0.0, 0.05, 0.05, 0.05]
@@ -448,7 +450,7 @@ def written(folder, text):
 )
 def test_labels_of_any_two_values_become_signs_and_it_is_said(tmp_path, low, high, said):
     labels = [high if i % 5 > 1 else low for i in range(15)]
-    own = read_own(written(tmp_path, lines(labels)))
+    own = read_user_data(written(tmp_path, lines(labels)))
     assert own.notes == (
         "15 samples of 2 features, standardised",
         said,
@@ -465,7 +467,7 @@ def test_labels_of_any_two_values_become_signs_and_it_is_said(tmp_path, low, hig
 
 def test_features_are_standardised_on_the_training_part_and_constant_ones_are_said(tmp_path):
     text = lines(["1", "2"] * 20, lambda i: f"1:{1e300 * (i % 7)} 2:0.1 4:{1e9 + i} 5:-7")
-    own = read_own(written(tmp_path, text))
+    own = read_user_data(written(tmp_path, text))
     assert own.features == 5
     assert own.notes[0] == "40 samples of 5 features, standardised"
     assert own.notes[2] == "features 2, 3 and 5 are constant, and became 0"
@@ -479,27 +481,29 @@ def test_features_are_standardised_on_the_training_part_and_constant_ones_are_sa
 
 def test_a_feature_that_varies_in_the_held_out_part_only_says_nothing(tmp_path):
     labels = ["0", "1"] * 25
-    plain = read_own(written(tmp_path, lines(labels, lambda i: f"1:{i}")))
+    plain = read_user_data(written(tmp_path, lines(labels, lambda i: f"1:{i}")))
     ranks = np.concatenate([plain.training.inputs, plain.held_out.inputs]).ravel().argsort()
     held = int(np.flatnonzero(ranks == len(plain.training.inputs))[0])
-    own = read_own(written(tmp_path, lines(labels, lambda i: f"1:{i} 2:{int(i == held)}")))
+    own = read_user_data(written(tmp_path, lines(labels, lambda i: f"1:{i} 2:{int(i == held)}")))
     assert own.notes[2] == "feature 2 is constant, and became 0"
     assert not own.held_out.inputs[:, 1].any()
-    other = read_own(written(tmp_path, lines(labels, lambda i: f"1:{i} 2:{int(i == ranks.argmin())}")))
+    other = read_user_data(written(tmp_path, lines(labels, lambda i: f"1:{i} 2:{int(i == ranks.argmin())}")))
     assert len(other.notes) == 3
     assert other.training.inputs[:, 1].any()
 
 
 def test_what_is_held_out_depends_on_the_seed_alone(tmp_path):
     path = written(tmp_path, lines(["0", "1"] * 25))
-    one, same, other = (read_own(path, seed) for seed in (0, 0, 1))
+    one, same, other = (read_user_data(path, seed) for seed in (0, 0, 1))
     assert (len(one.training.inputs), len(one.held_out.inputs)) == (40, 10)
     assert np.array_equal(one.held_out.inputs, same.held_out.inputs)
     assert not np.array_equal(one.held_out.inputs, other.held_out.inputs)
 
 
 def test_one_feature_is_data_and_is_learnt(tmp_path):
-    own = read_own(written(tmp_path, lines(["3" if i < 20 else "7" for i in range(50)], lambda i: f"1:{i + 20 * (i > 19)}")))
+    own = read_user_data(
+        written(tmp_path, lines(["3" if i < 20 else "7" for i in range(50)], lambda i: f"1:{i + 20 * (i > 19)}"))
+    )
     case = own.case(Network((own.features,), (Dense(1),), Logistic()), init="glorot")
     history = gradcheck.train(case, optimizer=Armijo(), iterations=200, record_every=200)
     assert own.features == 1
@@ -528,16 +532,16 @@ def test_one_feature_is_data_and_is_learnt(tmp_path):
 def test_data_that_cannot_be_learnt_from_is_one_line(tmp_path, text, sentence):
     path = written(tmp_path, text)
     with pytest.raises(DataError) as caught:
-        read_own(path)
+        read_user_data(path)
     assert str(caught.value) == f"{path}: {sentence}"
 
 
 def test_a_file_that_is_not_there_or_is_no_text_is_one_line(tmp_path):
     with pytest.raises(DataError, match="absent: No such file or directory"):
-        read_own(tmp_path / "absent")
+        read_user_data(tmp_path / "absent")
     (tmp_path / "binary").write_bytes(b"\x80\x81\n")
     with pytest.raises(DataError, match="binary: 'utf-8' codec can't decode"):
-        read_own(tmp_path / "binary")
+        read_user_data(tmp_path / "binary")
 
 
 def test_accuracy_counts_signs_classes_and_probabilities():
@@ -568,6 +572,6 @@ def test_units_that_start_at_samples_are_zero_there():
 
 def test_a_better_start_reaches_99_percent_where_the_tours_does_not_yet():
     """A small part of ``benchmarks/starts.py``."""
-    tours, better = (outcome(TOUR, start, range(6), iterations=3000) for start in ("normal", "at samples"))
+    tours, better = (trials(TOUR, start, range(6), iterations=3000) for start in ("normal", "at samples"))
     assert (tours.reaching(0.99), better.reaching(0.99)) == (0, 6)
     assert max(better.losses) < min(tours.losses)

@@ -1,1 +1,1 @@
-"""One network description, built three ways that share no forward or backward code."""
+"""One network description, built four ways that share no forward or backward code."""

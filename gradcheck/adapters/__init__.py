@@ -4,10 +4,9 @@ The functions here are the doors; each imports its framework when it is called.
 """
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
-from gradcheck.errors import LibraryNotInstalled
+from gradcheck.foundation.loading import needing
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
 
@@ -45,7 +44,9 @@ def check_torch(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed:
     CallFailed
         Where ``f`` raises.
     """
-    return _adapter("pytorch", "torch").check(f, args, kwargs, accuracy, seed)
+    with needing("torch"):
+        from gradcheck.adapters import pytorch
+    return pytorch.check_torch(f, args, kwargs, accuracy, seed)
 
 
 @reproducible
@@ -71,7 +72,9 @@ def check_jax(
         Judged in float64, if ``f`` follows its input's dtype; JAX's own setting is left alone. The findings' backend is
         ``"reverse"`` or ``"forward"``.
     """
-    return _adapter("jax_functions", "jax").check(f, args, modes, accuracy, seed)
+    with needing("jax"):
+        from gradcheck.adapters import jax_functions
+    return jax_functions.check_jax(f, args, modes, accuracy, seed)
 
 
 @reproducible
@@ -87,7 +90,9 @@ def check_autograd(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, se
     accuracy, seed
         As `check` takes them.
     """
-    return _adapter("hips", "autograd").check(f, args, accuracy, seed)
+    with needing("autograd"):
+        from gradcheck.adapters import hips
+    return hips.check_autograd(f, args, accuracy, seed)
 
 
 @reproducible
@@ -121,13 +126,4 @@ def check_scipy(
     """
     from gradcheck.adapters import minimize
 
-    return minimize.check(fun, x0, jac, hess, hessp, args, accuracy, seed)
-
-
-def _adapter(module: str, library: str) -> Any:
-    try:
-        return import_module(f"gradcheck.adapters.{module}")
-    except ModuleNotFoundError as error:
-        if error.name != library:
-            raise
-        raise LibraryNotInstalled(f"{library} is not installed: pip install 'gradcheck[{library}]'") from None
+    return minimize.check_scipy(fun, x0, jac, hess, hessp, args, accuracy, seed)

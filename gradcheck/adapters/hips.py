@@ -9,20 +9,20 @@ import msgspec
 import numpy as np
 from autograd import make_vjp
 
-from gradcheck.adapters.functions import arguments, name_of, outputs
-from gradcheck.adapters.outputs import combine, draw
-from gradcheck.candidates.functions import called
-from gradcheck.checking.checker import check as check_function
+from gradcheck.adapters.cotangents import combine, draw
+from gradcheck.adapters.leaves import argument_leaves, name_of, output_leaves
+from gradcheck.checking.checker import check
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
 from gradcheck.report import Report
 
 
-def check(f: Callable[..., Any], args: tuple[Any, ...], accuracy: float, seed: int) -> Report:
+def check_autograd(f: Callable[..., Any], args: tuple[Any, ...], accuracy: float, seed: int) -> Report:
     """What `gradcheck.check_autograd` does."""
-    name, taken = name_of(f), arguments(args, name_of(f))
+    name, taken = name_of(f), argument_leaves(args, name_of(f))
 
     def call(arrays: Mapping[str, Any]) -> dict[str, Any]:
-        return outputs(called(f, name, *taken.rebuild(arrays)), name)
+        return output_leaves(called(f, name, *taken.rebuild(arrays)), name)
 
     cotangents = draw(_plain(call(taken.arrays)), seed)
 
@@ -40,7 +40,7 @@ def check(f: Callable[..., Any], args: tuple[Any, ...], accuracy: float, seed: i
             pull, value = called(make_vjp(reduced), f"Autograd through {name}", dict(arrays))
         return _plain(called(pull, f"the VJP of {name}", np.ones((), _dtype(value))[()]))
 
-    report = check_function(loss, gradient, taken.arrays, accuracy=accuracy, seed=seed)
+    report = check(loss, gradient, taken.arrays, accuracy=accuracy, seed=seed)
     return msgspec.structs.replace(report.labelled("autograd"), title=f"{name}: {report.title}")
 
 

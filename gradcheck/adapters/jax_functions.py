@@ -8,44 +8,46 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradcheck.adapters.functions import Arguments, arguments, name_of, outputs
-from gradcheck.adapters.outputs import combine, draw
-from gradcheck.candidates.functions import called
-from gradcheck.checking.checker import check as check_function
+from gradcheck.adapters.cotangents import combine, draw
+from gradcheck.adapters.leaves import Arguments, argument_leaves, as_numpy, name_of, output_leaves
+from gradcheck.checking.checker import check
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
 from gradcheck.oracles.directions import signs
 from gradcheck.report import Report, joined
 
 MODES = ("reverse", "forward")
 
 
-def check(f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] | None, accuracy: float, seed: int) -> Report:
+def check_jax(
+    f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] | None, accuracy: float, seed: int
+) -> Report:
     """What `gradcheck.check_jax` does."""
     unknown = [mode for mode in modes or () if mode not in MODES]
     if unknown or modes == ():
         raise DataError(f"modes: expected some of {', '.join(MODES)}, got {unknown[0] if unknown else modes!r}")
     with jax.enable_x64(True):
-        subject = Subject(f, args, seed)
+        function = JaxFunction(f, args, seed)
         reports: list[Report] = []
         notes: list[str] = []
         if modes is None or "reverse" in modes:
-            reverse = check_function(subject.loss, subject.reverse, subject.point, accuracy=accuracy, seed=seed)
+            reverse = check(function.loss, function.reverse, function.point, accuracy=accuracy, seed=seed)
             reports.append(reverse.labelled("reverse"))
-        if modes is None and not subject.has_forward():
-            notes.append(f"{subject.name} has no forward mode")
+        if modes is None and not function.has_forward():
+            notes.append(f"{function.name} has no forward mode")
         elif modes is None or "forward" in modes:
-            forward = check_function(subject.moved, subject.forward, subject.origin, accuracy=accuracy, seed=seed)
+            forward = check(function.moved, function.forward, function.origin, accuracy=accuracy, seed=seed)
             reports.append(forward.labelled("forward"))
-    return joined(f"{subject.name}: {reports[0].title}", reports, notes)
+    return joined(f"{function.name}: {reports[0].title}", reports, notes)
 
 
-class Subject:
+class JaxFunction:
     """A function at its arguments, as losses and gradients of NumPy arrays by name, in either mode."""
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], seed: int) -> None:
         self.f, self.name, self.seed = f, name_of(f), seed
-        self.arguments: Arguments = arguments(args, self.name)
+        self.arguments: Arguments = argument_leaves(args, self.name)
         self.point = self.arguments.arrays
         self.origin = dict.fromkeys(self.point, 0.0)
         self.tangents = {name: signs(name, array.shape, seed) for name, array in self.point.items()}
@@ -54,7 +56,7 @@ class Subject:
     def call(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Floating outputs by path."""
         typed = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
-        return outputs(called(self.f, self.name, *self.arguments.rebuild(typed)), self.name)
+        return output_leaves(called(self.f, self.name, *self.arguments.rebuild(typed)), self.name)
 
     def loss(self, arrays: Mapping[str, Array]) -> float:
         """The outputs reduced by the cotangents."""
@@ -96,6 +98,4 @@ class Subject:
 
 
 def _arrays(values: Mapping[str, Any]) -> dict[str, Array]:
-    """As NumPy has them, bfloat16 in float32."""
-    plain = {name: np.array(value) for name, value in values.items()}
-    return {name: a if np.issubdtype(a.dtype, np.floating) else a.astype(np.float32) for name, a in plain.items()}
+    return {name: as_numpy(value) for name, value in values.items()}

@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from gradcheck.adapters.functions import name_of
-from gradcheck.candidates.form import described
-from gradcheck.checking.checker import check as check_function
+from gradcheck.adapters.leaves import name_of
+from gradcheck.candidates.answer import described
+from gradcheck.checking.checker import check
 from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
@@ -15,14 +15,14 @@ from gradcheck.foundation.validation import pair_of
 from gradcheck.report import Report, joined
 
 
-def check(
+def check_scipy(
     fun: Callable[..., Any], x0: Any, jac: Any, hess: Any, hessp: Any, args: Any, accuracy: float, seed: int
 ) -> Report:
     """What `gradcheck.check_scipy` does."""
     name, x = name_of(fun), _point(x0)
     rest: tuple[Any, ...] = cast("tuple[Any, ...]", args) if isinstance(args, tuple) else (args,)
     gradient = _gradient(fun, jac, rest)
-    reports = [check_function(_loss(fun, jac, rest), gradient, x, accuracy=accuracy, seed=seed).labelled("jac")]
+    reports = [check(_loss(fun, jac, rest), gradient, x, accuracy=accuracy, seed=seed).labelled("jac")]
     for label, given in (("hess", hess), ("hessp", hessp)):
         if given is not None:
             product = _product(label, given, rest)

@@ -27,15 +27,15 @@ def kept(module: torch.nn.Module | None) -> Generator[None]:
     try:
         yield
     finally:
-        for part, own, parameters, buffers in attributes:
+        for part, values, parameters, buffers in attributes:
             vars(part).clear()
-            vars(part).update(own)
+            vars(part).update(values)
             part._parameters.clear()
             part._parameters.update(parameters)
             part._buffers.clear()
             part._buffers.update(buffers)
-        for tensor, values, gradient in data:
-            tensor.data, tensor.grad = values, gradient
+        for tensor, value, gradient in data:
+            tensor.data, tensor.grad = value, gradient
 
 
 @contextmanager

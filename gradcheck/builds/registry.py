@@ -32,9 +32,10 @@ BUILT_IN = {
     "manual": Entry("gradcheck_backends.manual", "numpy"),
     "autograd": Entry("gradcheck_backends.hips_autograd", "autograd", "autograd"),
     "torch": Entry("gradcheck_backends.pytorch", "torch", "torch"),
+    "jax": Entry("gradcheck_backends.jax", "jax", "jax"),
 }
 GROUP = "gradcheck.backends"
-MISTAKES = "gradcheck_backends.manual.mistakes:trace"
+MISTAKES = "gradcheck_backends.manual.mistakes:Mistakes"
 
 
 class Status(NamedTuple):

@@ -1,1 +1,1 @@
-"""A claimed gradient before any arithmetic: it is called on copies, twice, and what comes back is examined."""
+"""A claimed gradient before any arithmetic: called on copies, twice, and what comes back examined."""

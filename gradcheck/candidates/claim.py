@@ -5,14 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcheck.candidates.form import Defect
+from gradcheck.candidates.answer import Answer, Defect, is_another, repeated
 from gradcheck.candidates.functions import gradients, loss_function
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array, rms
 from gradcheck.foundation.pytree import Pytree, take_apart
 from gradcheck.oracles.directions import scales
+from gradcheck.verdict.causes import Cause
 
-REPRODUCED = 2.0**-26  # relative; beyond this a second call's answer is another answer, not rounding. Chosen, not derived.
+EPS = float(np.finfo(float).eps)
 JUMP = 1e-6  # relative to its block's scale; what changes more than this within one ulp is a kink, not rounding. Chosen.
 
 
@@ -50,11 +51,38 @@ class Claim(NamedTuple):
     defects: dict[str, Defect]
     doubts: dict[str, Defect]
     notes: tuple[str, ...]
-    precise: Callable[[], dict[str, Array]]
+    precise: Callable[[], Mapping[str, Array]]
 
 
 def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, seed: int) -> Claim:
     """Call both, twice, on copies; take the gradient in float64 where it follows its input's dtype."""
+    tree = _point(at)
+    wide = {name: value.astype(np.float64, copy=False) for name, value in tree.arrays.items()}
+    answer, repeats = _asked_twice(gradient, tree, wide)
+    claimed = answer.gradients
+    function = loss_function(loss, tree, wide)
+
+    def analytic(arrays: Mapping[str, Array]) -> Any:
+        return loss(tree.rebuild(arrays))
+
+    def precise() -> Mapping[str, Array]:
+        return gradients(gradient, tree, wide, np.longdouble).gradients
+
+    here, again = function(wide), function(wide)
+    defects, doubts = dict(answer.defects), dict(repeats.defects)
+    if not np.isfinite(here):  # what it says of a loss that is none is nobody's fault
+        defects = {name: defect for name, defect in defects.items() if defect.cause is not Cause.NON_FINITE}
+        doubts |= dict.fromkeys(wide, Defect(Cause.NON_FINITE, f"the loss is {here} here"))
+    elif is_another(here, again, EPS):
+        doubts |= dict.fromkeys(wide, Defect(Cause.NONDETERMINISTIC, "the loss changes from call to call"))
+    rounding = _rounding(gradient, tree, wide, claimed, seed)
+    kept = {name: value.astype(np.float64, copy=False) for name, value in claimed.items() if name not in defects}
+    notes = (*answer.notes, *repeats.notes)
+    return Claim(function, analytic, here, 2, wide, kept, rounding, defects, doubts, notes, precise)
+
+
+def _point(at: Any) -> Pytree:
+    """The point taken apart, if there is something to move in it and all of that is finite."""
     tree = take_apart(at)
     if not tree.arrays:
         raise DataError(f"at: nothing to check: {_instead(tree)}")
@@ -62,39 +90,22 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
         if not np.isfinite(value).all():
             index = [int(i) for i in np.argwhere(~np.isfinite(value))[0]]
             raise DataError(f"at: {name} is {value[tuple(index)]} at {index}")
-    first, defects, notes = gradients(gradient, tree, tree.arrays)
-    second = gradients(gradient, tree, tree.arrays).blocks
-    wide = {name: value.astype(np.float64, copy=False) for name, value in tree.arrays.items()}
-    if any(value.dtype != np.float64 for value in tree.arrays.values()):
-        promoted, trouble, _ = gradients(gradient, tree, wide)
-        if not trouble and all(value.dtype == np.float64 for value in promoted.values()):
-            first = second = promoted
-            notes = (*notes, "judged in float64, which loss and gradient follow")
-    shaky = Defect("nondeterministic", "its values change from call to call")
-    doubts = {name: shaky for name in first if not _same(first[name], second.get(name))}
+    return tree
+
+
+def _asked_twice(gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str, Array]) -> tuple[Answer, Answer]:
+    """The answer, in float64 where it follows, and what a second one says otherwise."""
+    first = gradients(gradient, tree, tree.arrays)
+    second = gradients(gradient, tree, tree.arrays)
+    repeats = repeated(first.gradients, second.gradients, lambda name: float(np.finfo(first.gradients[name].dtype).eps))
     del second
-    function = loss_function(loss, tree, wide)
-
-    def analytic(arrays: Mapping[str, Array]) -> Any:
-        return loss(tree.rebuild(arrays))
-
-    here, again = function(wide), function(wide)
-    if not np.isfinite(here):
-        defects = {name: defect for name, defect in defects.items() if defect.cause != "non-finite"}
-        doubts |= dict.fromkeys(first, Defect("non-finite", f"the loss is {here} here"))
-    elif not _same(np.asarray(here), np.asarray(again)):
-        doubts |= dict.fromkeys(first, Defect("nondeterministic", "the loss changes from call to call"))
-    rounding = _rounding(gradient, tree, wide, first, seed)
-    good = {
-        name: value.astype(np.float64, copy=False)
-        for name, value in first.items()
-        if name not in defects and np.isfinite(value).all()
-    }
-
-    def precise() -> dict[str, Array]:
-        return gradients(gradient, tree, wide, np.longdouble).blocks
-
-    return Claim(function, analytic, here, 2, wide, good, rounding, defects, doubts, notes, precise)
+    if all(value.dtype == np.float64 for value in tree.arrays.values()):
+        return first, repeats
+    promoted = gradients(gradient, tree, wide)
+    if promoted.defects or any(value.dtype != np.float64 for value in promoted.gradients.values()):
+        return first, repeats
+    note = "judged in float64, which loss and gradient follow"
+    return first._replace(gradients=promoted.gradients, notes=(*first.notes, note)), repeats
 
 
 def _instead(tree: Pytree) -> str:
@@ -108,15 +119,6 @@ def _instead(tree: Pytree) -> str:
     return f"{tree.names[0]} is {kind}, expected a floating NumPy array or number{hint}"
 
 
-def _same(first: Array, second: Array | None) -> bool:
-    if second is None or first.shape != second.shape:
-        return second is None
-    with np.errstate(all="ignore"):
-        if np.array_equal(first, second):
-            return True
-        return not np.any(np.abs(first - second) > REPRODUCED * np.max(np.abs(first), initial=0.0))
-
-
 def _rounding(
     gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str, Array], claimed: Mapping[str, Array], seed: int
 ) -> dict[str, Array]:
@@ -126,7 +128,7 @@ def _rounding(
     """
     rng = np.random.default_rng([seed, *b"ulps"])
     near = {n: _one_ulp(v.astype(claimed[n].dtype) if n in claimed else v, rng) for n, v in wide.items()}
-    moved = gradients(gradient, tree, near).blocks
+    moved = dict(gradients(gradient, tree, near).gradients)
     del near
     bounds: dict[str, Array] = {}
     for name, g in claimed.items():

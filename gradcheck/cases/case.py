@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 import msgspec
 import numpy as np
 
-from gradcheck.cases import datasets as data
+from gradcheck.cases import datasets
+from gradcheck.cases.fitting import finite_array, fit
+from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import nearest
@@ -97,7 +98,7 @@ class Case(Description, frozen=True):
             raise DescriptionError(f"unknown init {self.init!r}, {nearest(self.init, SPREADS)}", "init")
         if isinstance(self.data, str):
             with at("data"):
-                data.check_known(self.data)
+                datasets.check_known(self.data)
         # What is written out is checked at once; what must be drawn or read, when it is used.
         if isinstance(self.init, Given):
             _ = self.parameters
@@ -118,10 +119,16 @@ class Case(Description, frozen=True):
     def batch(self) -> Batch:
         """Fresh inputs and targets, in ``dtype`` (class indices in int64)."""
         if isinstance(self.data, str):
-            return data.batch(self.network, self.data, self.samples, self.seed, self.dtype)
+            return datasets.batch(self.network, self.data, self.samples, self.seed, self.dtype)
         with at("data"):
             arrays = self.data.exactly(("inputs", "targets"))
-        return data.fit(self.network, arrays["inputs"], arrays["targets"], self.samples, self.dtype, "data")
+        return fit(self.network, arrays["inputs"], arrays["targets"], self.samples, self.dtype, "data")
+
+    def absolute(self) -> Self:
+        """The same case in whatever folder it is used: a data file is named by its absolute path."""
+        if isinstance(self.data, str) and self.data.endswith(FILE_TYPES):
+            return msgspec.structs.replace(self, data=os.path.abspath(self.data))
+        return self
 
     def _drawn(self, init: str, name: str, shape: Shape) -> Array:
         try:
@@ -129,7 +136,7 @@ class Case(Description, frozen=True):
         except (MemoryError, ValueError):  # a ValueError beyond what NumPy can index
             raise DescriptionError(f"an array of shape {shape} does not fit into memory", name) from None
         with np.errstate(over="ignore"):
-            return data.numbers(SPREADS[init](name, shape) * self.scale * drawn, name, f"scale {self.scale:g}", self.dtype)
+            return finite_array(SPREADS[init](name, shape) * self.scale * drawn, name, f"scale {self.scale:g}", self.dtype)
 
 
 def _fans(shape: Shape) -> tuple[int, int]:
@@ -147,7 +154,7 @@ SPREADS: dict[str, Callable[[str, Shape], float]] = {
 
 
 def _shaped(values: Any, name: str, shape: Shape, dtype: str) -> Array:
-    array = data.numbers(values, name, "init", dtype)
+    array = finite_array(values, name, "init", dtype)
     if array.shape != shape:
         raise DescriptionError(f"expected shape {shape}, got {array.shape}", name)
     return array
@@ -163,14 +170,3 @@ def _nested(values: Any, name: str) -> Any:
 
 def _tuples(values: Any) -> Any:
     return tuple(map(_tuples, cast("list[Any]", values))) if isinstance(values, list) else values
-
-
-def resolve(source: str, folder: Path) -> str:
-    """Where a data file is that a description in this folder names."""
-    return str(folder / source) if source.endswith(data.FILE_TYPES) else source
-
-
-def relative(source: str, folder: Path) -> str:
-    """Inverse of `resolve`: how a description in this folder names a data file."""
-    is_relative = source.endswith(data.FILE_TYPES) and not Path(source).is_absolute()
-    return os.path.relpath(source, folder) if is_relative else source

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import tomli_w
 
-from gradcheck.cases.case import Case, Given, relative, resolve
+from gradcheck.cases.case import Case, Given
+from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import DataError, DescriptionError, OutputError
 from gradcheck.foundation.wording import shown
 from gradcheck.foundation.writing import write
@@ -83,7 +84,7 @@ def case_from_table(table: Any, folder: Path) -> Case:
             with at(f"case.{key}"):
                 fields[key] = Given.of(fields[key])
     if isinstance(fields.get("data"), str):
-        fields["data"] = resolve(fields["data"], folder)
+        fields["data"] = _found_from(folder, fields["data"])
     return decode({"network": from_table(network), **fields}, Case, "case")
 
 
@@ -91,9 +92,20 @@ def case_to_table(case: Case, folder: Path) -> dict[str, Any]:
     """Inverse of `case_from_table`."""
     fields = {name: getattr(case, name) for name in case.__struct_fields__ if name != "network"}
     if isinstance(case.data, str):
-        fields["data"] = relative(case.data, folder)
+        fields["data"] = _named_from(folder, case.data)
     recipe = {name: dict(value.arrays) if isinstance(value, Given) else value for name, value in fields.items()}
     return {**to_table(case.network), "case": {name: value for name, value in recipe.items() if value is not None}}
+
+
+def _found_from(folder: Path, source: str) -> str:
+    """Where a data file is that a description in this folder names."""
+    return str(folder / source) if source.endswith(FILE_TYPES) else source
+
+
+def _named_from(folder: Path, source: str) -> str:
+    """Inverse of `_found_from`: how a description in this folder names a data file."""
+    is_relative = source.endswith(FILE_TYPES) and not Path(source).is_absolute()
+    return os.path.relpath(source, folder) if is_relative else source
 
 
 def save(case: Case | Network, path: str | os.PathLike[str]) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from gradcheck.candidates.claim import examine
-from gradcheck.checking.evidence import diagnose, mapped
-from gradcheck.checking.procedure import Judge
+from gradcheck.candidates.claim import Claim, examine
+from gradcheck.checking.evidence import ProbeEvidence
+from gradcheck.checking.mapping import mapped
+from gradcheck.checking.procedure import judge
+from gradcheck.diagnosis.engine import diagnose
 from gradcheck.foundation.validation import accuracy_of, seed_of, two_functions
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
@@ -60,18 +62,19 @@ def check(
     accuracy, seed = accuracy_of(accuracy), seed_of(seed)
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
     claim = examine(loss, gradient, at, seed)
-    judge = Judge(claim, accuracy, seed, complex_step)
-    findings = judge.findings()
-    count = sum(value.size for value in claim.point.values())
-    blocks = f"{len(claim.point)} block{'s' if len(claim.point) != 1 else ''}"
-    title, prober = f"{blocks}, {count} parameters", judge.prober
-    spent = prober.evaluations
-    diagnoses, findings = diagnose(prober, findings), mapped(prober, findings)
+    findings, prober = judge(claim, accuracy, seed, complex_step)
+    spent = prober.meter.spent
+    diagnoses, findings = diagnose(ProbeEvidence(prober), findings), mapped(prober, findings)
     return Report(
-        title=title,
+        title=_title(claim),
         findings=findings,
         evaluations=spent,
-        notes=prober.notes,
+        notes=prober.known.notes,
         diagnoses=diagnoses,
-        diagnosis_evaluations=prober.evaluations - spent,
+        diagnosis_evaluations=prober.meter.spent - spent,
     )
+
+
+def _title(claim: Claim) -> str:
+    count = sum(value.size for value in claim.point.values())
+    return f"{len(claim.point)} block{'s' if len(claim.point) != 1 else ''}, {count} parameters"

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.candidates.functions import guarded
+from gradcheck.checking.accusation import BACKEND
 from gradcheck.checking.checker import check
 from gradcheck.errors import DataError
 from gradcheck.foundation import arrays
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm
+from gradcheck.foundation.calling import guarded
 from gradcheck.foundation.pytree import Pytree, take_apart
 from gradcheck.oracles.directions import signs
 from gradcheck.report import Report, joined
 from gradcheck.report.reproducer.recipe import reproducible
+from gradcheck.verdict import reasons
 from gradcheck.verdict.findings import Finding, Verdict
 
-UNIT = 2.0**-53
 ROUNDING = 1000  # roundoffs of the two sums that an adjoint pair may differ by. Chosen, not derived.
 
 
@@ -167,12 +169,12 @@ def _equal(name: str, one: float, other: float, size: float, accuracy: float = 0
     """Two sums that must agree to rounding; an excess within the accuracy asked for, relative to their size, is inexact."""
     error, bound = abs(one - other), ROUNDING * UNIT * size
     excess = not error <= bound
-    reason = f"{one:.17g} and {other:.17g} should be equal" if excess else ""
+    reason = reasons.should_be_equal(one, other) if excess else ""
     scale = max(abs(one), abs(other)) or 1.0
     verdict = Verdict.CORRECT if not excess else Verdict.INEXACT if error <= accuracy * size else Verdict.WRONG
     return Finding(
         name=name,
-        backend="claimed",
+        backend=BACKEND,
         verdict=verdict,
         error=error / scale,
         bound=bound / scale,

@@ -12,6 +12,7 @@ from typer.exceptions import Abort, TyperException
 
 from gradcheck.cli.commands import COMMANDS
 from gradcheck.errors import GradcheckError
+from gradcheck.foundation.wording import printable
 
 
 class Exit(IntEnum):
@@ -100,7 +101,8 @@ def _run() -> int:
         # format_message names the option; not every exception of typer's has it.
         return _fail(getattr(error, "format_message", error.__str__)(), Exit.USAGE)
     except Exception as error:
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            print(printable(line), file=sys.stderr)
         return _fail(f"internal error, please report it with the lines above: {error!r}", Exit.INTERNAL)
 
 
@@ -112,5 +114,5 @@ def _import_command(words: Iterable[str]) -> None:
 
 
 def _fail(sentence: str, code: Exit) -> Exit:
-    print(f"gradcheck: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"gradcheck: {printable(' '.join(sentence.split()))}", file=sys.stderr)
     return code

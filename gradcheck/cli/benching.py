@@ -23,6 +23,8 @@ from gradcheck.builds import registry
 from gradcheck.cli.app import Exit, app, positive
 from gradcheck.cli.options import Device, InArithmetic
 from gradcheck.cli.output import for_people, formatted, show, write_out
+from gradcheck.foundation.wording import printable
+from gradcheck.report.legible import legible
 
 BACKENDS = ("manual", "autograd", "torch", "jax")  # those of them that are installed
 FIRST = Settings(backends=())
@@ -113,12 +115,13 @@ def bench_command(
         )
         result = _measured(points, settings, old)
     people = for_people(json)
-    show(text.render(result), people)
+    show(text.render(legible(result)), people)
     write_out(json, lambda: formatted(msgspec.to_builtins(result)))
     if old is not None:
-        show(text.comparison(compare.compare(old, result)), people)
+        show(text.comparison(compare.compare(legible(old), legible(result))), people)
     if drawn is not None:
-        show("\n".join(map(str, pictures.draw(result, drawn))), people)
+        for path in pictures.draw(result, drawn):
+            show(str(path), people)
     there = any(row.gradient for case in result.cases for row in case.rows)
     return Exit.GOOD if there else Exit.UNDECIDED
 
@@ -152,12 +155,12 @@ def _measured(points: list[cases.Point], settings: Settings, old: Result | None)
 @contextmanager
 def _progress(total: int) -> Generator[Watch]:
     """A line on the terminal; nothing where standard error is none."""
-    columns = [BarColumn(20), TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn()]
+    columns = [BarColumn(20), TextColumn("{task.description}", markup=False), TimeElapsedColumn(), TimeRemainingColumn()]
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting", total=total)
 
         def watch(what: str, further: int) -> None:
-            progress.update(task, description=what, advance=further)
+            progress.update(task, description=printable(what), advance=further)
 
         yield watch

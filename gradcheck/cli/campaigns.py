@@ -15,6 +15,7 @@ from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.store import Store
+    from gradcheck.campaign.results.summary import Summary
 
 EXAMPLES = 1000
 
@@ -105,7 +106,6 @@ def _deliver(
     campaign: "Store", store: Path, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]
 ) -> Exit:
     """Show a summary, write it where it is wanted, and return the exit code that it deserves."""
-    from gradcheck.campaign.report.html import to_html
     from gradcheck.campaign.report.text import render
     from gradcheck.campaign.reproducers import write_reproducers
     from gradcheck.campaign.results.summary import summarize
@@ -113,7 +113,13 @@ def _deliver(
     summary = summarize(campaign)
     show(render(summary, str(store)), for_people(json, html))
     write_out(json, lambda: formatted(summary.to_table()))
-    write_out(html, lambda: to_html(summary))
+    write_out(html, lambda: _page(summary))
     if reproduce is not None:
         write_reproducers(campaign, summary, reproduce)
     return Exit.WRONG if {Verdict.WRONG, *fail_on} & summary.verdicts.keys() else Exit.GOOD
+
+
+def _page(summary: "Summary") -> str:
+    from gradcheck.campaign.report.html import to_html
+
+    return to_html(summary)

@@ -17,6 +17,7 @@ from gradcheck.cli.options import Device, Failing, InArithmetic, ReportHtml, Rep
 from gradcheck.cli.output import deliver, show
 from gradcheck.cli.points import random_point, read_point
 from gradcheck.foundation.loading import locate
+from gradcheck.foundation.wording import printable
 from gradcheck.network.layers import Arctan, Dense
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
@@ -114,6 +115,6 @@ def backends_command() -> int:
     """List the registered backends and the versions of what they need. Imports none of them."""
     table = Table("backend", "needs", "version")
     for status in registry.installed():
-        table.add_row(status.name, status.requires, status.version or "not installed")
+        table.add_row(*map(printable, (status.name, status.requires, status.version or "not installed")))
     show(table, sys.stdout)
     return Exit.GOOD

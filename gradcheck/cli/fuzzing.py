@@ -23,7 +23,7 @@ from gradcheck.cli.live import Live
 from gradcheck.cli.output import formatted
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.versions import versions
-from gradcheck.foundation.wording import nearest
+from gradcheck.foundation.wording import nearest, printable
 from gradcheck.network.layers import LAYERS
 from gradcheck.verdict.findings import Verdict
 
@@ -123,7 +123,7 @@ def as_table(found: Sequence[Replayed]) -> Table:
     counts = Counter((each.cause, each.now) for each in found)
     first = {(each.cause, each.now): each.name[:12] for each in reversed(found)}
     for key, count in counts.most_common():
-        table.add_row(*key, str(count), first[key])
+        table.add_row(*map(printable, key), str(count), first[key])
     return table
 
 

@@ -21,7 +21,7 @@ class Live:
         columns = [
             SpinnerColumn(),
             BarColumn(20),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         ]

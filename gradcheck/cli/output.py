@@ -9,9 +9,11 @@ from typing import Any, TextIO
 
 import msgspec
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from gradcheck.cli.app import Exit
 from gradcheck.errors import OutputError
+from gradcheck.foundation.wording import printable
 from gradcheck.foundation.writing import write
 from gradcheck.report import Report
 from gradcheck.report.text import WIDTH, render
@@ -50,13 +52,16 @@ def write_out(path: Path | None, text: Callable[[], str]) -> None:
 
 
 def show(what: RenderableType, stream: TextIO) -> None:
-    """Render for the stream: in colour and as wide as it is for a terminal, plain and 110 columns wide elsewhere."""
-    console = Console(file=stream)
+    """Render for the stream: in colour and as wide as it is for a terminal, plain and 110 columns wide elsewhere.
+
+    A string is a line that may hold names of somebody else's: nothing in it is markup, and it stays one line.
+    """
+    console = Console(file=stream, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = WIDTH
     with _writing(stream):
         with console.capture() as captured:
-            console.print(what)
+            console.print(Text(printable(what)) if isinstance(what, str) else what)
         encoding = console.encoding
         stream.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
 

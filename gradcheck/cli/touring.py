@@ -15,12 +15,13 @@ from gradcheck.cli.app import Exit, app
 from gradcheck.cli.output import show
 from gradcheck.errors import LibraryNotInstalled
 from gradcheck.foundation.plotting import pyplot
+from gradcheck.foundation.wording import printable
 from gradcheck.foundation.writing import write
-from gradcheck.tour.conduct import Outcome, conduct
-from gradcheck.tour.itinerary import chosen
 from gradcheck.tour.page import INDEX, prepare, to_html
+from gradcheck.tour.run import Outcome, run
 from gradcheck.tour.step import Step
-from gradcheck.tour.workbench import Workbench
+from gradcheck.tour.steps import select
+from gradcheck.tour.tour import Tour
 
 
 @app.command("tour")
@@ -40,20 +41,20 @@ def tour_command(
 
     Exit codes: 0 every step held or was skipped, 1 one did not hold, 2 bad usage or input.
     """
-    steps, bench = chosen(only), Workbench(quick, data)
-    _ = bench.own  # what is wrong with a file is said at once
+    steps, tour = select(only), Tour(quick, data)
+    _ = tour.user_data  # what is wrong with a file is said at once
     prepare(out)
     plot, notes = _plot()
     for note in notes:
-        show(Text(note), sys.stdout)
+        show(note, sys.stdout)
     outcomes: list[Outcome] = []
     with _progress(steps) as begin:
-        for outcome in conduct(steps, bench, out, plot):
+        for outcome in run(steps, tour, out, plot):
             outcomes.append(outcome)
             show(_line(outcome), sys.stdout)
             begin(outcome.number)
     write(out / INDEX, to_html(outcomes, notes))
-    show(Text(f"{out / INDEX}: {sum(outcome.seconds for outcome in outcomes):.1f} s"), sys.stdout)
+    show(f"{out / INDEX}: {sum(outcome.seconds for outcome in outcomes):.1f} s", sys.stdout)
     return Exit.GOOD if all(outcome.held for outcome in outcomes) else Exit.WRONG
 
 
@@ -67,7 +68,7 @@ def _plot() -> tuple[Any, list[str]]:
 
 def _line(outcome: Outcome) -> Text:
     style = "dim" if outcome.result is None else "" if outcome.held else "bold red"
-    return Text(f"{outcome.number:>2} {outcome.step.name:<12}{outcome.said}", style)
+    return Text(printable(f"{outcome.number:>2} {outcome.step.name:<12}{outcome.said}"), style)
 
 
 @contextmanager

@@ -7,10 +7,11 @@ what was needed to make it. A correction with a free number has it fitted along 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from gradcheck.foundation.arrays import Array, dot, norm
+from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.findings import Diagnosis
 
 SHIFTS = 3  # places that a roll may be off
 # Unit roundoff and least number, fewest digits first.
@@ -23,36 +24,6 @@ CLEAR = 4  # bounds that a claim must be off by along some direction to be expla
 ALONE = 1e-9  # so near to an integer a single number's factor is taken for one. Chosen, not derived.
 ROUND = 1e-9  # so near to a number of two digits a norm is taken for a limit. Chosen, not derived.
 BETTER = 256  # times smaller in long double, whose roundoff is 2048 times so: instability. Chosen, not derived.
-SMALL = 1e-5  # an error of this size may be that of a rounded constant. Chosen, not derived.
-# Simplest first. What a library of mistakes or single samples explain comes before a factor that can be anything.
-ORDER = (
-    *("wrong-structure", "raised", "non-finite", "mutates-input", "nondeterministic", "kink-convention"),
-    *("low-precision", "sign", "stops-below", "zero", "mean-for-sum", "missing-mean", "extra-mean"),
-    *("transposed", "permuted", "wrong-axis", "overwritten", "activation-derivative", "stale-activation"),
-    *("path-lost", "sample-dropped", "sample-subset", "clipped", "regularisation", "factor", "single-entry"),
-    *("unstable", "constants"),
-)
-
-
-class Diagnosis(msgspec.Struct, frozen=True):
-    """A named cause of what is wrong with a block.
-
-    Attributes
-    ----------
-    name : str
-        Of the block.
-    cause : str
-        A stable identifier: ``"factor"``, ``"sign"``, ``"transposed"``, ...
-    evidence : dict
-        The numbers that belong to it.
-    backend : str
-        Whose block; the first one's where several have it in common.
-    """
-
-    name: str
-    cause: str
-    evidence: dict[str, Any] = {}
-    backend: str = ""
 
 
 class Correction(NamedTuple):
@@ -61,7 +32,7 @@ class Correction(NamedTuple):
     ``fitted`` is what a free number multiplies that was fitted along the first direction, to the accuracy of that.
     """
 
-    cause: str
+    cause: Cause
     corrected: Array
     evidence: dict[str, Any]
     fitted: Array | None = None
@@ -87,7 +58,7 @@ class Known(NamedTuple):
     bound: float
 
 
-def causes(
+def corrections(
     name: str,
     claims: Mapping[str, Array],
     theta: Array,
@@ -116,12 +87,12 @@ def causes(
     if clear and not any(abs(dot(claimed, each.v) - each.slope) > CLEAR * each.bound for each in known) and known:
         return []
     if not claimed.any():
-        return [Diagnosis(name, "zero")]
+        return [Cause.ZERO.of(name)]
     narrow = narrow_format(claimed, known)
-    found = [Diagnosis(name, "low-precision", {"format": narrow})] if narrow else []
+    found = [Cause.LOW_PRECISION.of(name, format=narrow)] if narrow else []
     for correction in _corrections(name, claims, theta, known[0], counts):
         if correction.explains(known):
-            found.append(Diagnosis(name, correction.cause, correction.evidence))
+            found.append(correction.cause.of(name, **correction.evidence))
     return found
 
 
@@ -129,12 +100,12 @@ def _corrections(
     name: str, claims: Mapping[str, Array], theta: Array, first: Known, counts: Sequence[int]
 ) -> Iterator[Correction]:
     claimed = claims[name]
-    yield Correction("sign", -claimed, {})
+    yield Correction(Cause.SIGN, -claimed, {})
     yield from _factor(claims, name, first, counts)
     yield from _reordered(claimed)
     for other, gradient in claims.items():
         if other != name and gradient.shape == claimed.shape:
-            yield Correction("permuted", gradient, {"taken_from": other})
+            yield Correction(Cause.PERMUTED, gradient, {"taken_from": other})
     yield from _regularised(claimed, theta, first)
 
 
@@ -150,31 +121,31 @@ def _factor(claims: Mapping[str, Array], name: str, first: Known, counts: Sequen
     if alone and not counts and first.bound > ALONE * abs(first.slope):
         return
     near = ALONE if alone else INTEGER
-    for cause, count in (("missing-mean", factor), ("extra-mean", 1 / factor)):
+    for cause, count in ((Cause.MISSING_MEAN, factor), (Cause.EXTRA_MEAN, 1 / factor)):
         for n in counts or (round(count),):
             if (n >= MEAN or n in counts) and abs(count - n) <= near * n:
-                yield Correction(cause, claimed / n if cause == "missing-mean" else claimed * n, {"n": n})
+                yield Correction(cause, claimed / n if cause is Cause.MISSING_MEAN else claimed * n, {"n": n})
     for size in (norm(claimed), norm(np.array([norm(claim) for claim in claims.values()]))):
         limit = float(f"{size:.1e}")
         if not alone and 0 < factor < 1 and abs(size - limit) <= ROUND * limit:
-            yield Correction("clipped", claimed / factor, {"norm": limit}, fitted=claimed / factor)
+            yield Correction(Cause.CLIPPED, claimed / factor, {"norm": limit}, fitted=claimed / factor)
             break
     if not alone:
-        yield Correction("factor", claimed / factor, {"factor": factor}, fitted=claimed / factor)
+        yield Correction(Cause.FACTOR, claimed / factor, {"factor": factor}, fitted=claimed / factor)
 
 
 def _reordered(claimed: Array) -> Iterator[Correction]:
     if claimed.ndim == 2 and claimed.size > 1:
         if claimed.shape[0] == claimed.shape[1]:
-            yield Correction("transposed", claimed.T, {})
+            yield Correction(Cause.TRANSPOSED, claimed.T, {})
         elif min(claimed.shape) > 1:
-            yield Correction("transposed", claimed.reshape(claimed.shape[::-1]).T, {"reshaped": True})
+            yield Correction(Cause.TRANSPOSED, claimed.reshape(claimed.shape[::-1]).T, {"reshaped": True})
     for axis, size in enumerate(claimed.shape):
         for shift in range(1, min(SHIFTS, size // 2) + 1):
             for signed in (shift, -shift):
-                yield Correction("permuted", np.roll(claimed, signed, axis), {"rolled": -signed, "axis": axis})
+                yield Correction(Cause.PERMUTED, np.roll(claimed, signed, axis), {"rolled": -signed, "axis": axis})
         if size > 2:
-            yield Correction("permuted", np.flip(claimed, axis), {"flipped": True, "axis": axis})
+            yield Correction(Cause.PERMUTED, np.flip(claimed, axis), {"flipped": True, "axis": axis})
         yield from _exchanged(claimed, axis)
 
 
@@ -185,14 +156,14 @@ def _exchanged(claimed: Array, axis: int) -> Iterator[Correction]:
         for j in range(i):
             order = list(range(claimed.shape[axis]))
             order[i], order[j] = j, i
-            yield Correction("permuted", np.take(claimed, order, axis), {"swapped": [j, i], "axis": axis})
+            yield Correction(Cause.PERMUTED, np.take(claimed, order, axis), {"swapped": [j, i], "axis": axis})
 
 
 def _regularised(claimed: Array, theta: Array, first: Known) -> Iterator[Correction]:
     along = dot(theta, first.v)
     if claimed.size > 1 and along:
         multiple = (dot(claimed, first.v) - first.slope) / along
-        yield Correction("regularisation", claimed - multiple * theta, {"multiple": multiple}, fitted=theta)
+        yield Correction(Cause.REGULARISATION, claimed - multiple * theta, {"multiple": multiple}, fitted=theta)
 
 
 def narrow_format(claimed: Array, known: Sequence[Known]) -> str | None:
@@ -214,27 +185,6 @@ def _fits_into(claimed: Array, name: str) -> bool:
     with np.errstate(all="ignore"):
         kept = claimed.astype("float32" if name == "bfloat16" else name)
     return np.array_equal(kept.astype(float), claimed) and (name != "bfloat16" or not np.any(kept.view(np.uint32) & 0xFFFF))
-
-
-def of_entries(name: str, claims: Mapping[str, Array], reference: Array, unseen: Array) -> list[Diagnosis]:
-    """Of single entries, held against a whole reference: one that is wrong, or several that stop at one value."""
-    claimed = claims[name]
-    wrong = np.abs(claimed - reference) > unseen
-    limit = clipped_at(claimed)
-    if wrong.sum() == 1 and claimed.size > 1:
-        index = [int(i) for i in np.argwhere(wrong)[0]]
-        return [Diagnosis(name, "single-entry", {"index": index, "reference": float(reference[tuple(index)])})]
-    if limit is not None and not np.any(wrong & (np.abs(claimed) != limit)):
-        return [Diagnosis(name, "clipped", {"limit": limit, "entries": int(wrong.sum())})]
-    return []
-
-
-def ordered(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
-    """Simplest first, each cause once."""
-    found: dict[tuple[str, str], Diagnosis] = {}
-    for diagnosis in sorted(diagnoses, key=lambda each: ORDER.index(each.cause)):
-        found.setdefault((diagnosis.name, diagnosis.cause), diagnosis)
-    return list(found.values())
 
 
 def clipped_at(claimed: Array) -> float | None:

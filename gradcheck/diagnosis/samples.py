@@ -4,37 +4,46 @@ The loss is a mean, so the gradient is one of the gradients G_i of single sample
 it by -G_i / n, or is the mean of the others; one that is wrong for a class of samples differs by a multiple of their sum.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradcheck.diagnosis.library import MistakeLibrary
+from gradcheck.diagnosis.references import ReferenceEvidence
 from gradcheck.foundation.arrays import Array
-from gradcheck.network.batch import Batch
+from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.findings import Diagnosis
 
-MANY = 2e7  # numbers in the contributions of all samples to all blocks; beyond it nobody looks. Chosen, not derived.
 FEW = 3  # entries of a block that a free factor may be fitted to, at least
 
 
 class Suspicion(NamedTuple):
     """A weight for each sample, 1 where it is right, under the name of its cause."""
 
-    cause: str
+    cause: Cause
     weights: Array
     evidence: dict[str, Any]
     why: str
 
 
-def contributions(gradients: Callable[[Batch], Mapping[str, Array]], batch: Batch) -> dict[str, Array]:
-    """Of every sample to every block, a row each; nothing where they would be too many."""
-    n = len(batch.inputs)
-    found: dict[str, list[Array]] = {}
-    for i in range(n):
-        for name, gradient in gradients(Batch(batch.inputs[i : i + 1], batch.targets[i : i + 1])).items():
-            found.setdefault(name, []).append(gradient.ravel())
-            if gradient.size * n > MANY:
-                return {}
-    return {name: np.stack(rows) for name, rows in found.items()}
+def explain(evidence: ReferenceEvidence, library: MistakeLibrary, targets: Array) -> Iterator[Diagnosis]:
+    """Samples left out or wrong, as the largest block tells and the others confirm."""
+    names = sorted(evidence.references, key=lambda name: -evidence.claims[name].size)
+    n = len(targets)
+    rows = library.contributions() if n > 1 else dict[str, Array]()
+    explained = set[str]()
+    for first in (name for name in names if name in rows):
+        if first in explained:
+            continue
+        reference = evidence.references[first].value
+        missing = (evidence.claims[first] - reference).ravel()
+        for one in suspicions(rows[first], missing, targets, evidence.tolerance(first, reference)):
+            for name in (name for name in names if name in rows):
+                change = ((one.weights - 1) @ rows[name] / n).reshape(evidence.claims[name].shape)
+                if evidence.is_claimed(name, evidence.references[name].value + change):
+                    explained.add(name)
+                    yield one.cause.of(name, **one.evidence, why=one.why)
 
 
 def suspicions(rows: Array, missing: Array, targets: Array, tolerance: float) -> Iterator[Suspicion]:
@@ -60,7 +69,7 @@ def suspicions(rows: Array, missing: Array, targets: Array, tolerance: float) ->
         weights = np.where(np.arange(n) == kept, 1.0, 0.0)
         for scaled, how in ((weights, ", divided by n"), (n * weights, "")):
             if n > 1 and fits(scaled):
-                yield Suspicion("overwritten", scaled, {"kept": kept}, f"it is that of sample {kept} alone{how}")
+                yield Suspicion(Cause.OVERWRITTEN, scaled, {"kept": kept}, f"it is that of sample {kept} alone{how}")
     yield from (one for one in _subsets(rows, missing, targets) if fits(one.weights))
 
 
@@ -72,7 +81,7 @@ def _dropped(rows: Array, mean: Array, missing: Array, n: int) -> Iterator[Suspi
     for gap, rest in zip(gaps, (1.0, n / (n - 1)), strict=True):
         one = int(np.argmin(gap))
         weights = np.where(np.arange(n) == one, 0.0, rest)
-        yield Suspicion("sample-dropped", weights, {"sample": one}, f"sample {one} is left out")
+        yield Suspicion(Cause.SAMPLE_DROPPED, weights, {"sample": one}, f"sample {one} is left out")
     before = np.cumsum(rows, axis=0)
     for start, sums in ((True, before), (False, before[-1] - before)):  # of the first k + 1 and of what follows them
         for scale in (
@@ -93,7 +102,7 @@ def _dropped(rows: Array, mean: Array, missing: Array, n: int) -> Iterator[Suspi
             )
             evidence = {"samples": [left_out[0], left_out[-1]]} if len(left_out) > 1 else {"sample": left_out[0]}
             if 0 < count < n:
-                yield Suspicion("sample-dropped", weights, evidence, span)
+                yield Suspicion(Cause.SAMPLE_DROPPED, weights, evidence, span)
 
 
 def _subsets(rows: Array, missing: Array, targets: Array) -> Iterator[Suspicion]:
@@ -114,4 +123,4 @@ def _subsets(rows: Array, missing: Array, targets: Array) -> Iterator[Suspicion]
             continue
         factor = 1 + n * float(total @ missing) / size
         verb = "are left out" if abs(factor) < 1e-9 else f"count {factor:.6g} times"
-        yield Suspicion("sample-subset", np.where(group, factor, 1.0), {**evidence, "factor": factor}, f"{who} {verb}")
+        yield Suspicion(Cause.SAMPLE_SUBSET, np.where(group, factor, 1.0), {**evidence, "factor": factor}, f"{who} {verb}")

@@ -1,4 +1,4 @@
-"""The arithmetics in which a build may compute, what each rounds, and the numbers that each has."""
+"""The arithmetics in which a build may compute: what each rounds, the numbers that each has; and the complex step's h."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,19 @@ import numpy as np
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import nearest
+
+UNIT = 2.0**-53
+"""Unit roundoff u of float64: half the distance from 1 to the next larger number."""
+
+COMPLEX_STEP = 1e-100
+"""The h of a complex step in float64 or wider: Im f(x + ih) / h is off by about h^2 times the third derivative.
+
+Nothing is subtracted, so that rounding sets no lower end to h. h^2 = 1e-200 lies below all that rounding analysis bounds,
+also where the derivative is 0 and the third is not; derivatives down to 1e-200 do not underflow.
+"""
+
+COMPLEX_STEP_FLOAT32 = 1e-30
+"""The h for functions that may compute in float32, where 1e-100 is 0: any h far below sqrt(u) will do."""
 
 
 class Precision(NamedTuple):

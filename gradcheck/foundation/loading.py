@@ -1,4 +1,4 @@
-"""From ``module:attribute`` or ``path/to/file.py:attribute`` to the object: the only place that imports what it is told."""
+"""Modules that are named or may be missing: ``module:attribute``, ``path/to/file.py:attribute``, and optional frameworks."""
 
 import importlib
 import importlib.util
@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gradcheck.errors import Broken, NotFound
+from gradcheck.errors import Broken, LibraryNotInstalled, NotFound
 from gradcheck.foundation.wording import nearest
 
 PREFIX = "gradcheck_user_"  # of the names of modules that are files
@@ -28,6 +28,23 @@ def locate(target: str, what: str) -> object:
         return _attribute(_load_file(Path(path), what), attribute, what)
     module = _import(path if colon else target, what)
     return _attribute(module, attribute, what) if colon else module
+
+
+@contextmanager
+def needing(library: str) -> Generator[None]:
+    """Around an import that asks for a framework.
+
+    Raises
+    ------
+    LibraryNotInstalled
+        Where there is none, with the command that installs it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != library:
+            raise
+        raise LibraryNotInstalled(f"{library} is not installed: pip install 'gradcheck[{library}]'") from None
 
 
 def _import(module: str, what: str) -> object:

@@ -19,7 +19,6 @@ MOVED = {
     "pytree": "foundation.pytree",
     "recipe": "report.reproducer.recipe",
     "registry": "builds.registry",
-    "verdict.causes": "diagnosis.corrections",
     "verifier": "verification.verifier",
 }
 

@@ -1,13 +1,13 @@
-"""matplotlib, where there is one, and colours that everybody can tell apart."""
+"""matplotlib, where there is one, and colours that everybody can distinguish."""
 
 from typing import Any
 
 from gradcheck.errors import LibraryNotInstalled
 
-# Okabe and Ito 2008: told apart with every kind of colour vision.
+# Okabe and Ito 2008: distinct to every kind of colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BLACK = "#000000"
-BARE = {"axes.spines.top": False, "axes.spines.right": False}
+OPEN_AXES = {"axes.spines.top": False, "axes.spines.right": False}
 
 
 def pyplot() -> Any:

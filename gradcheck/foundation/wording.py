@@ -1,8 +1,12 @@
-"""Words that every message shares: what to say after an unknown name, and of a value that should not be there."""
+"""Words that every message shares: of an unknown name, of a value that should not be there, in text of somebody else's."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+# Control characters, ends of lines, turns of the direction of writing, halves of characters.
+UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -12,7 +16,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {match[0]!r}?" if match else f"known: {', '.join(known)}"
 
 
+def enumerated(words: Sequence[str], most: int | None = None) -> str:
+    """``1, 2 and 3``; of more than ``most`` words the first, and how many there are besides."""
+    if most is not None and len(words) > most:
+        return f"{', '.join(words[:most])} and {len(words) - most} more"
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def shown(value: Any) -> str:
     """What was there instead, in so few words that the sentence stays one line."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def printable(text: str) -> str:
+    r"""Text that moves no cursor and turns no line: what is no visible character by its escape, ``\x1b`` or ``\n``."""
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -89,6 +89,12 @@ def by_layer(parameters: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
     return list(layers.values())
 
 
+def layers_with(network: Network, parameter: str) -> list[int]:
+    """The numbers of the layers that have a parameter of this name."""
+    own = (layer.parameter_shapes(inputs) for layer, inputs in zip(network.layers, network.shapes, strict=False))
+    return [index for index, shapes in enumerate(own) if parameter in shapes]
+
+
 def is_weight(name: str) -> bool:
     """Whether ``weight_decay`` applies to the parameter of this name."""
     return name.rpartition(".")[2] == "weight"

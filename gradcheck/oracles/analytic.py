@@ -4,33 +4,29 @@ A function survives complex arguments if it is analytic and written for them; ``
 not, and give a wrong slope without a word. At a kink the complex step sees the side that the code takes, and no kink.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from gradcheck.candidates.claim import Claim
-from gradcheck.foundation.arrays import Array, norm
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles.complex_step import complex_step
-from gradcheck.oracles.line import Estimate
-from gradcheck.oracles.noise import UNIT
+from gradcheck.oracles.line import Estimate, Function, Line, Meter, Point
 
 ROUNDING = 32  # of the sum over the entries, as for real differences
 MOVED = 3  # times what one ulp changes. Both chosen, not derived.
 
 
-def analytic_slope(claim: Claim, v: Mapping[str, Array], gradient: Mapping[str, Array]) -> Estimate:
-    """Slope along ``v`` by complex step; its rounding judged by what a move of the point by one ulp changes."""
+def analytic_slope(function: Function, point: Point, line: Line, meter: Meter) -> Estimate:
+    """Slope along a line by complex step; its rounding judged by what a move of the point by one ulp changes."""
 
-    def slope(point: Mapping[str, Array]) -> float:
+    def slope(at: Point) -> float:
+        meter.spent += 1
         try:
-            return complex_step(claim.analytic, point, v)
+            return complex_step(function, at, line.direction)
         except (TypeError, ArithmeticError, ValueError):  # NumPy refuses complex arguments to what is not analytic
             return float("nan")
 
-    value = slope(claim.point)
-    nearby = slope({name: np.nextafter(x, np.inf) for name, x in claim.point.items()})
-    size = norm(np.array([norm(gradient[name] * v[name]) for name in v]))
-    return Estimate(value, ROUNDING * UNIT * size + MOVED * abs(nearby - value), 2)
+    value = slope(point)
+    nearby = slope({name: np.nextafter(x, np.inf) for name, x in point.items()})
+    return Estimate(value, ROUNDING * UNIT * line.spread + MOVED * abs(nearby - value), 2)
 
 
 def refusal(analytic: Estimate, real: Estimate, fine: bool) -> str:

@@ -6,15 +6,11 @@ function must be analytic where it is evaluated and written for complex argument
 
 import numpy as np
 
+from gradcheck.foundation.arithmetic import COMPLEX_STEP_FLOAT32
 from gradcheck.oracles.line import Function, Point
 
-STEP = 1e-30  # the truncation error is of order h^2 times the third derivative: any h far below sqrt(u) will do
-# For double precision alone: h^2 = 1e-200 lies below all that rounding analysis bounds, also where the derivative is 0 and
-# the third is not; derivatives down to 1e-200 do not underflow.
-TINY = 1e-100
 
-
-def complex_step(function: Function, point: Point, direction: Point, step: float = STEP) -> float:
+def complex_step(function: Function, point: Point, direction: Point, step: float = COMPLEX_STEP_FLOAT32) -> float:
     """Derivative of a real function along a direction, to rounding.
 
     Parameters

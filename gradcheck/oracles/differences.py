@@ -22,9 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.line import Estimate, Function, Line, Point
-from gradcheck.oracles.noise import BESIDE, CENTRED, NEAR, UNIT, USUAL, noise, stands_still, unit
+from gradcheck.oracles.noise import BESIDE, CENTRED, NEAR, USUAL, noise, stands_still, unit
 from gradcheck.oracles.richardson import EVEN, LARGEST, ODD, Limit, Windows, extrapolate, least, limits
 from gradcheck.oracles.sides import FIRST, NEAREST, choose
 

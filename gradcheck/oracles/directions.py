@@ -25,7 +25,7 @@ def signs(name: str, shape: tuple[int, ...], seed: int, attempt: int = 0) -> Arr
 
 @lru_cache(maxsize=1024)
 def _stream(name: str, seed: int, attempt: int) -> np.random.SeedSequence:
-    return np.random.SeedSequence([seed, attempt, *name.encode()])
+    return np.random.SeedSequence([seed, attempt, *name.encode("utf-8", "surrogatepass")])
 
 
 def direction(point: Mapping[str, Array], gradient: Mapping[str, Array], seed: int) -> dict[str, Array]:

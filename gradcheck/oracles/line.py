@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, dot, norm
 
 Point: TypeAlias = Mapping[str, Array]
@@ -42,7 +43,7 @@ class Estimate(NamedTuple):
     evaluations: int
     noise: float = 0.0
     step: float = 0.0
-    unit: float = 2.0**-53
+    unit: float = UNIT
     sided: bool = False
     staircase: bool = False
 
@@ -52,6 +53,19 @@ class Sample(NamedTuple):
 
     residual: float
     value: float
+
+
+class Meter:
+    """Evaluations that have been spent, by all lines that share it.
+
+    Parameters
+    ----------
+    spent : int
+        To begin with.
+    """
+
+    def __init__(self, spent: int = 0) -> None:
+        self.spent = spent
 
 
 class Line:
@@ -67,6 +81,8 @@ class Line:
         The function's value at the point, where that is known.
     many : callable, optional
         The function at many points at once, for what is known to be needed.
+    meter : Meter, optional
+        Counts what this line spends, too.
     """
 
     def __init__(
@@ -77,9 +93,10 @@ class Line:
         gradient: Point,
         origin: float | None = None,
         many: Many | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.function, self.point, self.direction, self.gradient, self.many = function, point, direction, gradient, many
-        self.evaluations = 0
+        self.evaluations, self._meter = 0, meter or Meter()
         self._known: dict[float, Sample] = {}
         self.origin = self._evaluate({}) if origin is None else origin
 
@@ -106,13 +123,17 @@ class Line:
 
     def _samples(self, distances: Array) -> list[Sample]:
         assert self.many
-        self.evaluations += len(distances)
+        self._spend(len(distances))
         moved = {name: self.point[name] + np.multiply.outer(distances, v) for name, v in self.direction.items()}
         with np.errstate(all="ignore"):
             predicted = sum(_products(moved[name] - self.point[name], self.gradient[name]) for name in moved)
             values = self.many(moved)
             residuals = values - self.origin - predicted
         return [Sample(float(residual), float(value)) for residual, value in zip(residuals, values, strict=True)]
+
+    def _spend(self, count: int) -> None:
+        self.evaluations += count
+        self._meter.spent += count
 
     @cached_property
     def product(self) -> float:
@@ -125,7 +146,7 @@ class Line:
         return norm(np.array([norm(self.gradient[name] * v) for name, v in self.direction.items()]))
 
     def _evaluate(self, moved: Mapping[str, Array]) -> float:
-        self.evaluations += 1
+        self._spend(1)
         with np.errstate(all="ignore"):
             return float(self.function({**self.point, **moved}))
 

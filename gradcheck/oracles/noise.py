@@ -10,10 +10,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.line import Line
 
-UNIT = 2.0**-53
 CENTRED = (-2.31847, -1.08713, 0.73519, 1.92561, 3.17943)  # digits at random: no common measure
 AHEAD = (0.91753, 2.13649, 2.84917, 4.31871, 5.13727)
 BEHIND = (-0.91753, -2.13649, -2.84917, -4.31871, -5.13727)

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gradcheck.foundation.arithmetic import COMPLEX_STEP
 from gradcheck.foundation.arrays import Array, dot
 from gradcheck.oracles import differences
-from gradcheck.oracles.complex_step import TINY, complex_step
+from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.directions import scales
-from gradcheck.oracles.line import HELD, Estimate, Line, Many
+from gradcheck.oracles.line import HELD, Estimate, Line, Many, Meter
 from gradcheck.oracles.sides import FIRST, Slopes, sides
 
 # A unit that switches within this step lies on a kink, for all that finite differences can tell.
@@ -69,10 +70,16 @@ class RealDifferences:
     point : Point
     noise : float
         By how much rounding may put the loss off, for a first look.
+
+    Attributes
+    ----------
+    meter : Meter
+        Counts the evaluations.
     """
 
     def __init__(self, point: Point, noise: float) -> None:
-        self.point, self.evaluations = point, 0
+        self.point, self.meter = point, Meter()
+        self._sides: dict[tuple[str, tuple[int, ...]], Slopes] = {}
         self._here = point.distances({})
         self._brief = differences.Start(NARROW, noise, BRIEF, patient=False)
         self._tried = TRIED if point.size <= FEW else 1
@@ -89,19 +96,17 @@ class RealDifferences:
         step = self._below_switches(v)
         if not step:
             return Estimate(sum(dot(claim[name], v[name]) for name in v), float("inf"), 0)
-        estimate = differences.slope(self._line(v, claim), start._replace(step=min(step, start.step)))
-        self.evaluations += estimate.evaluations
-        return estimate
+        return differences.slope(self._line(v, claim), start._replace(step=min(step, start.step)))
 
     def one_sided(self, name: str, index: tuple[int, ...], gradient: Array) -> Slopes:
-        """Derivatives to the left and to the right along one entry."""
-        scale = float(scales(self.point.parameters[name], gradient)[index])
-        unit = np.zeros_like(gradient)
-        unit[index] = scale
-        slopes = sides(self._line({name: unit}, {name: gradient}))
-        self.evaluations += slopes.left.evaluations + slopes.right.evaluations
-        left, right = (Estimate(side.value / scale, side.bound / scale, 0) for side in slopes)
-        return Slopes(left, right)
+        """Derivatives to the left and to the right along one entry; each is looked at once."""
+        if (name, index) not in self._sides:
+            scale = float(scales(self.point.parameters[name], gradient)[index])
+            unit = np.zeros_like(gradient)
+            unit[index] = scale
+            found = sides(self._line({name: unit}, {name: gradient}))
+            self._sides[name, index] = Slopes(*(Estimate(each.value / scale, each.bound / scale, 0) for each in found))
+        return self._sides[name, index]
 
     def varying(self, v: Blocks, estimate: Estimate) -> float:
         """By how much the slope changes within the steps that differences took: a loss may bend in less than those."""
@@ -109,13 +114,15 @@ class RealDifferences:
             return 0.0
         shifts = [side * estimate.step / ratio for ratio in (1, 8, 64) for side in (1, -1)]
         moved = ({name: self.point.parameters[name] + h * v[name] for name in v} for h in (0.0, *shifts))
-        here, *there = [complex_step(self.point.loss, {**self.point.parameters, **point}, v, TINY) for point in moved]
-        self.evaluations += len(shifts) + 1
+        here, *there = [
+            complex_step(self.point.loss, {**self.point.parameters, **point}, v, COMPLEX_STEP) for point in moved
+        ]
+        self.meter.spent += len(shifts) + 1
         return max(abs(slope - here) for slope in there)
 
     def _line(self, v: Blocks, claim: Blocks) -> Line:
         point = self.point
-        return Line(point.loss, point.parameters, v, claim, point.origin, point.losses)
+        return Line(point.loss, point.parameters, v, claim, point.origin, point.losses, self.meter)
 
     def _below_switches(self, v: Blocks) -> float:
         """The widest step at which every unit is on the same side of its kink, either way; 0 where one switches at once."""
@@ -124,11 +131,13 @@ class RealDifferences:
         nearest = self._nearest(v) if self._tried == 1 else 0.0
         step = FIRST / 2 ** ceil(log2(FIRST / nearest)) if nearest else FIRST
         far = nearest > SURE * AT_ONCE
-        at_once, *switched = [False] * far + self._switches(v, [AT_ONCE][far:] + self._ladder(step))
-        while all(switched) and not at_once:
+        switched = self._switches(v, self._ladder(step) if far else [AT_ONCE, *self._ladder(step)])
+        if not far and switched.pop(0):
+            return 0.0
+        while all(switched):
             step /= 2**self._tried
             switched = self._switches(v, self._ladder(step))
-        return 0.0 if at_once else step / 2 ** switched.index(False)
+        return step / 2 ** switched.index(False)
 
     def _nearest(self, v: Blocks) -> float:
         """To first order where the first unit switches: many rungs of the ladder need not be tried. At most `FIRST`."""

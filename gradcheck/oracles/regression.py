@@ -9,6 +9,7 @@ the residual slope, that of |h| half a jump of slope, which a kink makes. What t
 A fit takes the fewest powers that leave over hardly more than any number does. All constants are chosen, not derived.
 """
 
+from math import inf, isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -42,14 +43,14 @@ def _within_reach(line: Line, reach: float, pairs: int, spread: float) -> Estima
     t = np.cos((2 * np.arange(pairs) + 1) * np.pi / (4 * pairs))
     ahead, behind = (np.array([line.sample(side * reach * x).residual for x in t]) for side in (1, -1))
     if not np.isfinite(ahead + behind).all():
-        return Estimate(line.product, float("inf"), 0)
+        return Estimate(line.product, inf, 0)
     odd = _fewest([_odd(t, (ahead - behind) / 2, count) for count in range(1, POWERS + 2)])
     even = _fewest([_even(t, (ahead + behind) / 2, count) for count in range(1, POWERS + 2)])
     bound = abs(even[0].value)
     for fit, more in (odd, even):
-        lucky = max(spread / fit.leftover, 1.0) if fit.leftover else float("inf")
+        lucky = max(spread / fit.leftover, 1.0) if fit.leftover else inf
         bound += ERRORS * fit.error * lucky + abs(more.value - fit.value)
-    return Estimate(line.product + odd[0].value / reach, bound / reach if bound == bound else float("inf"), 0, spread, reach)
+    return Estimate(line.product + odd[0].value / reach, inf if isnan(bound) else bound / reach, 0, spread, reach)
 
 
 def _fewest(fits: list[Fit]) -> tuple[Fit, Fit]:

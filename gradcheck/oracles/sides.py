@@ -6,10 +6,12 @@ a single pair of steps says, small enough to stay below the kink and large enoug
 """
 
 from collections.abc import Sequence
+from math import isnan
 from typing import NamedTuple
 
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles.line import Estimate, Function, Line, Point
-from gradcheck.oracles.noise import AHEAD, BEHIND, UNIT, USUAL, noise, unit
+from gradcheck.oracles.noise import AHEAD, BEHIND, USUAL, noise, unit
 from gradcheck.oracles.richardson import NOTHING, SIDED, Limit, extrapolate, least, limits
 
 FIRST = 1 / 8
@@ -77,12 +79,12 @@ def choose(line: Line, steps: Sequence[float], spread: float, fine: float) -> Ch
         return Chosen(Limit(near.value, near.bound + apart, near.step))
     jump = apart if far.bound <= apart else _jump(line, steps[-1])
     if not jump > 0:
-        return Chosen(near) if jump != jump else Chosen()
+        return Chosen(near) if isnan(jump) else Chosen()
     h = max(NEAREST, CLEAR * spread / jump)
     if h > steps[-1] / 2:
         return Chosen()
     seen = across(line, h)
-    if seen != seen:  # the point lies on the edge of where the function exists
+    if isnan(seen):  # the point lies on the edge of where the function exists
         return Chosen(near)
     agreeing = [side for side in (near, far) if side.bound <= fine and abs(side.value - seen) <= jump / 4]
     if len(agreeing) == 1:

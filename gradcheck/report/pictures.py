@@ -1,53 +1,43 @@
-"""Heat maps for a page: a table of coloured cells, each with its number, for eyes and for screen readers."""
+"""Heat maps for a page: coloured cells, each with the power of ten of its error in units of its bound."""
 
 import math
-from html import escape
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
-from gradcheck.report.heatmap import LIMITS, Map, shade
+from gradcheck.report.heatmap import LIMITS, Map, heat_map, shade
+from gradcheck.verdict.findings import Finding
 
-
-def heat_table(found: Map) -> str:
-    """A map as a table; in each cell the decades by which the error exceeds its bound."""
-    body = "\n".join(f"<tr>{_margin(found, i)}{_row(found, i)}</tr>" for i in range(len(found.cells)))
-    label = f"Where the error sits: {escape(found.caption)}"
-    return (
-        f'<p class="soft">{label}</p>\n<div class="wide" role="region" tabindex="0" aria-label="{label}">'
-        f'<table class="heat" aria-label="{label}">{_head(found)}<tbody>\n{body}\n</tbody></table></div>'
-    )
-
-
-def legend() -> str:
-    """What the colours mean."""
-    limits = [f"{limit:g}" for limit in LIMITS]
-    words = ["within its bound", *(f"{low} to {high} bounds" for low, high in pairwise(limits)), f"above {limits[-1]}"]
-    items = [f'<li><span class="h{level}"></span>{said}</li>' for level, said in enumerate(words)]
-    return (
-        f'<p class="soft">In the maps, the number in a cell is the power of ten of its error in units of the bound:</p>\n'
-        f'<ul class="legend soft">{"".join(items)}<li><span class="hx"></span>no number</li></ul>'
-    )
+RANGES = (f"{low:g} to {high:g} bounds" for low, high in pairwise(LIMITS))
+SHADES = (
+    *((f"h{level}", said) for level, said in enumerate(("within its bound", *RANGES, f"above {LIMITS[-1]:g}"))),
+    ("hx", "no number"),
+)
+Shade = tuple[str, str, str]  # of a cell: the class of its colour, what it says, and what a pointer is told
 
 
-def _head(found: Map) -> str:
-    """The columns' ranges, upright."""
-    if not found.columns:
-        return ""
-    cells = "".join(f'<th scope="col"><span>{label}</span></th>' for label in found.columns)
-    return f"<thead><tr>{'<td></td>' if found.rows else ''}{cells}</tr></thead>\n"
+class Grid(NamedTuple):
+    """Rows of cells, and what these show; names of columns and rows where they have any."""
+
+    label: str
+    columns: Sequence[str]
+    names: Sequence[str]
+    rows: Sequence[Sequence[Shade]]
 
 
-def _margin(found: Map, row: int) -> str:
-    return f'<th scope="row">{found.rows[row]}</th>' if found.rows else ""
+def grid(finding: Finding) -> Grid | None:
+    """The map of a finding; None where there is none."""
+    found = heat_map(finding)
+    if found is None:
+        return None
+    rows = [[_shade(found, i, j, error) for j, error in enumerate(row)] for i, row in enumerate(found.cells)]
+    return Grid(f"Where the error sits: {found.caption}", found.columns, found.rows, rows)
 
 
-def _row(found: Map, row: int) -> str:
-    return "".join(_cell(found, row, column, error) for column, error in enumerate(found.cells[row]))
-
-
-def _cell(found: Map, row: int, column: int, error: float) -> str:
+def _shade(found: Map, row: int, column: int, error: float) -> Shade:
     level = shade(error)
     title = f"{_place(found, row, column)}: {error:.2g} bounds"
-    return f'<td class="h{"x" if level is None else level}" title="{title}">{_decades(error)}</td>'
+    return f"h{'x' if level is None else level}", _decades(error), title
 
 
 def _place(found: Map, row: int, column: int) -> str:

@@ -1,69 +1,43 @@
-"""`Report`: findings, and what was spent on them."""
+"""`Report`: what a check found, in whatever form somebody wants it."""
 
 import os
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gradcheck.diagnosis.corrections import Diagnosis
 from gradcheck.errors import GradientMismatch
-from gradcheck.verdict.findings import Finding, Verdict, overall
+from gradcheck.foundation.wording import shown
+from gradcheck.foundation.writing import write
+from gradcheck.verdict.findings import Verdict
+from gradcheck.verdict.outcome import Outcome, Recipe
 
 FORMAT = 1
+GOOD = (Verdict.CORRECT, Verdict.INEXACT)
+# A page of its own inside a notebook's: neither one's style reaches the other.
+FRAME = '<iframe srcdoc="{}" title="gradcheck report" style="width: 100%; height: 32rem; border: 0"></iframe>'
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What a check found, block by block.
+class Report(Outcome, frozen=True, kw_only=True):
+    """What a check found, block by block; its attributes are those of `Outcome`.
 
-    Attributes
-    ----------
-    title : str
-        What was checked.
-    findings : tuple of Finding
-        One for each block and backend.
-    evaluations : int
-        Loss evaluations spent by the oracles.
-    notes : tuple of str
-        What was noticed and is no verdict.
-    diagnoses : tuple of Diagnosis
-        Named causes of what is wrong, for each block simplest first.
-    diagnosis_evaluations : int
-        Loss evaluations that they took besides.
+    It is true where the verdict is correct or inexact, so that ``assert check(...)`` means what it says.
     """
 
-    title: str
-    findings: tuple[Finding, ...]
-    evaluations: int = 0
-    notes: tuple[str, ...] = ()
-    diagnoses: tuple[Diagnosis, ...] = ()
-    diagnosis_evaluations: int = 0
-
-    @property
-    def recipe(self) -> Any:
-        """The call that returned this report (`Recipe`), or None. No part of what was found."""
-        return vars(self).get("recipe")
-
-    @property
-    def verdict(self) -> Verdict:
-        """The first that occurs of wrong, unresolved, nonsmooth, inexact, correct; unresolved if nothing was checked."""
-        return overall(finding.verdict for finding in self.findings)
-
-    @property
-    def wrong(self) -> frozenset[str]:
-        """Names of the wrong blocks."""
-        return frozenset(finding.name for finding in self.findings if finding.verdict is Verdict.WRONG)
+    def __bool__(self) -> bool:
+        return self.verdict in GOOD
 
     def labelled(self, backend: str) -> "Report":
-        """The same with every finding and diagnosis that of this backend."""
+        """The same with every finding and diagnosis that of this backend; no call returns such a one."""
         findings = tuple(msgspec.structs.replace(finding, backend=backend) for finding in self.findings)
         diagnoses = tuple(msgspec.structs.replace(diagnosis, backend=backend) for diagnosis in self.diagnoses)
-        return msgspec.structs.replace(self, findings=findings, diagnoses=diagnoses)
+        return msgspec.structs.replace(self, findings=findings, diagnoses=diagnoses, recipe=Recipe())
 
     def require(self) -> None:
         """Raise `GradientMismatch` with the whole report unless the verdict is correct or inexact."""
-        if self.verdict not in (Verdict.CORRECT, Verdict.INEXACT):
+        if not self:
             raise GradientMismatch(f"verdict: {self.verdict}\n{self}")
 
     def reproducer(self, path: str | os.PathLike[str]) -> None:
@@ -81,10 +55,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Raises
         ------
         OutputError
-            Where the file cannot be written, an argument cannot be put into it, or no check returned this report itself
-            (it was built by hand, unpickled, or is a changed copy). Nothing is written then.
+            Where the file cannot be written, an argument cannot be put into it, or no check returned this report (it was
+            built by hand, labelled or joined, or comes from another process). Nothing is written then.
         """
-        from gradcheck.foundation.writing import write  # these know cases and networks, which nothing else here does
         from gradcheck.report.reproducer.file import text
 
         write(Path(path), text(self))
@@ -105,8 +78,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "format": FORMAT,
             "verdict": str(self.verdict),
             "wrong": sorted(self.wrong),
-            **msgspec.to_builtins(self),
+            **{name: msgspec.to_builtins(getattr(self, name)) for name in self.__struct_fields__ if name != "recipe"},
         }
+
+    def __repr__(self) -> str:
+        wrong = f" in {shown(', '.join(sorted(self.wrong)))}" if self.wrong else ""
+        return f"<Report: {self.verdict}{wrong}; {shown(self.title)}>"
+
+    def _repr_html_(self) -> str:
+        """The page, as notebooks show it."""
+        return FRAME.format(escape(self.to_html()))
 
     def __str__(self) -> str:
         from gradcheck.report.text import to_text  # rich is imported where something is rendered

@@ -1,16 +1,13 @@
 """What there is to say of each block that is not correct, as data: once for backends that have it in common."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from gradcheck.diagnosis.catalogue import sentence
-from gradcheck.diagnosis.corrections import Diagnosis
-from gradcheck.verdict.findings import Entry, Finding, Verdict
-
-if TYPE_CHECKING:
-    from gradcheck.report.report import Report
+from gradcheck.verdict.causes import sentence
+from gradcheck.verdict.findings import Diagnosis, Entry, Finding, Verdict
+from gradcheck.verdict.outcome import Outcome
 
 SPOKEN = (Verdict.WRONG, Verdict.INEXACT, Verdict.NONSMOOTH)
 UNEXPLAINED = "no cause explains the whole difference"
@@ -44,7 +41,7 @@ class Section(NamedTuple):
         return f"{where}slope {left:.6g} to the left, {right:.6g} to the right"
 
 
-def sections(report: "Report") -> list[Section]:
+def sections(report: Outcome) -> list[Section]:
     """All blocks that are wrong, inexact or nonsmooth, or have a diagnosis."""
     found: list[Section] = []
     for finding in report.findings:
@@ -65,12 +62,12 @@ def belongs(diagnosis: Diagnosis, finding: Finding) -> bool:
     return diagnosis.name == finding.name and diagnosis.backend in ("", finding.backend)
 
 
-def strays(report: "Report") -> list[Diagnosis]:
+def strays(report: Outcome) -> list[Diagnosis]:
     """Diagnoses of no finding."""
     return [each for each in report.diagnoses if not any(belongs(each, finding) for finding in report.findings)]
 
 
-def in_common(report: "Report") -> list[str]:
+def in_common(report: Outcome) -> list[str]:
     """For each backend whose wrong blocks, two or more, all have one cause: that they have, in a sentence."""
     lines: list[str] = []
     for backend in dict.fromkeys(finding.backend for finding in report.findings):
@@ -115,7 +112,7 @@ def place(index: tuple[int, ...] | None) -> str:
     return f"[{', '.join(map(str, index))}]" if index else ""
 
 
-def spent(report: "Report") -> str:
+def spent(report: Outcome) -> str:
     """What the oracles took, and the diagnosis besides."""
     more = f", and {report.diagnosis_evaluations} for the diagnosis" if report.diagnosis_evaluations else ""
     return f"{report.evaluations} loss evaluations without backpropagation{more}"

@@ -2,17 +2,16 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gradcheck.diagnosis.catalogue import advice, sentence
 from gradcheck.report.heatmap import Legend, Picture, heat_map
+from gradcheck.report.legible import legible
 from gradcheck.report.sections import (
     UNEXPLAINED,
     Section,
@@ -25,10 +24,9 @@ from gradcheck.report.sections import (
     spent,
     strays,
 )
+from gradcheck.verdict.causes import advice, sentence
 from gradcheck.verdict.findings import Entry, Finding, Verdict
-
-if TYPE_CHECKING:
-    from gradcheck.report.report import Report
+from gradcheck.verdict.outcome import Outcome
 
 STYLES = {
     Verdict.CORRECT: "green",
@@ -46,8 +44,9 @@ ENTRIES = 3  # shown of a block
 LAYOUTS = ((17, 2), (17, 1), (12, 1), (9, 1))  # digits of numbers and space between columns, as the width allows
 
 
-def render(report: "Report") -> RenderableType:
+def render(report: Outcome) -> RenderableType:
     """The whole report: a table, what there is to say of each block that is not correct, notes, and the verdict."""
+    report = legible(report)
     verdict = Text.assemble("verdict: ", (str(report.verdict), STYLES[report.verdict]))
     verdict.append(f"   ({spent(report)})", style="dim")
     parts = [part for section in sections(report) if (part := _section(section)) is not None]
@@ -69,7 +68,7 @@ def render(report: "Report") -> RenderableType:
     )
 
 
-def to_text(report: "Report", width: int = WIDTH) -> str:
+def to_text(report: Outcome, width: int = WIDTH) -> str:
     """The report as plain text, 110 columns wide unless told."""
     console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
     console.print(render(report))
@@ -78,7 +77,7 @@ def to_text(report: "Report", width: int = WIDTH) -> str:
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
-def _summary(report: "Report") -> Iterator[RenderableType]:
+def _summary(report: Outcome) -> Iterator[RenderableType]:
     """All blocks; where some are not correct, these, and the correct ones in a line."""
     others = [finding for finding in report.findings if finding.verdict is not Verdict.CORRECT]
     yield _table(others or report.findings)
@@ -105,10 +104,10 @@ def _table(findings: Sequence[Finding]) -> Table:
     return table
 
 
-def _row(finding: Finding, name: str, with_reason: bool) -> list[str | Text]:
-    verdict = Text(str(finding.verdict), style=STYLES[finding.verdict])
-    row = [escape(name), escape(finding.backend), *measures(finding), verdict]
-    return [*row, escape(finding.reason)] if with_reason else row
+def _row(finding: Finding, name: str, with_reason: bool) -> list[Text]:
+    verdict = Text(finding.verdict, style=STYLES[finding.verdict])
+    row = [*map(Text, (name, finding.backend, *measures(finding))), verdict]
+    return [*row, Text(finding.reason)] if with_reason else row
 
 
 def _style(finding: Finding) -> str:
@@ -177,5 +176,5 @@ class Entries(NamedTuple):
         for column in ("entry", "claimed", "reference", "off by", "bound")[start:]:
             table.add_column(column, justify="left" if column == "entry" else "right", overflow="fold")
         for row in rows:
-            table.add_row(*map(escape, row[start:]))
+            table.add_row(*map(Text, row[start:]))
         return table

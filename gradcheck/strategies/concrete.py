@@ -10,10 +10,10 @@ from gradcheck.cases.case import Case, Given
 from gradcheck.network.network import Network
 from gradcheck.strategies import architectures
 from gradcheck.strategies.arguments import DTYPES, dtypes_of, rarely, strategy, whole
-from gradcheck.strategies.twists import TWISTS, Draft
+from gradcheck.strategies.edge_cases import EDGE_CASES, Draft
 from gradcheck.strategies.values import SEEDS, batches, parameters
 
-TWISTED = st.sampled_from([False, False, False, True, True])
+AT_AN_EDGE = st.sampled_from([False, False, False, True, True])
 WRITTEN = 200  # parameters and inputs in all, up to which a case may be written out
 EXTREME = 32  # one case by recipe in so many has a scale far from 1
 SCALES = (1.0, 0.1, 0.25, 4.0)
@@ -28,9 +28,9 @@ def cases(
 ) -> st.SearchStrategy[Case]:
     """Networks with parameters and a batch.
 
-    Small ones are mostly written out, and then often twisted: weights of zero, a unit on its kink or within 1e-8 of it, a
-    dead or saturated layer, logits of 1e4, weights of 1e-12, 1e12 and below the smallest normal number, equal samples, equal
-    labels. Others are recipes: an initialisation, a scale, and a seed. Shrinks toward one unit, one sample, and zeros.
+    Small ones are mostly written out, and often made an edge case: weights of zero, a unit on its kink or within 1e-8 of it,
+    a dead or saturated layer, logits of 1e4, weights of 1e-12, 1e12 and below the smallest normal number, equal samples,
+    equal labels. Others are recipes: an initialisation, a scale, and a seed. Shrinks toward one unit, one sample, and zeros.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def _written_out(draw: st.DrawFn, network: Network, max_samples: int, dtype: Any
     batch = draw(batches(network=network, max_samples=max_samples))
     draft = Draft(network, draw(parameters(network=network)), batch.inputs, batch.targets)
     plain = _case(draft, dtype)
-    for twist in draw(st.lists(st.sampled_from(TWISTS), max_size=2)) if draw(TWISTED) else []:
-        twist(draw, draft, dtype)
+    for make in draw(st.lists(st.sampled_from(EDGE_CASES), max_size=2)) if draw(AT_AN_EDGE) else []:
+        make(draw, draft, dtype)
     return _case(draft, dtype) if _fits(draft, dtype) else plain
 
 

@@ -7,6 +7,7 @@ is answered on standard input, 1 where the case fails; Hypothesis then shrinks t
 answered with 1 is the smallest.
 """
 
+import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -34,14 +35,14 @@ class Failed(Exception):
 
 def draw(shard: dict[str, Any], each: Callable[[Case], None]) -> None:
     """Call ``each`` with every case of a shard; where it raises `Failed`, with ever smaller cases."""
-    strategy = cases(networks=networks(layers=chosen(shard["layers"])))
+    strategy = cases(networks=networks(layers=activations_named(shard["layers"])))
     for start in range(0, shard["size"], PART):
         _draw_part(strategy, shard["seed"] + start, min(PART, shard["size"] - start), each, ask=bool(shard.get("ask")))
 
 
 def _draw_part(strategy: SearchStrategy[Case], start: int, count: int, each: Callable[[Case], None], *, ask: bool) -> None:
     """One run of Hypothesis. Its first example, one more than is asked for, is the simplest of all and the same in each."""
-    met: list[Case] = []
+    examples = itertools.count()
 
     @seed(start)
     @settings(
@@ -56,14 +57,13 @@ def _draw_part(strategy: SearchStrategy[Case], start: int, count: int, each: Cal
     )
     @given(strategy)
     def run(case: Case) -> None:
-        met.append(case)
-        if len(met) > 1:
+        if next(examples) > 0:
             each(case)
 
     run()
 
 
-def chosen(names: list[str]) -> list[Any]:
+def activations_named(names: list[str]) -> list[Any]:
     """The activations of these names in the table of layers; all where there are none."""
     rows = tuple(LAYERS[name] for name in names)
     return [layer for layer in ACTIVATIONS if not names or isinstance(layer, rows)]
@@ -73,13 +73,13 @@ def main() -> None:
     """Print the cases of one shard."""
     shard = json.loads(sys.argv[1])
 
-    def tell(case: Case) -> None:
+    def report(case: Case) -> None:
         print(json.dumps(case_to_table(case, Path())), flush=bool(shard.get("ask")))
         if shard.get("ask") and sys.stdin.readline().strip() == "1":
             raise Failed
 
     with suppress(Failed):
-        draw(shard, tell)
+        draw(shard, report)
 
 
 if __name__ == "__main__":

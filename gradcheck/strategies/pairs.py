@@ -60,10 +60,11 @@ class Pair(msgspec.Struct, frozen=True):
         return reference.loss(self.case.network, at, *self.case.batch)
 
     def gradient(self, at: Mapping[str, Array]) -> dict[str, Array]:
-        """By complex step, entry by entry, and then spoilt."""
+        """By complex step, entry by entry; then the fault is added."""
         gradient = {name: self._right(at, name) for name in at}
         if self.fault is not None:
-            block, where = gradient[self.fault.block], self.fault.index or ...
+            block = gradient[self.fault.block]
+            where = ... if self.fault.index is None else self.fault.index
             off = self.fault.size * (np.maximum(np.abs(block), rms(block)) if block.any() else np.ones_like(block))
             block[where] += off[where]
         return gradient

@@ -9,10 +9,10 @@ from gradcheck.verdict.findings import Verdict
 
 
 def targeted(report: Report) -> Report:
-    """Return the report, and tell Hypothesis how near its worst entry comes to its bound: it searches for worse.
+    """Return the report, with how near its worst entry comes to its bound as Hypothesis's target: it searches for worse.
 
     The target is the decimal logarithm of the largest error in units of its bound (`hypothesis.target`); 0 is where an error
-    becomes a fault. Outside of a test under ``@given`` nothing is told to anybody.
+    becomes a fault. Outside of a test under ``@given`` there is no target.
 
     Examples
     --------

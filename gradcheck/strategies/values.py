@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.extra import numpy as npst
 
-from gradcheck.cases.datasets import random_targets
+from gradcheck.cases.fitting import random_targets
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import losses as ls
 from gradcheck.network.batch import Batch

@@ -2,20 +2,22 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
-import gradcheck
-from gradcheck.cases.case import Given
+from gradcheck.builds import registry
+from gradcheck.cases.case import Case, Given
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import reference
-from gradcheck.network.analysis.calculus import slope
 from gradcheck.network.layers import ELU, GELU, Activation, Arctan, Dense, ReLU, Sigmoid, Tanh
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
+from gradcheck.network.reference.derivatives import activation_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves, scatter
 from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.workbench import U, Workbench
+from gradcheck.tour.tour import Tour
 
 FUNCTIONS: dict[str, Activation] = {
     "arctan": Arctan(),
@@ -25,36 +27,37 @@ FUNCTIONS: dict[str, Activation] = {
     "elu": ELU(),
     "gelu": GELU(),
 }
+Form: TypeAlias = Callable[[float, float], tuple[float, float]]
 FAR = (-1000.0, -10.0, 0.0, 10.0, 1000.0)
 
 
-def data(bench: Workbench) -> Result:
+def data(tour: Tour) -> Result:
     """Two moons that no straight line separates."""
-    inputs, targets = bench.batch
+    inputs, targets = tour.batch
     plus = int((targets > 0).sum())
     (left, below), (right, above) = inputs.min(axis=0), inputs.max(axis=0)
-    figure = (
+    headline = (
         f"{len(inputs)} points, {plus} of +1 and {len(inputs) - plus} of -1, "
         f"in [{left:.2f}, {right:.2f}] x [{below:.2f}, {above:.2f}]"
     )
-    picture = Picture("Two interleaved half circles, one for each label.", partial(scatter, batch=bench.batch))
-    return Result(figure, {"points": len(inputs), "plus": plus}, (picture,))
+    picture = Picture("Two interleaved half circles, one for each label.", partial(scatter, batch=tour.batch))
+    return Result(headline, {"points": len(inputs), "plus": plus}, (picture,))
 
 
-def activation(_bench: Workbench) -> Result:
+def activation(_tour: Tour) -> Result:
     """Values, and slopes by complex step; for arctan these are held against the formula."""
     u = np.linspace(-5, 5, 201)
-    error = float(np.max(np.abs(slope(Arctan(), u) * (1 + u**2) - 1))) / U
+    error = float(np.max(np.abs(activation_slopes(Arctan(), u) * (1 + u**2) - 1))) / UNIT
     # Nowhere at a kink: there the slope is a matter of choice.
     values = [Curve(name, u, reference.apply(layer, {}, u)) for name, layer in FUNCTIONS.items()]
-    slopes = [Curve(name, u, slope(layer, u)) for name, layer in FUNCTIONS.items()]
+    slopes = [Curve(name, u, activation_slopes(layer, u)) for name, layer in FUNCTIONS.items()]
     panels = (
         Panel("u (no unit)", r"$\rho(u)$ (no unit)", values, "activations", ylim=(-1.6, 3)),
         Panel("u (no unit)", r"$\rho'(u)$ (no unit)", slopes, "their slopes, by complex step"),
     )
     picture = Picture("Six activations and their slopes between -5 and 5.", partial(curves, panels=panels))
-    figure = f"arctan' by complex step is 1/(1 + u²) to {error:.1f} u at {len(u)} points"
-    return Result(figure, {"error_in_u": error}, (picture,), held=error <= 4)
+    headline = f"arctan' by complex step is 1/(1 + u²) to {error:.1f} u at {len(u)} points"
+    return Result(headline, {"error_in_u": error}, (picture,), held=error <= 4)
 
 
 def textbook_loss(z: float, y: float) -> tuple[float, float]:
@@ -68,36 +71,38 @@ def stable_loss(z: float, y: float) -> tuple[float, float]:
     """The same from the manual build: of a network whose weight is z, at the input 1, where dl/dw = l'(z)."""
     network = Network((1,), (Dense(1, bias=False),), Logistic())
     given = Given.of({"inputs": [[1.0]], "targets": [[y]]})
-    case = gradcheck.Case(network, given, init=Given.of({"0.weight": [[z]]}))
-    loss, gradients = gradcheck.backend("manual").build(network).loss_and_gradients(case.parameters, case.batch)
+    case = Case(network, given, init=Given.of({"0.weight": [[z]]}))
+    loss, gradients = registry.backend("manual").build(network).loss_and_gradients(case.parameters, case.batch)
     return loss, float(gradients["0.weight"][0, 0])
 
 
-def loss(_bench: Workbench) -> Result:
+def loss(_tour: Tour) -> Result:
     """Both forms side by side, far out and near."""
     rows = [(z, *textbook_loss(z, 1.0), *stable_loss(z, 1.0)) for z in FAR]
     ours = {z: (value, derivative) for z, _, _, value, derivative in rows}
     held = ours[-1000.0] == (1000.0, -1.0) and ours[1000.0] == (0.0, 0.0)
-    figure = (
+    headline = (
         f"at y z = -1000 the textbook gives {rows[0][1]}, slope {rows[0][2]}; the stable form {ours[-1000.0][0]:g}, "
         f"slope {ours[-1000.0][1]:g}"
     )
     columns = ("z (with y = +1)", "textbook loss", "textbook slope", "stable loss", "stable slope")
     table = Table(columns, [tuple(f"{value + 0.0:.6g}" for value in row) for row in rows])
+    picture = Picture("The textbook form ends at y z = -709; the stable one goes on.", partial(curves, panels=_both_forms()))
+    return Result(headline, {"loss": ours[-1000.0][0], "slope": ours[-1000.0][1]}, (picture,), table, held)
+
+
+def _both_forms() -> list[Panel]:
     margin = np.linspace(-800, 800, 321)
-    pairs = {"textbook": partial(_by, textbook_loss, margin), "stable": partial(_by, stable_loss, margin[::20])}
-    looks = {"textbook": "-", "stable": "o"}
-    panels = [
+    forms: tuple[tuple[str, Form, Array, str], ...] = (
+        ("textbook", textbook_loss, margin, "-"),
+        ("stable", stable_loss, margin[::20], "o"),
+    )
+    values = [np.array([form(float(z), 1.0) for z in at]) for _, form, at, _ in forms]
+    return [
         Panel(
             "y z (no unit)",
             label,
-            [Curve(name, margin[:: 20 if name == "stable" else 1], by(index), looks[name]) for name, by in pairs.items()],
+            [Curve(name, at, rows[:, column], look) for (name, _, at, look), rows in zip(forms, values, strict=True)],
         )
-        for index, label in enumerate(("loss of one point (nats)", "slope of the loss (nats)"))
+        for column, label in enumerate(("loss of one point (nats)", "slope of the loss (nats)"))
     ]
-    picture = Picture("The textbook form ends at y z = -709; the stable one goes on.", partial(curves, panels=panels))
-    return Result(figure, {"loss": ours[-1000.0][0], "slope": ours[-1000.0][1]}, (picture,), table, held)
-
-
-def _by(function: Callable[[float, float], tuple[float, float]], margin: Array, index: int) -> Array:
-    return np.array([function(float(z), 1.0)[index] for z in margin])

@@ -1,25 +1,27 @@
 """One gradient in six ways, and what finite differences cost in digits: the V of their error against the step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-import gradcheck
 from gradcheck.builds import registry
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm
+from gradcheck.foundation.plotting import COLOURS
+from gradcheck.foundation.wording import enumerated
 from gradcheck.network import reference
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.differences import differences
 from gradcheck.oracles.line import Point
-from gradcheck.tour.pictures import COLOURS, Curve, Panel, curves
+from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.workbench import U, Workbench, listed
+from gradcheck.tour.tour import Tour, installed_builds
 from gradcheck.verdict.findings import Verdict
-from gradcheck.verification.verifier import DEFAULT
+from gradcheck.verification.verifier import DEFAULT, verify
 
-ONE_SIDED, CENTRAL = U**0.5, U ** (1 / 3)  # the steps at which truncation and rounding are of one size
+ONE_SIDED, CENTRAL = UNIT**0.5, UNIT ** (1 / 3)  # the steps at which truncation and rounding are of one size
 ACCURATE = 1e-13  # relative to its norm, of any gradient of the tour's small networks. Chosen, not derived
 STEPS = np.logspace(-15, 0, 91)
 
@@ -42,13 +44,10 @@ def moved(point: Point, v: Point, h: float) -> dict[str, Array]:
 def entries(slope: Callable[[Point], float], point: Point) -> dict[str, Array]:
     """A whole gradient from slopes along the axes, one entry after the other."""
     zero = {name: np.zeros_like(value) for name, value in point.items()}
-    gradient = {name: np.zeros_like(value) for name, value in point.items()}
-    for name, value in point.items():
-        for index in np.ndindex(value.shape):
-            unit = {**zero, name: np.zeros_like(value)}
-            unit[name][index] = 1.0
-            gradient[name][index] = slope(unit)
-    return gradient
+    return {
+        name: np.reshape([slope({**zero, name: unit.reshape(value.shape)}) for unit in np.eye(value.size)], value.shape)
+        for name, value in point.items()
+    }
 
 
 def flat(gradient: Mapping[str, Array]) -> Array:
@@ -56,26 +55,26 @@ def flat(gradient: Mapping[str, Array]) -> Array:
     return np.concatenate([value.ravel() for value in gradient.values()])
 
 
-def gradients(bench: Workbench) -> Result:
+def gradients(tour: Tour) -> Result:
     """All against the complex step, whose only error is rounding; and the verdict of `gradcheck.verify`."""
-    case, point = bench.case, bench.case.parameters
-    function = partial(reference.loss, case.network, inputs=bench.batch.inputs, targets=bench.batch.targets)
+    case, point, present = tour.case, tour.case.parameters, installed_builds()
+    function = partial(reference.loss, case.network, inputs=tour.batch.inputs, targets=tour.batch.targets)
     truth = flat(entries(partial(complex_step, function, point), point))
-    present = [name for name in DEFAULT if registry.version(registry.BUILT_IN[name].requires)]
-    found = {name: registry.backend(name).build(case.network).loss_and_gradients(point, bench.batch)[1] for name in present}
-    found[f"one-sided differences, h = {ONE_SIDED:.1e}"] = entries(lambda v: one_sided(function, point, v, ONE_SIDED), point)
-    found[f"central differences, h = {CENTRAL:.1e}"] = entries(lambda v: central(function, point, v, CENTRAL), point)
+    by_build = {
+        name: registry.backend(name).build(case.network).loss_and_gradients(point, tour.batch)[1] for name in present
+    }
+    by_differences = {
+        f"one-sided differences, h = {ONE_SIDED:.1e}": entries(lambda v: one_sided(function, point, v, ONE_SIDED), point),
+        f"central differences, h = {CENTRAL:.1e}": entries(lambda v: central(function, point, v, CENTRAL), point),
+    }
+    found = by_build | by_differences
     errors = {name: norm(flat(gradient) - truth) / norm(truth) for name, gradient in found.items()}
-    report = gradcheck.verify(case, present)
+    report = verify(case, present)
     ratio = max(finding.ratio for finding in report.findings)
-    rows = [(name, f"{error:.1e}", f"{error / U:.3g}") for name, error in errors.items()]
-    table = Table(("gradient", "relative error against the complex step", "in units of u"), rows)
-    picture, ladder = _curve(function, point, found["manual"])
-    missing = [name for name in DEFAULT if name not in present]
-    left_out = f"; {listed(missing)} not installed: pip install 'gradcheck[{','.join(missing)}]'" if missing else ""
-    figure = (
-        f"by hand {errors['manual']:.1e} off, differences {min(list(errors.values())[-2:]):.1e}; "
-        f"verify says {report.verdict}, {ratio:.2g} of the bound{left_out}"
+    picture, ladder = _curve(function, point, by_build["manual"])
+    headline = (
+        f"by hand {errors['manual']:.1e} off, differences {min(errors[name] for name in by_differences):.1e}; "
+        f"verify says {report.verdict}, {ratio:.2g} of the bound{_missing(present)}"
     )
     numbers = {
         "verify_ratio": ratio,
@@ -85,8 +84,17 @@ def gradients(bench: Workbench) -> Result:
         **errors,
     }
     accurate = all(errors[name] < ACCURATE for name in present) and ladder.error <= ladder.bound
-    held = report.verdict is Verdict.CORRECT and accurate
-    return Result(figure, numbers, (picture,), table, held)
+    return Result(headline, numbers, (picture,), _table(errors), report.verdict is Verdict.CORRECT and accurate)
+
+
+def _missing(present: Sequence[str]) -> str:
+    missing = [name for name in DEFAULT if name not in present]
+    return f"; {enumerated(missing)} not installed: pip install 'gradcheck[{','.join(missing)}]'" if missing else ""
+
+
+def _table(errors: Mapping[str, float]) -> Table:
+    rows = [(name, f"{error:.1e}", f"{error / UNIT:.3g}") for name, error in errors.items()]
+    return Table(("gradient", "relative error against the complex step", "in units of u"), rows)
 
 
 class Ladder(NamedTuple):
@@ -109,7 +117,7 @@ def _curve(function: Callable[[Point], Any], point: Point, claim: Mapping[str, A
     ]
     estimate = differences(function, point, v, claim)
     ladder = Ladder(estimate.bound / abs(truth), abs(estimate.value - truth) / abs(truth))
-    drawn = np.array([max(ladder.error, U / 2)])  # an error of 0 is not on the axis
+    drawn = np.array([max(ladder.error, UNIT / 2)])  # an error of 0 is not on the axis
     mark = Curve("error of our ladder", np.array([estimate.step]), drawn, "*", COLOURS[2])
     levels = (("bound that our ladder states", ladder.bound),)
     panel = Panel(
@@ -119,7 +127,7 @@ def _curve(function: Callable[[Point], Any], point: Point, claim: Mapping[str, A
         xscale="log",
         yscale="log",
         levels=levels,
-        beside=True,
+        legend_outside=True,
     )
     caption = (
         "Truncation falls and rounding grows as the step becomes smaller: two V shapes. Our ladder's bound lies below both."

@@ -7,63 +7,62 @@ from gradcheck.cases.case import Case
 from gradcheck.network.layers import Arctan, Dense, ReLU, Sigmoid
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
-from gradcheck.tour.descent import curve_of, fell, numbers, said
+from gradcheck.tour.descent import curve_of, fell, last_record, summary
 from gradcheck.tour.pictures import curves, maps
 from gradcheck.tour.step import Picture, Result, Skipped, Table
-from gradcheck.tour.workbench import ITERATIONS, Workbench, case, probabilities, widths
+from gradcheck.tour.tour import DEPTHS, ITERATIONS, Tour, moons_case, probabilities, widths
 from gradcheck.training.accuracy import accuracy
 
-DEPTHS = ((), (8,), (3, 4), (4, 5, 8, 4))
 INSTEAD = {"arctan": Arctan(), "relu": ReLU(), "sigmoid": Sigmoid()}
 WORK = 10**10  # multiply-adds of a training: about a minute. Chosen, not derived
 PASSES = 3  # products of a gradient: one forward, two backward
 FEWEST = 400
 
 
-def depths(bench: Workbench) -> Result:
+def depths(tour: Tour) -> Result:
     """From logistic regression to four hidden layers, all with the same step."""
-    return compared(bench, {widths(each.network): each for each in (case(*hidden) for hidden in DEPTHS)})
+    return compared(tour, {widths(each.network): each for each in (moons_case(*hidden) for hidden in DEPTHS)})
 
 
-def activations(bench: Workbench) -> Result:
+def activations(tour: Tour) -> Result:
     """Another function in the hidden layer; arctan stays at the output, which must have both signs."""
-    return compared(bench, {name: case(15, activation=layer) for name, layer in INSTEAD.items()})
+    return compared(tour, {name: moons_case(15, activation=layer) for name, layer in INSTEAD.items()})
 
 
-def compared(bench: Workbench, cases: dict[str, Case]) -> Result:
+def compared(tour: Tour, cases: dict[str, Case]) -> Result:
     """Train each, and lay losses and maps side by side."""
-    histories = {name: bench.trained(each) for name, each in cases.items()}
-    found = {name: accuracy(each.network, histories[name].parameters, bench.batch) for name, each in cases.items()}
+    histories = {name: tour.trained(each) for name, each in cases.items()}
+    found = {name: accuracy(each.network, histories[name].parameters, tour.batch) for name, each in cases.items()}
     drawn = [(name, probabilities(each.network, histories[name].parameters)) for name, each in cases.items()]
     first, last = ({name: history.losses[index] for name, history in histories.items()} for index in (0, -1))
     rows = [(name, f"{first[name]:.4f}", f"{last[name]:.4f}", f"{found[name]:.1%}") for name in cases]
     table = Table(("network", "loss at the start", "at the end", "points right"), rows)
-    figure = "loss and points right: " + ", ".join(f"{name} {last[name]:.2f} {found[name]:.0%}" for name in cases)
+    headline = "loss and points right: " + ", ".join(f"{name} {last[name]:.2f} {found[name]:.0%}" for name in cases)
     pictures = (
-        Picture("A map for each; the black line is the border.", partial(maps, named=drawn, batch=bench.batch)),
+        Picture("A map for each; the black line is the border.", partial(maps, named=drawn, batch=tour.batch)),
         Picture("Their losses.", partial(curves, panels=[curve_of(histories)])),
     )
     ends = {f"loss_{name}": float(loss) for name, loss in last.items()} | {f"right_{name}": found[name] for name in cases}
-    return Result(figure, ends, pictures, table, held=all(map(fell, histories.values())))
+    return Result(headline, ends, pictures, table, held=all(map(fell, histories.values())))
 
 
-def own(bench: Workbench) -> Result:
+def user_data(tour: Tour) -> Result:
     """One hidden layer of 15 units, as on the two moons."""
-    if bench.own is None:
+    if tour.user_data is None:
         raise Skipped("no data: give a file as LIBSVM writes it with --data FILE.libsvm")
-    network = Network((bench.own.features,), (Dense(15), Arctan(), Dense(1), Arctan()), Logistic())
-    case, entries = bench.own.case(network, init="glorot"), sum(map(math.prod, network.parameter_shapes.values()))
-    affordable = WORK // (PASSES * entries * len(bench.own.training.inputs))
-    history = bench.trained(case, iterations=min(ITERATIONS, max(FEWEST, affordable)))
-    parts = {"held out": bench.own.held_out, "trained on": bench.own.training}
+    network = Network((tour.user_data.features,), (Dense(15), Arctan(), Dense(1), Arctan()), Logistic())
+    case, entries = tour.user_data.case(network, init="glorot"), sum(map(math.prod, network.parameter_shapes.values()))
+    affordable = WORK // (PASSES * entries * len(tour.user_data.training.inputs))
+    history = tour.trained(case, iterations=min(ITERATIONS, max(FEWEST, affordable)))
+    parts = {"held out": tour.user_data.held_out, "trained on": tour.user_data.training}
     found = {name: accuracy(network, history.parameters, batch) for name, batch in parts.items()}
     rows = [(name, f"{len(batch.inputs)}", f"{found[name]:.1%}") for name, batch in parts.items()]
-    figure = (
+    headline = (
         f"{widths(network)}: {found['held out']:.1%} of {len(parts['held out'].inputs)} samples held out are right, "
         f"{found['trained on']:.1%} of {len(parts['trained on'].inputs)} trained on"
     )
     picture = Picture("The loss on the part trained on.", partial(curves, panels=[curve_of({"loss": history})]))
-    detail = "; ".join([*bench.own.notes, said(history)]) + "."
-    least = numbers(history) | {"held_out": found["held out"], "trained_on": found["trained on"]}
+    detail = "; ".join([*tour.user_data.notes, summary(history)]) + "."
+    least = last_record(history) | {"held_out": found["held out"], "trained_on": found["trained on"]}
     table = Table(("part", "samples", "right"), rows)
-    return Result(figure, least, (picture,), table, held=fell(history), detail=detail)
+    return Result(headline, least, (picture,), table, held=fell(history), detail=detail)

@@ -6,20 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import gradcheck
+from gradcheck.builds import registry
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.network import reference
-from gradcheck.network.analysis.calculus import slope
 from gradcheck.network.analysis.rounding import error_bounds
 from gradcheck.network.batch import Batch, Parameters
-from gradcheck.network.layers import Activation, Dense
-from gradcheck.network.network import Network, layer_parameters
+from gradcheck.network.layers import Activation
+from gradcheck.network.network import Network, layer_parameters, layers_with
+from gradcheck.network.reference.derivatives import activation_slopes
 from gradcheck.network.reference.tangents import loss_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.workbench import Workbench, case, widths
-
-DEEP = (4, 5, 8, 4)
+from gradcheck.tour.tour import DEPTHS, Tour, moons_case, widths
 
 
 class Backward(NamedTuple):
@@ -40,64 +38,63 @@ def backward(network: Network, parameters: Parameters, batch: Batch) -> Backward
     for index in reversed(range(len(network.layers))):
         layer, x, g = network.layers[index], states[index], down[0]
         if isinstance(layer, Activation):
-            down.insert(0, g * slope(layer, x))
+            down.insert(0, g * activation_slopes(layer, x))
         else:
-            own = layer_parameters(parameters, index)
             gradients |= {f"{index}.weight": g.T @ x, f"{index}.bias": g.sum(axis=0)}
-            down.insert(0, g @ own["weight"])
+            down.insert(0, g @ parameters[f"{index}.weight"])
     return Backward(down, {name: gradients[name] for name in parameters})
 
 
-def forward_step(bench: Workbench) -> Result:
+def forward_step(tour: Tour) -> Result:
     """Layer by layer: what multiplies, and what is kept for the way back."""
-    network, batch = bench.case.network, bench.batch
-    states = reference.forward(network, bench.case.parameters, batch.inputs)
+    network, batch = tour.case.network, tour.batch
+    states = reference.forward(network, tour.case.parameters, batch.inputs)
     rows = [("input", "", _shape(states[0]), f"{norm(states[0]):.4g}")]
     for index, (layer, state) in enumerate(zip(network.layers, states[1:], strict=True)):
-        own = layer_parameters(bench.case.parameters, index)
-        kept = ", ".join(f"{name} {_shape(value)}" for name, value in own.items())
+        weights = layer_parameters(tour.case.parameters, index)
+        kept = ", ".join(f"{name} {_shape(value)}" for name, value in weights.items())
         rows.append((f"{index} {type(layer).__name__.lower()}", kept, _shape(state), f"{norm(state):.4g}"))
     kept = sum(state.size for state in states)
-    count = sum(value.size for value in bench.case.parameters.values())
-    value = float(reference.loss(network, bench.case.parameters, *batch))
-    figure = f"{widths(network)}: {count} parameters, {kept:,} numbers kept for the way back, loss {value:.10g}"
+    count = sum(value.size for value in tour.case.parameters.values())
+    value = float(reference.loss(network, tour.case.parameters, *batch))
+    headline = f"{widths(network)}: {count} parameters, {kept:,} numbers kept for the way back, loss {value:.10g}"
     table = Table(("layer", "parameters", "output", "norm"), rows)
-    return Result(figure, {"parameters": count, "kept": kept, "loss": value}, table=table)
+    return Result(headline, {"parameters": count, "kept": kept, "loss": value}, table=table)
 
 
-def backward_step(_bench: Workbench) -> Result:
+def backward_step(_tour: Tour) -> Result:
     """Through four hidden layers, held against the manual build."""
-    deep = case(*DEEP)
+    deep = moons_case(*DEPTHS[-1])
     network, parameters, batch = deep.network, deep.parameters, deep.batch
-    states, own = reference.forward(network, parameters, batch.inputs), backward(network, parameters, batch)
-    _, manual = gradcheck.backend("manual").build(network).loss_and_gradients(parameters, batch)
+    states, by_hand = reference.forward(network, parameters, batch.inputs), backward(network, parameters, batch)
+    _, manual = registry.backend("manual").build(network).loss_and_gradients(parameters, batch)
     bounds = error_bounds(network, parameters, *batch, "float64").rounding
-    ratio = max(float(np.max(np.abs(own.parameters[name] - manual[name]) / (2 * bounds[name]))) for name in parameters)
-    dense = [index for index, layer in enumerate(network.layers) if isinstance(layer, Dense)]
+    ratio = max(float(np.max(np.abs(by_hand.parameters[name] - manual[name]) / (2 * bounds[name]))) for name in parameters)
+    dense = layers_with(network, "weight")
     rows = [
         (
             f"{r}",
             f"{norm(states[index]):.4g}",
-            f"{norm(own.states[index + 1]):.3e}",
-            *(f"{norm(own.parameters[f'{index}.{kind}']):.3e}" for kind in ("weight", "bias")),
+            f"{norm(by_hand.states[index + 1]):.3e}",
+            *(f"{norm(by_hand.parameters[f'{index}.{kind}']):.3e}" for kind in ("weight", "bias")),
         )
         for r, index in enumerate(dense)
     ]
     table = Table(("layer r", "|x_r|", "|δ_r|", "|gradient by A_r|", "|gradient by b_r|"), rows)
-    picture = Picture("The gradient becomes smaller or larger from layer to layer.", _norms(own, dense))
-    top, bottom = norm(own.states[dense[-1] + 1]), norm(own.states[1])
-    figure = (
+    picture = Picture("The gradient becomes smaller or larger from layer to layer.", _norms(by_hand, dense))
+    top, bottom = norm(by_hand.states[dense[-1] + 1]), norm(by_hand.states[1])
+    headline = (
         f"{widths(network)}: the manual build's gradient to {ratio:.2g} of its bound, |δ| {top:.1e} down to {bottom:.1e}"
     )
-    return Result(figure, {"ratio": ratio}, (picture,), table, ratio <= 1)
+    return Result(headline, {"ratio": ratio}, (picture,), table, ratio <= 1)
 
 
-def _norms(own: Backward, dense: list[int]) -> Callable[[Any], Any]:
+def _norms(by_hand: Backward, dense: list[int]) -> Callable[[Any], Any]:
     layers = np.arange(len(dense))
     by = {
-        "δ": [norm(own.states[index + 1]) for index in dense],
-        "gradient by A": [norm(own.parameters[f"{index}.weight"]) for index in dense],
-        "gradient by b": [norm(own.parameters[f"{index}.bias"]) for index in dense],
+        "δ": [norm(by_hand.states[index + 1]) for index in dense],
+        "gradient by A": [norm(by_hand.parameters[f"{index}.weight"]) for index in dense],
+        "gradient by b": [norm(by_hand.parameters[f"{index}.bias"]) for index in dense],
     }
     lines = [Curve(name, layers, np.array(values), "o-") for name, values in by.items()]
     panel = Panel(
@@ -106,7 +103,7 @@ def _norms(own: Backward, dense: list[int]) -> Callable[[Any], Any]:
         lines,
         yscale="log",
         xticks=[float(r) for r in layers],
-        beside=True,
+        legend_outside=True,
     )
     return partial(curves, panels=[panel])
 

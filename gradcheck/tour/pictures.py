@@ -2,23 +2,24 @@
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcheck.foundation import plotting
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.plotting import BLACK, COLOURS, OPEN_AXES
 from gradcheck.network.batch import Batch
-from gradcheck.tour.workbench import GRID
+from gradcheck.tour.tour import GRID
 
-COLOURS = (*plotting.COLOURS, plotting.BLACK)
-MINUS, PLUS = COLOURS[1], COLOURS[0]
+PLUS, MINUS, *_ = COLOURS
 SHADES = ("#E5995C", "#F7F7F7", "#5CA5CF")  # of probabilities, paler than the points that lie on them
 WIDTH, HEIGHT = 7.5, 5.0  # inches of one panel; with letters of 14 points it can be read at half its size
+LEGEND = 3.0
 SQUARE = 5.0
 MARK = "gradcheck tour"  # in every file that the tour writes, by which it knows them again
-TEXT = {"font.size": 14, "axes.titlesize": 14, **plotting.BARE}
+TEXT = {"font.size": 14, "axes.titlesize": 14, **OPEN_AXES}
 
 
 class Curve(NamedTuple):
@@ -38,7 +39,7 @@ class Panel(NamedTuple):
     ----------
     levels : sequence of (str, float)
         Lines across.
-    beside : bool
+    legend_outside : bool
         Whether the legend stands beside the axes.
     """
 
@@ -51,10 +52,10 @@ class Panel(NamedTuple):
     ylim: tuple[float, float] | None = None
     levels: Sequence[tuple[str, float]] = ()
     xticks: Sequence[float] | None = None
-    beside: bool = False
+    legend_outside: bool = False
 
 
-def save(plot: Any, figure: Any, path: Path) -> None:
+def save_figure(plot: Any, figure: Any, path: Path) -> None:
     """As PNG."""
     figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": MARK})
     plot.close(figure)
@@ -63,7 +64,7 @@ def save(plot: Any, figure: Any, path: Path) -> None:
 def curves(plot: Any, panels: Sequence[Panel]) -> Any:
     """Panels side by side."""
     with plot.rc_context(TEXT):
-        width = sum(WIDTH + 3 * panel.beside for panel in panels)
+        width = sum(WIDTH + LEGEND if panel.legend_outside else WIDTH for panel in panels)
         figure, all_axes = plot.subplots(1, len(panels), figsize=(width, HEIGHT), squeeze=False)
         for axes, panel in zip(all_axes[0], panels, strict=True):
             _panel(axes, panel)
@@ -72,7 +73,7 @@ def curves(plot: Any, panels: Sequence[Panel]) -> Any:
 
 
 def _panel(axes: Any, panel: Panel) -> None:
-    for curve, colour in zip(panel.curves, _cycle(len(panel.curves)), strict=True):
+    for curve, colour in zip(panel.curves, cycle((*COLOURS, BLACK)), strict=False):
         axes.plot(curve.x, curve.y, curve.look, color=curve.colour or colour, label=curve.label, linewidth=2, markersize=7)
     for (label, level), dashes in zip(panel.levels, ("--", ":", "-."), strict=False):
         axes.axhline(level, color="#555555", linestyle=dashes, linewidth=2, label=label)
@@ -85,7 +86,7 @@ def _panel(axes: Any, panel: Panel) -> None:
         axes.set_xticks(panel.xticks)
     axes.grid(alpha=0.25)
     if len(panel.curves) + len(panel.levels) > 1:
-        away = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)} if panel.beside else {"loc": "best"}
+        away = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)} if panel.legend_outside else {"loc": "best"}
         axes.legend(frameon=False, fontsize=12, **away)
 
 
@@ -101,10 +102,6 @@ def _plain_ticks(axes: Any) -> None:
         axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set_ylim(low, high)
-
-
-def _cycle(count: int) -> list[str]:
-    return [COLOURS[index % len(COLOURS)] for index in range(count)]
 
 
 def scatter(plot: Any, batch: Batch) -> Any:

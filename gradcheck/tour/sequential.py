@@ -10,11 +10,10 @@ from torch import nn
 from gradcheck.foundation.arrays import Array
 from gradcheck.tour.pictures import Curve, Panel, curves, maps
 from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.workbench import GRID, Workbench, grid
+from gradcheck.tour.tour import DEPTHS, GRID, ITERATIONS, Tour, grid
 
-NETWORKS = {"2-40-1": (40,), "2-4-5-8-4-1": (4, 5, 8, 4)}
+NETWORKS = {"2-40-1": (40,), "2-4-5-8-4-1": DEPTHS[-1]}
 STEP = 0.4
-ITERATIONS = 10_000
 
 
 def sequential(hidden: tuple[int, ...], seed: int = 0) -> nn.Sequential:
@@ -47,15 +46,15 @@ def descend(model: nn.Sequential, inputs: Any, targets: Any, iterations: int) ->
     return losses
 
 
-def trained(bench: Workbench) -> Result:
+def trained(tour: Tour) -> Result:
     """Two networks, their losses and maps."""
-    inputs, targets, places = (torch.as_tensor(array) for array in (*bench.batch, grid()))
+    inputs, targets, places = (torch.as_tensor(array) for array in (*tour.batch, grid()))
     losses: dict[str, Array] = {}
     drawn: list[tuple[str, Array]] = []
     rows: list[tuple[str, ...]] = []
     for name, hidden in NETWORKS.items():
         model = sequential(hidden)
-        losses[name] = descend(model, inputs, targets, bench.fewer(ITERATIONS))
+        losses[name] = descend(model, inputs, targets, tour.shortened(ITERATIONS))
         with torch.no_grad():
             found = float((model(inputs) * targets > 0).double().mean())
             drawn.append((name, torch.sigmoid(model(places)).numpy().reshape(GRID, GRID)))
@@ -64,9 +63,9 @@ def trained(bench: Workbench) -> Result:
     panel = Panel("iteration (count)", "loss (nats)", lines, xscale="symlog", yscale="log")
     pictures = (
         Picture("Losses of the two networks.", partial(curves, panels=[panel])),
-        Picture("A map for each; the black line is the border.", partial(maps, named=drawn, batch=bench.batch)),
+        Picture("A map for each; the black line is the border.", partial(maps, named=drawn, batch=tour.batch)),
     )
-    figure = "; ".join(f"{name} loss {start} to {end}, {found} right" for name, start, end, found in rows)
+    headline = "; ".join(f"{name} loss {start} to {end}, {found} right" for name, start, end, found in rows)
     table = Table(("network", "loss at the start", "at the end", "on the right side"), rows)
     held = all(each[-1] < each[0] for each in losses.values())
-    return Result(figure, {f"loss_{name}": float(each[-1]) for name, each in losses.items()}, pictures, table, held)
+    return Result(headline, {f"loss_{name}": float(each[-1]) for name, each in losses.items()}, pictures, table, held)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gradcheck.tour.workbench import Workbench
+from gradcheck.tour.tour import Tour
 
 
 class Picture(NamedTuple):
@@ -33,7 +33,7 @@ class Result(NamedTuple):
 
     Attributes
     ----------
-    figure : str
+    headline : str
         What matters, in one line.
     numbers : dict of str to float
         The same for machines.
@@ -43,7 +43,7 @@ class Result(NamedTuple):
         What else there is to say, in sentences.
     """
 
-    figure: str
+    headline: str
     numbers: dict[str, float]
     pictures: tuple[Picture, ...] = ()
     table: Table | None = None
@@ -69,4 +69,4 @@ class Step(NamedTuple):
     name: str
     title: str
     formula: str
-    run: Callable[[Workbench], Result]
+    run: Callable[[Tour], Result]

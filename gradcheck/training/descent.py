@@ -1,4 +1,4 @@
-"""Training: any backend, any way downhill, and the verifier looking in."""
+"""Training: any backend, any way downhill, verified on the way."""
 
 import math
 import time
@@ -11,33 +11,32 @@ import numpy as np
 
 from gradcheck.builds import registry
 from gradcheck.builds.protocol import Backend
-from gradcheck.candidates.functions import called
 from gradcheck.cases.case import Case, Given
 from gradcheck.errors import DescriptionError
-from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
 from gradcheck.foundation.validation import count_of
 from gradcheck.foundation.wording import shown
 from gradcheck.report import Report
 from gradcheck.training.history import History, Record
 from gradcheck.training.objective import Objective
-from gradcheck.training.optimizers import GradientDescent, Halt, Optimizer, Point
+from gradcheck.training.optimizers import GradientDescent, Halt, Iterate, Optimizer
 from gradcheck.verdict.findings import Verdict
 from gradcheck.verification.verifier import verify
 
 Builder: TypeAlias = str | Backend | Callable[..., Any]
-Watch: TypeAlias = Callable[[Record], object]
-TOUR = GradientDescent(0.5)
+OnIteration: TypeAlias = Callable[[Record], object]
+FIXED = GradientDescent(0.5)
 
 
 def train(
     case: Case,
     backend: Builder = "manual",
-    optimizer: Optimizer = TOUR,
+    optimizer: Optimizer = FIXED,
     iterations: int = 10_000,
     *,
     record_every: int = 1,
     verify_every: int | None = None,
-    on_iteration: Watch | None = None,
+    on_iteration: OnIteration | None = None,
 ) -> History:
     """Minimise the loss of a case, from its parameters on. The case stays as it is.
 
@@ -81,30 +80,52 @@ def train(
     iterations, record_every = count_of(iterations, "iterations", 0), count_of(record_every, "record_every")
     guard = Guard(case, backend, None if verify_every is None else count_of(verify_every, "verify_every"))
     objective = _objective(case, backend)
-    diary = Diary(objective, on_iteration)
-    stopped, iteration, point = "", 0, None
+    log = Log(objective, on_iteration)
+    stopped, iteration, iterate = "", 0, None
     with np.errstate(all="ignore"):  # what overflows is seen in the numbers
         try:
-            for iteration, point in zip(range(iterations + 1), optimizer.walk(objective), strict=False):
-                stopped = _not_finite(point, objective)
-                if not stopped and guard.due(iteration):
-                    with diary.aside():
-                        stopped = guard.verdict(objective.named(point.at))
+            for iteration, iterate in zip(range(iterations + 1), optimizer.walk(objective), strict=False):
+                stopped = _not_finite(iterate, objective) or guard.finding(iteration, iterate, objective, log)
                 if stopped:
                     break
                 if iteration % record_every == 0:
-                    diary.write(iteration, point)
+                    log.write(iteration, iterate)
         except Halt as halt:
             stopped = str(halt)
-        assert point is not None  # an optimizer yields the start before all else
-        if not diary.records or diary.records[-1].iteration != iteration:
-            diary.write(iteration, point)
+        assert iterate is not None  # an optimizer yields the start before all else
+        if not log.records or log.records[-1].iteration != iteration:
+            log.write(iteration, iterate)
     return History(
-        parameters={name: value.copy() for name, value in objective.named(point.at).items()},
-        records=tuple(diary.records),
+        parameters={name: value.copy() for name, value in objective.named(iterate.at).items()},
+        records=tuple(log.records),
         stopped=f"{stopped} at iteration {iteration}" if stopped else "",
         report=guard.report,
     )
+
+
+class Log:
+    """The records so far, and the time that is the descent's own."""
+
+    def __init__(self, objective: Objective, on_iteration: OnIteration | None) -> None:
+        self.objective, self.on_iteration = objective, on_iteration
+        self.records: list[Record] = []
+        self.started = time.perf_counter()
+
+    @contextmanager
+    def clock_stopped(self) -> Generator[None]:
+        """What happens inside takes no time."""
+        began = time.perf_counter()
+        yield
+        self.started += time.perf_counter() - began
+
+    def write(self, iteration: int, iterate: Iterate) -> None:
+        """Record an iterate, and hand the record to whoever watches."""
+        loss = iterate.loss if iterate.whole else self.objective.loss(iterate.at)
+        seconds = time.perf_counter() - self.started
+        self.records.append(Record(iteration, loss, iterate.step, self.objective.evaluations, seconds))
+        if self.on_iteration:
+            with self.clock_stopped():
+                self.on_iteration(self.records[-1])
 
 
 class Guard:
@@ -114,43 +135,17 @@ class Guard:
         self.case, self.backend, self.every = case, backend, every
         self.report: Report | None = None
 
-    def due(self, iteration: int) -> bool:
-        """Whether to look now."""
-        return self.every is not None and iteration % self.every == 0
-
-    def verdict(self, parameters: dict[str, Array]) -> str:
-        """What is wrong with the backend at these parameters; empty where nothing is."""
-        before, here = self.report, msgspec.structs.replace(self.case, init=Given.of(parameters))
-        self.report = verify(here, [self.backend])
+    def finding(self, iteration: int, iterate: Iterate, objective: Objective, log: Log) -> str:
+        """What is wrong with the backend here; empty where nothing is, or where it is not time to look."""
+        if self.every is None or iteration % self.every:
+            return ""
+        before, here = self.report, msgspec.structs.replace(self.case, init=Given.of(objective.named(iterate.at)))
+        with log.clock_stopped():
+            self.report = verify(here, [self.backend])
         if self.report.verdict is not Verdict.WRONG:
             return ""
         what = "loss" if self.report.wrong == frozenset({"loss"}) else "gradient"
         return f"the {what} turned wrong" if before else f"the {what} is wrong"
-
-
-class Diary:
-    """The records so far, and the time that is the descent's own."""
-
-    def __init__(self, objective: Objective, tell: Watch | None) -> None:
-        self.objective, self.tell = objective, tell
-        self.records: list[Record] = []
-        self.started = time.perf_counter()
-
-    @contextmanager
-    def aside(self) -> Generator[None]:
-        """What happens inside takes no time."""
-        began = time.perf_counter()
-        yield
-        self.started += time.perf_counter() - began
-
-    def write(self, iteration: int, point: Point) -> None:
-        """Record a point, and tell whoever watches."""
-        loss = point.loss if point.whole else self.objective.loss(point.at)
-        seconds = time.perf_counter() - self.started
-        self.records.append(Record(iteration, loss, point.step, self.objective.evaluations, seconds))
-        if self.tell:
-            with self.aside():
-                self.tell(self.records[-1])
 
 
 def _check(case: object, optimizer: object, on_iteration: object) -> None:
@@ -170,9 +165,9 @@ def _objective(case: Case, backend: Builder) -> Objective:
     return Objective(called(found.build, name, case.network), name, parameters, case.batch)
 
 
-def _not_finite(point: Point, objective: Objective) -> str:
-    if not math.isfinite(point.loss):
-        return f"the loss is {point.loss}"
-    if not np.isfinite(point.gradient).all():
-        return f"the gradient of {objective.not_finite(point.gradient)}"
-    return "" if np.isfinite(point.at).all() else objective.not_finite(point.at)
+def _not_finite(iterate: Iterate, objective: Objective) -> str:
+    if not math.isfinite(iterate.loss):
+        return f"the loss is {iterate.loss}"
+    if not np.isfinite(iterate.gradient).all():
+        return f"the gradient of {objective.not_finite(iterate.gradient)}"
+    return "" if np.isfinite(iterate.at).all() else objective.not_finite(iterate.at)

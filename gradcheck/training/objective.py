@@ -6,10 +6,10 @@ from typing import Any, cast
 import numpy as np
 
 from gradcheck.builds.protocol import Model
-from gradcheck.candidates.form import comparable, described
-from gradcheck.candidates.functions import called
+from gradcheck.candidates.answer import comparable, described
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
 from gradcheck.foundation.validation import pair_of
 from gradcheck.network.batch import Batch, Parameters
 

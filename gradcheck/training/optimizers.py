@@ -1,4 +1,4 @@
-"""Ways downhill, each a row of plain data with one generator: the points that it visits."""
+"""Ways downhill, each a row of plain data with one generator: the iterates."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from gradcheck.network.describe import Description
 from gradcheck.training.objective import Objective
 
 
-class Point(NamedTuple):
-    """A point that an optimizer visits.
+class Iterate(NamedTuple):
+    """A point that an optimizer reaches.
 
     Attributes
     ----------
@@ -43,8 +43,8 @@ class Optimizer(Description, frozen=True):
     """Base of the ways downhill. Immutable data: a walk keeps its own state, so that one optimizer serves many."""
 
     @abstractmethod
-    def walk(self, objective: Objective) -> Iterator[Point]:
-        """The points visited, the start first, without end; raises `Halt` where there is no next one."""
+    def walk(self, objective: Objective) -> Iterator[Iterate]:
+        """The iterates, the start first, without end; raises `Halt` where there is no next one."""
 
 
 class GradientDescent(Optimizer, frozen=True):
@@ -63,11 +63,11 @@ class GradientDescent(Optimizer, frozen=True):
 
     step: Annotated[float, Meta(gt=0)]
 
-    def walk(self, objective: Objective) -> Iterator[Point]:
+    def walk(self, objective: Objective) -> Iterator[Iterate]:
         at, step = objective.start, 0.0
         while True:
             loss, gradient = objective.loss_and_gradient(at)
-            yield Point(at, step, loss, gradient)
+            yield Iterate(at, step, loss, gradient)
             step = self.step
             at = at - step * gradient
 
@@ -98,23 +98,23 @@ class Armijo(Optimizer, frozen=True):
     decrease: Annotated[float, Meta(gt=0, lt=1)] = 1e-4
     most: Annotated[int, Meta(ge=1)] = 50
 
-    def walk(self, objective: Objective) -> Iterator[Point]:
+    def walk(self, objective: Objective) -> Iterator[Iterate]:
         at, step, trial = objective.start, 0.0, self.first
         while True:
             loss, gradient = objective.loss_and_gradient(at)
-            point = Point(at, step, loss, gradient)
-            yield point
-            step = self._accepted(objective, point, trial)
+            iterate = Iterate(at, step, loss, gradient)
+            yield iterate
+            step = self._accepted(objective, iterate, trial)
             at, trial = at - step * gradient, 2 * step
 
-    def _accepted(self, objective: Objective, point: Point, first: float) -> float:
-        wide = point.gradient.astype(np.float64)
+    def _accepted(self, objective: Objective, iterate: Iterate, first: float) -> float:
+        wide = iterate.gradient.astype(np.float64)
         squared = float(wide @ wide)
         if not squared:
             raise Halt("the gradient is 0")
         step = first
         for _ in range(self.most):
-            if objective.loss(point.at - step * point.gradient) <= point.loss - self.decrease * step * squared:
+            if objective.loss(iterate.at - step * iterate.gradient) <= iterate.loss - self.decrease * step * squared:
                 return step
             step *= self.shrink
         tried = f"no step from {first:.3g} down to {step / self.shrink:.3g}"
@@ -147,13 +147,13 @@ class MiniBatch(Optimizer, frozen=True):
     size: Annotated[int, Meta(ge=1)]
     seed: Annotated[int, Meta(ge=0)] = 0
 
-    def walk(self, objective: Objective) -> Iterator[Point]:
+    def walk(self, objective: Objective) -> Iterator[Iterate]:
         if self.size > objective.samples:
             raise DescriptionError(f"the batch has {objective.samples} samples, got {self.size}", "optimizer.size")
         at, step = objective.start, 0.0
         for chosen in self._batches(objective.samples):
             loss, gradient = objective.loss_and_gradient(at, chosen)
-            yield Point(at, step, loss, gradient, whole=False)
+            yield Iterate(at, step, loss, gradient, whole=False)
             step = self.step
             at = at - step * gradient
 

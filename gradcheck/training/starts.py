@@ -8,16 +8,15 @@ from msgspec.structs import replace
 
 from gradcheck.cases.case import Case, Given
 from gradcheck.errors import DescriptionError
-from gradcheck.network.layers import Dense
 from gradcheck.training.accuracy import accuracy
-from gradcheck.training.descent import TOUR, Builder, train
+from gradcheck.training.descent import FIXED, Builder, train
 from gradcheck.training.optimizers import Optimizer
 
 
 def at_samples(case: Case) -> Case:
     """The case with every unit of its first layer centred at one of its samples.
 
-    A bounded activation is steep near 0 only, so a unit tells samples apart where ``w x + b = 0`` passes between them.
+    A bounded activation is steep near 0 only, so a unit separates samples where ``w x + b = 0`` passes between them.
     Weights of the first layer are standard normal, divided by the root of the number of features and by the deviation of
     each; ``b = -w x_i`` for a sample drawn at random. All other layers are those of ``init="glorot"``.
 
@@ -26,17 +25,18 @@ def at_samples(case: Case) -> Case:
     DescriptionError
         Unless the first layer is dense and has a bias.
     """
-    first = case.network.layers[0] if case.network.layers else None
-    if not isinstance(first, Dense) or not first.bias:
+    shapes = case.network.parameter_shapes
+    units = shapes.get("0.bias", ())
+    if shapes.get("0.weight") != (*units, *case.network.inputs) or len(units) != 1:
         raise DescriptionError("expected a dense layer with a bias", "layers[0]")
     parameters, inputs = replace(case, init="glorot", scale=1.0).parameters, case.batch.inputs
     rng = np.random.default_rng([case.seed, *b"at-samples"])
     deviations = inputs.std(axis=0)
     spread = np.where(deviations > 0, deviations, 1.0) * np.sqrt(inputs.shape[1])
-    weight = rng.standard_normal((first.units, inputs.shape[1])) / spread
-    chosen = inputs[rng.integers(0, len(inputs), first.units)]
-    own = {"0.weight": weight, "0.bias": -(weight * chosen).sum(axis=1)}
-    return replace(case, init=Given.of({**parameters, **own}), scale=1.0)
+    weight = rng.standard_normal(shapes["0.weight"]) / spread
+    chosen = inputs[rng.integers(0, len(inputs), units)]
+    first = {"0.weight": weight, "0.bias": -(weight * chosen).sum(axis=1)}
+    return replace(case, init=Given.of({**parameters, **first}), scale=1.0)
 
 
 # The tour's, the two that everybody knows, and two that came through from all of 60 seeds: `benchmarks/starts.py`.
@@ -49,8 +49,8 @@ STARTS: dict[str, Callable[[Case], Case]] = {
 }
 
 
-class Outcome(NamedTuple):
-    """What came of one start, a number for each seed.
+class Trials(NamedTuple):
+    """Trainings from one start, a number for each seed.
 
     Attributes
     ----------
@@ -68,15 +68,15 @@ class Outcome(NamedTuple):
         return sum(each >= least for each in self.accuracies)
 
 
-def outcome(
+def trials(
     case: Case,
     start: str,
     seeds: Iterable[int],
     *,
-    optimizer: Optimizer = TOUR,
+    optimizer: Optimizer = FIXED,
     iterations: int = 10_000,
     backend: Builder = "manual",
-) -> Outcome:
+) -> Trials:
     """Train from a start of `STARTS` for every seed, of which data that is generated is drawn anew too."""
     accuracies: list[float] = []
     losses: list[float] = []
@@ -85,4 +85,4 @@ def outcome(
         history = train(here, backend, optimizer, iterations, record_every=max(iterations, 1))
         accuracies.append(accuracy(here.network, history.parameters, here.batch))
         losses.append(history.records[-1].loss)
-    return Outcome(tuple(accuracies), tuple(losses))
+    return Trials(tuple(accuracies), tuple(losses))

@@ -1,82 +1,12 @@
 """One block: claimed against reference, entry by entry, in units of a bound."""
 
-from typing import NamedTuple
-
 import numpy as np
 
-from gradcheck.foundation.arrays import Array, norm, rms, zeros
-from gradcheck.verdict.findings import Entry, Finding, Verdict
+from gradcheck.foundation.arrays import Array, rms
+from gradcheck.verdict import reasons
+from gradcheck.verdict.bounds import Allowance, Limits, Settlement
+from gradcheck.verdict.findings import LISTED, Entry, Finding, Verdict
 from gradcheck.verdict.heat import heat
-
-LISTED = 8
-
-
-class Allowance(NamedTuple):
-    """How far each entry of a correct claim may be off.
-
-    Attributes
-    ----------
-    rounding : array
-        Because of rounding.
-    exact : array
-        Because the point lies exactly on a kink.
-    low, high : array
-        Where a correct gradient lies, rounding apart: ends that differ where the point is on a kink or near one.
-    """
-
-    rounding: Array
-    exact: Array
-    low: Array
-    high: Array
-
-    @property
-    def kinks(self) -> Array:
-        """How much kinks leave open; infinite where that cannot be known."""
-        if self.low is self.high and np.isfinite(np.sum(self.low)):
-            return zeros(self.low.shape)
-        apart = self.high - self.low
-        return np.where(np.isnan(apart), np.inf, apart)
-
-    def along(self, v: Array) -> float:
-        """How far a correct claim's derivative along ``v`` may be off, the signs of ``v`` being random.
-
-        Rounding of the entries then adds up in squares; kinks add up in full.
-        """
-        moved = v != 0  # an infinite bound where nothing moves is no matter
-        there = ... if moved.all() else moved
-        size, kinks = np.abs(v[there]), self.kinks[there]
-        open_ended = float(np.sum(size * kinks)) if kinks.any() else 0.0
-        size *= self.rounding[there]
-        return norm(size) + open_ended
-
-    def bound(self, claimed: Array, reference: Array) -> Array:
-        """Rounding and kinks together, on the side of the reference on which the claim lies.
-
-        At a kink the reference, too, may stand anywhere between ``low`` and ``high``.
-        """
-        kinks = self.kinks
-        if not kinks.any():
-            return self.rounding
-        side = np.where(claimed < reference, reference - self.low, self.high - reference)
-        return self.rounding + np.where(kinks > 0, np.clip(side, 0, kinks), 0.0)
-
-
-class Settlement(NamedTuple):
-    """The gradient to believe for one block, and for each entry the error that may have gone unseen in it."""
-
-    reference: Array
-    unseen: Array
-
-
-class Limits(NamedTuple):
-    """What was asked: how accurate is accurate enough, and how much a check must be able to see to say ``correct``.
-
-    What is smaller than ``zero`` underflows in the arithmetic of the claim.
-    """
-
-    accuracy: float
-    resolution: float
-    zero: float
 
 
 def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowed: Allowance, limits: Limits) -> Finding:
@@ -141,22 +71,19 @@ def _decide(
     error: Array, bound: Array, scale: Array, allowed: Allowance, resolution: float, limits: Limits, both_zero: bool
 ) -> tuple[Verdict, str]:
     if not np.isfinite(allowed.rounding).all():
-        return Verdict.UNRESOLVED, "a correct build may overflow here"
+        return Verdict.UNRESOLVED, reasons.OVERFLOW
     beyond = error > bound
     if beyond.any():
         size = float(np.max(error[beyond] / scale[beyond]))
         if size <= limits.accuracy:
-            return Verdict.INEXACT, f"off by {size:.1e}, within the accuracy of {limits.accuracy:.1e} asked for"
-        return Verdict.WRONG, f"{int(beyond.sum())} of {beyond.size} entries beyond their bound"
+            return Verdict.INEXACT, reasons.accurate_enough(size, limits.accuracy)
+        return Verdict.WRONG, reasons.beyond_bound(int(beyond.sum()), beyond.size)
     if (allowed.exact > allowed.rounding).any():
-        return Verdict.NONSMOOTH, "a unit lies exactly on a kink: there is no derivative here"
+        return Verdict.NONSMOOTH, reasons.ON_A_KINK
     if (error > allowed.rounding).any():
-        return Verdict.NONSMOOTH, "a unit lies within rounding of a kink, and this build took the other side"
+        return Verdict.NONSMOOTH, reasons.NEAR_A_KINK
     if resolution > limits.resolution and not both_zero:
-        return (
-            Verdict.UNRESOLVED,
-            f"an error below {resolution:.1e} would go unseen: rounding is amplified that much here",
-        )
+        return Verdict.UNRESOLVED, reasons.unseen_under_rounding(resolution)
     return Verdict.CORRECT, ""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ class Verdict(StrEnum):
     NONSMOOTH = "nonsmooth"
 
 
+LISTED = 8  # entries of a block that a finding names
 PRECEDENCE = (Verdict.WRONG, Verdict.UNRESOLVED, Verdict.NONSMOOTH, Verdict.INEXACT, Verdict.CORRECT)
 
 
@@ -85,3 +87,24 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         if self.error == 0:
             return 0.0
         return self.error / self.bound if self.bound else float("inf")
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """A named cause of what is wrong with a block.
+
+    Attributes
+    ----------
+    name : str
+        Of the block.
+    cause : str
+        A stable identifier: ``"factor"``, ``"sign"``, ``"transposed"``, ...
+    evidence : dict
+        The numbers that belong to it.
+    backend : str
+        Whose block; the first one's where several have it in common.
+    """
+
+    name: str
+    cause: str
+    evidence: dict[str, Any] = {}
+    backend: str = ""

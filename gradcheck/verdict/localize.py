@@ -11,7 +11,8 @@ import numpy as np
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.directions import signs
-from gradcheck.verdict.compare import LISTED, Allowance
+from gradcheck.verdict.bounds import Allowance
+from gradcheck.verdict.findings import LISTED
 from gradcheck.verdict.settle import Residual, Slope, residual
 
 BUDGET = 256

@@ -12,7 +12,7 @@ import numpy as np
 from gradcheck.foundation.arrays import Array, dot
 from gradcheck.oracles.directions import signs
 from gradcheck.oracles.line import Estimate
-from gradcheck.verdict.compare import Allowance, Settlement
+from gradcheck.verdict.bounds import Allowance, Settlement
 
 Slope: TypeAlias = Callable[[Array, Array], Estimate]
 """Oracle of one block: (direction, claimed gradient) -> derivative along the direction."""

@@ -1,4 +1,4 @@
-"""The reference's own derivatives, by two oracles that never see a backend, and the gradient that they settle on.
+"""The reference's own derivatives, by two oracles that never see a build, and the gradient that they settle on.
 
 The complex step comes first, at rounding level: every entry where that is cheap or asked for, else along directions. Real
 differences are the independent second: along one direction over all blocks, then block by block where that said too
@@ -7,17 +7,16 @@ layer may not survive complex arguments).
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from gradcheck.foundation.arrays import Array, dot, norm
 from gradcheck.oracles.directions import direction
 from gradcheck.oracles.line import Estimate
-from gradcheck.oracles.piecewise import RealDifferences
-from gradcheck.oracles.sides import Slopes
-from gradcheck.verdict.compare import Allowance, Settlement
+from gradcheck.verdict.bounds import Settlement
 from gradcheck.verdict.settle import Slope, by_witness
+from gradcheck.verification.problem import Problem
 
 # Every entry, where that costs no more than so many forward passes, or so many multiply-adds. Chosen, not derived.
 PASSES = 30
@@ -29,147 +28,117 @@ COARSE = 1e-6
 Claims = Mapping[str, Mapping[str, Array]]
 
 
-class Derivatives(Protocol):
-    """The loss's derivatives to rounding, as `gradcheck.network.reference` has them, and how many tangents they took."""
+class Settled(NamedTuple):
+    """What the two oracles have settled.
 
-    evaluations: int
-
-    @property
-    def cost(self) -> float:
-        """Multiply-adds of every entry, divided by those of one forward."""
-        ...
-
-    def along(self, directions: Mapping[str, Array]) -> Array:
-        """Along k directions at once, each array with k in front of its parameter's shape."""
-        ...
-
-    def gradient(self, name: str) -> Array:
-        """Every entry of one block."""
-        ...
-
-
-class Arbiter:
-    """Two oracles of one loss at one point.
-
-    Parameters
+    Attributes
     ----------
-    derivatives : Derivatives
-        By complex step.
-    real : RealDifferences
-    allowed : dict of str to Allowance
-        By block, for the builds.
-    own : float
-        The reference's rounding relative to that of the builds: 1, or u64 / u32 where they compute in float32.
-    seed : int
-        Of the random directions.
-    every_entry : bool
-        Whether every entry is asked for, whatever it costs.
+    problem : Problem
+    gradients : dict of str to Settlement
+        The gradient to believe, for each block where there is one.
+    refused : frozenset of str
+        Blocks on which the complex step and real differences disagree.
+    notes : tuple of str
     """
 
-    def __init__(
-        self,
-        derivatives: Derivatives,
-        real: RealDifferences,
-        allowed: Mapping[str, Allowance],
-        *,
-        own: float,
-        seed: int,
-        every_entry: bool = False,
-    ) -> None:
-        self.derivatives, self.real, self.parameters = derivatives, real, real.point.parameters
-        self.allowed, self.own, self.seed = allowed, own, seed
-        self.notes: list[str] = []
-        self._asked = every_entry
-        self.exhaustive = every_entry or derivatives.cost <= max(PASSES, CHEAP / (real.point.size + 1))
-        self._refused: set[str] = set()
-        self._sides: dict[tuple[str, tuple[int, ...]], Slopes] = {}
-
-    @property
-    def evaluations(self) -> int:
-        """Of the loss, and of tangents, so far."""
-        return self.real.evaluations + self.derivatives.evaluations
-
-    def settle(self, claims: Claims) -> dict[str, Settlement]:
-        """The gradient to believe, for each block where there is one; ``claims`` by block, then backend."""
-        first = {name: self._settle(name, claims.get(name, {})) for name in self.parameters}
-        if self._asked:
-            count = sum(value.size for value in self.parameters.values())
-            self.notes.append(f"every entry, {count:,} in all, is held against one by complex step")
-        settled = {name: settlement for name, settlement in first.items() if settlement}
-        for name in self._contradicted({name: settlement.reference for name, settlement in settled.items()}):
-            self._refused.add(name)
-            self.notes.append(f"{name}: complex step and real differences disagree; the verdict rests on real differences")
-            again = by_witness(name, claims.get(name, {}), self.allowed[name], self.slope(name), self.seed)
-            settled.pop(name)
-            settled |= {name: again} if again else {}
-        return settled
+    problem: Problem
+    gradients: Mapping[str, Settlement]
+    refused: frozenset[str]
+    notes: tuple[str, ...]
 
     def slope(self, name: str) -> Slope:
         """The oracle in force for one block: (direction, claimed gradient) -> derivative."""
-        return self._real(name) if name in self._refused else self._complex(name)
+        return _real(self.problem, name) if name in self.refused else _complex(self.problem, name)
 
-    def one_sided(self, name: str, index: tuple[int, ...], gradient: Array) -> Slopes:
-        """Derivatives to the left and to the right along one entry."""
-        if (name, index) not in self._sides:
-            self._sides[name, index] = self.real.one_sided(name, index, gradient)
-        return self._sides[name, index]
 
-    def _settle(self, name: str, claims: Mapping[str, Array]) -> Settlement | None:
-        if self.exhaustive:
-            return Settlement(self.derivatives.gradient(name), self._unseen(name))
-        return by_witness(name, claims, self.allowed[name], self.slope(name), self.seed)
+def settle(problem: Problem, claims: Claims, *, every_entry: bool) -> Settled:
+    """Settle every block, and confirm that by real differences; ``claims`` by block, then backend."""
+    exhaustive = every_entry or problem.tangents.cost <= max(PASSES, CHEAP / (problem.real.point.size + 1))
+    found = {name: _exactly(problem, name) if exhaustive else _witnessed(problem, name, claims) for name in problem.given}
+    gradients = {name: settlement for name, settlement in found.items() if settlement}
+    confirmation = _confirm(problem, {name: settlement.reference for name, settlement in gradients.items()})
+    notes = [*(_every(problem) if every_entry else ()), *confirmation.notes]
+    for name in confirmation.contradicted:
+        notes.append(f"{name}: complex step and real differences disagree; the verdict rests on real differences")
+        again = _witnessed(problem, name, claims, _real(problem, name))
+        gradients.pop(name)
+        gradients |= {name: again} if again else {}
+    return Settled(problem, gradients, frozenset(confirmation.contradicted), tuple(notes))
 
-    def _unseen(self, name: str) -> Array:
-        allowed = self.allowed[name]
-        either = allowed.rounding + allowed.kinks if allowed.kinks.any() else allowed.rounding
-        return either if self.own == 1 else self.own * either
 
-    def _complex(self, name: str) -> Slope:
-        known: list[tuple[Array, Estimate]] = []  # the last direction's: every claim is asked along the same one
+def _every(problem: Problem) -> list[str]:
+    count = sum(value.size for value in problem.given.values())
+    return [f"every entry, {count:,} in all, is held against one by complex step"]
 
-        def slope(v: Array, _claim: Array) -> Estimate:
-            if not known or known[0][0] is not v:
-                value = float(self.derivatives.along({name: v[None]})[0])
-                known[:] = [(v, Estimate(value, self.own * self.allowed[name].along(v), 1))]
-            return known[0][1]
 
-        return slope
+def _exactly(problem: Problem, name: str) -> Settlement:
+    allowed = problem.allowed[name]
+    either = allowed.rounding + allowed.kinks if allowed.kinks.any() else allowed.rounding
+    return Settlement(problem.tangents.gradient(name), either if problem.own == 1 else problem.own * either)
 
-    def _real(self, name: str) -> Slope:
-        def slope(v: Array, claim: Array) -> Estimate:
-            return self.real.slope({name: v}, {name: claim})
 
-        return slope
+def _witnessed(problem: Problem, name: str, claims: Claims, slope: Slope | None = None) -> Settlement | None:
+    oracle = slope or _complex(problem, name)
+    return by_witness(name, claims.get(name, {}), problem.allowed[name], oracle, problem.seed)
 
-    def _contradicted(self, gradient: Mapping[str, Array]) -> list[str]:
-        """Blocks on which real differences refute what has been settled; notes how far they confirm the rest."""
-        if not gradient:
-            return []
-        v = direction(self.parameters, gradient, self.seed)
-        together = self.real.brief(v, gradient)
-        agree = self._within(together, v, gradient)
-        resolution = {name: _relative(together.bound, gradient[name] * v[name]) for name in gradient}
-        contradicted: list[str] = []
-        for name in gradient:
-            if agree and resolution[name] <= COARSE:
-                continue
-            alone = self.real.slope({name: v[name]}, {name: gradient[name]})
-            resolution[name] = _relative(alone.bound, gradient[name] * v[name])
-            own = {name: v[name]}
-            if not (self._within(alone, own, gradient) or self._within(alone, own, gradient, self.real.varying(own, alone))):
-                contradicted.append(name)
-        confirmed = [value for name, value in resolution.items() if name not in contradicted and np.isfinite(value)]
-        if confirmed:
-            self.notes.append(f"real differences confirm the reference gradient of every block to {max(confirmed):.1e}")
-        return contradicted
 
-    def _within(
-        self, estimate: Estimate, v: Mapping[str, Array], gradient: Mapping[str, Array], varying: float = 0.0
-    ) -> bool:
-        claimed = sum(dot(gradient[name], v[name]) for name in v)
-        # Kinks count: where several meet, a correct convention need not lie between the one-sided slopes.
-        allowed = sum(self.allowed[name].along(v[name]) for name in v)
-        return abs(estimate.value - claimed) <= estimate.bound + allowed + varying
+def _complex(problem: Problem, name: str) -> Slope:
+    known: list[tuple[Array, Estimate]] = []  # the last direction's: every claim is asked along the same one
+
+    def slope(v: Array, _claim: Array) -> Estimate:
+        if not known or known[0][0] is not v:
+            value = float(problem.tangents.along({name: v[None]})[0])
+            known[:] = [(v, Estimate(value, problem.own * problem.allowed[name].along(v), 1))]
+        return known[0][1]
+
+    return slope
+
+
+def _real(problem: Problem, name: str) -> Slope:
+    def slope(v: Array, claim: Array) -> Estimate:
+        return problem.real.slope({name: v}, {name: claim})
+
+    return slope
+
+
+class _Confirmation(NamedTuple):
+    """Blocks on which real differences refute what was settled, and how far they confirm the rest."""
+
+    contradicted: list[str]
+    resolution: Mapping[str, float]
+
+    @property
+    def notes(self) -> list[str]:
+        values = [each for name, each in self.resolution.items() if name not in self.contradicted and np.isfinite(each)]
+        return [f"real differences confirm the reference gradient of every block to {max(values):.1e}"] if values else []
+
+
+def _confirm(problem: Problem, gradient: Mapping[str, Array]) -> _Confirmation:
+    """Along one direction over all blocks; block by block where that refutes them, or says too little."""
+    if not gradient:
+        return _Confirmation([], {})
+    v = direction(problem.parameters, gradient, problem.seed)
+    first = problem.real.brief(v, gradient)
+    agree = _within(problem, first, v, gradient)
+    resolution = {name: _relative(first.bound, gradient[name] * v[name]) for name in gradient}
+    contradicted: list[str] = []
+    for name in (name for name in gradient if not (agree and resolution[name] <= COARSE)):
+        alone = problem.real.slope({name: v[name]}, {name: gradient[name]})
+        resolution[name] = _relative(alone.bound, gradient[name] * v[name])
+        own = {name: v[name]}
+        confirmed = _within(problem, alone, own, gradient)
+        if not confirmed and not _within(problem, alone, own, gradient, problem.real.varying(own, alone)):
+            contradicted.append(name)
+    return _Confirmation(contradicted, resolution)
+
+
+def _within(
+    problem: Problem, estimate: Estimate, v: Mapping[str, Array], gradient: Mapping[str, Array], varying: float = 0.0
+) -> bool:
+    claimed = sum(dot(gradient[name], v[name]) for name in v)
+    # Kinks count: where several meet, a correct convention need not lie between the one-sided slopes.
+    allowed = sum(problem.allowed[name].along(v[name]) for name in v)
+    return abs(estimate.value - claimed) <= estimate.bound + allowed + varying
 
 
 def _relative(bound: float, contribution: Array) -> float:

@@ -1,4 +1,4 @@
-"""A case made concrete: what the backends get, what bounds their rounding, and the oracles that decide."""
+"""A case made concrete: what the builds are given, what bounds their rounding, and the oracles that decide."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -9,16 +9,14 @@ import numpy as np
 from gradcheck.cases.case import Case
 from gradcheck.foundation.arithmetic import held, precision, representable
 from gradcheck.foundation.arrays import Array
-from gradcheck.network import reference
 from gradcheck.network.analysis.kinks import distances
 from gradcheck.network.analysis.rounding import ErrorBounds, error_bounds
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.reference import copies
+from gradcheck.network.reference.meaning import loss, of_outputs
 from gradcheck.network.reference.tangents import Tangents
 from gradcheck.oracles.piecewise import Point, RealDifferences
-from gradcheck.verdict.compare import Allowance, Limits, Settlement
-from gradcheck.verification.arbiter import Arbiter
-from gradcheck.verification.evidence import Scene
+from gradcheck.verdict.bounds import Allowance, Limits
 
 # A check that could not have seen half of the digits go wrong does not say "correct": 100 sqrt(u). Where arithmetic is so
 # coarse that this is more than the gradient itself: one that could not have seen a factor of 1.5. Chosen, not derived.
@@ -27,60 +25,87 @@ SEEING = {"float64": 1.1e-6, "float32": 2.5e-2, "tf32": 0.5, "bfloat16": 0.5}
 NOISE = 10
 
 
-class Setting(NamedTuple):
-    """A case made concrete: what the backends get, and what it is held against."""
+class Problem(NamedTuple):
+    """What is verified, and all that it is held against.
+
+    Attributes
+    ----------
+    case : Case
+    arithmetic : str
+        In which the builds compute.
+    given : dict of str to array
+        The parameters that every build gets,
+    batch : Batch
+        and the samples: numbers that the arithmetic has.
+    bounds : ErrorBounds
+    allowed : dict of str to Allowance
+        The same by block.
+    limits : Limits
+        What was asked for.
+    tangents : Tangents
+        Derivatives of the reference by complex step.
+    real : RealDifferences
+        The same by finite differences.
+    seed : int
+        Of random directions.
+    """
 
     case: Case
     arithmetic: str
-    batch: Batch
     given: dict[str, Array]
-    loss: float
+    batch: Batch
     bounds: ErrorBounds
-    arbiter: Arbiter
+    allowed: Mapping[str, Allowance]
     limits: Limits
+    tangents: Tangents
+    real: RealDifferences
+    seed: int
 
-    def scene(self, settled: Mapping[str, Settlement]) -> Scene:
-        """What a diagnosis needs of it."""
-        arbiter, case = self.arbiter, self.case
-        dtype = held(self.arithmetic)
-        return Scene(case.network, self.given, self.batch, dtype, arbiter.allowed, arbiter.slope, settled, arbiter.seed)
+    @property
+    def loss(self) -> float:
+        """The reference's."""
+        return self.real.point.origin
+
+    @property
+    def parameters(self) -> Parameters:
+        """Those that are given, in float64."""
+        return self.real.point.parameters
+
+    @property
+    def own(self) -> float:
+        """The reference's rounding relative to that of the builds: 1, or u64 / u32 where they compute in float32."""
+        return precision("float64").u / precision(self.arithmetic).u
+
+    @property
+    def evaluations(self) -> int:
+        """Of the loss, and of tangents, so far."""
+        return self.real.meter.spent + self.tangents.evaluations
 
 
-def concrete(case: Case, accuracy: float, seed: int, arithmetic: str, *, every_entry: bool) -> Setting:
+def posed(case: Case, accuracy: float, seed: int, arithmetic: str) -> Problem:
     """Draw or read what the case describes, and bound what may be computed from it."""
     given = {name: representable(value, arithmetic) for name, value in case.parameters.items()}
     batch = Batch(*(representable(array, arithmetic) for array in case.batch))
     parameters = {name: value.astype(np.float64, copy=False) for name, value in given.items()}
-    inputs, targets = batch.astype(np.float64)
+    inputs, targets = wide = batch.astype(np.float64)
     bounds = error_bounds(case.network, parameters, inputs, targets, arithmetic)
     allowed = {
-        name: Allowance(bounds.rounding[name], bounds.exact[name], bounds.low[name], bounds.high[name])
-        for name in parameters
+        name: Allowance(bounds.rounding[name], bounds.exact[name], bounds.low[name], bounds.high[name]) for name in given
     }
-    own = precision("float64").u / precision(arithmetic).u
     tangents = Tangents(case.network, parameters, inputs, targets)
-    point = _point(case, parameters, Batch(inputs, targets), tangents)
-    real = RealDifferences(point, own * bounds.loss / NOISE)
-    arbiter = Arbiter(tangents, real, allowed, own=own, seed=seed, every_entry=every_entry)
-    return Setting(
-        case,
-        arithmetic,
-        batch,
-        given,
-        point.origin,
-        bounds,
-        arbiter,
-        Limits(accuracy, max(accuracy, SEEING[arithmetic]), float(np.finfo(held(arithmetic)).tiny)),
-    )
+    noise = precision("float64").u / precision(arithmetic).u * bounds.loss / NOISE
+    real = RealDifferences(_point(case, parameters, wide, tangents), noise)
+    limits = Limits(accuracy, max(accuracy, SEEING[arithmetic]), float(np.finfo(held(arithmetic)).tiny))
+    return Problem(case, arithmetic, given, batch, bounds, allowed, limits, tangents, real, seed)
 
 
 def _point(case: Case, parameters: Parameters, batch: Batch, tangents: Tangents) -> Point:
     """One forward pass serves the loss, the tangents and the distances from kinks."""
     network, (inputs, targets) = case.network, batch
     with np.errstate(all="ignore"):
-        origin = float(reference.of_outputs(network, parameters, tangents.states[-1], targets))
+        origin = float(of_outputs(network, parameters, tangents.states[-1], targets))
     return Point(
-        loss=partial(reference.loss, network, inputs=inputs, targets=targets),
+        loss=partial(loss, network, inputs=inputs, targets=targets),
         losses=partial(copies.losses, network, parameters, inputs, targets),
         distances=partial(distances, network, parameters, inputs, targets, known=tangents.states),
         parameters=parameters,

@@ -4,32 +4,48 @@ Every backend's loss is compared with the reference's, every gradient entry with
 (`gradcheck.verification.arbiter`), in units of bounds that rounding analysis derives (`gradcheck.network.analysis`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 
 from gradcheck.builds import registry
 from gradcheck.builds.protocol import Backend
+from gradcheck.candidates.answer import Answer
 from gradcheck.cases.case import Case
-from gradcheck.diagnosis.engine import explain
+from gradcheck.diagnosis.engine import diagnose
 from gradcheck.foundation.arithmetic import COARSE, arithmetic_of
 from gradcheck.foundation.arrays import Array, keep_memory
 from gradcheck.foundation.validation import accuracy_of, seed_of
 from gradcheck.network.analysis.rounding import ErrorBounds
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
-from gradcheck.verdict.compare import Allowance, Settlement, compare, place
-from gradcheck.verdict.findings import Finding, Verdict
+from gradcheck.verdict import reasons
+from gradcheck.verdict.bounds import Allowance, Settlement
+from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.compare import compare, place
+from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 from gradcheck.verdict.localize import Search, localize
-from gradcheck.verification.answers import Answer, ask
-from gradcheck.verification.problem import Setting, concrete
+from gradcheck.verification.answers import ask
+from gradcheck.verification.arbiter import Settled, settle
+from gradcheck.verification.evidence import evidence, library
+from gradcheck.verification.problem import Problem, posed
 
 DEFAULT = ("manual", "autograd", "torch")
 
 
-@reproducible
+def _portable(argument: Any) -> Any:
+    """Files of data and of backends by their absolute paths."""
+    if isinstance(argument, Case):
+        return argument.absolute()
+    if isinstance(argument, list | tuple):
+        return [registry.absolute(each) if isinstance(each, str) else each for each in cast("list[Any]", argument)]
+    return argument
+
+
+@partial(reproducible, portable=_portable)
 def verify(
     case: Case,
     backends: Iterable[str | Backend | Callable[..., Any]] = DEFAULT,
@@ -70,92 +86,100 @@ def verify(
     accuracy, seed = accuracy_of(accuracy), seed_of(seed)
     judged = arithmetic_of(arithmetic or case.dtype)
     built = registry.resolve(backends, device=device, arithmetic=judged if judged in COARSE else None)
-    setting = concrete(case, accuracy, seed, judged, every_entry=every_entry)
-    answers = {name: ask(backend, case.network, setting.given, setting.batch) for name, backend in built.items()}
-    settled = setting.arbiter.settle(
-        {
-            name: {backend: answer.gradients[name] for backend, answer in answers.items() if name in answer.gradients}
-            for name in setting.given
-        }
-    )
-    findings = _findings(setting, answers, settled) + ([] if setting.given else [NOTHING])
-    spent = setting.arbiter.evaluations
-    diagnoses = tuple(explain(setting.scene(settled), built, findings, answers))
+    problem = posed(case, accuracy, seed, judged)
+    answers = {name: ask(backend, case.network, problem.given, problem.batch) for name, backend in built.items()}
+    settled = settle(problem, _by_block(problem, answers), every_entry=every_entry)
+    findings = _findings(settled, answers) + ([] if problem.given else [NOTHING])
+    spent = problem.evaluations
+    diagnoses = tuple(_diagnoses(settled, findings, answers, built))
     return Report(
-        title=_title(setting),
+        title=_title(problem),
         findings=tuple(findings),
         evaluations=spent,
-        notes=(*_dissent(findings), *_kinks(setting.bounds), *setting.arbiter.notes, *_remarks(answers)),
+        notes=(*_dissent(findings), *_kinks(problem.bounds), *settled.notes, *_remarks(answers)),
         diagnoses=diagnoses,
-        diagnosis_evaluations=setting.arbiter.evaluations - spent,
+        diagnosis_evaluations=problem.evaluations - spent,
     )
 
 
-NOTHING = Finding(
-    name="gradients", backend="-", verdict=Verdict.UNRESOLVED, reason="the network has no parameters: there is no gradient"
-)
+NOTHING = Finding(name="gradients", backend="-", verdict=Verdict.UNRESOLVED, reason=reasons.NO_PARAMETERS)
 
 
-def _findings(setting: Setting, answers: Mapping[str, Answer], settled: Mapping[str, Settlement]) -> list[Finding]:
+def _by_block(problem: Problem, answers: Mapping[str, Answer]) -> dict[str, dict[str, Array]]:
+    return {
+        name: {backend: answer.gradients[name] for backend, answer in answers.items() if name in answer.gradients}
+        for name in problem.given
+    }
+
+
+def _findings(settled: Settled, answers: Mapping[str, Answer]) -> list[Finding]:
     """Loss first, then every parameter; what exists only in somebody's answer last."""
-    strangers = {name for answer in answers.values() for name in answer.defects} - {"loss", *setting.given}
-    findings = [_loss_finding(backend, answer, setting) for backend, answer in answers.items()]
-    for name in (*setting.given, *sorted(strangers)):
+    problem = settled.problem
+    strangers = {name for answer in answers.values() for name in answer.defects} - {"loss", *problem.given}
+    findings = [_loss_finding(backend, answer, problem) for backend, answer in answers.items()]
+    for name in (*problem.given, *sorted(strangers)):
         for backend, answer in answers.items():
             if name in answer.defects:
-                bound = setting.bounds.rounding.get(name, np.zeros(()))
+                bound = problem.bounds.rounding.get(name, np.zeros(()))
                 findings.append(_defect(name, backend, answer, may_overflow=not np.isfinite(bound).all()))
             elif name in answer.gradients:
-                findings.append(_gradient_finding(name, backend, answer.gradients[name], setting, settled.get(name)))
+                findings.append(_gradient_finding(name, backend, answer.gradients[name], settled))
     return findings
 
 
 def _defect(name: str, backend: str, answer: Answer, *, may_overflow: bool) -> Finding:
     """What cannot be compared is wrong, unless it overflowed where a correct build may."""
     defect = answer.defects[name]
-    excused = may_overflow and defect.cause == "non-finite"
-    reason = defect.sentence + (", where a correct build may overflow" if excused else "")
-    return Finding(name=name, backend=backend, verdict=Verdict.UNRESOLVED if excused else Verdict.WRONG, reason=reason)
+    if may_overflow and defect.cause is Cause.NON_FINITE:
+        return Finding(name=name, backend=backend, verdict=Verdict.UNRESOLVED, reason=reasons.excused(defect.sentence))
+    return Finding(name=name, backend=backend, verdict=Verdict.WRONG, reason=defect.sentence)
 
 
-def _loss_finding(backend: str, answer: Answer, setting: Setting) -> Finding:
+def _loss_finding(backend: str, answer: Answer, problem: Problem) -> Finding:
     if "loss" in answer.defects:
-        return _defect("loss", backend, answer, may_overflow=not np.isfinite(setting.bounds.loss))
-    claimed = max(answer.losses, key=lambda loss: abs(loss - setting.loss))
+        return _defect("loss", backend, answer, may_overflow=not np.isfinite(problem.bounds.loss))
+    claimed = max(answer.losses, key=lambda loss: abs(loss - problem.loss))
     nothing = np.zeros(())
-    allowed = Allowance(np.asarray(setting.bounds.loss), nothing, nothing, nothing)
-    settled = Settlement(np.asarray(setting.loss), nothing)
+    allowed = Allowance(np.asarray(problem.bounds.loss), nothing, nothing, nothing)
+    settled = Settlement(np.asarray(problem.loss), nothing)
     # A loss that is all but 0 is no news, however coarsely it is known: only gradients must be resolved.
-    limits = setting.limits._replace(resolution=np.inf)
-    return compare("loss", backend, np.asarray(claimed), settled, allowed, limits)
+    return compare("loss", backend, np.asarray(claimed), settled, allowed, problem.limits._replace(resolution=np.inf))
 
 
-def _gradient_finding(name: str, backend: str, claimed: Array, setting: Setting, settled: Settlement | None) -> Finding:
-    allowed = setting.arbiter.allowed[name]
-    if settled is None:
-        return _localized(name, backend, claimed, setting)
-    finding = compare(name, backend, claimed, settled, allowed, setting.limits)
+def _gradient_finding(name: str, backend: str, claimed: Array, settled: Settled) -> Finding:
+    problem, settlement = settled.problem, settled.gradients.get(name)
+    if settlement is None:
+        return _localized(name, backend, claimed, settled)
+    finding = compare(name, backend, claimed, settlement, problem.allowed[name], problem.limits)
     if finding.verdict is not Verdict.NONSMOOTH:
         return finding
-    worst = place(int(np.argmax(allowed.kinks)), claimed.shape)
-    left, right = setting.arbiter.one_sided(name, worst, settled.reference)
+    worst = place(int(np.argmax(problem.allowed[name].kinks)), claimed.shape)
+    left, right = problem.real.one_sided(name, worst, settlement.reference)
     return msgspec.structs.replace(finding, worst_index=worst, slopes=(left.value, right.value))
 
 
-def _localized(name: str, backend: str, claimed: Array, setting: Setting) -> Finding:
+def _localized(name: str, backend: str, claimed: Array, settled: Settled) -> Finding:
     """No claim stood: compare with this claim itself, its wrong entries replaced by the oracle's."""
-    arbiter = setting.arbiter
-    located = localize(Search(name, claimed, arbiter.allowed[name], arbiter.slope(name), arbiter.seed))
+    problem = settled.problem
+    located = localize(Search(name, claimed, problem.allowed[name], settled.slope(name), problem.seed))
     mended = claimed.copy()
     mended.flat[located.indices] = located.values
-    settled = Settlement(mended, np.zeros_like(mended))
-    finding = compare(name, backend, claimed, settled, arbiter.allowed[name], setting.limits)
-    count = f"{'' if located.complete else 'at least '}{len(located.indices)} of {claimed.size}"
-    return msgspec.structs.replace(
-        finding,
-        verdict=Verdict.WRONG,
-        reason=f"refuted by the oracle along a random direction; {count} entries found wrong",
-    )
+    found = Settlement(mended, np.zeros_like(mended))
+    finding = compare(name, backend, claimed, found, problem.allowed[name], problem.limits)
+    reason = reasons.refuted(len(located.indices), claimed.size, complete=located.complete)
+    return msgspec.structs.replace(finding, verdict=Verdict.WRONG, reason=reason)
+
+
+def _diagnoses(
+    settled: Settled, findings: Sequence[Finding], answers: Mapping[str, Answer], built: Mapping[str, Backend]
+) -> Iterator[Diagnosis]:
+    """Causes of everything that is not right, backend by backend."""
+    suspects = {finding.backend for finding in findings if finding.verdict in (Verdict.WRONG, Verdict.INEXACT)}
+    mistaken = library(settled.problem) if suspects else None
+    for backend, answer in answers.items():
+        own = [finding for finding in findings if finding.backend == backend]
+        known = evidence(settled, own, answer, built[backend], mistaken)
+        yield from (msgspec.structs.replace(each, backend=backend) for each in diagnose(known, own))
 
 
 def _dissent(findings: list[Finding]) -> list[str]:
@@ -181,12 +205,12 @@ def _remarks(answers: Mapping[str, Answer]) -> list[str]:
     return [f"{backend}: {note}" for backend, answer in answers.items() for note in answer.notes]
 
 
-def _title(setting: Setting) -> str:
-    case, network = setting.case, setting.case.network
+def _title(problem: Problem) -> str:
+    case, network = problem.case, problem.case.network
     shaping = [
         shape for layer, shape in zip(network.layers, network.shapes[1:], strict=True) if layer.parameter_shapes(shape)
     ]
     widths = "-".join("x".join(map(str, shape)) for shape in (network.inputs, *shaping))
     count = sum(int(np.prod(shape)) for shape in network.parameter_shapes.values())
     data = case.data if isinstance(case.data, str) else "given data"
-    return f"{widths}, {count} parameters, {len(setting.batch.inputs)} samples of {data}, {setting.arithmetic}"
+    return f"{widths}, {count} parameters, {len(problem.batch.inputs)} samples of {data}, {problem.arithmetic}"

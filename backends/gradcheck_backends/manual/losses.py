@@ -8,12 +8,11 @@ from scipy.special import expit
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import losses as ls
-from gradcheck_backends.manual.rules import loss_rule
+from gradcheck_backends.manual.rules import LossRule
 
 Result: TypeAlias = tuple[Any, Callable[[], Array]]
 
 
-@loss_rule(ls.Logistic)
 def logistic(_: ls.Logistic, z: Array, y: Array) -> Result:
     margin = y * z
     e = np.exp(-np.abs(margin))
@@ -30,12 +29,10 @@ def logistic(_: ls.Logistic, z: Array, y: Array) -> Result:
     return np.add.reduce(each, axis=None) / z.size, pullback
 
 
-@loss_rule(ls.BinaryCrossEntropy)
 def binary_cross_entropy(_: ls.BinaryCrossEntropy, z: Array, y: Array) -> Result:
     return (y * log1pexp(-z) + (1 - y) * log1pexp(z)).mean(), lambda: (expit(z) - y) / z.size
 
 
-@loss_rule(ls.CrossEntropy)
 def cross_entropy(_: ls.CrossEntropy, z: Array, y: Array) -> Result:
     n = np.arange(len(y))
     shifted = z - z.max(axis=1, keepdims=True)
@@ -49,20 +46,17 @@ def cross_entropy(_: ls.CrossEntropy, z: Array, y: Array) -> Result:
     return -log_p[n, y].mean(), pullback
 
 
-@loss_rule(ls.MSE)
 def mse(_: ls.MSE, z: Array, y: Array) -> Result:
     d = z - y
     return (d * d).mean(), lambda: 2 * d / z.size
 
 
-@loss_rule(ls.Huber)
 def huber(loss: ls.Huber, z: Array, y: Array) -> Result:
     d = z - y
     clipped = np.clip(d, -loss.delta, loss.delta)
     return (clipped * (d - clipped / 2)).mean(), lambda: clipped / z.size
 
 
-@loss_rule(ls.Hinge)
 def hinge(_: ls.Hinge, z: Array, y: Array) -> Result:
     margin = 1 - y * z
     return np.maximum(margin, 0).mean(), lambda: -y * (margin > 0) / z.size
@@ -71,3 +65,13 @@ def hinge(_: ls.Hinge, z: Array, y: Array) -> Result:
 def log1pexp(z: Array) -> Array:
     """``log(1 + exp(z))`` without overflow."""
     return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+LOSSES: dict[type[ls.Loss], LossRule] = {
+    ls.Logistic: logistic,
+    ls.BinaryCrossEntropy: binary_cross_entropy,
+    ls.CrossEntropy: cross_entropy,
+    ls.MSE: mse,
+    ls.Huber: huber,
+    ls.Hinge: hinge,
+}

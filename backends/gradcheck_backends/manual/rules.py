@@ -1,67 +1,30 @@
-"""The two tables that the files of this package fill: one rule a layer, one rule a loss."""
+"""What a rule is: from a layer or loss and its input to the output and its pullback; samples in columns, see `Buffers`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-from gradcheck.errors import BackendError
 from gradcheck.foundation.arrays import Array
-from gradcheck.network.layers import Activation, Layer
-from gradcheck.network.losses import Loss
-from gradcheck_backends.manual.buffers import NONE, Room
+from gradcheck_backends.manual.buffers import NONE, Buffers
 
 Gradients: TypeAlias = dict[str, Array]
 LayerPullback: TypeAlias = Callable[[Array], tuple[Array, Mapping[str, Array]]]
-LayerRule: TypeAlias = Callable[[Any, Mapping[str, Array], Array, Room], tuple[Array, LayerPullback]]
-ActivationRule: TypeAlias = Callable[[Any, Array, Room], tuple[Array, Callable[[Array], Array]]]
+"""From the gradient at the output to that at the input, and those of the layer's parameters."""
+
+LayerRule: TypeAlias = Callable[[Any, Mapping[str, Array], Array, Buffers], tuple[Array, LayerPullback]]
+"""``rule(layer, parameters, x, buffers) -> (y, pullback)``"""
+
+ActivationRule: TypeAlias = Callable[[Any, Array, Buffers], tuple[Array, Callable[[Array], Array]]]
+"""``rule(layer, z, buffers) -> (a, pullback)``; the pullback returns the gradient at z."""
+
 LossRule: TypeAlias = Callable[[Any, Array, Array], tuple[Any, Callable[[], Array]]]
-
-LAYER_RULES: dict[type[Layer], LayerRule] = {}
-LOSS_RULES: dict[type[Loss], LossRule] = {}
-
-R = TypeVar("R", bound=LayerRule)
-A = TypeVar("A", bound=ActivationRule)
-S = TypeVar("S", bound=LossRule)
+"""``rule(loss, z, y) -> (mean loss, pullback)``, samples in rows; the pullback returns the gradient at z."""
 
 
-def layer_rule(kind: type[Layer]) -> Callable[[R], R]:
-    """Enter ``rule(layer, parameters, x, room) -> (y, pullback)``, samples in columns (see `Room`).
+def as_layer(rule: ActivationRule) -> LayerRule:
+    """The rule of a layer without parameters."""
 
-    The pullback takes the gradient at y and returns that at x and those of the parameters.
-    """
+    def layer_rule(layer: Any, _: Mapping[str, Array], z: Array, buffers: Buffers) -> tuple[Array, LayerPullback]:
+        a, pullback = rule(layer, z, buffers)
+        return a, lambda g: (pullback(g), NONE)
 
-    def enter(rule: R) -> R:
-        LAYER_RULES[kind] = rule
-        return rule
-
-    return enter
-
-
-def activation_rule(kind: type[Activation]) -> Callable[[A], A]:
-    """Enter ``rule(layer, z, room) -> (a, pullback)``; the pullback returns the gradient at z."""
-
-    def enter(rule: A) -> A:
-        def as_layer(layer: Any, _parameters: Mapping[str, Array], z: Array, room: Room) -> tuple[Array, LayerPullback]:
-            a, pullback = rule(layer, z, room)
-            return a, lambda g: (pullback(g), NONE)
-
-        LAYER_RULES[kind] = as_layer
-        return rule
-
-    return enter
-
-
-def loss_rule(kind: type[Loss]) -> Callable[[S], S]:
-    """Enter ``rule(loss, z, y) -> (mean loss, pullback)``; the pullback returns the gradient at z."""
-
-    def enter(rule: S) -> S:
-        LOSS_RULES[kind] = rule
-        return rule
-
-    return enter
-
-
-def find(table: Mapping[Any, Any], row: Layer | Loss) -> Any:
-    """The rule for a row, or one line that says which is missing."""
-    if type(row) not in table:
-        raise BackendError(f"the manual build has no rule for {type(row).__name__}")
-    return table[type(row)]
+    return layer_rule

@@ -1,16 +1,22 @@
 """The model: parameters are passed in at each call, as tensors that share the arrays' memory; nothing is kept."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from gradcheck.errors import BackendError
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
+from gradcheck.network.layers import Layer, Shape
 from gradcheck.network.network import Network, is_weight
+from gradcheck_backends.pytorch import activations, dense
 from gradcheck_backends.pytorch.compiling import compiled
-from gradcheck_backends.pytorch.modules import called, modules_of
+from gradcheck_backends.pytorch.losses import LOSSES
 from gradcheck_backends.pytorch.places import Place
+
+LAYERS: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {**dense.LAYERS, **activations.LAYERS}
 
 
 class TorchModel:
@@ -25,10 +31,16 @@ class TorchModel:
     # and 0.27 ms. `torch.func.functional_call` took 22.5, 56.2, 2.2 and 0.40 ms; a module whose parameters' data are pointed
     # at the arrays was no faster than this, and belongs to one thread.
     def __init__(self, network: Network, place: Place, *, compile: bool = False) -> None:
+        for row, rules in (*((layer, LAYERS) for layer in network.layers), (network.loss, LOSSES)):
+            if type(row) not in rules:
+                raise BackendError(f"the torch build has no rule for {type(row).__name__}")
         self.network, self.place = network, place
-        self.module, self.criterion = modules_of(network)
+        layers = zip(network.layers, network.shapes, strict=False)
+        # Without storage of its own; its ``state_dict`` gives our parameters their names.
+        self.module = nn.Sequential(*(LAYERS[type(layer)](layer, inputs) for layer, inputs in layers))
+        self.criterion = LOSSES[type(network.loss)](network.loss)
         self._steps = [
-            (called(module), [f"{index}.{name}" for name, _ in module.named_parameters()])
+            (dense.FUNCTIONS.get(type(module), module), [f"{index}.{name}" for name, _ in module.named_parameters()])
             for index, module in enumerate(self.module)
         ]
         self._loss = compiled(self._eager) if compile else self._eager
@@ -36,7 +48,7 @@ class TorchModel:
     def loss(self, parameters: Parameters, batch: Batch) -> float:
         """Mean loss of the batch, weight decay included."""
         with self.place.arithmetic_in_force(), torch.no_grad():
-            return self._of(self._tensors(parameters), batch).item()
+            return self._loss_of(self._tensors(parameters), batch).item()
 
     def loss_and_gradients(self, parameters: Parameters, batch: Batch) -> tuple[float, dict[str, Array]]:
         """The loss and its gradients, by parameter name.
@@ -46,7 +58,7 @@ class TorchModel:
         with self.place.arithmetic_in_force():
             tensors = self._tensors(parameters)
             leaves = [tensor.requires_grad_() for tensor in tensors.values()]
-            loss = self._of(tensors, batch)
+            loss = self._loss_of(tensors, batch)
             gradients = torch.autograd.grad(loss, leaves) if leaves else ()
         own = zip(parameters.items(), gradients, strict=True)
         return loss.item(), {name: self.place.array(gradient, value.dtype) for (name, value), gradient in own}
@@ -54,7 +66,7 @@ class TorchModel:
     def _tensors(self, parameters: Parameters) -> dict[str, Tensor]:
         return {name: self.place.tensor(value) for name, value in parameters.items()}
 
-    def _of(self, tensors: Mapping[str, Tensor], batch: Batch) -> Tensor:
+    def _loss_of(self, tensors: Mapping[str, Tensor], batch: Batch) -> Tensor:
         return self._loss(tensors, self.place.tensor(batch.inputs), self.place.tensor(batch.targets))
 
     def _eager(self, tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:

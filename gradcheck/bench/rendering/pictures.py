@@ -12,7 +12,7 @@ from gradcheck.bench.results.growth import informative
 from gradcheck.bench.results.schema import Growth, Measured, Result
 from gradcheck.bench.work.counts import Step
 from gradcheck.errors import OutputError
-from gradcheck.foundation.plotting import BARE, COLOURS, pyplot
+from gradcheck.foundation.plotting import COLOURS, OPEN_AXES, pyplot
 
 MARKERS = "osD^vP"
 SIZE = (8.0, 5.5)  # inches; with letters of 13 points a picture can be read at half its size
@@ -44,7 +44,7 @@ def draw(result: Result, folder: Path) -> list[Path]:
     drawing = pyplot()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with drawing.rc_context({"font.size": 13, **BARE}):
+        with drawing.rc_context({"font.size": 13, **OPEN_AXES}):
             return [*_all_growth(drawing, informative(result.growth), folder), *_all_layers(drawing, result.cases, folder)]
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None

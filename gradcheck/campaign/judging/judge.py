@@ -11,11 +11,10 @@ import msgspec
 from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.results.record import Cause, Record
 from gradcheck.cases.files import case_from_table
-from gradcheck.diagnosis.corrections import Diagnosis
 from gradcheck.errors import BackendError, GradcheckError
 from gradcheck.report import Report
 from gradcheck.report.reproducer.file import text
-from gradcheck.verdict.findings import Verdict
+from gradcheck.verdict.findings import Diagnosis, Verdict
 from gradcheck.verification.verifier import verify
 
 NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?")

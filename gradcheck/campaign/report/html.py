@@ -1,145 +1,87 @@
 """A campaign as one page for a browser: no script, nothing from elsewhere."""
 
 from collections.abc import Iterator, Sequence
-from html import escape
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradcheck.campaign.report.failures import failures
-from gradcheck.campaign.report.pictures import coverage, depths, histograms
-from gradcheck.campaign.report.style import STYLE
-from gradcheck.campaign.report.words import (
-    ERRORS,
-    OPEN,
-    SHORT,
-    conclusion,
-    counted,
-    course,
-    duration,
-    outcome,
-    share,
-    title,
-    why,
-)
-from gradcheck.report.page import Cell, framed, terms, wide
+from gradcheck.campaign.report import failures, pictures, words
+from gradcheck.campaign.report.words import OPEN, SHORT, counted, duration, share, why
+from gradcheck.report.page import rendered
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Summary
 
-COVERAGE = "How many cases have a layer and a loss: more where the colour is stronger, none where it is hatched."
+TEMPLATES = Path(__file__).with_name("templates")
+Row = tuple[str | tuple[str, str], ...]
 
 
 def to_html(summary: "Summary") -> str:
     """The page: figures, causes of what is wrong, errors, coverage, reasons, cost, plan and versions."""
-    parts = [_figures(summary)]
-    if summary.judged:
-        parts += [
-            failures(summary),
-            _verdicts(summary),
-            _errors(summary),
-            "<h2>What was covered</h2>",
-            f'<p class="soft">{COVERAGE}</p>',
-            coverage(summary),
-            depths(summary),
-        ]
-    parts += [_cost(summary), _plan(summary)]
-    headline = conclusion(summary)
-    return framed(title(summary), outcome(summary), headline, course(summary), STYLE, parts)
-
-
-def _figures(summary: "Summary") -> str:
-    """Those that one asks for first."""
-    verdicts = summary.verdicts
-    shown = [
-        (f"{summary.judged:,}", "cases judged", ""),
-        (f"{verdicts.get(Verdict.WRONG, 0):,}", "wrong", "wrong" if summary.failures else ""),
-        (
-            f"{len(summary.failures):,}",
-            "cause" if len(summary.failures) == 1 else "causes",
-            "wrong" if summary.failures else "",
-        ),
-        (f"{sum(verdicts.get(verdict, 0) for verdict in OPEN):,}", "without an answer", ""),
-        (duration(summary.seconds), "of judging", ""),
-    ]
-    items = "".join(f'<div><dd class="{kind}">{value}</dd><dt>{name}</dt></div>' for value, name, kind in shown)
-    return f'<dl class="figures">{items}</dl>'
-
-
-def _verdicts(summary: "Summary") -> str:
-    """How many of each, and for which reasons."""
-    columns = ["verdict", "cases", "share", "why"]
-    return f"<h2>Verdicts</h2>\n{wide('Verdicts', columns, list(_verdict_rows(summary)))}"
-
-
-def _verdict_rows(summary: "Summary") -> Iterator[list[Cell]]:
-    """A row for each reason, where they are several."""
-    for verdict, number in summary.verdicts.items():
-        reasons = why(summary, verdict)
-        only = next(iter(reasons)) if list(reasons.values()) == [number] else ""
-        yield [
-            (verdict, f"verdict {verdict}"),
-            (f"{number:,}", "number"),
-            (share(number, summary.judged), "number"),
-            (only, "why"),
-        ]
-        if not only:
-            yield from (
-                [("", ""), (f"{cases:,}", "number"), ("", "number"), (reason, "why")] for reason, cases in reasons.items()
-            )
-
-
-def _errors(summary: "Summary") -> str:
-    """Nothing where no case had a finite error."""
-    if not summary.errors:
-        return ""
-    return "\n".join(
-        [
-            "<h2>Errors in units of the bound</h2>",
-            f'<p class="soft">{ERRORS}.</p>',
-            histograms(summary),
-            wide("Worst errors", ["backend", "cases", "above 1", "worst error", "case"], list(_error_rows(summary))),
-        ]
+    return rendered(
+        "campaign.html",
+        TEMPLATES,
+        summary=summary,
+        words=words,
+        failures=failures,
+        pictures=pictures,
+        figures=_figures(summary),
+        causes=map(failures.row, summary.failures),
+        verdicts=_verdicts(summary),
+        errors=_errors(summary),
+        cost=_cost(summary),
+        plan=_plan(summary),
     )
 
 
-def _error_rows(summary: "Summary") -> Iterator[list[Cell]]:
+def _figures(summary: "Summary") -> list[tuple[str, str, str]]:
+    """Those that one asks for first: a number, what it counts, and its class."""
+    verdicts, wrong = summary.verdicts, "wrong" if summary.failures else ""
+    return [
+        (f"{summary.judged:,}", "cases judged", ""),
+        (f"{verdicts.get(Verdict.WRONG, 0):,}", "wrong", wrong),
+        (f"{len(summary.failures):,}", "cause" if len(summary.failures) == 1 else "causes", wrong),
+        (f"{sum(verdicts.get(verdict, 0) for verdict in OPEN):,}", "without an answer", ""),
+        (duration(summary.seconds), "of judging", ""),
+    ]
+
+
+def _verdicts(summary: "Summary") -> Iterator[Row]:
+    """How many of each; a row for each reason, where they are several."""
+    for verdict, number in summary.verdicts.items():
+        reasons = why(summary, verdict)
+        only = next(iter(reasons)) if list(reasons.values()) == [number] else ""
+        yield (verdict, verdict), f"{number:,}", share(number, summary.judged), only
+        if not only:
+            yield from (("", f"{cases:,}", "", reason) for reason, cases in reasons.items())
+
+
+def _errors(summary: "Summary") -> Iterator[Row]:
+    """The worst of each backend."""
     for backend, errors in summary.errors.items():
         above = errors.counts[-1]
-        kind = "number wrong" if above else "number"
-        yield [
-            (backend, ""),
-            (f"{sum(errors.counts):,}", "number"),
-            (f"{above:,}", kind),
-            (f"{errors.worst:.2g}", kind),
-            (errors.case[:SHORT], ""),
-        ]
+        marked = ((said, "wrong") if above else said for said in (f"{above:,}", f"{errors.worst:.2g}"))
+        yield backend, f"{sum(errors.counts):,}", *marked, errors.case[:SHORT]
 
 
-def _cost(summary: "Summary") -> str:
-    if not summary.judged:
-        return ""
+def _cost(summary: "Summary") -> Iterator[tuple[str, str]]:
     mean = f"{duration(summary.seconds / summary.judged)} a case"
+    yield "Judging, added up over all workers", f"{duration(summary.seconds)}, {mean}"
     evaluations = f"{counted(summary.evaluations, 'loss evaluation')}, {summary.evaluations / summary.judged:.0f} a case"
-    said = [
-        ("Judging, added up over all workers", f"{duration(summary.seconds)}, {mean}"),
-        ("Without backpropagation, by the oracles", evaluations),
-        ("Slowest case", f"{duration(summary.longest)}: {summary.slowest[:SHORT]}" if summary.slowest else ""),
-    ]
-    return f"<h2>Cost</h2>\n{terms(said)}"
+    yield "Without backpropagation, by the oracles", evaluations
+    if summary.slowest:
+        yield "Slowest case", f"{duration(summary.longest)}: {summary.slowest[:SHORT]}"
 
 
-def _plan(summary: "Summary") -> str:
-    """What the cases follow from, besides which libraries judged them."""
+def _plan(summary: "Summary") -> Iterator[tuple[str, str]]:
+    """What the cases follow from, and which libraries judged them."""
     plan = summary.plan
-    said = [
-        ("Seed", str(plan.seed)),
-        ("Backends", ", ".join(plan.backends)),
-        ("Layers", ", ".join(plan.layers) or "all"),
-        ("Given up after", f"{plan.limit:g} s a case"),
-        *((escape(runs), versions) for runs, versions in _runs(summary.versions)),
-    ]
-    return f"<h2>Plan and versions</h2>\n{terms(said)}"
+    yield "Seed", str(plan.seed)
+    yield "Backends", ", ".join(plan.backends)
+    yield "Layers", ", ".join(plan.layers) or "all"
+    yield "Given up after", f"{plan.limit:g} s a case"
+    yield from _runs(summary.versions)
 
 
 def _runs(versions: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:

@@ -1,33 +1,32 @@
 """What a campaign covered and how large its errors were, as pictures: grids of cells, and charts."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gradcheck.campaign.report.words import counted
 from gradcheck.network.layers import LAYERS
 from gradcheck.network.losses import LOSSES
-from gradcheck.report.charts import Chart, Column, side_by_side
+from gradcheck.report.charts import Chart, Column
+from gradcheck.report.pictures import Grid, Shade
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Errors, Summary
 
-SHADES = 4  # of cells that hold cases
+SHADES, UNCOVERED = 4, "cx"  # of cells that hold cases, and of those that hold none
 DTYPES = ("float64", "float32")
 END = 2.5  # width of the columns at the ends of a histogram, in bins
 GAP = 1.0  # between them and the bins
+Figure = tuple[str, str, Chart]  # with its heading, and a line below that
 POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def histograms(summary: "Summary") -> str:
+def histograms(summary: "Summary") -> Iterator[Figure]:
     """One for each backend, all of one scale."""
     most = max(max(errors.counts) for errors in summary.errors.values())
-    return side_by_side(
-        (backend, _said(errors), _histogram(backend, errors, summary.edges, most))
-        for backend, errors in summary.errors.items()
-    )
+    for backend, errors in summary.errors.items():
+        yield backend, _said(errors), _histogram(backend, errors, summary.edges, most)
 
 
 def _said(errors: "Errors") -> str:
@@ -35,7 +34,7 @@ def _said(errors: "Errors") -> str:
     return f"{counted(sum(errors.counts), 'case')}{above}, the worst {errors.worst:.2g}"
 
 
-def _histogram(backend: str, errors: "Errors", edges: Sequence[float], most: int) -> str:
+def _histogram(backend: str, errors: "Errors", edges: Sequence[float], most: int) -> Chart:
     """Errors on a logarithmic axis; what lies below or above it stands apart at its ends."""
     below, *inside, above = errors.counts
     first = END + GAP
@@ -54,7 +53,7 @@ def _histogram(backend: str, errors: "Errors", edges: Sequence[float], most: int
     whole = ((first + i, edge) for i, edge in enumerate(edges) if abs(math.log10(edge) - round(math.log10(edge))) < 1e-9)
     ticks = ((END / 2, "less"), *((place, _power(edge)) for place, edge in whole), (length - END / 2, "more"))
     label = f"Errors of {backend}: {_said(errors)}"
-    return Chart(label, "error in units of its bound", length, (*bins, *ends), ticks, most, last, "bound").to_svg()
+    return Chart(label, "error in units of its bound", length, (*bins, *ends), ticks, most, last, "bound")
 
 
 def _power(edge: float) -> str:
@@ -62,7 +61,7 @@ def _power(edge: float) -> str:
     return "1" if power == 0 else f"10{str(power).translate(POWERS)}"
 
 
-def depths(summary: "Summary") -> str:
+def depths(summary: "Summary") -> Figure:
     """How many dense layers the networks had."""
     deepest = max(summary.depths)
     columns = tuple(
@@ -78,16 +77,19 @@ def depths(summary: "Summary") -> str:
     every = math.ceil((deepest + 1) / 12)
     ticks = tuple((depth + 0.5, str(depth)) for depth in range(0, deepest + 1, every))
     chart = Chart("Depths of the networks", "dense layers", deepest + 1, columns, ticks, max(summary.depths.values()))
-    return side_by_side([("Depth", "how many dense layers the networks have", chart.to_svg())])
+    return "Depth", "how many dense layers the networks have", chart
 
 
-def coverage(summary: "Summary") -> str:
-    """A grid for each dtype: layers down, losses across."""
+def coverage(summary: "Summary") -> Iterator[tuple[str, str, Grid]]:
+    """For each dtype: what it is called, what is covered of it, and layers down and losses across."""
     layers, losses = _layers(summary), _known(LOSSES, (loss for rows in summary.coverage.values() for loss in rows))
-    cells = [number for rows in summary.coverage.values() for row in rows.values() for number in row.values()]
-    dtypes = _known(DTYPES, summary.coverage)
-    grids = (_grid(dtype, summary.coverage.get(dtype, {}), layers, losses, max(cells)) for dtype in dtypes)
-    return f'<div class="grids">{"".join(grids)}</div>'
+    most = max(number for rows in summary.coverage.values() for row in rows.values() for number in row.values())
+    for dtype in _known(DTYPES, summary.coverage):
+        counts = summary.coverage.get(dtype, {})
+        rows = [[_shade(counts.get(loss, {}).get(layer, 0), layer, loss, most) for loss in losses] for layer in layers]
+        covered = sum(kind != UNCOVERED for row in rows for kind, *_ in row)
+        said = f"{covered} of {len(layers) * len(losses)} pairs of a layer and a loss"
+        yield dtype, said, Grid(f"Cases of {dtype}, by layer and loss", losses, layers, rows)
 
 
 def _layers(summary: "Summary") -> list[str]:
@@ -101,25 +103,9 @@ def _known(known: Iterable[str], met: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*known, *sorted(met)]))
 
 
-def _grid(
-    dtype: str, counts: Mapping[str, Mapping[str, int]], layers: Sequence[str], losses: Sequence[str], most: int
-) -> str:
-    numbers = {(layer, loss): counts.get(loss, {}).get(layer, 0) for layer in layers for loss in losses}
-    covered = sum(number > 0 for number in numbers.values())
-    said = f"{covered} of {len(numbers)} pairs of a layer and a loss"
-    head = "".join(f'<th scope="col"><span>{escape(loss)}</span></th>' for loss in losses)
-    rows = {layer: "".join(_cell(numbers[layer, loss], layer, loss, most) for loss in losses) for layer in layers}
-    body = "\n".join(f'<tr><th scope="row">{escape(layer)}</th>{cells}</tr>' for layer, cells in rows.items())
-    label = escape(f"Cases of {dtype}, by layer and loss")
-    return (
-        f'<figure><figcaption>{escape(dtype)} <span class="soft">{said}</span></figcaption>'
-        f'<div class="wide" role="region" tabindex="0" aria-label="{label}"><table class="heat cover" aria-label="{label}">'
-        f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></figure>"
-    )
-
-
-def _cell(number: int, layer: str, loss: str, most: int) -> str:
+def _shade(number: int, layer: str, loss: str, most: int) -> Shade:
     """The number of cases, darker where there are more."""
-    title = escape(f"{layer} with {loss}: {counted(number, 'case') if number else 'not covered'}")
-    shade = math.ceil(SHADES * math.log1p(number) / math.log1p(most)) if number else "x"
-    return f'<td class="c{shade}" title="{title}">{f"{number:,}" if number else "·"}</td>'
+    if not number:
+        return UNCOVERED, "·", f"{layer} with {loss}: not covered"
+    level = math.ceil(SHADES * math.log1p(number) / math.log1p(most))
+    return f"c{level}", f"{number:,}", f"{layer} with {loss}: {counted(number, 'case')}"

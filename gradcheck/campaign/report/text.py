@@ -24,6 +24,8 @@ from gradcheck.campaign.report.words import (
     title,
     why,
 )
+from gradcheck.foundation.wording import printable
+from gradcheck.report.legible import legible
 from gradcheck.report.text import STYLES
 from gradcheck.verdict.findings import Verdict
 
@@ -44,6 +46,7 @@ def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
     store : str
         What the campaign's file is called, in the commands to go on with.
     """
+    summary = legible(summary)
     parts: list[RenderableType] = [Text(title(summary), style="bold"), Text(course(summary))]
     if summary.verdicts:
         parts += [Text(), _verdicts(summary)]
@@ -52,7 +55,7 @@ def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
     if summary.failures:
         parts += [Text(), Failures(summary.failures[:LINES]), *_left(summary)]
     parts += [Text(), Text(conclusion(summary), style=STYLES[outcome(summary)])]
-    return Group(*parts, *_next(summary, store))
+    return Group(*parts, *_next(summary, printable(store)))
 
 
 def _verdicts(summary: "Summary") -> Table:

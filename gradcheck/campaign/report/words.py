@@ -7,10 +7,9 @@ import msgspec
 
 from gradcheck.campaign.results.groups import samples_of
 from gradcheck.campaign.results.record import Cause, Record
-from gradcheck.diagnosis.catalogue import sentence
-from gradcheck.diagnosis.corrections import Diagnosis
 from gradcheck.report.sections import UNEXPLAINED
-from gradcheck.verdict.findings import Verdict
+from gradcheck.verdict.causes import sentence
+from gradcheck.verdict.findings import Diagnosis, Verdict
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Failure, Summary

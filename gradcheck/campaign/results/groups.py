@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradcheck.campaign.results.record import Cause, Record
-from gradcheck.diagnosis.corrections import ORDER
+from gradcheck.verdict.causes import rank
 from gradcheck.verdict.findings import Verdict
 
 UNNAMED = "unnamed"  # of what no cause was found for
@@ -78,7 +78,7 @@ def grouped(found: Iterable[Suspect]) -> list[Group]:
     groups: list[Group] = []
     while left:
         counts = Counter(cause for suspect in left for cause in dict.fromkeys(suspect.causes))
-        cause = min(counts, key=lambda each: (-counts[each], _rank(each)))
+        cause = min(counts, key=lambda each: (-counts[each], rank(each.cause)))
         mine = sorted((suspect for suspect in left if cause in suspect.causes), key=lambda suspect: suspect.size)
         left = [suspect for suspect in left if cause not in suspect.causes]
         common = mine[0].features.intersection(*(suspect.features for suspect in mine))
@@ -131,11 +131,6 @@ def telling(group: Group, shares: dict[str, float]) -> list[str]:
 def _wrong(findings: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Block and backend."""
     return ((finding["name"], finding["backend"]) for finding in findings if finding["verdict"] == Verdict.WRONG)
-
-
-def _rank(cause: Cause) -> int:
-    """Simplest first, as in a diagnosis."""
-    return ORDER.index(cause.cause) if cause.cause in ORDER else len(ORDER)
 
 
 def _size(table: dict[str, Any]) -> int:

@@ -1,12 +1,9 @@
 """What is kept of a case that was judged."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Self
 
 import msgspec
-
-KIND = re.compile(r"\((\w+)\)")  # in "layers[3] (GELU)"
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -27,8 +24,7 @@ class Cause(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, backend: str, cause: str, block: str, evidence: Mapping[str, Any]) -> Self:
         """Where: the kind of layer that a diagnosis names, else which of a layer's parameters is wrong."""
-        kind = KIND.search(str(evidence.get("layer", "")))
-        return cls(backend, cause, kind[1] if kind else block.rpartition(".")[2])
+        return cls(backend, cause, evidence.get("kind") or block.rpartition(".")[2])
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,13 +8,11 @@ import numpy as np
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
-from gradcheck.network import reference
 
 SAFETY = 100.0  # times the root of a variance is a bound; measured, see `gradcheck.network.analysis.rounding`
 FAR = 1e-3  # where rounding carries an argument this far, first order says too little: slopes change over lengths of about 1
 SATURATED = 8.0  # margin for libraries that round the last digit the wrong way; chosen, not derived
 AMPLIFIED = 5.0  # roundings of its own size that an argument gathers in an ordinary network; chosen, not derived
-IMAGINARY = 1e-100  # Im f(x + ih) / h has no cancellation, and h^2 is below every bound
 
 
 class Uncertain(NamedTuple):
@@ -60,18 +58,6 @@ def slope_rounding(cancellation: ly.Cancellation, z: Array, slopes: Array, bend:
     return np.minimum(cancelled, SATURATED * (np.abs(slopes) + bend) / u)
 
 
-def slope(layer: ly.Activation, z: Array) -> Array:
-    """rho'(z) by complex step."""
-    return np.imag(reference.apply(layer, {}, stepped(z))) / IMAGINARY
-
-
-def stepped(z: Array) -> Array:
-    """z + ih"""
-    moved = np.full(z.shape, 1j * IMAGINARY)
-    moved.real = z
-    return moved
-
-
 def curvature(slopes: Callable[[Array], Array], z: Array, here: Array, reach: Array, kinks: Sequence[ly.Kink]) -> Array:
     """|rho''(z)| to a few digits, by differencing slopes, ``here`` at z, over ``reach`` or more on either side.
 
@@ -88,8 +74,8 @@ def curvature(slopes: Callable[[Array], Array], z: Array, here: Array, reach: Ar
 
 def steepest(slopes: Callable[[Array], Array], z: Array, here: Array, tolerance: Array, also: Any) -> Array:
     """Largest slope, in absolute value: within z -+ tolerance where that is far or ``also``, else at z, ``here``."""
-    looked = ((tolerance > FAR) | also) & np.isfinite(tolerance)
-    return reduce(np.maximum, map(np.abs, _around(slopes, z, tolerance, looked)), np.abs(here))
+    mask = ((tolerance > FAR) | also) & np.isfinite(tolerance)
+    return reduce(np.maximum, map(np.abs, _around(slopes, z, tolerance, mask)), np.abs(here))
 
 
 def bend(
@@ -99,12 +85,12 @@ def bend(
     far = (tolerance > FAR) & np.isfinite(tolerance)
     near = np.where(tolerance <= FAR, tolerance, 0.0)
     changes = [np.abs(slope - here) / np.where(far, tolerance, 1.0) for slope in _around(slopes, z, tolerance, far)]
-    wide = (np.where(far, together(tolerance, z.size, u) * change, 0.0) for change in changes)
+    wide = (np.where(far, coherence(tolerance, z.size, u) * change, 0.0) for change in changes)
     return reduce(np.maximum, wide, curvature(slopes, z, here, near, kinks))
 
 
-def together(tolerance: Array, count: int, u: float) -> Array:
-    """How often a change over the whole tolerance counts, of which ``count`` units may have one each.
+def coherence(tolerance: Array, count: int, u: float) -> Array:
+    """How many times a change over the whole tolerance counts, of which ``count`` units may have one each.
 
     Where rounding is amplified it is not one of many small errors: N units may change together, and by Cauchy and Schwarz
     |sum of c d| <= sqrt(N) |c d|_2, so it counts sqrt(N) times. In coarse arithmetic one rounding already carries an
@@ -113,13 +99,13 @@ def together(tolerance: Array, count: int, u: float) -> Array:
     return np.where(tolerance > max(FAR, AMPLIFIED * SAFETY * u), count**0.5, 1.0)
 
 
-def _around(slopes: Callable[[Array], Array], z: Array, tolerance: Array, looked: Array) -> list[Array]:
-    """Slopes over z -+ tolerance where that is to be looked at; none where it is nowhere.
+def _around(slopes: Callable[[Array], Array], z: Array, tolerance: Array, mask: Array) -> list[Array]:
+    """Slopes over z -+ tolerance in the entries of the mask; none where it is empty.
 
     At the ends of the interval, and at 0 where it is inside: the slope of a convex loss is monotone, and an activation's has
     its extremes at the ends or, within a tenth, at 0.
     """
-    if not looked.any():
+    if not mask.any():
         return []
-    reach = np.where(looked, tolerance, 0.0)
+    reach = np.where(mask, tolerance, 0.0)
     return [slopes(point) for point in (z - reach, z + reach, np.clip(0.0, z - reach, z + reach))]

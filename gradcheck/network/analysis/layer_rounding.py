@@ -12,34 +12,35 @@ from gradcheck.network.analysis.calculus import (
     Cotangent,
     Uncertain,
     bend,
-    slope,
     slope_rounding,
     steepest,
     tolerance_of,
     value_rounding,
 )
 from gradcheck.network.analysis.kinks import freedom, through_product, through_slope
+from gradcheck.network.operations import unregistered
+from gradcheck.network.reference.derivatives import activation_slopes
 
 
 @singledispatch
 def forward_errors(layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertain, u: float) -> Uncertain:
-    """Output of a layer with its variance. A third party's layer that is no `Activation` registers its own rule."""
-    raise NotImplementedError(f"no rounding analysis for {type(layer).__name__}: add one with forward_errors.register")
+    """Output of a layer with its variance."""
+    raise unregistered("analysis.layer_rounding.forward_errors", layer)
 
 
 @forward_errors.register
 def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain, u: float) -> Uncertain:
     a = reference.apply(layer, parameters, z.value)
     own = a**2 + value_rounding(layer.cancellation, z.value) ** 2
-    here, tolerance = slope(layer, z.value), tolerance_of(z, u)
+    here, tolerance = activation_slopes(layer, z.value), tolerance_of(z, u)
     near = freedom(layer.kinks, z.value, tolerance).any(axis=0)
-    most = steepest(partial(slope, layer), z.value, here, tolerance, also=near)
+    most = steepest(partial(activation_slopes, layer), z.value, here, tolerance, also=near)
     return Uncertain(a, most**2 * z.variance + own)
 
 
 def through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: Array, u: float) -> Cotangent:
     """The gradient at an activation's input, given the one at its output and what kinks leave free in its slope."""
-    slopes, tolerance, at = slope(layer, z.value), tolerance_of(z, u), partial(slope, layer)
+    slopes, tolerance, at = activation_slopes(layer, z.value), tolerance_of(z, u), partial(activation_slopes, layer)
     most = steepest(at, z.value, slopes, tolerance, also=free.any(axis=0))
     bent = bend(at, z.value, slopes, tolerance, layer.kinks, u)
     own = slope_rounding(layer.cancellation, z.value, slopes, bent, u)
@@ -60,7 +61,7 @@ def backward_errors(
     layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertain, g: Cotangent
 ) -> tuple[Cotangent, dict[str, Cotangent]]:
     """Gradients at a layer's input and of its parameters, given the one at its output, ``g``."""
-    raise NotImplementedError(f"no rounding analysis for {type(layer).__name__}: add one with backward_errors.register")
+    raise unregistered("analysis.layer_rounding.backward_errors", layer)
 
 
 @backward_errors.register

@@ -10,17 +10,17 @@ from gradcheck.network import losses as ls
 from gradcheck.network import reference
 from gradcheck.network.analysis.calculus import (
     FAR,
-    IMAGINARY,
     SAFETY,
     SATURATED,
     Uncertain,
     bend,
+    coherence,
     slope_rounding,
     steepest,
-    together,
     value_rounding,
 )
 from gradcheck.network.analysis.kinks import freedom, through_factor
+from gradcheck.network.reference.derivatives import derivative, stepped
 
 
 @singledispatch
@@ -73,9 +73,9 @@ def _carried(gap: Array, p: Array, tolerance: Array, u: float) -> Array:
         return np.zeros_like(p)
     others = np.where(np.eye(p.shape[1], dtype=bool), -np.inf, gap[:, None, :])
     odds = gap - logsumexp(others, axis=2)
-    apart = np.maximum(expit(odds + reach) - p, p - expit(odds - reach))
-    return np.where(far, together(reach / 2, p.size, u) * apart, 0.0)
+    moved = np.maximum(expit(odds + reach) - p, p - expit(odds - reach))
+    return np.where(far, coherence(reach / 2, p.size, u) * moved, 0.0)
 
 
 def _slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
-    return np.imag(reference.losses(loss, z + 1j * IMAGINARY, y)) / IMAGINARY
+    return derivative(reference.losses(loss, stepped(z), y))

@@ -59,7 +59,7 @@ class ErrorBounds(NamedTuple):
     rounding : dict of str to array
         By parameter name: how far rounding alone may put each entry off.
     low, high : dict of str to array
-        Where a correct gradient lies, rounding apart: ends that differ where a pre-activation lies on a kink, or within its
+        Where a correct gradient lies, before rounding: ends that differ where a pre-activation lies on a kink, or within its
         own rounding of one, and either side's slope is an honest one.
     exact : dict of str to array
         The part of ``high - low`` that is due to pre-activations equal to a kink: there is no derivative there.
@@ -138,7 +138,7 @@ def _backward(
 ) -> tuple[dict[str, Cotangent], list[str]]:
     gradients: dict[str, Cotangent] = {}
     units: list[str] = []
-    cotangent, given = top, by_layer(parameters, len(network.layers))
+    cotangent, layered = top, by_layer(parameters, len(network.layers))
     for index in reversed(range(len(network.layers))):
         layer, x = network.layers[index], states[index]
         if isinstance(layer, ly.Activation):
@@ -148,7 +148,7 @@ def _backward(
         elif index == 0 and isinstance(layer, ly.Dense):  # nobody asks for a gradient of the inputs
             gradients |= {f"0.{name}": gradient for name, gradient in of_dense(layer, x, cotangent).items()}
         else:
-            cotangent, own = backward_errors(layer, given[index], x, cotangent)
+            cotangent, own = backward_errors(layer, layered[index], x, cotangent)
             gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
         cotangent = cotangent._replace(variance=_guarded(cotangent, arithmetic, arithmetic.largest))
     return {name: gradients[name] for name in network.parameter_shapes}, units

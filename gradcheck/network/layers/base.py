@@ -48,11 +48,11 @@ class Layer(Description, frozen=True):
 
     def output_shape(self, inputs: Shape) -> Shape:
         """Shape of one output, given that of one input; raises `DescriptionError` where the input does not fit."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.output_shape")
 
     def parameter_shapes(self, inputs: Shape) -> Mapping[str, Shape]:
         """Shapes of the parameters by their names within the layer, as in PyTorch's ``state_dict``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.parameter_shapes")
 
 
 class Activation(Layer, frozen=True):

@@ -1,6 +1,6 @@
 """What a network means: one plain forward, and what is derived from it alone.
 
-The oracles differentiate this; no backend may import it.
+The oracles differentiate this; no backend may import it. What a new layer or loss registers: `gradcheck.network.operations`.
 """
 
 from gradcheck.network.reference import activations as activations  # the families' rules enter themselves

@@ -5,7 +5,8 @@ it. It survives the complex step ``Im f(x + ih) / h``: every branch is chosen by
 used that is not analytic there (``abs``, ``maximum``, ``logaddexp``) or that loses a tiny imaginary part (``log(1 +
 exp(z))``). The largest exponent that occurs is 0, so logits of 1e4 overflow nothing.
 
-A third party's layer or loss adds a function with ``apply.register`` or ``losses.register``.
+A third party's layer or loss adds a function with ``apply.register`` or ``losses.register``; see
+`gradcheck.network.operations`.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network.network import Network, by_layer, is_weight
+from gradcheck.network.operations import unregistered
 
 
 def loss(network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array) -> Any:
@@ -51,10 +53,10 @@ def forward(network: Network, parameters: Mapping[str, Array], inputs: Array) ->
 @singledispatch
 def apply(layer: ly.Layer, parameters: Mapping[str, Array], x: Array) -> Array:
     """Output of one layer for a batch ``x`` of shape (n, *shape); a sample's depends on no other sample."""
-    raise NotImplementedError(f"no reference forward for {type(layer).__name__}: add one with apply.register")
+    raise unregistered("reference.apply", layer)
 
 
 @singledispatch
 def losses(loss: ls.Loss, z: Array, y: Array) -> Array:
     """Losses of which the network's loss is the mean: one for each entry of ``z``, or for each sample, samples first."""
-    raise NotImplementedError(f"no reference for {type(loss).__name__}: add one with losses.register")
+    raise unregistered("reference.losses", loss)

@@ -16,13 +16,14 @@ from math import prod
 
 import numpy as np
 
+from gradcheck.foundation.arithmetic import COMPLEX_STEP
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
-from gradcheck.network.analysis.calculus import IMAGINARY, stepped
 from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck.network.reference import meaning
 from gradcheck.network.reference.copies import Stacks
+from gradcheck.network.reference.derivatives import derivative, stepped
 from gradcheck.network.reference.functions import log1p
 
 ROOM = 2**17  # numbers in the tangents that go up at once: what a cache holds. Measured, not derived.
@@ -45,7 +46,7 @@ class Tangents:
 
     def __init__(self, network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array) -> None:
         self.network, self.parameters, self.targets = network, parameters, targets
-        self.given = by_layer(parameters, len(network.layers))
+        self.by_layer = by_layer(parameters, len(network.layers))
         self.evaluations = 0
         self._known: dict[int, Array] = {}
         with np.errstate(all="ignore"):
@@ -104,7 +105,7 @@ class Tangents:
         z, loss = self.states[-1], self.network.loss
         if len(tangents) >= columns(loss, z, self.targets):
             return (tangents * self.top).reshape(len(tangents), -1).sum(axis=1)
-        moved = (meaning.losses(loss, z + 1j * IMAGINARY * tangent, self.targets) for tangent in tangents)
+        moved = (meaning.losses(loss, z + 1j * COMPLEX_STEP * tangent, self.targets) for tangent in tangents)
         return np.array([flushed(each).mean() for each in moved])
 
     def _by_unit(self, index: int) -> Array:
@@ -129,7 +130,7 @@ class Tangents:
 
     def _up(self, above: int, diagonal: Array, part: Array) -> Array:
         """From the tangents of some units, through the layers from ``above`` on, to their ends."""
-        layer, own = self.network.layers[above], self.given[above]
+        layer, own = self.network.layers[above], self.by_layer[above]
         if isinstance(layer, ly.Dense):  # W times a tangent of one unit is one column of W
             tangents = diagonal.T[part, :, None] * own["weight"].T[part, None, :]
         else:
@@ -146,12 +147,12 @@ class Tangents:
         slopes = self.slopes[index]
         if slopes is not None:
             return tangents * slopes
-        return push(self.network.layers[index], self.given[index], {}, self.states[index], tangents)
+        return push(self.network.layers[index], self.by_layer[index], {}, self.states[index], tangents)
 
     def _moved(self, index: int, own: Stacks, tangents: Array | None) -> Array:
         x = self.states[index]
         before = np.zeros((len(next(iter(own.values()))), *x.shape)) if tangents is None else tangents
-        return push(self.network.layers[index], self.given[index], own, x, before)
+        return push(self.network.layers[index], self.by_layer[index], own, x, before)
 
     def _decay(self, directions: Stacks) -> Array | float:
         weights = [name for name in directions if is_weight(name)] if self.network.weight_decay else []
@@ -163,8 +164,8 @@ class Tangents:
 def push(layer: ly.Layer, parameters: Mapping[str, Array], moved: Stacks, x: Array, tangents: Array) -> Array:
     """Tangents of a layer's output, (k, n, *outputs), from those of its input and what is moved in its parameters."""
     steps = range(len(tangents))
-    points = [{name: parameters[name] + 1j * IMAGINARY * stack[k] for name, stack in moved.items()} for k in steps]
-    inputs = [x + 1j * IMAGINARY * tangent for tangent in tangents]
+    points = [{name: parameters[name] + 1j * COMPLEX_STEP * stack[k] for name, stack in moved.items()} for k in steps]
+    inputs = [x + 1j * COMPLEX_STEP * tangent for tangent in tangents]
     return np.stack([flushed(meaning.apply(layer, {**parameters, **own}, z)) for own, z in zip(points, inputs, strict=True)])
 
 
@@ -181,10 +182,10 @@ def loss_slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
     """Slopes of the mean loss by every entry of ``z``: at once where each entry has a loss, else output by output."""
     with np.errstate(all="ignore"):
         if columns(loss, z, y) == 1:
-            each = flushed(meaning.losses(loss, z + 1j * IMAGINARY, y))
+            each = flushed(meaning.losses(loss, z + 1j * COMPLEX_STEP, y))
             return each.reshape(z.shape) / z.size
         units = np.eye(prod(z.shape[1:])).reshape(-1, *z.shape[1:])
-        each = [flushed(meaning.losses(loss, z + 1j * IMAGINARY * unit, y)) for unit in units]
+        each = [flushed(meaning.losses(loss, z + 1j * COMPLEX_STEP * unit, y)) for unit in units]
         return np.stack(each, axis=1).reshape(z.shape) / len(z)
 
 
@@ -197,9 +198,9 @@ def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
         largest, chosen = each[top], each[y]
         others = np.exp(z - np.take_along_axis(z, top[:, None], axis=1)) * (1 - largest)
         total = others.sum(axis=1, keepdims=True)
-        ahead, back = np.exp(1j * IMAGINARY), np.exp(-1j * IMAGINARY)
+        ahead, back = np.exp(1j * COMPLEX_STEP), np.exp(-1j * COMPLEX_STEP)
         sums = largest * total * back + (1 - largest) * (total - others + others * ahead)
-        return flushed(1j * IMAGINARY * (largest - chosen) + log1p(sums)) / len(z)
+        return flushed(1j * COMPLEX_STEP * (largest - chosen) + log1p(sums)) / len(z)
 
 
 def columns(loss: ls.Loss, z: Array, y: Array) -> int:
@@ -208,6 +209,6 @@ def columns(loss: ls.Loss, z: Array, y: Array) -> int:
 
 
 def flushed(values: Array) -> Array:
-    """Derivatives from values at a step of `IMAGINARY`, 0 where they are no more than its truncation error may be."""
-    slopes = np.imag(values) / IMAGINARY
+    """Derivatives from values by complex step, 0 where they are no more than its truncation error may be."""
+    slopes = derivative(values)
     return np.where(np.abs(slopes) < UNSEEN, 0.0, slopes)

@@ -4,12 +4,11 @@ import platform
 import sys
 import textwrap
 
-import gradcheck
-from gradcheck.builds.registry import version
 from gradcheck.errors import OutputError
-from gradcheck.report import Report
-from gradcheck.report.reproducer.recipe import Recipe
+from gradcheck.foundation.versions import version
+from gradcheck.foundation.wording import printable
 from gradcheck.report.reproducer.source import WIDTH, Writer, quoted
+from gradcheck.verdict.outcome import Outcome
 
 FRAMEWORKS = ("numpy", "scipy", "autograd", "jax", "torch")
 
@@ -22,7 +21,7 @@ FILE = '''"""{docstring}"""
 
 try:
 {attempt}except gradcheck.GradcheckError as error:
-    sys.exit(f"no report: {{error}}")
+    sys.exit(repr(f"no report: {{error}}")[1:-1])
 print(report)
 
 found = {{(each.name, each.backend): str(each.verdict) for each in report.findings}}
@@ -31,7 +30,7 @@ differing = [
     for name, backend in sorted(EXPECTED.keys() | found.keys())
     if EXPECTED.get((name, backend)) != found.get((name, backend))
 ]
-sys.exit("; ".join(differing) or 0)
+sys.exit(repr("; ".join(differing))[1:-1] or 0)
 '''
 DOCSTRING = """`gradcheck.{function}` found: {verdict}.
 {blocks}
@@ -42,31 +41,31 @@ verdicts, else with 1 and one line that says what differs.
 {needs}"""
 
 
-def text(report: Report) -> str:
+def text(report: Outcome) -> str:
     """The file.
 
     Raises
     ------
     OutputError
-        Where the report does not know how it came about, or an argument cannot be written down.
+        Where the report does not know its call, or an argument cannot be written down.
     """
-    recipe: Recipe | None = report.recipe
-    if recipe is None:
+    call = report.recipe.call
+    if call is None:
         raise OutputError("cannot be reproduced: no check returned this report, it was built or changed afterwards")
     writer = Writer()
-    call = writer.call(recipe)
+    source = writer.call(call)
     definitions = "".join(f"{each}\n\n" for each in writer.definitions())
     verdicts = {(finding.name, finding.backend): str(finding.verdict) for finding in report.findings}
     return FILE.format(
-        docstring=_docstring(report, recipe, bool(writer.objects)).replace("\\", "\\\\").replace('"""', "'''"),
+        docstring=_docstring(report, bool(writer.objects)).replace("\\", "\\\\").replace('"""', "'''"),
         imports=writer.imported(),
         definitions=definitions,
         expected="".join(f"    {_pair(block)}: {quoted(verdict)},\n" for block, verdict in verdicts.items()),
-        attempt=textwrap.indent(f"report = {call}\n", "    "),
+        attempt=textwrap.indent(f"report = {source}\n", "    "),
     )
 
 
-def _docstring(report: Report, recipe: Recipe, pickled: bool) -> str:
+def _docstring(report: Outcome, pickled: bool) -> str:
     blocks = [f"wrong: {', '.join(sorted(report.wrong))}"] if report.wrong else []
     for diagnosis in report.diagnoses[:1]:
         numbers = ", ".join(f"{key} = {value}" for key, value in diagnosis.evidence.items())
@@ -74,10 +73,10 @@ def _docstring(report: Report, recipe: Recipe, pickled: bool) -> str:
     needs = "\nWhat is pickled in it needs a Python of the same minor version.\n" if pickled else ""
     return DOCSTRING.format(
         needs=needs,
-        function=recipe.function,
+        function=report.recipe.function,
         verdict=report.verdict,
-        blocks="".join(f"{textwrap.fill(line, WIDTH)}\n" for line in ["", *blocks]),
-        version=gradcheck.__version__,
+        blocks="".join(f"{textwrap.fill(printable(line), WIDTH)}\n" for line in ["", *blocks]),
+        version=version("gradcheck"),
         python=platform.python_version(),
         libraries=", ".join(f"{name} {version(name)}" for name in FRAMEWORKS if name in sys.modules),
     )

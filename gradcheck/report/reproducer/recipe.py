@@ -1,29 +1,27 @@
-"""How a report came about: each public check keeps the call that it was asked by, for `Report.reproducer`."""
+"""Each public check puts the call that it was asked by into its report, for `Report.reproducer`."""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
-from gradcheck.report import Report
+import msgspec
+
+from gradcheck.verdict.outcome import Call, Outcome, Recipe
 
 P = ParamSpec("P")
+R = TypeVar("R", bound=Outcome)
 
 
-class Recipe(NamedTuple):
-    """A call of a public function: its name and what it was given, the objects themselves."""
+def reproducible(check: Callable[P, R], portable: Callable[[Any], Any] = lambda argument: argument) -> Callable[P, R]:
+    """Put the call into the report. Where one check calls another, the outermost call is the recipe: it is set last.
 
-    function: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-
-def reproducible(check: Callable[P, Report]) -> Callable[P, Report]:
-    """Put the call into the report. Where one check calls another, the outermost call is the recipe: it is set last."""
+    ``portable`` makes of an argument what means the same in another folder.
+    """
 
     @wraps(check)
-    def function(*args: P.args, **kwargs: P.kwargs) -> Report:
+    def function(*args: P.args, **kwargs: P.kwargs) -> R:
         report = check(*args, **kwargs)
-        vars(report)["recipe"] = Recipe(check.__name__, args, kwargs)
-        return report
+        call = Call(check, tuple(map(portable, args)), {name: portable(value) for name, value in kwargs.items()})
+        return msgspec.structs.replace(report, recipe=Recipe(call))
 
     return function

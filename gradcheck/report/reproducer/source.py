@@ -7,28 +7,24 @@ their module or file are named; large arrays and all other things become constan
 import base64
 import inspect
 import io
-import os
 import sys
 import textwrap
 import tokenize
 from collections.abc import Iterator
 from itertools import pairwise
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 import numpy as np
 
-import gradcheck
-from gradcheck.builds import registry
-from gradcheck.cases.case import Case
-from gradcheck.cases.datasets import FILE_TYPES
 from gradcheck.errors import OutputError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.loading import PREFIX
-from gradcheck.network.describe import Description
+from gradcheck.foundation.wording import printable
 from gradcheck.report.reproducer import pickles
-from gradcheck.report.reproducer.recipe import Recipe
+from gradcheck.verdict.outcome import Call
 
 WIDTH = 110
 WRITTEN_OUT = 200  # entries of an array that a reader may want to see. Chosen, not derived.
@@ -54,18 +50,17 @@ class Writer:
         self.arrays: dict[str, Array] = {}
         self.objects: dict[str, tuple[str, Any]] = {}
 
-    def call(self, recipe: Recipe) -> str:
+    def call(self, call: Call) -> str:
         """The call, an argument a line."""
-        named = [(_place(recipe, index), value) for index, value in enumerate(recipe.args)]
-        lines = [self._argument(recipe, place, value) for place, value in named]
-        lines += [f"{name}={self._argument(recipe, name, value)}" for name, value in recipe.kwargs.items()]
-        return f"gradcheck.{recipe.function}(\n{''.join(_folded(f'{line},') for line in lines)})"
+        lines = [self._argument(_place(call, index), value) for index, value in enumerate(call.args)]
+        for name, value in call.kwargs.items():
+            argument = self._argument(name, value)
+            lines.append(f"{name}={argument}" if _is_name(name) else f"**{{{quoted(name)}: {argument}}}")
+        return f"gradcheck.{call.check.__name__}(\n{''.join(_folded(f'{line},') for line in lines)})"
 
-    def _argument(self, recipe: Recipe, place: str, value: Any) -> str:
+    def _argument(self, place: str, value: Any) -> str:
         if isinstance(value, Iterator):
             raise OutputError(f"{place}: cannot be reproduced: an iterator is used up, give a list")
-        if (recipe.function, place) == ("verify", "backends"):
-            value = [registry.absolute(each) if isinstance(each, str) else each for each in value]
         return self.expression(value, place)
 
     def expression(self, value: Any, place: str) -> str:
@@ -78,7 +73,7 @@ class Writer:
             return f"{self._array(np.asarray(cast('Any', value)), place)}[()]"
         if type(value) is np.ndarray and not value.dtype.hasobject:
             return self._array(value, place)
-        if isinstance(value, Description):
+        if isinstance(value, msgspec.Struct):
             return self._description(value)
         nesting = self._nesting(value, place)
         return nesting or self._reference(value) or self._named(self.objects, (place, value), place)
@@ -106,19 +101,18 @@ class Writer:
         kind = "" if np.array(values).dtype == dtype else f', dtype="{dtype}"'
         return f"np.array({self.expression(values, place)}{kind})"
 
-    def _description(self, part: Description) -> str:
+    def _description(self, part: msgspec.Struct) -> str:
         """A case, or what it is made of, as one would write it: what is left to its default is left out."""
         kind, fields = type(part), msgspec.structs.fields(part)
         given = {field.name: getattr(part, field.name) for field in fields if getattr(part, field.name) != field.default}
-        if isinstance(part, Case) and str(part.data).endswith(FILE_TYPES):
-            given["data"] = os.path.abspath(str(part.data))
         inside = ", ".join(f"{name}={self.expression(value, name)}" for name, value in given.items())
         return f"{self._kind(kind)}({inside})"
 
     def _kind(self, kind: type) -> str:
         """A layer or loss may be somebody's own: to import it registers it, a pickle of it would not."""
-        if getattr(gradcheck, kind.__name__, None) is kind:
-            self.names.add(("gradcheck", kind.__name__))
+        top = kind.__module__.partition(".")[0]
+        if top == "gradcheck" and getattr(sys.modules[top], kind.__name__, None) is kind:
+            self.names.add((top, kind.__name__))
             return kind.__name__
         where = self._reference(kind)
         if not where:
@@ -135,7 +129,7 @@ class Writer:
             if name.startswith(PREFIX) and "." not in path:
                 self.names.add(("gradcheck.foundation.loading", "locate"))
                 return f"locate({quoted(f'{Path(str(module.__file__)).resolve()}:{path}')}, {quoted(path)})"
-            if pickles.is_importable(module):
+            if pickles.is_importable(module) and all(map(_is_name, f"{name}.{path}".split("."))):
                 self.modules.add("numpy as np" if name == "numpy" else name)
                 return f"{'np' if name == 'numpy' else name}.{path}"
         return ""
@@ -143,6 +137,7 @@ class Writer:
     def _named(self, table: dict[str, Any], value: Any, place: str) -> str:
         """A name in capitals that is not taken."""
         name = "".join(c if c.isascii() and c.isalnum() else " " for c in place).strip().upper().replace(" ", "_")
+        name = name if _is_name(name) else f"_{name}"
         while name in {"EXPECTED", "RULES", *self.arrays, *self.objects}:
             name += "_"
         table[name] = value
@@ -175,9 +170,9 @@ class Writer:
         return "\n".join([*(f"import {module}" for module in sorted(standard)), "", *plain, *taken])
 
 
-def _place(recipe: Recipe, index: int) -> str:
+def _place(call: Call, index: int) -> str:
     """What a positional argument is called."""
-    parameters = inspect.signature(getattr(gradcheck, recipe.function)).parameters.values()
+    parameters = inspect.signature(call.check).parameters.values()
     names = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
     return names[index] if index < len(names) else f"args[{index - len(names)}]"
 
@@ -191,6 +186,10 @@ def _prefixes(module: str) -> list[str]:
 def _same(one: Any, other: Any) -> bool:
     """Methods are made anew whenever they are looked up."""
     return one is other or (inspect.ismethod(one) and inspect.ismethod(other) and one == other)
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not iskeyword(text)
 
 
 def _folded(line: str) -> str:
@@ -229,7 +228,8 @@ def _comment(name: str, value: Any) -> str:
         lines = textwrap.dedent(inspect.getsource(subject)).splitlines()
     except (OSError, TypeError):
         return ""
-    return "".join(f"{line}".rstrip() + "\n" for line in (f"# {name}:", *(f"#     {line}" for line in lines)))
+    shown = (printable(line.expandtabs()) for line in lines)
+    return "".join(f"{line}".rstrip() + "\n" for line in (f"# {name}:", *(f"#     {line}" for line in shown)))
 
 
 def quoted(value: str) -> str:

@@ -1,0 +1,16 @@
+"""Dense layers: z = x W^T + b."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import autograd.numpy as anp
+
+from gradcheck.network import layers as ly
+
+
+def dense(layer: ly.Dense, parameters: Mapping[str, Any], x: Any) -> Any:
+    z = anp.matmul(x, parameters["weight"].T)  # the rules of anp.dot go through tensordot, which costs 8 us a product
+    return z + parameters["bias"] if layer.bias else z
+
+
+LAYERS = {ly.Dense: dense}

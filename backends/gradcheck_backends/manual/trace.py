@@ -1,0 +1,147 @@
+"""A forward and a backward pass with everything on the way, where mistakes can be made in it, and what one is."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from gradcheck.foundation.arrays import Array
+from gradcheck.network.batch import Batch, Parameters
+from gradcheck.network.layers import Layer
+from gradcheck.network.losses import Loss
+from gradcheck.network.network import Network, is_weight, layer_parameters
+from gradcheck_backends.manual.buffers import NEW
+from gradcheck_backends.manual.model import ManualModel
+from gradcheck_backends.manual.rules import LayerPullback
+
+NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Trace:
+    """One pass of the manual build; samples in rows, as people write them.
+
+    Attributes
+    ----------
+    inputs : list of array
+        Of every layer, and last the network's output.
+    top : array
+        The gradient at the network's output.
+    gradients : dict of str to array
+        The right ones, by parameter name.
+    """
+
+    def __init__(self, network: Network, parameters: Parameters, batch: Batch) -> None:
+        self.network, self.parameters, self.batch = network, parameters, batch
+        self.model = ManualModel(network)
+        self.inputs, self.pullbacks = [batch.inputs], list[LayerPullback]()
+        for index, (layer, rule) in enumerate(zip(network.layers, self.model.rules, strict=True)):
+            output, pullback = rule(layer, layer_parameters(parameters, index), self.inputs[-1].T, NEW)
+            self.inputs.append(output.T)
+            self.pullbacks.append(_in_rows(pullback))
+        self.top: Array = self.model.loss_rule(network.loss, self.inputs[-1], batch.targets)[1]()
+        self.gradients = self.decayed(self.model.backward(self.top, self.pullbacks))
+
+    @cached_property
+    def above(self) -> list[Array]:
+        """The gradient at the output of every layer."""
+        found = [self.top]
+        for pullback in reversed(self.pullbacks[1:]):
+            found.insert(0, pullback(found[0])[0])
+        return found
+
+    def part(self, index: int) -> Layer | Loss:
+        """A layer, or the loss, which comes after the last."""
+        return self.network.layers[index] if index < len(self.network.layers) else self.network.loss
+
+    def name(self, index: int) -> str:
+        """How a report calls it."""
+        where = f"layers[{index}]" if index < len(self.network.layers) else "the loss"
+        return f"{where} ({type(self.part(index)).__name__})"
+
+    def alike(self, index: int) -> Iterator[int]:
+        """Inputs of other layers that have the shape of this one's, nearest first."""
+        here = self.inputs[index]
+        others = sorted((i for i in range(len(self.inputs)) if i != index), key=lambda i: abs(i - index))
+        return (i for i in others if self.inputs[i].shape == here.shape and not np.array_equal(self.inputs[i], here))
+
+    def decayed(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
+        """The gradients with what weight decay adds."""
+        decay = self.network.weight_decay
+        return {k: g + decay * self.parameters[k] if decay and is_weight(k) else g for k, g in gradients.items()}
+
+
+def _in_rows(pullback: LayerPullback) -> LayerPullback:
+    def in_rows(g: Array) -> tuple[Array, Mapping[str, Array]]:
+        below, own = pullback(g.T)
+        return below.T, own
+
+    return in_rows
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a mistake can be made: one layer of a pass, or the loss, which comes after the last.
+
+    Attributes
+    ----------
+    trace : Trace
+    index : int
+    g : array
+        The gradient at its output.
+    """
+
+    trace: Trace
+    index: int
+    g: Array
+
+    @property
+    def x(self) -> Array:
+        """What enters here."""
+        return self.trace.inputs[self.index]
+
+    @property
+    def name(self) -> str:
+        """As a report calls it."""
+        return self.trace.name(self.index)
+
+    @property
+    def slope(self) -> Array:
+        """Of an activation: rho'(x)."""
+        return self.trace.pullbacks[self.index](np.ones_like(self.g))[0]
+
+    def others(self) -> Iterator[tuple[str, int, Array]]:
+        """What could be taken for what enters here: how a report calls it, how many layers above, and the array."""
+        for k in self.trace.alike(self.index):
+            last = k == len(self.trace.network.layers)
+            uses = "the network's output" if last else f"the input of {self.trace.name(k)}"
+            yield uses, k - self.index, self.trace.inputs[k]
+
+
+class Mistake(NamedTuple):
+    """One way to get a backward pass wrong: a `gradcheck.diagnosis.library.Mistake`, and what it does to the pass.
+
+    Attributes
+    ----------
+    below : array, optional
+        The gradient handed down; None where that is right.
+    own : dict of str to array
+        Gradients of the layer's own parameters that are wrong.
+    habit : str
+        What mistakes of one kind in several layers have in common; empty for what nobody repeats.
+    """
+
+    cause: str
+    layer: int
+    why: str
+    remedy: str
+    evidence: Mapping[str, Any] = NONE
+    below: Array | None = None
+    own: Mapping[str, Array] = NONE
+    habit: str = ""
+
+
+Table: TypeAlias = Mapping[type[Layer | Loss], tuple[Callable[[Any, Step], Iterator[Mistake]], ...]]
+"""For kinds of layers and losses, and what derives from them: ``row(layer or loss, step) -> mistakes``."""

@@ -1,0 +1,74 @@
+"""Functions of arrays in whatever framework: the floating leaves of their arguments, and of what they return, by path."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradcheck.errors import DataError
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.pytree import Flat, flatten
+
+
+class Arguments(NamedTuple):
+    """Positional arguments taken apart: the floating leaves by path, ``"args.0"``, and the rest as it is."""
+
+    flat: Flat
+    arrays: dict[str, Array]
+
+    def rebuild(self, arrays: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The arguments with these leaves in place of their own."""
+        pairs = zip(self.flat.names, self.flat.leaves, strict=True)
+        return self.flat.rebuild([arrays.get(name, leaf) for name, leaf in pairs])["args"]
+
+
+def argument_leaves(args: tuple[Any, ...], what: str) -> Arguments:
+    """Flatten; complex leaves are refused."""
+    flat = flatten({"args": args})
+    arrays: dict[str, Array] = {}
+    for name, leaf in zip(flat.names, flat.leaves, strict=True):
+        kind = getattr(leaf, "dtype", None)
+        if isinstance(leaf, complex) or (kind is not None and np.issubdtype(_dtype(kind), np.complexfloating)):
+            raise DataError(f"{what}: {name} is complex: only real arrays are supported")
+        if isinstance(leaf, float) or (kind is not None and _is_floating(kind)):
+            arrays[name] = as_numpy(leaf)
+    if not arrays:
+        raise DataError(f"{what}: nothing to check: no argument is a floating array")
+    return Arguments(flat, arrays)
+
+
+def output_leaves(value: Any, what: str) -> dict[str, Any]:
+    """Floating leaves of what a function returned, by path; they may be tracers or boxes of a framework."""
+    flat = flatten(value, "output")
+    found = {
+        name: leaf
+        for name, leaf in zip(flat.names, flat.leaves, strict=True)
+        if isinstance(leaf, float) or _is_floating(getattr(leaf, "dtype", np.dtype(bool)))
+    }
+    if not found:
+        raise DataError(f"{what} returned no floating array, but a value of type {type(value).__name__}")
+    return found
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """What a function is called in a report."""
+    return str(getattr(f, "__name__", type(f).__name__))
+
+
+def _dtype(kind: Any) -> Any:
+    """NumPy's dtype, or bool for one that it does not have (a key of random numbers)."""
+    try:
+        return np.dtype(kind)
+    except TypeError:
+        return np.dtype(bool)
+
+
+def _is_floating(kind: Any) -> bool:
+    dtype = _dtype(kind)
+    return bool(np.issubdtype(dtype, np.floating)) or dtype.name in ("bfloat16",)
+
+
+def as_numpy(leaf: Any) -> Array:
+    """A copy as NumPy has it: bfloat16 in float32."""
+    array = np.array(leaf)
+    return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float32)

@@ -1,0 +1,183 @@
+# pyright: reportUnknownMemberType=false
+# (PyTorch's annotations are partial.)
+"""A PyTorch function at its arguments, as a loss and a gradient of NumPy arrays by name."""
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from gradcheck.adapters.cotangents import combine, draw
+from gradcheck.adapters.pytorch_state import module_of, random_state, seed_all
+from gradcheck.adapters.pytorch_tensors import Tensors, array_of, floating_tensors, tensor_of
+from gradcheck.errors import CallFailed, DataError
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
+from gradcheck.foundation.pytree import flatten
+
+
+class Call(NamedTuple):
+    """One evaluation: the leaves that gradients are wanted of, and the outputs that have one."""
+
+    leaves: Tensors
+    outputs: Tensors
+
+
+class TorchFunction:
+    """Evaluated from the same random state and with the same buffers every time.
+
+    Parameters
+    ----------
+    f, args, kwargs, seed
+        As `gradcheck.check_torch` takes them.
+
+    Attributes
+    ----------
+    wide : bool
+        Whether it is judged in float64, which not all of it is and all of it follows.
+    without_gradient : set of str
+        Outputs marked as not differentiable, where others are not.
+    cotangents : dict of str to array
+        By which all other outputs are reduced to one number.
+    random : bool
+        Whether a call draws random numbers.
+    """
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int) -> None:
+        self.f, self.seed, self.name = f, seed, _name(f)
+        self.arguments = flatten({"args": args, "kwargs": kwargs})
+        module = module_of(f)
+        parameters = dict(module.named_parameters()) if module is not None else {}
+        buffers = dict(module.named_buffers()) if module is not None else {}
+        self.state = {name: (tensor, tensor.data.clone()) for name, tensor in {**parameters, **buffers}.items()}
+        self.blocks = self._blocks(parameters)
+        self.wide = False
+        self.wide = any(tensor.dtype != torch.float64 for tensor in self.blocks.values()) and self._follows()
+        outputs = self._call(self.point()).outputs
+        differentiable = {name: output for name, output in outputs.items() if output.requires_grad}
+        self.cotangents = draw(_arrays(differentiable or outputs), seed)
+        self.without_gradient = outputs.keys() - self.cotangents
+        self.random = self._draws()
+
+    def point(self) -> dict[str, Array]:
+        """Values of the blocks, in float64 where the function follows."""
+        arrays = _arrays(self.blocks)
+        return {name: array.astype(np.float64) for name, array in arrays.items()} if self.wide else arrays
+
+    def loss(self, arrays: Mapping[str, Array]) -> float:
+        """The outputs reduced by the cotangents."""
+        try:
+            outputs = self._call(arrays).outputs
+            return combine({name: array_of(outputs[name]) for name in self.cotangents}, self.cotangents)
+        except CallFailed as failed:
+            # Outside a domain PyTorch raises this where Python has ValueError.
+            if isinstance(failed.__cause__, RuntimeError):
+                raise CallFailed(str(failed)) from ValueError(str(failed.__cause__))
+            raise
+
+    def gradient(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """PyTorch's; zero where it has none."""
+        leaves, gradients = self._gradients(arrays)
+        return _arrays({name: torch.zeros_like(leaves[name]) if g is None else g for name, g in gradients.items()})
+
+    def unused(self) -> frozenset[str]:
+        """Blocks that PyTorch has no gradient for."""
+        return frozenset(name for name, gradient in self._gradients(self.point())[1].items() if gradient is None)
+
+    def alone(self, output: str) -> "TorchFunction":
+        """The same function of which one output is used and no other."""
+        other = copy(self)
+        other.cotangents = {output: self.cotangents[output]}
+        return other
+
+    def _blocks(self, parameters: Mapping[str, torch.Tensor]) -> Tensors:
+        found = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+        leaves = zip(self.arguments.names, self.arguments.leaves, strict=True)
+        found |= {name: leaf for name, leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
+        if not found:
+            raise DataError(f"{self.name}: nothing to check: no parameter and no tensor argument requires a gradient")
+        for name, tensor in found.items():
+            if tensor.is_complex() or tensor.layout != torch.strided:
+                kind = tensor.dtype if tensor.is_complex() else tensor.layout
+                raise DataError(f"{self.name}: {name} is {kind}: only dense real tensors are supported")
+        return {name: tensor.detach().clone() for name, tensor in found.items()}
+
+    def _follows(self) -> bool:
+        """Whether outputs and gradients are float64 where all that goes in is."""
+        widened = copy(self)
+        widened.wide = True
+        try:
+            call = widened._call(widened.point())
+            gradients = widened._backward(call, draw(_arrays(call.outputs), self.seed))
+        except (RuntimeError, TypeError, ValueError, CallFailed):
+            return False
+        tensors = (*call.outputs.values(), *(gradient for gradient in gradients.values() if gradient is not None))
+        return all(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors)
+
+    def _gradients(self, arrays: Mapping[str, Array]) -> tuple[Tensors, dict[str, torch.Tensor | None]]:
+        """The leaves, and PyTorch's gradient of each."""
+        call = self._call(arrays)
+        return call.leaves, called(self._backward, f"the backward pass of {self.name}", call, self.cotangents)
+
+    def _draws(self) -> bool:
+        seed_all(self.seed)
+        before = random_state()
+        self._call(self.point(), seeded=False)
+        return random_state() != before
+
+    def _call(self, arrays: Mapping[str, Array], seeded: bool = True) -> Call:
+        leaves: Tensors = {}
+        for name, (tensor, value) in self.state.items():
+            tensor.data = self._fresh(name, value, arrays)
+            if name in arrays:
+                leaves[name] = tensor
+        pairs = zip(self.arguments.names, self.arguments.leaves, strict=True)
+        given = self.arguments.rebuild([self._argument(*pair, arrays, leaves) for pair in pairs])
+        if seeded:
+            seed_all(self.seed)
+        output = called(self.f, self.name, *given["args"], **given["kwargs"])
+        return Call({name: leaves[name] for name in arrays}, floating_tensors(output, self.name))
+
+    def _argument(self, name: str, leaf: Any, arrays: Mapping[str, Array], leaves: Tensors) -> Any:
+        if not isinstance(leaf, torch.Tensor):
+            return leaf
+        tensor = self._fresh(name, leaf.detach(), arrays)
+        if name in arrays:
+            leaves[name] = tensor.requires_grad_()
+            # A view: what works in place may not work on a leaf.
+            return leaves[name].view_as(leaves[name])
+        return tensor
+
+    def _fresh(self, name: str, value: torch.Tensor, arrays: Mapping[str, Array]) -> torch.Tensor:
+        """A tensor of the given values where there are some, on the device of the old one."""
+        widened = self.wide and value.is_floating_point()
+        dtype = torch.float64 if widened else value.dtype
+        if name not in arrays:
+            return value.detach().clone().to(dtype)
+        # With the strides of the old one, on which a backward pass may depend.
+        return torch.empty_like(value, dtype=dtype).copy_(tensor_of(arrays[name], value.shape))
+
+    def _backward(self, call: Call, cotangents: Mapping[str, Array]) -> dict[str, torch.Tensor | None]:
+        outputs = {name: call.outputs[name] for name in cotangents if call.outputs[name].requires_grad}
+        if not outputs:
+            return dict.fromkeys(call.leaves)
+        typed = [
+            tensor_of(cotangents[name], output.shape).to(dtype=output.dtype, device=output.device)
+            for name, output in outputs.items()
+        ]
+        found = torch.autograd.grad(list(outputs.values()), list(call.leaves.values()), typed, allow_unused=True)
+        return dict(zip(call.leaves, found, strict=True))
+
+
+def _arrays(tensors: Tensors) -> dict[str, Array]:
+    return {name: array_of(tensor) for name, tensor in tensors.items()}
+
+
+def _name(f: Any) -> str:
+    if isinstance(f, torch.nn.Module):
+        return type(f).__name__
+    owner = getattr(f, "__self__", None)
+    name = str(getattr(f, "__name__", type(f).__name__))
+    return f"{owner.__name__}.{name}" if isinstance(owner, type) else name

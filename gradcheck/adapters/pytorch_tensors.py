@@ -1,0 +1,41 @@
+# pyright: reportUnknownMemberType=false
+# (PyTorch's annotations are partial.)
+"""Tensors as NumPy arrays and back, and those of an output that have a derivative."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from gradcheck.errors import DataError
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.pytree import flatten
+
+Tensors: TypeAlias = dict[str, torch.Tensor]
+
+NUMPY = (torch.float64, torch.float32, torch.float16)  # NumPy has no bfloat16
+
+
+def array_of(tensor: torch.Tensor) -> Array:
+    """A copy; bfloat16 in float32."""
+    plain = tensor.to_dense() if tensor.layout != torch.strided else tensor
+    return (plain if plain.dtype in NUMPY else plain.to(torch.float32)).numpy(force=True).copy()
+
+
+def tensor_of(array: Array, shape: torch.Size) -> torch.Tensor:
+    """Contiguous, which ``torch.tensor`` of an empty array is not."""
+    return torch.tensor(np.ascontiguousarray(array)).reshape(shape).clone(memory_format=torch.contiguous_format)
+
+
+def floating_tensors(output: Any, name: str) -> Tensors:
+    """Those of a function's output, by path; complex ones as pairs of real ones."""
+    flat = flatten(output, "output")
+    found: Tensors = {}
+    for path, leaf in zip(flat.names, flat.leaves, strict=True):
+        if isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
+            dense = leaf if leaf.layout == torch.strided else leaf.to_dense()
+            found[path] = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
+    if not found:
+        kind = "None" if output is None else f"a value of type {type(output).__name__}"
+        raise DataError(f"{name} returned no floating tensor, but {kind}")
+    return found

@@ -1,0 +1,96 @@
+"""A block that two directions have refuted: which entries are wrong, and by how much."""
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from gradcheck.checking.probe import Probe
+from gradcheck.checking.prober import Prober
+from gradcheck.foundation.arrays import Array, norm
+from gradcheck.oracles.differences import AT_LARGE, Start
+from gradcheck.oracles.line import Estimate
+from gradcheck.verdict import reasons
+from gradcheck.verdict.compare import place
+from gradcheck.verdict.findings import Entry, Finding, Verdict
+from gradcheck.verdict.localize import Located, Search, localize
+
+BACKEND = "claimed"
+ENTRIES = 28  # cheap probes to spend on the entries of one block: about 200 evaluations
+
+
+def accusation(prober: Prober, name: str, probe: Probe) -> Finding:
+    """Name the wrong entries, by cheap probes or by dearer ones, and say how far off the block is."""
+    enough = max(ENTRIES, 2 * prober.scale[name].size.bit_length() + 4)  # to find one entry by halving, too
+    lengths, known = np.abs(probe.v[name]), prober.known
+    located = localize(search(prober, name, lengths, known.quick), enough)
+    if not located.indices:  # too little for cheap probes
+        located = localize(search(prober, name, lengths, known.large), enough // 2)
+    if on_a_staircase(prober, name, probe, located) or (known.rounded and not located.indices):
+        return finding_of(prober, name, Verdict.UNRESOLVED, probe, reasons.STAIRCASE)
+    # Off by the same relative error everywhere, a block of P entries moves the probe by sqrt(P) times as much as one.
+    whole = (abs(probe.residual) - probe.bound) / norm(prober.scale[name] * probe.v[name])
+    return sized(prober, name, probe, located, whole)
+
+
+def on_a_staircase(prober: Prober, name: str, probe: Probe, located: Located) -> bool:
+    """Whether f is flat along an entry nearby and sloped further off: some arguments may be rounded, and others not."""
+    found = zip(located.indices, located.values, located.bounds, strict=True)
+    lengths = np.abs(probe.v[name]).ravel()
+    lines = (prober.along_entry(name, i, lengths[i]) for i, value, bound in found if abs(value) <= bound)
+    further = (prober.again(line, AT_LARGE) for line in lines)
+    return any(one.within or one.estimate.staircase for one in further)
+
+
+def sized(prober: Prober, name: str, probe: Probe, located: Located, whole: float) -> Finding:
+    """Wrong or inexact, by the worst entry found and the error of the whole block."""
+    scale, entries = prober.scale[name], _entries(prober, name, located)
+    off = max([whole, *(each.error for each in entries)]) if prober.claim.gradient[name].any() else 1.0  # all is missing
+    if off > prober.accuracy:
+        count = reasons.found_wrong(len(entries), scale.size, complete=located.complete)
+        finding = finding_of(prober, name, Verdict.WRONG, probe, count)
+    else:
+        finding = finding_of(prober, name, Verdict.INEXACT, probe, reasons.accurate_enough(off, prober.accuracy))
+    worst = entries[0].entry.index if entries else None
+    return msgspec.structs.replace(finding, error=off, entries=tuple(each.entry for each in entries), worst_index=worst)
+
+
+def search(prober: Prober, name: str, lengths: Array, start: Start) -> Search:
+    """Probes of parts of a block, each entry moved by its length."""
+
+    def slope(v: Array, _: Array) -> Estimate:
+        return prober.block_slope(name, v, start)
+
+    return Search(name, prober.claim.gradient[name], prober.allowed[name], slope, prober.seed, lengths)
+
+
+def finding_of(prober: Prober, name: str, verdict: Verdict, probe: Probe, reason: str = "") -> Finding:
+    """What a probe says of a block."""
+    scale = prober.scale[name]
+    size = norm(scale * probe.v[name])
+    return Finding(
+        name=name,
+        backend=BACKEND,
+        verdict=verdict,
+        error=abs(probe.residual) / size if size else 0.0,
+        bound=probe.bound / size if size else 0.0,
+        resolution=probe.resolution(name, scale),
+        block_resolution=probe.block_resolution(name, scale),
+        reason=reason,
+        shape=scale.shape,
+    )
+
+
+class _Sized(NamedTuple):
+    error: float
+    entry: Entry
+
+
+def _entries(prober: Prober, name: str, located: Located) -> list[_Sized]:
+    """With their relative errors, the largest first."""
+    g, scale = prober.claim.gradient[name], prober.scale[name]
+    found: list[_Sized] = []
+    for i, value, bound in zip(located.indices, located.values, located.bounds, strict=True):
+        entry = Entry(place(i, g.shape), float(g.flat[i]), value, bound)
+        found.append(_Sized(abs(entry.claimed - entry.reference) / float(scale.flat[i]), entry))
+    return sorted(found, key=lambda each: -each.error)

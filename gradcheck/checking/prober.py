@@ -1,0 +1,207 @@
+"""Probes of one claim, with what has been found out about its function so far.
+
+Knowledge is a value. Probing changes none of it; a step that learns something returns a prober that knows more, and the
+procedure hands that one on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradcheck.candidates.claim import Claim
+from gradcheck.checking.probe import Probe, times
+from gradcheck.foundation.arithmetic import UNIT
+from gradcheck.foundation.arrays import Array, norm, zeros
+from gradcheck.oracles.analytic import analytic_slope
+from gradcheck.oracles.differences import AT_LARGE, Start, slope
+from gradcheck.oracles.directions import direction
+from gradcheck.oracles.line import Estimate, Line, Meter
+from gradcheck.oracles.noise import grain, noise
+from gradcheck.oracles.regression import regression
+from gradcheck.oracles.sides import Slopes, across, sides
+from gradcheck.verdict.bounds import Allowance
+from gradcheck.verdict.compare import entry_scales
+
+MANY = 1000  # entries of a block from which on the block's own resolution counts. Chosen, not derived.
+ENOUGH = 1e-4  # of what must be seen: finer than this no further step is worth its evaluations. Chosen, not derived.
+SEEN = 10  # noises that a residual must amount to at a smaller step for that step to be telling. Chosen, not derived.
+
+
+class Nearer(Enum):
+    """What smaller steps say of a claim that larger ones refute."""
+
+    REFUTES = "as the larger ones"
+    SUPPORTS = "the claim is right"
+    STILL = "the function does not change at all"
+
+
+class Knowledge(NamedTuple):
+    """What is known of a function.
+
+    Attributes
+    ----------
+    seeing : float
+        The relative error that must be seen to say "correct": the accuracy asked for, or in a narrow precision less.
+    noise, unit : float
+        Of its values: noise, and the roundoff of its arithmetic.
+    quick, large : Start
+        Where a cheap probe begins, and one with every care.
+    analytic : bool
+        Whether real differences vouch for the complex step, which is then used.
+    rounded : bool
+        Whether it rounds some of its arguments: noise is then measured along each line.
+    notes : tuple of str
+        What of this a reader should know.
+    """
+
+    seeing: float
+    noise: float = 0.0
+    unit: float = UNIT
+    quick: Start = AT_LARGE
+    large: Start = AT_LARGE
+    analytic: bool = False
+    rounded: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prober:
+    """Directions and oracles for one claim.
+
+    Parameters
+    ----------
+    claim : Claim
+    accuracy : float
+        Asked for.
+    seed : int
+        Of the directions.
+    known : Knowledge
+    allowed : dict of str to Allowance
+        How far the claim's own rounding may put it off.
+    scale : dict of str to array
+        To which the error of each entry is relative.
+    meter : Meter
+        Counts what all probes of this claim spend.
+    """
+
+    claim: Claim
+    accuracy: float
+    seed: int
+    known: Knowledge
+    allowed: Mapping[str, Allowance]
+    scale: Mapping[str, Array]
+    meter: Meter
+
+    @classmethod
+    def of(cls, claim: Claim, accuracy: float, seed: int) -> "Prober":
+        """One that knows nothing yet."""
+        zero = {name: zeros(g.shape) for name, g in claim.gradient.items()}
+        allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
+        scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items() if g.size}
+        known = Knowledge(accuracy, notes=claim.notes)
+        return cls(claim, accuracy, seed, known, allowed, scale, Meter(claim.evaluations))
+
+    def knowing(self, **more: Any) -> "Prober":
+        """The same with more knowledge."""
+        return replace(self, known=self.known._replace(**more))
+
+    def knowing_rounded(self, *lines: Line) -> "Prober | None":
+        """The same, once some of the arguments turn out to be rounded along one of these lines, which was not known."""
+        if self.known.rounded or self.known.unit > UNIT:
+            return None
+        return self.knowing(rounded=True) if any(grain(line) > 0 for line in lines) else None
+
+    def draw(self, names: Sequence[str], attempt: int) -> Line:
+        """A random direction over these blocks, one for each attempt."""
+        gradient = {name: self.claim.gradient[name] for name in names}
+        return self.line(direction(self.claim.point, gradient, self.seed + 1000 * attempt))
+
+    def line(self, v: Mapping[str, Array]) -> Line:
+        """Along any direction."""
+        claim, gradient = self.claim, {name: self.claim.gradient[name] for name in v}
+        return Line(claim.function, claim.point, v, gradient, claim.loss, meter=self.meter)
+
+    def along_entry(self, name: str, index: int, length: float) -> Line:
+        """The line that moves one entry."""
+        unit = np.zeros(self.scale[name].shape)
+        unit.flat[index] = length
+        return self.line({name: unit})
+
+    def probe(self, names: Sequence[str], attempt: int, start: Start) -> Probe:
+        """Along a random direction over these blocks."""
+        return self.again(self.draw(names, attempt), start)
+
+    def again(self, line: Line, start: Start) -> Probe:
+        """Along a line, some of whose samples may be known."""
+        return self.judged(line, self._slope(line, start))
+
+    def carefully(self, line: Line) -> Probe:
+        """With patience; one side may speak for the claim, but what refutes it rests on both."""
+        probe = self.again(line, self.known.large._replace(sided=True))
+        return self.again(line, self.known.large) if probe.estimate.sided and not probe.within else probe
+
+    def block_slope(self, name: str, v: Array, start: Start) -> Estimate:
+        """The slope of one block along a direction of its own; what refutes the claim rests on both sides."""
+        probe = self.again(self.line({name: v}), start)
+        refuted = probe.estimate.sided and not probe.within
+        return self.again(probe.line, start._replace(sided=False)).estimate if refuted else probe.estimate
+
+    def regressed(self, probe: Probe) -> Probe:
+        """By many steps along the same line, which average the noise."""
+        estimate = regression(probe.line, self.known.unit * abs(self.claim.loss) / 2)
+        return self.judged(probe.line, estimate._replace(noise=probe.estimate.noise))
+
+    def sides(self, line: Line, noise: float, rungs: int = 12, step: float = AT_LARGE.step) -> Slopes:
+        """Either side of the point along a line."""
+        return sides(line, step or AT_LARGE.step, self.known.unit, noise or None, rungs)
+
+    def nearer(self, probe: Probe) -> Nearer:
+        """What steps far smaller than a probe's say of its residual, as far as the noise lets them see it."""
+        line, still = probe.line, True
+        own = probe.bound - probe.estimate.bound
+        for ratio in (32, 256, 2048):
+            h = probe.estimate.step / ratio
+            noise = max(probe.estimate.noise, 2 * UNIT * abs(self.claim.loss)) / h if h else np.inf
+            if not abs(probe.residual) > SEEN * (noise + own):
+                break
+            still &= line.sample(h).value == line.origin == line.sample(-h).value
+            if abs(across(line, h)) <= 2 * noise + own:
+                return Nearer.STILL if still else Nearer.SUPPORTS
+        return Nearer.REFUTES
+
+    def is_fine(self, name: str, probe: Probe) -> bool:
+        """Whether the probe would have seen an error of the accuracy asked for; a zero gradient is known to the noise."""
+        zero = not self.claim.gradient[name].any()
+        return probe.seen <= 2 * self.level(name, probe.v[name]) or (zero and probe.quiet)
+
+    def level(self, name: str, v: Array) -> float:
+        """The bound at which a probe along ``v`` sees an error of the accuracy asked for.
+
+        In a single entry; in the block where it has very many, or where the function is of a narrow precision: single
+        entries are then beyond any one probe.
+        """
+        moved = times(np.abs(v), self.scale[name])
+        moved = moved if (v != 0).all() else moved[v != 0]
+        if moved.size >= MANY or self.known.unit > UNIT:
+            return self.known.seeing * norm(moved) / 2
+        return self.known.seeing * float(np.min(moved)) / 2
+
+    def judged(self, line: Line, estimate: Estimate) -> Probe:
+        """An estimate held against the claim."""
+        rounding = norm(np.array([self.allowed[name].along(v) for name, v in line.direction.items()]))
+        return Probe(line, estimate.value - line.product, estimate.bound + rounding, estimate)
+
+    def by_complex_step(self, line: Line) -> Estimate:
+        """The slope along a line, without real differences."""
+        return analytic_slope(self.claim.analytic, self.claim.point, line, self.meter)
+
+    def _slope(self, line: Line, start: Start) -> Estimate:
+        if self.known.analytic:
+            return self.by_complex_step(line)
+        level = min(self.level(name, v) for name, v in line.direction.items())
+        if self.known.rounded:
+            start = start._replace(noise=max(noise(line), grain(line)))
+        return slope(line, start._replace(unit=self.known.unit, enough=ENOUGH * level))

@@ -1,0 +1,218 @@
+"""Named causes of what is wrong: which come first, what each means, and what to change."""
+
+from enum import StrEnum
+from typing import Any, Self
+
+from gradcheck.verdict.findings import Diagnosis
+
+
+class Cause(StrEnum):
+    """Every cause, simplest first: its identifier, what it means in one wording or several, and what to change.
+
+    Of the wordings, the most telling first, the first one that the evidence fills is taken; the last needs none. Two blocks'
+    causes that both fit are told in this order. What a library of mistakes or single samples explain comes before a factor,
+    which can be anything.
+    """
+
+    wordings: tuple[str, ...]
+    remedy: str
+
+    def __new__(cls, identifier: str, wordings: tuple[str, ...], remedy: str) -> Self:
+        cause = str.__new__(cls, identifier)
+        cause._value_, cause.wordings, cause.remedy = identifier, wordings, remedy
+        return cause
+
+    WRONG_STRUCTURE = (
+        "wrong-structure",
+        ("it has not the form of the point",),
+        "return names, shapes and dtypes as the parameters have them",
+    )
+    RAISED = (
+        "raised",
+        ("it raised an exception in place of an answer",),
+        "run it alone at this point: the traceback says where",
+    )
+    NON_FINITE = ("non-finite", ("not a finite number",), "look for a division by zero, a logarithm of zero or an overflow")
+    MUTATES_INPUT = ("mutates-input", ("the call changes its argument",), "work on a copy of it")
+    NONDETERMINISTIC = (
+        "nondeterministic",
+        ("two calls at one point give two answers: seed what is random",),
+        "seed it, or draw once and pass the draw in",
+    )
+    KINK_CONVENTION = (
+        "kink-convention",
+        (
+            "no derivative here: any slope between {slopes[0]:.6g} and {slopes[1]:.6g} is a convention",
+            "no derivative here: any slope between the two sides is a convention",
+        ),
+        "nothing, or move the point off the kink to check the rest",
+    )
+    LOW_PRECISION = (
+        "low-precision",
+        ("rounded to {format}", "rounded to a narrower format"),
+        "keep the whole backward pass in the parameters' dtype",
+    )
+    SIGN = ("sign", ("the sign is wrong",), "negate it, or look for a minus too many or too few above this block")
+    STOPS_BELOW = (
+        "stops-below",
+        (
+            "the backward pass stops below {above}: zero from there down, right above",
+            "the backward pass stops: right above, not from here down",
+        ),
+        "hand the gradient on to the layer below",
+    )
+    ZERO = (
+        "zero",
+        ("the gradient is zero everywhere, and should not be",),
+        "connect it: assign the result, and cut nothing off by detach or stop_gradient",
+    )
+    MEAN_FOR_SUM = (
+        "mean-for-sum",
+        ("a mean over n = {n} samples stands where a sum belongs", "a mean over the samples stands where a sum belongs"),
+        "add up over the samples here; the mean is the loss's",
+    )
+    MISSING_MEAN = (
+        "missing-mean",
+        (
+            "larger by exactly n = {n}: the loss is a mean, this gradient is a sum",
+            "the loss is a mean, this gradient is a sum",
+        ),
+        "divide by n where the loss's gradient starts",
+    )
+    EXTRA_MEAN = (
+        "extra-mean",
+        (
+            "smaller by exactly n = {n}: the loss is a sum, this gradient is a mean",
+            "the loss is a sum, this gradient is a mean",
+        ),
+        "do not divide by n: the loss is a sum, or is divided once already",
+    )
+    TRANSPOSED = (
+        "transposed",
+        ("the gradient is transposed",),
+        "transpose the product, or exchange its factors; a reshape transposes nothing",
+    )
+    PERMUTED = (
+        "permuted",
+        (
+            "the entries are right and in the wrong places: taken from {taken_from}",
+            "the entries are right and in the wrong places: {how}",
+            "the entries are right and in the wrong places",
+        ),
+        "put them back in the order of the parameter's own entries",
+    )
+    WRONG_AXIS = ("wrong-axis", ("summed or normalised along the wrong axis",), "name the axis, and keep the other one")
+    OVERWRITTEN = (
+        "overwritten",
+        ("only the contribution of sample {kept} is left of a sum", "only one contribution is left of a sum"),
+        "add each contribution (+=) where it is assigned now (=)",
+    )
+    ACTIVATION_DERIVATIVE = (
+        "activation-derivative",
+        ("an activation's derivative is wrong: {how}", "an activation's derivative is wrong"),
+        "multiply the gradient by rho'(z) there",
+    )
+    STALE_ACTIVATION = (
+        "stale-activation",
+        ("formed with {uses} in place of the layer's own", "formed with what belongs to another layer"),
+        "use what this layer has seen in the same forward pass",
+    )
+    PATH_LOST = (
+        "path-lost",
+        ("one path of the chain rule is missing: {lost}", "one path of the chain rule is missing"),
+        "add up over every path by which this reaches the loss",
+    )
+    SAMPLE_DROPPED = (
+        "sample-dropped",
+        ("sample {sample} is left out", "samples {samples[0]} to {samples[1]} are left out", "samples are left out"),
+        "let the loop or the slice run over the whole batch",
+    )
+    SAMPLE_SUBSET = (
+        "sample-subset",
+        (
+            "samples of class {label:g} count {factor:.6g} times",
+            "sample {sample} counts {factor:.6g} times",
+            "some of the samples have the wrong weight",
+        ),
+        "give every sample the weight that it has in the loss",
+    )
+    CLIPPED = (
+        "clipped",
+        (
+            "clipped at {limit:.10g}: {entries} entries stop there, the others are right",
+            "scaled down to a norm of {norm:.10g}: clipped by its norm",
+            "clipped",
+        ),
+        "clip in the optimizer, not in what is called the gradient",
+    )
+    REGULARISATION = (
+        "regularisation",
+        (
+            "off by {multiple:.10g} times the parameters: a penalty that is not in the loss, or lacks in it",
+            "off by a multiple of the parameters: a penalty that is not in the loss, or lacks in it",
+        ),
+        "put the penalty into both loss and gradient, or into neither",
+    )
+    FACTOR = ("factor", ("off by the constant factor {factor:.10g}", "off by a constant factor"), "divide by that factor")
+    SINGLE_ENTRY = (
+        "single-entry",
+        (
+            "one entry is wrong, at {index}: {reference:.17g} there explains everything",
+            "it is wrong: {reference:.17g} explains everything",
+            "one entry is wrong",
+        ),
+        "look for what treats it apart: a border, a first or last index, a term of its own",
+    )
+    UNSTABLE = (
+        "unstable",
+        ("the formula loses digits by cancellation or overflow; in {precision} it is right", "the formula loses its digits"),
+        "use a stable form: expm1, log1p, a softmax shifted by its maximum",
+    )
+    CONSTANTS = (
+        "constants",
+        (
+            "correct to {error:.1e}: a rounded constant, differences or a solver inside would be that far off",
+            "all but correct: a rounded constant, differences or a solver inside would be that far off",
+        ),
+        "write the constant with all its digits, or tighten what is solved inside",
+    )
+
+    def of(self, name: str, **evidence: Any) -> Diagnosis:
+        """That a block has this cause."""
+        return Diagnosis(name, self.value, evidence)
+
+
+ORDER = {cause.value: place for place, cause in enumerate(Cause)}
+
+
+def rank(cause: str) -> int:
+    """Where a cause stands among all; one of somebody else's naming comes last."""
+    return ORDER.get(cause, len(ORDER))
+
+
+def sentence(diagnosis: Diagnosis) -> str:
+    """What a cause means, with its numbers; more exactly, where it is known what the gradient equals."""
+    evidence = diagnosis.evidence
+    if evidence.get("why"):
+        said = f"{diagnosis.cause.replace('-', ' ')}: {evidence['why']}"
+    else:
+        said = _filled(diagnosis) + (f" ({evidence['layer']})" if evidence.get("layer") else "")
+    return f"{said}; besides, {evidence['besides']}" if evidence.get("besides") else said
+
+
+def advice(diagnosis: Diagnosis) -> str:
+    """What to change; empty where the cause is of somebody else's naming and brings no remedy."""
+    known = Cause(diagnosis.cause).remedy if diagnosis.cause in ORDER else ""
+    return str(diagnosis.evidence.get("remedy") or known)
+
+
+def _filled(diagnosis: Diagnosis) -> str:
+    """The first wording that the evidence fills."""
+    evidence = {key: value for key, value in diagnosis.evidence.items() if str(value) not in ("", "[]")}
+    how = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in evidence.items() if key not in ("layer", "kind"))
+    for wording in Cause(diagnosis.cause).wordings if diagnosis.cause in ORDER else ():
+        try:
+            return wording.format(**{**({"how": how} if how else {}), **evidence})
+        except (LookupError, ValueError, TypeError, AttributeError):  # a key is absent, or holds something else
+            continue
+    return f"{diagnosis.cause.replace('-', ' ')}{': ' if how else ''}{how}"

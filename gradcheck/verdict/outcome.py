@@ -1,0 +1,90 @@
+"""What a check found, as data; `gradcheck.report` says it to people."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self
+
+import msgspec
+
+from gradcheck.verdict.findings import Diagnosis, Finding, Verdict, overall
+
+
+class Call(NamedTuple):
+    """A call of a public function, and what it was given, the objects themselves."""
+
+    check: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+class Recipe:
+    """How a report came about: the call that returned it, if one did.
+
+    It is no part of what was found: any two are equal. It goes with every copy, but not into another process.
+
+    Parameters
+    ----------
+    call : Call, optional
+    """
+
+    def __init__(self, call: Call | None = None) -> None:
+        self.call = call
+
+    @property
+    def function(self) -> str:
+        """The name of the public function; empty where none returned the report."""
+        return self.call.check.__name__ if self.call else ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe)
+
+    def __hash__(self) -> int:
+        return hash(Recipe)
+
+    def __deepcopy__(self, _: Any) -> Self:
+        return self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __reduce__(self) -> Any:
+        return Recipe, ()
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found, block by block.
+
+    Attributes
+    ----------
+    title : str
+        What was checked.
+    findings : tuple of Finding
+        One for each block and backend.
+    evaluations : int
+        Loss evaluations spent by the oracles.
+    notes : tuple of str
+        What was noticed and is no verdict.
+    diagnoses : tuple of Diagnosis
+        Named causes of what is wrong, for each block simplest first.
+    diagnosis_evaluations : int
+        Loss evaluations that they took besides.
+    recipe : Recipe
+        The call that returned it.
+    """
+
+    title: str
+    findings: tuple[Finding, ...]
+    evaluations: int = 0
+    notes: tuple[str, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    diagnosis_evaluations: int = 0
+    recipe: Recipe = Recipe()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The first that occurs of wrong, unresolved, nonsmooth, inexact, correct; unresolved if nothing was checked."""
+        return overall(finding.verdict for finding in self.findings)
+
+    @property
+    def wrong(self) -> frozenset[str]:
+        """Names of the wrong blocks."""
+        return frozenset(finding.name for finding in self.findings if finding.verdict is Verdict.WRONG)

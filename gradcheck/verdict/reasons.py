@@ -1,0 +1,55 @@
+"""Why a block is not correct, in one sentence: every wording of a finding's reason."""
+
+EMPTY = "holds no entry"
+KINK = "a kink: the slopes to the left and right differ"
+NEAR_A_KINK = "a unit lies within rounding of a kink, and this build took the other side"
+NO_PARAMETERS = "the network has no parameters: there is no gradient"
+ON_A_KINK = "a unit lies exactly on a kink: there is no derivative here"
+OVERFLOW = "a correct build may overflow here"
+STAIRCASE = "a staircase: flat nearby, and sloped further off"
+
+
+def accurate_enough(off: float, accuracy: float) -> str:
+    """Of an inexact block."""
+    return f"off by {off:.1e}, within the accuracy of {accuracy:.1e} asked for"
+
+
+def beyond_bound(count: int, size: int) -> str:
+    """Of a wrong block, every entry of which was compared."""
+    return f"{count} of {size} entries beyond their bound"
+
+
+def found_wrong(count: int, size: int, *, complete: bool) -> str:
+    """Of a wrong block, some entries of which were looked for."""
+    return f"{'' if complete else 'at least '}{count} of {size} entries found wrong"
+
+
+def refuted(count: int, size: int, *, complete: bool) -> str:
+    """Of a claim that no other one confirms."""
+    where = f"{'' if complete else 'at least '}{count} of {size}"
+    return f"refuted by the oracle along a random direction; {where} entries found wrong"
+
+
+def excused(sentence: str) -> str:
+    """Of a gradient that is not finite where the analysis of rounding allows that."""
+    return f"{sentence}, where a correct build may overflow"
+
+
+def unseen_in_noise(resolution: float) -> str:
+    """Of a block that is too noisy."""
+    return f"an error below {resolution:.1e} would go unseen in the noise"
+
+
+def unseen_under_rounding(resolution: float) -> str:
+    """Of a block of a network that amplifies rounding."""
+    return f"an error below {resolution:.1e} would go unseen: rounding is amplified that much here"
+
+
+def refuted_together(residual: float, bound: float) -> str:
+    """Of blocks none of which explains what refutes them all."""
+    return f"all blocks together are off by {abs(residual):.1e} along a direction, beyond {bound:.1e}"
+
+
+def should_be_equal(one: float, other: float) -> str:
+    """Of two numbers."""
+    return f"{one:.17g} and {other:.17g} should be equal"
