@@ -15,7 +15,7 @@ from gradcheck.bench.measuring.job import Facts, Settings
 from gradcheck.bench.measuring.measure import FLOOR, Rounds, Series, labels
 from gradcheck.bench.rendering import pictures
 from gradcheck.bench.results import compare
-from gradcheck.bench.results.growth import growth, slope, telling
+from gradcheck.bench.results.growth import growth, informative, slope
 from gradcheck.bench.results.schema import Result, read
 from gradcheck.bench.results.spread import ratio, timing
 from gradcheck.bench.run import measured
@@ -223,8 +223,8 @@ def test_cases_that_differ_in_two_things_have_no_slope():
 
 def test_slopes_of_two_points_are_shown_where_there_are_no_others():
     two, three = result(points(widths=(4, 8))).growth, result(points(batches=(2, 4, 8))).growth
-    assert telling([*two, *three]) == three
-    assert telling(two) == two
+    assert informative([*two, *three]) == three
+    assert informative(two) == two
 
 
 def test_peaks_of_a_few_pages_are_no_points():

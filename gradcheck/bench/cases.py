@@ -19,9 +19,14 @@ from gradcheck.network.network import Network
 
 BATCH = 256
 BASE = "64-128-128-1"  # of a sweep for which no network is given
-DEEP = (256, *[256] * 19, 1)
 DTYPES = ("float64", "float32")
 SHOWN = 5  # of more equal layers the name has the number
+STANDARD = {  # sizes, and samples in a batch
+    "784-512-512-1": ((784, 512, 512, 1), BATCH),
+    "20 x 256": ((256, *[256] * 19, 1), BATCH),
+    "64-128-128-1": ((64, 128, 128, 1), BATCH),
+    "2-15-1": ((2, 15, 1), 400),
+}
 
 
 class Point(NamedTuple):
@@ -86,22 +91,18 @@ def name_of(sizes: Sequence[int]) -> str:
 
 def standard(kind: Kind, grid: Grid, seed: int) -> list[Point]:
     """The four networks that are measured where none is named."""
-    chosen = [("784-512-512-1", BATCH), ("20 x 256", BATCH), ("64-128-128-1", BATCH), ("2-15-1", 400)]
-    found: list[Point] = []
-    for name, batch in chosen:
-        sizes = DEEP if name == "20 x 256" else parsed(name)
-        found += _spread(name, network_of(sizes, kind), grid._replace(batches=(batch,)), seed)
-    return found
+    return [
+        point
+        for name, (sizes, batch) in STANDARD.items()
+        for point in _spread(name, network_of(sizes, kind), grid._replace(batches=(batch,)), seed)
+    ]
 
 
 def swept(networks: Sequence[str], kind: Kind, grid: Grid, seed: int) -> list[Point]:
     """The full grid around each network."""
-    found: list[Point] = []
-    for text in networks:
-        for width, depth in itertools.product(grid.widths or (None,), grid.depths or (None,)):
-            sizes = _reshaped(parsed(text), width, depth)
-            found += _spread(name_of(sizes), network_of(sizes, kind), grid, seed)
-    return found
+    wanted = itertools.product(map(parsed, networks), grid.widths or (None,), grid.depths or (None,))
+    shapes = [_reshaped(sizes, width, depth) for sizes, width, depth in wanted]
+    return [point for sizes in shapes for point in _spread(name_of(sizes), network_of(sizes, kind), grid, seed)]
 
 
 def described(path: Path, grid: Grid) -> list[Point]:
@@ -115,15 +116,11 @@ def described(path: Path, grid: Grid) -> list[Point]:
     if grid.widths or grid.depths:
         raise DescriptionError("a description's widths and depths are fixed, expected --network", str(path))
     case = load(path)
-    found: list[Point] = []
-    for batch, dtype, threads in itertools.product(
-        grid.batches or (case.samples,), grid.dtypes or (case.dtype,), grid.threads or (1,)
-    ):
-        # msgspec's replace does not validate; what is replaced was checked where it was parsed.
-        other = msgspec.structs.replace(case, samples=batch, dtype=dtype)
-        with naming(path):
-            found.append(Point(path.stem, other, len(other.batch.inputs), threads))
-    return found
+    wanted = itertools.product(grid.batches or (case.samples,), grid.dtypes or (case.dtype,), grid.threads or (1,))
+    # msgspec's replace does not validate; what is replaced was checked where it was parsed.
+    found = ((msgspec.structs.replace(case, samples=batch, dtype=dtype), threads) for batch, dtype, threads in wanted)
+    with naming(path):
+        return [Point(path.stem, each, len(each.batch.inputs), threads) for each, threads in found]
 
 
 def dtype_of(name: str) -> str:

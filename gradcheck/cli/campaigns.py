@@ -74,8 +74,7 @@ def fuzz_command(
             return Exit.WRONG if any(each.now == Verdict.WRONG for each in found) else Exit.GOOD
         path = store or Path(time.strftime("fuzz-%Y%m%d-%H%M%S.db"))
         with fuzzing.opened(path, plan, resume=resume) as campaign:
-            end = fuzzing.End(examples or (0 if minutes else EXAMPLES), 60 * (minutes or 0))
-            interrupted = fuzzing.run(campaign, workers, end)
+            interrupted = fuzzing.run(campaign, workers, examples or (0 if minutes else EXAMPLES), 60 * (minutes or 0))
             code = _deliver(campaign, path, json, html, reproduce, frozenset(map(str, fail_on)))
     if interrupted:
         show(f"interrupted: gradcheck fuzz --resume --store {path} goes on", sys.stderr)

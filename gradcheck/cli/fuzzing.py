@@ -50,13 +50,6 @@ class Wanted(NamedTuple):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class End(NamedTuple):
-    """When a campaign ends: after so many examples, or so many seconds."""
-
-    examples: int
-    seconds: float
-
-
 class Replayed(NamedTuple):
     """A stored failure, judged again: what it was wrong because of, and its verdict now."""
 
@@ -100,11 +93,11 @@ def opened(path: Path, plan: Plan, *, resume: bool) -> Store:
     return Store.resume(path, _versions(plan)) if resume else Store.create(path, plan, _versions(plan))
 
 
-def run(store: Store, workers: Pool, end: End) -> bool:
-    """Conduct the campaign and make small what is wrong; whether it was interrupted."""
+def run(store: Store, workers: Pool, examples: int, seconds: float) -> bool:
+    """Run the campaign for so many examples or seconds and make small what is wrong; whether it was interrupted."""
     try:
-        with Live(store.counts(), end.examples, end.seconds) as live:
-            run_campaign(store, workers, examples=end.examples, seconds=end.seconds, watch=live.watch)
+        with Live(store.counts(), examples, seconds) as live:
+            run_campaign(store, workers, examples=examples, seconds=seconds, watch=live.watch)
             live.say("making failures small")
             make_small(store, workers)
     except KeyboardInterrupt:

@@ -90,7 +90,7 @@ class Process:
 
     def lines(self) -> Iterator[bytes]:
         """What it says until it ends."""
-        return (line[:-1] for line in self._output if line.endswith(b"\n"))
+        return _whole(self._output)
 
     def close(self, grace: float = GRACE) -> int:
         """End the process, with a signal after so many seconds; the exit code that it had, or has now."""
@@ -114,10 +114,10 @@ class Parent:
     def __init__(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._lines = SimpleQueue[bytes]()
-        lines, self._answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+        asked, self._answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
-        Thread(target=_listen, args=(lines, self._lines), daemon=True).start()
+        Thread(target=_listen, args=(asked, self._lines), daemon=True).start()
 
     def receive(self) -> bytes:
         """Its next line, once there is one."""
@@ -148,7 +148,12 @@ def exit_in_words(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"exit code {code}"
 
 
-def _listen(lines: "IO[bytes]", heard: "SimpleQueue[bytes]") -> None:
-    for line in lines:
+def _whole(file: "IO[bytes]") -> Iterator[bytes]:
+    """Lines, without those that broke off."""
+    return (line[:-1] for line in file if line.endswith(b"\n"))
+
+
+def _listen(file: "IO[bytes]", heard: "SimpleQueue[bytes]") -> None:
+    for line in _whole(file):
         heard.put(line)
     os._exit(0)

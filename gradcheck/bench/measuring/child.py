@@ -1,27 +1,25 @@
 """``python -m gradcheck.bench.measuring.child``: the process in which one backend is timed on one case.
 
-It is sent a `Job` and then one `Request` at a time, as JSON, and has an `Answer` to each: that it has loaded, its facts,
+It is sent a `Job` and then one call at a time, by name, and has an `Answer` to each, as JSON: that it has loaded, its facts,
 seconds. The job's limit ends it where an answer takes longer.
 """
 
 import itertools
 import os
 import time
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
 from gradcheck.bench.measuring.calls import Prepared, load, prepare
-from gradcheck.bench.measuring.job import Answer, Job, Request
+from gradcheck.bench.measuring.job import Answer, Job
 from gradcheck.bench.work.counts import Step
 from gradcheck.errors import GradcheckError
+from gradcheck.foundation.calling import one_line, raised
 from gradcheck.foundation.processes import LOADING, Parent
 
 ONCE = "verification"  # takes seconds: no warm call before each block
 MOST = 1 << 20  # calls in a block
-HOME = Path(__file__).parents[1]
 
 
 class Clock:
@@ -65,24 +63,13 @@ def elapsed(call: Callable[[], object], count: int) -> float:
     return time.perf_counter() - start
 
 
-def sentence(error: BaseException) -> str:
-    """What went wrong, and in which line where it is not ours."""
-    text = " ".join(str(error).split())
-    if isinstance(error, GradcheckError):
-        return text
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    file = Path(frame.filename)
-    where = "" if file.is_relative_to(HOME) else f" ({file.name}:{frame.lineno})"
-    return f"raised {type(error).__name__}: {text or 'without a message'}{where}"
-
-
 def main() -> None:
     """Measure what the parent asks for."""
     parent = Parent()
     try:
         _serve(parent)
     except BaseException as error:  # of a backend, whatever it is: it ends this measurement and no other
-        _tell(parent, Answer(error=sentence(error)))
+        _tell(parent, Answer(error=one_line(error) if isinstance(error, GradcheckError) else raised(error)))
     os._exit(0)  # threads of libraries need no goodbye
 
 
@@ -96,9 +83,9 @@ def _serve(parent: Parent) -> None:
     _tell(parent, Answer(facts=prepared.facts))
     clock = Clock(prepared, job.seconds)
     while True:
-        request = msgspec.json.decode(parent.receive(), type=Request)
+        call = parent.receive().decode()
         with parent.time_limit(job.limit):
-            answer = clock.answer(request.call)
+            answer = clock.answer(call)
         _tell(parent, answer)
 
 

@@ -43,7 +43,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     threads : int
         That libraries may use.
     device, arithmetic : str, optional
-        Told to the backend, which must take them. Gradients come back as arrays, so its time includes waiting for a device.
+        Given to the backend, which must take them. Gradients come back as arrays, so its time includes waiting for a device.
     seconds : float
         That a block of calls is to take.
     limit : float
@@ -61,12 +61,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.05
     limit: float = 120.0
     reference: str = ""
-
-
-class Request(msgspec.Struct, frozen=True):
-    """One block of calls, by the name of what is called."""
-
-    call: str
 
 
 class Pool(msgspec.Struct, frozen=True):

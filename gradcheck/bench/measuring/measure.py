@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -91,7 +91,8 @@ def measure(point: Point, settings: Settings, watch: Watch) -> Rounds:
         no_reference = _reference(job, path)
         watch(f"{point.name}: loading", 1)
         jobs = _jobs(job, settings, "" if no_reference else str(path))
-        children = _Children({name: stack.enter_context(Child(each)) for name, each in jobs.items()})  # they load at once
+        # All of them load at once.
+        children = _Children({name: stack.enter_context(closing(Child(each))) for name, each in jobs.items()})
         facts = {name: found for name in jobs if (found := children.ask(name, Child.facts)) is not None}
         seconds = _rounds(children, _order(facts), point, settings, watch)
         steps = children.ask(FLOOR, Child.steps) or []
@@ -131,7 +132,7 @@ def _jobs(job: Job, settings: Settings, reference: str) -> dict[str, Job]:
 
 def _reference(job: Job, path: Path) -> str:
     """Have gradients in extended precision written; why not, where there are none."""
-    with Child(replace(job, role=Role.REFERENCE, reference=str(path))) as child:
+    with closing(Child(replace(job, role=Role.REFERENCE, reference=str(path)))) as child:
         try:
             return child.facts().accuracy_note
         except Lost as lost:

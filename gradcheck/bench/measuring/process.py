@@ -1,13 +1,10 @@
 """The parent's side of a child process that measures: whatever ends it is one sentence."""
 
-from types import TracebackType
-from typing import Self
-
 import msgspec
 
 from gradcheck.bench.measuring import child
 from gradcheck.bench.measuring.environment import of_child
-from gradcheck.bench.measuring.job import Answer, Facts, Job, Request
+from gradcheck.bench.measuring.job import Answer, Facts, Job
 from gradcheck.bench.work.counts import Step
 from gradcheck.errors import GradcheckError
 from gradcheck.foundation.processes import LOADING, Ended, Process
@@ -30,14 +27,8 @@ class Child:
         self._process = Process(child.__name__, environment=of_child(job.threads))
         self._process.send(msgspec.json.encode(job))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._process.close()
-
     def facts(self) -> Facts:
-        """Once, before anything else is asked.
+        """What it found out before any clock runs: once, before anything else is asked.
 
         Raises
         ------
@@ -51,16 +42,20 @@ class Child:
 
     def seconds(self, call: str) -> float:
         """Of one call, in a block of them."""
-        seconds = self._asked(call).seconds
+        seconds = self._ask(call).seconds
         assert seconds is not None
         return seconds
 
     def steps(self) -> list[Step]:
         """The floor's parts."""
-        return self._asked("split").steps or []
+        return self._ask("split").steps or []
 
-    def _asked(self, call: str) -> Answer:
-        self._process.send(msgspec.json.encode(Request(call)))
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()
+
+    def _ask(self, call: str) -> Answer:
+        self._process.send(call.encode())
         return self._answer(self._job.limit)
 
     def _answer(self, limit: float) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.bench.rendering.text import title
-from gradcheck.bench.results.growth import telling
+from gradcheck.bench.results.growth import informative
 from gradcheck.bench.results.schema import Growth, Measured, Result
 from gradcheck.bench.work.counts import Step
 from gradcheck.errors import OutputError
@@ -45,7 +45,7 @@ def draw(result: Result, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with drawing.rc_context({"font.size": 13, **OPEN_AXES}):
-            return [*_all_growth(drawing, telling(result.growth), folder), *_all_layers(drawing, result.cases, folder)]
+            return [*_all_growth(drawing, informative(result.growth), folder), *_all_layers(drawing, result.cases, folder)]
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from gradcheck.bench.measuring.environment import Environment
 from gradcheck.bench.results.compare import Comparison
-from gradcheck.bench.results.growth import telling
+from gradcheck.bench.results.growth import informative
 from gradcheck.bench.results.schema import Growth, Measured, Result, Row
 from gradcheck.bench.results.spread import Timing
 
@@ -28,7 +28,7 @@ def render(result: Result) -> RenderableType:
         parts += ["", Text(title(case), style="bold"), _table(case), *_remarks(case)]
     parts += ["", Text(LEGEND, style="dim")]
     if result.growth:
-        parts += ["", _growth(telling(result.growth))]
+        parts += ["", _growth(informative(result.growth))]
     return Group(*parts)
 
 

@@ -78,7 +78,7 @@ def growth(cases: Sequence[Measured]) -> list[Growth]:
     return [fit for fit in fits if fit is not None]
 
 
-def telling(found: Sequence[Growth]) -> list[Growth]:
+def informative(found: Sequence[Growth]) -> list[Growth]:
     """Those of three points or more, through which not every line goes; all where there are none."""
     return [each for each in found if len(each.points) > 2] or list(found)
 

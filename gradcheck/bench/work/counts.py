@@ -37,6 +37,12 @@ class Product(NamedTuple):
         """As the textbook does it."""
         return self.rows * self.inner * self.columns
 
+    @property
+    def stored(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Shapes of the factors as they lie in memory: x and W for x W^T, g and x for g^T x."""
+        left = (self.inner, self.rows) if self.kind == "weight" else (self.rows, self.inner)
+        return left, (self.columns, self.inner) if self.kind == "forward" else (self.inner, self.columns)
+
 
 def products(network: Network, batch: int) -> list[Product]:
     """Of loss and gradient, in the order in which they are needed.

@@ -15,7 +15,7 @@ def passes(products: Sequence[Product], dtype: str) -> Callable[[], object]:
     jnp = library.numpy
     rng = np.random.default_rng(0)
     with library.enable_x64(True):
-        operands: Any = [[jnp.asarray(side, dtype) for side in _operands(rng, product)] for product in products]
+        operands: Any = [[jnp.asarray(rng.standard_normal(shape), dtype) for shape in each.stored] for each in products]
 
     def every(operands: Any) -> Any:
         return [
@@ -30,11 +30,3 @@ def passes(products: Sequence[Product], dtype: str) -> Callable[[], object]:
             return library.block_until_ready(compiled(operands))
 
     return run
-
-
-def _operands(rng: np.random.Generator, product: Product) -> tuple[Any, Any]:
-    """As they lie in memory: x and W for x W^T, g and x for g^T x."""
-    rows, inner, columns = product.rows, product.inner, product.columns
-    left = (inner, rows) if product.kind == "weight" else (rows, inner)
-    right = (columns, inner) if product.kind == "forward" else (inner, columns)
-    return rng.standard_normal(left), rng.standard_normal(right)

@@ -9,7 +9,7 @@ from gradcheck.bench.work.counts import Product
 
 
 def set_threads(count: int) -> None:
-    """Of operators; the environment says it too, and a library that was told otherwise is told again."""
+    """Of operators; the environment says it too, and a library that was set otherwise is set again."""
     torch.set_num_threads(count)
 
 
@@ -26,14 +26,7 @@ def passes(products: Sequence[Product], dtype: str) -> Callable[[], None]:
 
 
 def _product(product: Product, dtype: torch.dtype) -> Callable[[], object]:
-    # In the layouts of the floor: x W^T reads the weight transposed, g^T x the gradient.
-    rows, inner, columns = product.rows, product.inner, product.columns
-    left = (
-        torch.randn((inner, rows), dtype=dtype).t() if product.kind == "weight" else torch.randn((rows, inner), dtype=dtype)
-    )
-    right = (
-        torch.randn((columns, inner), dtype=dtype).t()
-        if product.kind == "forward"
-        else torch.randn((inner, columns), dtype=dtype)
-    )
-    return partial(torch.mm, left, right, out=torch.empty((rows, columns), dtype=dtype))
+    left, right = (torch.randn(shape, dtype=dtype) for shape in product.stored)
+    left = left.t() if product.kind == "weight" else left
+    right = right.t() if product.kind == "forward" else right
+    return partial(torch.mm, left, right, out=torch.empty((product.rows, product.columns), dtype=dtype))

@@ -12,6 +12,7 @@ from gradcheck.builds import registry
 from gradcheck.campaign.judging.judge import judge_to_json
 from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.errors import BackendError
+from gradcheck.foundation.calling import one_line
 from gradcheck.foundation.processes import LOADING, Parent
 
 READY, REFUSED = b"ready", b"refused "
@@ -28,7 +29,7 @@ def main() -> None:
         while True:
             _judge(plan, parent)
     except BackendError as error:
-        parent.send(REFUSED + " ".join(str(error).split()).encode("utf-8", "backslashreplace"))
+        parent.send(REFUSED + one_line(error).encode("utf-8", "backslashreplace"))
 
 
 def _judge(plan: Plan, parent: Parent) -> None:

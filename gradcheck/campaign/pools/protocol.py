@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.results.record import Record
+from gradcheck.foundation.calling import one_line
 
 PATIENCE = 600.0  # seconds, for drawing and shrinking
 
@@ -54,4 +55,4 @@ def linked(task: "Future[Any]", answered: Callable[["Future[Any]"], Any]) -> "Fu
 
 def line(error: BaseException) -> str:
     """An error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+    return f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")

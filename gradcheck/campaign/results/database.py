@@ -52,6 +52,7 @@ def alone(path: Path) -> Generator[None]:
 
 @contextmanager
 def database(path: Path | None, mode: str, timeout: float = 5) -> Generator[sqlite3.Connection]:
+    """A connection, in one of SQLite's modes; to a database in memory without a path."""
     place = ":memory:" if path is None else f"{beside(path, '').as_uri()}?mode={mode}"
     with closing(sqlite3.connect(place, timeout, isolation_level=None, uri=path is not None)) as db:
         yield db
@@ -76,6 +77,7 @@ def size_of(path: Path, kind: type[DataError | OutputError]) -> int | None:
 
 
 def check_readable(path: Path) -> None:
+    """Raise `DataError` where nobody can read it."""
     if size_of(path, DataError) is None:
         raise DataError(f"{path}: no such file")
     if not os.access(path, os.R_OK):
