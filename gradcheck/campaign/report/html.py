@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradcheck.campaign.report import failures, pictures, words
-from gradcheck.campaign.report.words import OPEN, SHORT, counted, duration, share, why
+from gradcheck.campaign.report.words import OPEN, SHORT, counted, duration
 from gradcheck.report.page import rendered
 from gradcheck.verdict.findings import Verdict
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Summary
 
 TEMPLATES = Path(__file__).with_name("templates")
-Row = tuple[str | tuple[str, str], ...]
 
 
 def to_html(summary: "Summary") -> str:
@@ -28,8 +27,8 @@ def to_html(summary: "Summary") -> str:
         pictures=pictures,
         figures=_figures(summary),
         causes=map(failures.row, summary.failures),
-        verdicts=_verdicts(summary),
-        errors=_errors(summary),
+        verdicts=[((verdict, verdict), *rest) for verdict, *rest in words.verdicts(summary)],
+        errors=list(map(_marked, words.errors(summary))),
         cost=_cost(summary),
         plan=_plan(summary),
     )
@@ -47,22 +46,10 @@ def _figures(summary: "Summary") -> list[tuple[str, str, str]]:
     ]
 
 
-def _verdicts(summary: "Summary") -> Iterator[Row]:
-    """How many of each; a row for each reason, where they are several."""
-    for verdict, number in summary.verdicts.items():
-        reasons = why(summary, verdict)
-        only = next(iter(reasons)) if list(reasons.values()) == [number] else ""
-        yield (verdict, verdict), f"{number:,}", share(number, summary.judged), only
-        if not only:
-            yield from (("", f"{cases:,}", "", reason) for reason, cases in reasons.items())
-
-
-def _errors(summary: "Summary") -> Iterator[Row]:
-    """The worst of each backend."""
-    for backend, errors in summary.errors.items():
-        above = errors.counts[-1]
-        marked = ((said, "wrong") if above else said for said in (f"{above:,}", f"{errors.worst:.2g}"))
-        yield backend, f"{sum(errors.counts):,}", *marked, errors.case[:SHORT]
+def _marked(row: tuple[str, ...]) -> list[str | tuple[str, str]]:
+    """Errors of a backend: those above the bound, and the worst, in the colour of what is wrong."""
+    backend, cases, above, worst, case = row
+    return [backend, cases, *((said, "wrong") if above != "0" else said for said in (above, worst)), case]
 
 
 def _cost(summary: "Summary") -> Iterator[tuple[str, str]]:

@@ -16,13 +16,12 @@ from gradcheck.campaign.report.words import (
     conclusion,
     counted,
     course,
-    first,
+    errors,
     outcome,
     outline,
-    share,
     shown,
     title,
-    why,
+    verdicts,
 )
 from gradcheck.foundation.wording import printable
 from gradcheck.report.legible import legible
@@ -61,24 +60,18 @@ def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
 def _verdicts(summary: "Summary") -> Table:
     """How many cases of each, and why those have no answer that have none."""
     table = _plain("verdict", ("cases", "right"), ("share", "right"), "why")
-    for verdict, number in summary.verdicts.items():
-        reasons = why(summary, verdict)
-        only = next(iter(reasons)) if list(reasons.values()) == [number] else ""
-        said = (f"{number:,}", share(number, summary.judged), Text(only))
-        table.add_row(Text(verdict, style=STYLES[Verdict(verdict)]), *said)
-        for reason, cases in [] if only else first(reasons, REASONS):
-            table.add_row("", Text(f"{cases:,}", style="dim"), "", Text(reason))
+    for verdict, cases, part, reason in verdicts(summary, REASONS):
+        style, dim = (STYLES[Verdict(verdict)], "") if verdict else ("", "dim")
+        table.add_row(Text(verdict, style=style), Text(cases, style=dim), part, Text(reason))
     return table
 
 
 def _errors(summary: "Summary") -> Table:
     """The worst of each backend."""
     table = _plain("backend", ("cases", "right"), ("above 1", "right"), ("worst error", "right"), "case")
-    for backend, errors in summary.errors.items():
-        above = errors.counts[-1]
-        style = STYLES[Verdict.WRONG] if above else ""
-        counts = (f"{sum(errors.counts):,}", Text(f"{above:,}", style=style), Text(f"{errors.worst:.2g}", style=style))
-        table.add_row(Text(backend), *counts, errors.case[:SHORT])
+    for backend, cases, above, worst, case in errors(summary):
+        style = STYLES[Verdict.WRONG] if above != "0" else ""
+        table.add_row(Text(backend), cases, Text(above, style=style), Text(worst, style=style), case)
     return table
 
 

@@ -1,6 +1,6 @@
 """What there is to say of a campaign, in words: for terminals and pages alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -62,6 +62,22 @@ def outcome(summary: "Summary") -> Verdict:
 def why(summary: "Summary", verdict: str) -> Mapping[str, int]:
     """The reasons for a verdict with their counts; of what is wrong, the causes say more."""
     return {} if verdict == Verdict.WRONG else summary.reasons.get(verdict, {})
+
+
+def verdicts(summary: "Summary", most: int | None = None) -> Iterator[tuple[str, str, str, str]]:
+    """How many cases of each, their share and why; a row for each reason, where they are several."""
+    for verdict, number in summary.verdicts.items():
+        reasons = why(summary, verdict)
+        only = next(iter(reasons)) if list(reasons.values()) == [number] else ""
+        yield verdict, f"{number:,}", share(number, summary.judged), only
+        if not only:
+            yield from (("", f"{cases:,}", "", reason) for reason, cases in first(reasons, most or len(reasons)))
+
+
+def errors(summary: "Summary") -> Iterator[tuple[str, str, str, str, str]]:
+    """Of each backend: its cases, those above the bound, the worst, and the case that has it."""
+    for backend, found in summary.errors.items():
+        yield backend, f"{sum(found.counts):,}", f"{found.counts[-1]:,}", f"{found.worst:.2g}", found.case[:SHORT]
 
 
 def counted(number: int, noun: str) -> str:
