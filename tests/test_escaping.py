@@ -37,7 +37,6 @@ from gradcheck.report import Report
 from gradcheck.report.legible import legible
 from gradcheck.report.page import SHARED, environment
 from gradcheck.report.reproducer import pickles
-from gradcheck.report.reproducer.recipe import Recipe
 from gradcheck.report.reproducer.source import Writer
 from gradcheck.report.text import to_text
 from gradcheck.tour.page import to_html as tour_page
@@ -46,6 +45,7 @@ from gradcheck.tour.step import Picture, Step
 from gradcheck.tour.step import Result as Found
 from gradcheck.tour.step import Table as Rows
 from gradcheck.verdict.findings import Diagnosis, Entry, Finding
+from gradcheck.verdict.outcome import Call
 
 pytest_plugins = ["pytester"]
 
@@ -403,7 +403,7 @@ def test_the_source_of_a_function_is_shown_as_it_is_run(tmp_path):
 @each_name
 def test_no_name_of_an_argument_is_taken_for_source(name):
     writer, options = Writer(), {name: {name: print}, "class": SimpleNamespace(pickled=name), f"1{name}": SimpleNamespace()}
-    call = writer.call(Recipe("check", (), options)).replace("gradcheck.check(", "dict(")
+    call = writer.call(Call(gradcheck.check, (), options)).replace("gradcheck.check(", "dict(")
     definitions = list(writer.definitions())
     found = {}
     exec(compile("\n".join([writer.imported(), *definitions, f"found = {call}"]), "call", "exec"), found)
