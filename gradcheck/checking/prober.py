@@ -25,9 +25,15 @@ from gradcheck.oracles.sides import Slopes, across, sides
 from gradcheck.verdict.bounds import Allowance
 from gradcheck.verdict.compare import entry_scales
 
-MANY = 1000  # entries of a block from which on the block's own resolution counts. Chosen, not derived.
-ENOUGH = 1e-4  # of what must be seen: finer than this no further step is worth its evaluations. Chosen, not derived.
-SEEN = 10  # noises that a residual must amount to at a smaller step for that step to be telling. Chosen, not derived.
+# Entries of a block from which on the block's own resolution counts. At 50 two of 460 fewer were undecided, with 8% fewer
+# evaluations; at 1e9 nothing changed.
+MANY = 1000
+# Of what must be seen: finer than this no further step is worth its evaluations. At 1e-8 five of 370 correct ones, beside
+# kinks, were undecided; at 1 a correct one was accused and a fault missed.
+ENOUGH = 1e-4
+# Noises that a residual must amount to at a smaller step for that step to be telling. At 1 or 100 no verdict of 970 changed,
+# nor of 460 at 0 or 1e6.
+SEEN = 10
 
 
 class Nearer(Enum):

@@ -16,14 +16,25 @@ from gradcheck.verdict.findings import Diagnosis
 SHIFTS = 3  # places that a roll may be off
 # Unit roundoff and least number, fewest digits first.
 NARROW = {"bfloat16": (2.0**-8, 2.0**-133), "float16": (2.0**-11, 2.0**-24), "float32": (2.0**-24, 2.0**-149)}
-INTEGER = 1e-6  # relative; so near to an integer a factor is taken for one. Chosen, not derived.
+# Relative; so near to an integer a factor is taken for one. At 1e-9 five means missing in float32 were called factors; at
+# 1e-3 five factors of -1.0001 had no name.
+INTEGER = 1e-6
 MEAN = 3  # factors of 2 have other reasons than a mean
 ROW = 64  # rows of which every exchange of two is tried
-DIRECTIONS = 4  # along which a cause must agree with the oracle. Chosen, not derived.
-CLEAR = 4  # bounds that a claim must be off by along some direction to be explained. Chosen, not derived.
-ALONE = 1e-9  # so near to an integer a single number's factor is taken for one. Chosen, not derived.
-ROUND = 1e-9  # so near to a number of two digits a norm is taken for a limit. Chosen, not derived.
-BETTER = 256  # times smaller in long double, whose roundoff is 2048 times so: instability. Chosen, not derived.
+# Along which a cause must agree with the oracle. At 1, 57 more of 217 causes were wrong (a decay fits anything); at 16 none
+# changed, for 44% more evaluations.
+DIRECTIONS = 4
+# Bounds that a claim must be off by along some direction to be explained. At 1 one of 300 causes changed, at 100 none; at
+# 1e6 7 of 87 in networks were lost.
+CLEAR = 4
+# So near to an integer a single number's factor is taken for one. At 1e-13 or 1e-5 no cause of 217 changed.
+ALONE = 1e-9
+# So near to a number of two digits a norm is taken for a limit. At 1e-2 ten of 217 causes, factors all, were called clipped;
+# at 1e-14 none changed.
+ROUND = 1e-9
+# Times smaller in long double, whose roundoff is 2048 times so: instability. At 1e4 all ten unstable builds were called
+# constants; at 8 nothing changed.
+BETTER = 256
 
 
 class Correction(NamedTuple):

@@ -10,8 +10,11 @@ from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.line import Estimate, Function, Line, Meter, Point
 
-ROUNDING = 32  # of the sum over the entries, as for real differences
-MOVED = 3  # times what one ulp changes. Both chosen, not derived.
+# Of the sum over the entries, as for real differences. At 1 an error of 7e-15 more was found and no correct one accused; at
+# 1000, 14 of 150 errors passed.
+ROUNDING = 32
+# Times what one ulp changes. At 0 two correct ones of 710 were undecided; at 100 five errors of 150, about 1e-14, passed.
+MOVED = 3
 
 
 def analytic_slope(function: Function, point: Point, line: Line, meter: Meter) -> Estimate:

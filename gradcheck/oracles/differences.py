@@ -12,8 +12,6 @@ A is even in h and B odd, so Richardson windows (`richardson`) find the limits T
 and the least one is taken, unless a window nearer the point contradicts it. T_B in the bound is what keeps a kink inside
 the step from becoming an accusation. Because A is a difference to the claim, a correct claim leaves nothing to extrapolate.
 Where the least bound is too coarse, the two sides are asked (`sides`), and then smaller steps.
-
-The factor 32 and the ladder's constants are measured, not derived.
 """
 
 from collections.abc import Sequence
@@ -29,11 +27,16 @@ from gradcheck.oracles.noise import BESIDE, CENTRED, NEAR, USUAL, noise, stands_
 from gradcheck.oracles.richardson import EVEN, LARGEST, ODD, Limit, Windows, extrapolate, least, limits
 from gradcheck.oracles.sides import FIRST, NEAREST, choose
 
-CERTAIN = 6  # rungs of ratio 2 before anything is decided
-SLACK = 32
+# Rungs of ratio 2 before anything is decided. At 4 two of 460 verdicts changed, with 2% more evaluations; at 10 none, with
+# 16% more.
+CERTAIN = 6
+SLACK = 32  # at 1 or 1000 no verdict of 460 changed
 NARROWEST = 2.0**-11
-ALIKE, STRAIGHT = 0.2, 0.1  # slopes of a staircase differ by less from step to step, and bend by less than this
-PLATEAU = 1e-4  # within which a function in float16 stands still
+# Slopes of a staircase differ by less from step to step, and bend by less than this. At 0.02 or 0.8 no verdict of 120 losses
+# on grids changed, nor of 36 with the second at 0.001 or 10.
+ALIKE, STRAIGHT = 0.2, 0.1
+PLATEAU = 1e-4  # within which a function in float16 stands still; at 1e-6 or 1e-2 no verdict of 460 changed
+# Not measured: what to move these three changes.
 WORTH = 16  # noises of the last rung: to a bound of less, windows of smaller steps have nothing to add
 PROMISING = 1000  # times too coarse a side may be to be asked at smaller steps
 SIDES = 1000  # times coarser than `Start.enough` a side may be: what it saves is many small steps

@@ -6,7 +6,7 @@ the residual slope, that of |h| half a jump of slope, which a kink makes. What t
 
     bound = 3 standard errors of the slope + what one more power changes + |coefficient of |h|| + 3 of its standard errors.
 
-A fit takes the fewest powers that leave over hardly more than any number does. All constants are chosen, not derived.
+A fit takes the fewest powers that leave over hardly more than any number does.
 """
 
 from math import inf, isnan
@@ -18,11 +18,12 @@ from numpy.polynomial import chebyshev
 from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.line import Estimate, Line
 
-PAIRS = 64
-POWERS = 7
-HARDLY = 1.1
-ERRORS = 3
-REACHES = (2.0, 0.5, 0.125)
+# Seen on 460 gradients, 360 of them correct.
+PAIRS = 64  # at 16 four correct ones more were undecided; at 256 two fewer, with 40% more evaluations
+POWERS = 7  # at 3 two more were undecided, at 12 none fewer
+HARDLY = 1.1  # at 1.001 two, at 2 one more was undecided
+ERRORS = 3  # at 1 one fewer was undecided and none accused; at 10 three more
+REACHES = (2.0, 0.5, 0.125)  # with 0.5 alone four more were undecided; two more reaches changed nothing for 9% more
 
 
 class Fit(NamedTuple):

