@@ -2,32 +2,38 @@
 
 ``python benchmarks/ablation.py --faults 300 --correct 1500`` asks about the subjects of `detection.py`. A part that buys
 nothing has a row like the first one. Parts are taken out by putting something simpler in the place of one function.
+
+``python benchmarks/ablation.py --constants`` moves constants instead, ``--constants probe.SEEN,JUMP`` those two: what nobody
+derived is worth what is seen when it is moved. Each is measured where it can be seen (`measures.py`). A new value is put
+wherever a module of ours holds the old one: where it is assigned, where it was imported by name, and in the defaults of
+parameters. Where nothing changed, ``used by`` counts the answers that fail with something in its place that no arithmetic
+takes: of a constant that nobody asks for, no value can change anything. Below each table stands what changed, and how.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from constants import CONSTANTS, Constant, stale
 from detection_report import Row, summary_table
 from detection_tools import run
+from holders import Place
+from measures_told import Sizes
+from moving import move
 from rich.console import Console
 from rich.progress import track
 from subjects import Subject, awkward, faulty, find
 
 from gradcheck.candidates import claim
-from gradcheck.checking import bisection as apart
-from gradcheck.checking import probe
-from gradcheck.checking import procedure as judge
+from gradcheck.checking import accusation, bisection, overview, prober, procedure
 from gradcheck.checking.prober import Prober
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles import differences, directions
 from gradcheck.oracles.sides import Chosen
-
-Place = tuple[Any, str, Any]
 
 
 def without_kink_term(odd: Any, _: Any, slack: float) -> Any:
@@ -77,19 +83,20 @@ def first_step(step: float) -> Any:
     return differences.AT_LARGE._replace(step=step)
 
 
+ROOMS = (accusation, bisection, overview, prober, procedure)
 PARTS: dict[str, list[Place]] = {
     "everything": [],
     "no kink term in the bound": [(differences, "_bounds", without_kink_term)],
-    "noise assumed, not measured": [(probe, "quiet", assumed_noise), (differences, "noise", assumed_noise)],
-    "first step 1/64": [(room, "AT_LARGE", first_step(1 / 64)) for room in (probe, judge, apart)],
+    "noise assumed, not measured": [(overview, "quiet", assumed_noise), (differences, "noise", assumed_noise)],
+    "first step 1/64": [(room, "AT_LARGE", first_step(1 / 64)) for room in ROOMS],
     "no side speaks for the point": [(differences, "choose", silent)],
-    "no second direction over all": [(probe, "second_look", unlooked)],
+    "no second direction over all": [(overview, "second_look", unlooked)],
     "one direction accuses": [(Prober, "draw", one_direction(Prober.draw))],
     "positive directions": [(directions, "signs", positive)],
     "one step length for a block": [(directions, "scales", same_steps)],
     "the gradient has no rounding": [(claim, "_rounding", no_rounding)],
     "no regression under noise": [(Prober, "regressed", once_more)],
-    "nothing is taken apart": [(apart, "PARTS", 0)],
+    "nothing is taken apart": [(bisection, "PARTS", 0)],
 }
 
 
@@ -102,16 +109,37 @@ def measure(subjects: list[Subject], names: list[str]) -> Iterator[Row]:
                 yield Row(subject, run("ours", find(subject.name))._replace(tool=name))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faults", type=int, default=300, metavar="N")
-    parser.add_argument("--correct", type=int, default=1500, metavar="N")
-    parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args()
-    subjects = [*islice(faulty(chosen.seed), chosen.faults), *islice(awkward(chosen.seed), chosen.correct)]
+def ask_of_parts(subjects: list[Subject], console: Console) -> None:
     total = len(subjects) * len(PARTS)
     rows = list(track(measure(subjects, list(PARTS)), "asking", total, console=Console(stderr=True), transient=True))
-    Console(width=150).print(summary_table(rows, {}))
+    console.print(summary_table(rows, {}))
+
+
+def chosen_of(names: Sequence[str], measure: str | None) -> list[Constant]:
+    """Those of these names, or all; of them those that are measured so. Whatever the table has wrong ends the program."""
+    if wrong := list(stale(CONSTANTS)):
+        raise SystemExit("\n".join(wrong))
+    if unknown := {*names} - {known for one in CONSTANTS for known in (one.name, one.title)}:
+        raise SystemExit(f"no constants of the table: {', '.join(sorted(unknown))}")
+    named = [one for one in CONSTANTS if not names or {one.name, one.title} & {*names}]
+    return [one for one in named if measure in (None, one.measure)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faults", type=int, metavar="N", help="of parts 300, of constants 150")
+    parser.add_argument("--correct", type=int, metavar="N", help="of parts 1500, of constants 820")
+    parser.add_argument("--networks", type=int, default=5, metavar="N")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--constants", nargs="?", const="", metavar="NAME,NAME", help="move constants, by default all")
+    parser.add_argument("--measure", help="of the constants, those that are measured so")
+    chosen, console = parser.parse_args(), Console(width=150)
+    if chosen.constants is not None:
+        constants = chosen_of([name for name in chosen.constants.split(",") if name], chosen.measure)
+        move(constants, Sizes(chosen.faults or 150, chosen.correct or 820, chosen.networks, chosen.seed), console)
+        return
+    faults, correct = chosen.faults or 300, chosen.correct or 1500
+    ask_of_parts([*islice(faulty(chosen.seed), faults), *islice(awkward(chosen.seed), correct)], console)
 
 
 if __name__ == "__main__":
