@@ -36,6 +36,9 @@ class Beyond(NamedTuple):
         with np.errstate(all="ignore"):
             return bool(np.any(np.abs(np.subtract(first, second)) > self.part * np.max(np.abs(first), initial=0.0)))
 
+    def __str__(self) -> str:
+        return f"beyond {self.part:.3g}"
+
 
 class Constant(NamedTuple):
     """Its module and name, what it is and is moved to, the measure that is to tell, and what was made of it on loading."""
