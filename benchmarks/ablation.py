@@ -3,9 +3,9 @@
 ``python benchmarks/ablation.py --faults 300 --correct 1500`` asks about the subjects of `detection.py`. A part that buys
 nothing has a row like the first one. Parts are taken out by putting something simpler in the place of one function.
 
-``python benchmarks/ablation.py --constants`` moves constants instead, ``--constants probe.SEEN,JUMP`` those two: what nobody
-derived is worth what is seen when it is moved. Each is measured where it can be seen (`measures.py`). A new value is put
-wherever a module of ours holds the old one: where it is assigned, where it was imported by name, and in the defaults of
+``python benchmarks/ablation.py --constants`` moves constants instead, ``--constants prober.SEEN,JUMP`` those two: what
+nobody derived is worth what is seen when it is moved. Each is measured where it can be seen (`measures.py`). A new value is
+put wherever a module of ours holds the old one: where it is assigned, where it was imported by name, and in the defaults of
 parameters. Where nothing changed, ``used by`` counts the answers that fail with something in its place that no arithmetic
 takes: of a constant that nobody asks for, no value can change anything. Below each table stands what changed, and how.
 """
@@ -22,7 +22,7 @@ from constants import CONSTANTS, Constant, stale
 from detection_report import Row, summary_table
 from detection_tools import run
 from holders import Place
-from measures_told import Sizes
+from measures_replies import Sizes
 from moving import move
 from rich.console import Console
 from rich.progress import track
@@ -83,12 +83,12 @@ def first_step(step: float) -> Any:
     return differences.AT_LARGE._replace(step=step)
 
 
-ROOMS = (accusation, bisection, overview, prober, procedure)
+PROBING = (accusation, bisection, overview, prober, procedure)
 PARTS: dict[str, list[Place]] = {
     "everything": [],
     "no kink term in the bound": [(differences, "_bounds", without_kink_term)],
     "noise assumed, not measured": [(overview, "quiet", assumed_noise), (differences, "noise", assumed_noise)],
-    "first step 1/64": [(room, "AT_LARGE", first_step(1 / 64)) for room in ROOMS],
+    "first step 1/64": [(module, "AT_LARGE", first_step(1 / 64)) for module in PROBING],
     "no side speaks for the point": [(differences, "choose", silent)],
     "no second direction over all": [(overview, "second_look", unlooked)],
     "one direction accuses": [(Prober, "draw", one_direction(Prober.draw))],

@@ -1,15 +1,15 @@
 """What `ablation.py` measures where a constant has been moved: the same questions every time, and what was said to each.
 
-A measurement yields a `Told` for each question. ``BESIDES`` says how to add up the number that is told besides.
+A measurement yields a `Reply` for each question. ``BESIDES`` says how to add up the number that stands in it besides.
 """
 
 from collections.abc import Callable, Iterator
 
 from measures_check import by_complex_step, causes, detection, products, repeated, staircases, sums
-from measures_told import Sizes, Told
+from measures_replies import Reply, Sizes
 from measures_verify import bounds, large, network_causes, verified
 
-MEASURES: dict[str, Callable[[Sizes], Iterator[Told]]] = {
+MEASURES: dict[str, Callable[[Sizes], Iterator[Reply]]] = {
     "detection": detection,
     "complex step": by_complex_step,
     "repeated": repeated,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from detection_report import Row
 from detection_tools import run
-from measures_told import Sizes, Told
+from measures_replies import Reply, Sizes
 from subjects import AWKWARD, Subject, awkward, faulty, find, mapped
 from subjects_common import Problem
 from subjects_faulty import draw_problem
@@ -22,14 +22,14 @@ from gradcheck.adapters.pytorch_function import TorchFunction
 Claim = Callable[..., Any]
 
 
-def detection(sizes: Sizes) -> Iterator[Told]:
+def detection(sizes: Sizes) -> Iterator[Reply]:
     """The corpus that the ablation asks about."""
     for subject in [*islice(faulty(sizes.seed), sizes.faults), *islice(awkward(sizes.seed), sizes.correct)]:
         answer = run("ours", find(subject.name))
-        yield Told(subject.name, "", answer.answer.verdict, answer.evaluations, row=Row(subject, answer))
+        yield Reply(subject.name, "", answer.answer.verdict, answer.evaluations, row=Row(subject, answer))
 
 
-def by_complex_step(sizes: Sizes) -> Iterator[Told]:
+def by_complex_step(sizes: Sizes) -> Iterator[Reply]:
     """Losses of the corpus as they are, which take complex arrays or do not; right, and with a block slightly scaled.
 
     Where the complex step was refused, what is said tells why.
@@ -41,11 +41,11 @@ def by_complex_step(sizes: Sizes) -> Iterator[Told]:
                 warnings.simplefilter("ignore")
                 report = gradcheck.check(problem.loss, gradient, problem.at, complex_step=True)
         except Exception as error:
-            yield Told(subject, truth, f"error: {type(error).__name__}")
+            yield Reply(subject, truth, f"error: {type(error).__name__}")
             continue
         refused = next((what for word, what in words.items() if any(word in note for note in report.notes)), "")
         said = f"{report.verdict}, {refused}" if refused else str(report.verdict)
-        yield Told(subject, truth, said, report.evaluations, bool(refused))
+        yield Reply(subject, truth, said, report.evaluations, bool(refused))
 
 
 def _problems(sizes: Sizes) -> Iterator[tuple[str, str, Problem, Claim]]:
@@ -66,7 +66,7 @@ def _scaled(gradient: Claim, name: str, factor: float, at: Any) -> Any:
     return found | {name: factor * found[name]}
 
 
-def repeated(sizes: Sizes) -> Iterator[Told]:
+def repeated(sizes: Sizes) -> Iterator[Reply]:
     """Correct gradients that change from call to call by so much of the largest entry of their block."""
     kinds = ("smooth", "pytree: nested", "polynomial: quintic", "strongly curved: 1/x")
     smooth = [one for one in islice(awkward(sizes.seed), sizes.correct) if one.kind in kinds]
@@ -76,7 +76,7 @@ def repeated(sizes: Sizes) -> Iterator[Told]:
             answer = run("ours", Subject(subject.name, subject.kind, subject.loss, gradient, subject.at, None))
             changing = "changes" if "a second call changed" in answer.answer.detail else answer.answer.verdict
             truth = "correct" if exponent < -11 else ""
-            yield Told(f"{subject.name}, shaken by 1e{exponent}", truth, changing, answer.evaluations)
+            yield Reply(f"{subject.name}, shaken by 1e{exponent}", truth, changing, answer.evaluations)
 
 
 def shaken(gradient: Claim, size: float, dice: np.random.Generator, at: Any) -> Any:
@@ -86,7 +86,7 @@ def shaken(gradient: Claim, size: float, dice: np.random.Generator, at: Any) -> 
     return mapped(change, gradient(at))
 
 
-def staircases(sizes: Sizes) -> Iterator[Told]:
+def staircases(sizes: Sizes) -> Iterator[Reply]:
     """Smooth losses whose arguments, or those of one block, are rounded to a grid first; the gradient is that without it.
 
     There is no derivative but 0 or that of another function: to say nothing is right, to accuse the gradient is not.
@@ -99,7 +99,7 @@ def staircases(sizes: Sizes) -> Iterator[Told]:
         loss = partial(on_grid, problem.loss, rounded, grid)
         answer = run("ours", Subject(f"{problem.family} {index}", "", loss, problem.gradient, problem.at, None))
         kind = "all rounded" if index % 2 else "one block rounded"
-        yield Told(
+        yield Reply(
             f"{problem.family} {index}, grid {grid:.0e}, {kind}", "unresolved", answer.answer.verdict, answer.evaluations
         )
 
@@ -127,7 +127,7 @@ CAUSES = {
 }
 
 
-def causes(sizes: Sizes) -> Iterator[Told]:
+def causes(sizes: Sizes) -> Iterator[Reply]:
     """Which cause `check` names first of the block that is wrong; besides, how many blocks were mapped."""
     for subject in islice(faulty(sizes.seed), 2 * sizes.faults):
         kind = subject.kind.split(":")[0]
@@ -137,14 +137,14 @@ def causes(sizes: Sizes) -> Iterator[Told]:
             with np.errstate(all="ignore"):
                 report = gradcheck.check(subject.loss, subject.gradient, subject.at)
         except Exception as error:
-            yield Told(subject.name, truth, f"error: {type(error).__name__}")
+            yield Reply(subject.name, truth, f"error: {type(error).__name__}")
             continue
         found = [each.cause for each in report.diagnoses if each.name == subject.fault.block]
         cost, maps = report.evaluations + report.diagnosis_evaluations, sum(f.heat != () for f in report.findings)
-        yield Told(subject.name, truth, found[0] if found else f"({report.verdict})", cost, maps)
+        yield Reply(subject.name, truth, found[0] if found else f"({report.verdict})", cost, maps)
 
 
-def products(sizes: Sizes) -> Iterator[Told]:
+def products(sizes: Sizes) -> Iterator[Reply]:
     """Adjoint pairs of random matrices, entries of ten decades: right, and with one entry off by 1e-6 or by 1e-12."""
     for index in range(80 * sizes.networks):
         rng = np.random.default_rng([sizes.seed, index])
@@ -168,12 +168,12 @@ def products(sizes: Sizes) -> Iterator[Told]:
                 said, ratio = str(report.verdict), report.findings[0].ratio
             except Exception as error:
                 said, ratio = f"error: {type(error).__name__}", 0.0
-            yield Told(
+            yield Reply(
                 f"{dtype} {rows} x {columns}, off by {off}", truth, said, extra=0 if off or dtype == "float32" else ratio
             )
 
 
-def sums(sizes: Sizes) -> Iterator[Told]:
+def sums(sizes: Sizes) -> Iterator[Reply]:
     """Several outputs of one function in PyTorch: whether the gradients of each alone are seen to add up to that of all.
 
     Half of the functions are right; the backward pass of the others is off by 1e-3 where an output is not used.
@@ -188,7 +188,7 @@ def sums(sizes: Sizes) -> Iterator[Told]:
                 said = str(pytorch.adds_up(TorchFunction(partial(outputs, weights, off), (x,), {}, 0)))
             except Exception as error:
                 said = f"error: {type(error).__name__}"
-            yield Told(f"{n}, {m} outputs, {dtype}, {off}", str(not off), said)
+            yield Reply(f"{n}, {m} outputs, {dtype}, {off}", str(not off), said)
 
 
 class Sums(torch.autograd.Function):

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import diagnosis
 import numpy as np
 import rounding
-from measures_told import Sizes, Told
+from measures_replies import Reply, Sizes
 
 import gradcheck
 from gradcheck import Arctan, Case, CrossEntropy, Dense, Logistic, Network, ReLU
@@ -26,7 +26,7 @@ RESOLVED = dict(SEEING)  # as it is, whatever it is moved to
 Claim = Callable[..., Any]
 
 
-def network_causes(sizes: Sizes) -> Iterator[Told]:
+def network_causes(sizes: Sizes) -> Iterator[Reply]:
     """Mistakes of `diagnosis.py` and near misses of what the constants of causes tell apart."""
     rng = np.random.default_rng(sizes.seed)
     for number in range(sizes.networks):
@@ -38,11 +38,11 @@ def network_causes(sizes: Sizes) -> Iterator[Told]:
             yield _cause(f"{number}, {place} in float32", cause, narrow, backend)
 
 
-def _cause(subject: str, cause: str, case: Case, backend: Claim) -> Told:
+def _cause(subject: str, cause: str, case: Case, backend: Claim) -> Reply:
     try:
-        return Told(subject, cause, diagnosis.said(case, backend))
+        return Reply(subject, cause, diagnosis.said(case, backend))
     except Exception as error:
-        return Told(subject, cause, f"error: {type(error).__name__}")
+        return Reply(subject, cause, f"error: {type(error).__name__}")
 
 
 def near_misses(case: Case) -> Iterator[tuple[str, Claim]]:
@@ -93,28 +93,28 @@ def campaign_cases(count: int, seed: int) -> list[Case]:
     return [case_from_table(table, Path()) for table in tables[:count]]
 
 
-def verified(sizes: Sizes) -> Iterator[Told]:
+def verified(sizes: Sizes) -> Iterator[Reply]:
     """Cases of a campaign, right and with one entry off; and in bfloat16, right and one block off by half of itself."""
     for index, case in enumerate(campaign_cases(80 * sizes.networks, sizes.seed)):
         rng = np.random.default_rng([sizes.seed, index])
-        yield asked(f"{index}, {case.dtype}", "correct", case, correct)
+        yield reply_of(f"{index}, {case.dtype}", "correct", case, correct)
         size = 10.0 ** rng.uniform(-12, 0)
-        yield asked(f"{index}, {case.dtype}, off by {size:.1e}", "wrong", case, partial(entry_off, size, index))
+        yield reply_of(f"{index}, {case.dtype}, off by {size:.1e}", "wrong", case, partial(entry_off, size, index))
         if index % 4 == 0:
             for arithmetic in COARSE:
-                yield asked(f"{index}, {arithmetic}", "correct", case, correct, arithmetic)
-                yield asked(f"{index}, {arithmetic}, half off", "wrong", case, half_off, arithmetic)
+                yield reply_of(f"{index}, {arithmetic}", "correct", case, correct, arithmetic)
+                yield reply_of(f"{index}, {arithmetic}, half off", "wrong", case, half_off, arithmetic)
 
 
-def asked(subject: str, truth: str, case: Case, claim: Claim, arithmetic: str | None = None) -> Told:
+def reply_of(subject: str, truth: str, case: Case, claim: Claim, arithmetic: str | None = None) -> Reply:
     try:
         with np.errstate(all="ignore"), patch.object(verifier, "_diagnoses", _unexplained):
             report = gradcheck.verify(case, [claim], arithmetic=arithmetic)
     except Exception as error:
-        return Told(subject, truth, f"error: {type(error).__name__}")
+        return Reply(subject, truth, f"error: {type(error).__name__}")
     notes = " (refused)" if any("rests on real differences" in note for note in report.notes) else ""
     worst = max((each.resolution for each in report.findings if each.name != "loss"), default=0.0)
-    return Told(subject, truth, f"{report.verdict}{notes}", report.evaluations, worst)
+    return Reply(subject, truth, f"{report.verdict}{notes}", report.evaluations, worst)
 
 
 def _unexplained(*_: Any) -> tuple[()]:
@@ -142,7 +142,7 @@ def half_off(network: Network, parameters: Any, batch: Any) -> Any:
     return loss, {name: (1.6 * g).astype(g.dtype) if name == first else g for name, g in found.items()}
 
 
-def large(sizes: Sizes) -> Iterator[Told]:
+def large(sizes: Sizes) -> Iterator[Reply]:
     """Networks of different widths, right and with one entry off by 1e-9: besides, how coarse the resolution is."""
     shapes = (
         ((2, 15, 1), 400),
@@ -159,10 +159,10 @@ def large(sizes: Sizes) -> Iterator[Told]:
             case = Case(network, data="random", samples=samples, seed=sizes.seed, init="glorot")
             for size in (0.0, 1e-9):
                 claim = partial(entry_off, size, 1) if size else correct
-                yield asked(f"{first}-{widths} {samples}, off by {size}", "wrong" if size else "correct", case, claim)
+                yield reply_of(f"{first}-{widths} {samples}, off by {size}", "wrong" if size else "correct", case, claim)
 
 
-def bounds(sizes: Sizes) -> Iterator[Told]:
+def bounds(sizes: Sizes) -> Iterator[Reply]:
     """Rounding errors of a correct build in units of its bound, in four arithmetics; blocks too coarse to be "correct"."""
     for index in range(24 * sizes.networks):
         drawn = rounding.draw(np.random.default_rng([sizes.seed, index]))
@@ -171,10 +171,10 @@ def bounds(sizes: Sizes) -> Iterator[Told]:
                 try:
                     yield from _bounded(f"{index}, {arithmetic}", drawn, arithmetic)
                 except Exception as error:
-                    yield Told(f"{index}, {arithmetic}", "resolved", f"error: {type(error).__name__}")
+                    yield Reply(f"{index}, {arithmetic}", "resolved", f"error: {type(error).__name__}")
 
 
-def _bounded(subject: str, drawn: rounding.Example, arithmetic: str) -> Iterator[Told]:
+def _bounded(subject: str, drawn: rounding.Example, arithmetic: str) -> Iterator[Reply]:
     dtype = "float64" if arithmetic == "float64" else "float32"
     example = drawn.astype(dtype)
     given = {name: representable(value, arithmetic) for name, value in example.parameters.items()}
@@ -185,7 +185,7 @@ def _bounded(subject: str, drawn: rounding.Example, arithmetic: str) -> Iterator
     worst = float(rounding.excess(build, example, found, exact).entries.max(initial=0))
     coarsest = max(rounding.resolutions(found, exact), default=0.0)
     said = "beyond" if worst > 1 else "resolved" if coarsest <= RESOLVED[arithmetic] else "too coarse"
-    yield Told(subject, "resolved", said, extra=worst)
+    yield Reply(subject, "resolved", said, extra=worst)
 
 
 def _truth(example: rounding.Example) -> rounding.Truth:

@@ -11,7 +11,7 @@ from constants import UNUSABLE, Constant, Times
 from detection_report import Row, summary_table
 from holders import Place
 from measures import BESIDES, MEASURES
-from measures_told import Sizes, Told
+from measures_replies import Reply, Sizes
 from rich.console import Console
 from rich.table import Table
 
@@ -20,17 +20,17 @@ class Outcome(NamedTuple):
     """All that was said with a constant at one value, and in how many seconds."""
 
     title: str
-    told: list[Told]
+    replies: list[Reply]
     seconds: float
 
-    def changed(self, before: "Outcome") -> list[tuple[Told, Told]]:
+    def changed(self, before: "Outcome") -> list[tuple[Reply, Reply]]:
         """Answers that are not what they were."""
-        return [(old, new) for old, new in zip(before.told, self.told, strict=True) if old.said != new.said]
+        return [(old, new) for old, new in zip(before.replies, self.replies, strict=True) if old.said != new.said]
 
     @property
     def rows(self) -> list[Row]:
         """As the ablation has them."""
-        return [one.row._replace(run=one.row.run._replace(tool=self.title)) for one in self.told if one.row is not None]
+        return [one.row._replace(run=one.row.run._replace(tool=self.title)) for one in self.replies if one.row is not None]
 
 
 def outcome(title: str, measure: str, sizes: Sizes, places: Sequence[Place] = ()) -> Outcome:
@@ -49,7 +49,7 @@ def move(constants: Sequence[Constant], sizes: Sizes, console: Console) -> None:
             present[constant.measure] = outcome("as it is", constant.measure, sizes)
         before = present[constant.measure]
         after = [outcome(shown(constant, value), constant.measure, sizes, constant.at(value)) for value in constant.values]
-        console.rule(f"{constant.title}, {constant.measure}: {len(before.told)} answers", align="left")
+        console.rule(f"{constant.title}, {constant.measure}: {len(before.replies)} answers", align="left")
         if not any(one.changed(before) for one in after):
             broken = outcome("", constant.measure, sizes, constant.at(UNUSABLE))
             console.print(f"used by {sum('error' in new.said for _, new in broken.changed(before))}")
@@ -72,15 +72,15 @@ def counts_table(measure: str, before: Outcome, after: Sequence[Outcome]) -> Tab
     besides, together = BESIDES.get(measure, ("", sum))
     table = Table("", "right", "changed", "evaluations", "seconds", besides, box=None)
     for one in (before, *after):
-        known = [told for told in one.told if told.truth]
-        right = f"{sum(told.said == told.truth for told in known)}/{len(known)}" if known else ""
-        cost, extra = f"{sum(told.evaluations for told in one.told):,}", together(told.extra for told in one.told)
+        known = [reply for reply in one.replies if reply.truth]
+        right = f"{sum(reply.said == reply.truth for reply in known)}/{len(known)}" if known else ""
+        cost, extra = f"{sum(reply.evaluations for reply in one.replies):,}", together(reply.extra for reply in one.replies)
         changed = str(len(one.changed(before)))
         table.add_row(one.title, right, changed, cost, f"{one.seconds:.1f}", f"{extra:.3g}" if besides else "")
     return table
 
 
-def differing(pairs: Sequence[tuple[Told, Told]]) -> Iterator[str]:
+def differing(pairs: Sequence[tuple[Reply, Reply]]) -> Iterator[str]:
     """Changes alike counted together, with the first subject of each."""
     counts = Counter((old.kind, old.said, new.said) for old, new in pairs)
     for (kind, said, now), count in counts.most_common(12):

@@ -14,7 +14,7 @@ class Sizes(NamedTuple):
     seed: int = 0
 
 
-class Told(NamedTuple):
+class Reply(NamedTuple):
     """One question and its answer.
 
     ``truth`` is what should be said; where it is empty there is no one right answer, and only changes count. ``extra`` is a
