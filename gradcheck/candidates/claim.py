@@ -73,7 +73,7 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
     if not np.isfinite(here):  # what it says of a loss that is none is nobody's fault
         defects = {name: defect for name, defect in defects.items() if defect.cause is not Cause.NON_FINITE}
         doubts |= dict.fromkeys(wide, Defect(Cause.NON_FINITE, f"the loss is {here} here"))
-    elif is_another(here, again, EPS):
+    elif here != again and is_another(here, again, EPS):
         doubts |= dict.fromkeys(wide, Defect(Cause.NONDETERMINISTIC, "the loss changes from call to call"))
     rounding = _rounding(gradient, tree, wide, claimed, seed)
     kept = {name: value.astype(np.float64, copy=False) for name, value in claimed.items() if name not in defects}
