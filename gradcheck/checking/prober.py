@@ -162,7 +162,7 @@ class Prober:
         """What steps far smaller than a probe's say of its residual, as far as the noise lets them see it."""
         line, still = probe.line, True
         own = probe.bound - probe.estimate.bound
-        for ratio in (32, 256, 2048):
+        for ratio in (32, 256, 2048):  # far below the steps that the accusation rests on
             h = probe.estimate.step / ratio
             noise = max(probe.estimate.noise, 2 * UNIT * abs(self.claim.loss)) / h if h else np.inf
             if not abs(probe.residual) > SEEN * (noise + own):

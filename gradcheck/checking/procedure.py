@@ -62,7 +62,7 @@ def judge(claim: Claim, accuracy: float, seed: int, complex_step: bool) -> tuple
     found = {name: _empty(name) for name in sound}
     found |= {name: _unprobed(name, Verdict.UNRESOLVED, doubt.sentence) for name, doubt in claim.doubts.items()}
     found |= {name: _unprobed(name, Verdict.WRONG, defect.sentence) for name, defect in claim.defects.items()}
-    names = [name for name in sound if claim.gradient[name].size]
+    names = [name for name in sound if claim.gradient[name].size]  # what is empty moves nothing
     if names:
         prober, overview = look(prober, names, complex_step)
         judged, prober = _judge_all(prober, names, overview)
@@ -78,8 +78,10 @@ def _judge_all(prober: Prober, names: list[str], overview: Overview) -> tuple[di
         for name in names:
             found[name], prober, shaken = _judge(Block(name, prober, overview, careful))
             unconfirmed |= shaken
+        # A refutation that others did not confirm explains the direction as well: it was a kink, or noise.
         if overview.within or unconfirmed or any(each.verdict is not Verdict.CORRECT for each in found.values()):
             return found, prober
+    # Something is off that no block shows by itself: nobody can say which one, so nobody is accused.
     reason = reasons.refuted_together(overview.refuting.residual, overview.refuting.bound)
     unresolved = {"verdict": Verdict.UNRESOLVED, "reason": reason}
     return {name: msgspec.structs.replace(each, **unresolved) for name, each in found.items()}, prober
@@ -100,7 +102,7 @@ def _decide(block: Block) -> Outcome:
     if overview.within and prober.is_fine(name, overview.first):
         return _found(block, Verdict.CORRECT, overview.coarser(prober, name))
     probe = _alone(block)
-    if probe.estimate.staircase:
+    if probe.estimate.staircase:  # two slopes, and the claim cannot be both
         return _found(block, Verdict.UNRESOLVED, probe, reasons.STAIRCASE)
     if probe.within and not prober.is_fine(name, probe):
         probe = _averaged(block, probe)
@@ -117,7 +119,7 @@ def _alone(block: Block) -> Probe:
     if overview.within:
         several = len(overview.first.v) > 1
         return prober.carefully(prober.draw([name], 1)) if several else overview.first
-    line = prober.line({name: overview.refuting.v[name]})
+    line = prober.line({name: overview.refuting.v[name]})  # the direction that has refuted all blocks, or this one's part
     probe = prober.again(line, prober.known.quick)
     acquitted = not careful and probe.within and prober.is_fine(name, probe)
     return probe if acquitted or abs(probe.residual) > CLEAR * probe.bound else prober.carefully(line)
@@ -126,7 +128,7 @@ def _alone(block: Block) -> Probe:
 def _averaged(block: Block, probe: Probe) -> Probe:
     """Step 3."""
     name, prober, *_ = block
-    if not probe.noisy:
+    if not probe.noisy:  # a kink forbids longer steps, and no average mends it
         return probe
     longer = prober.again(probe.line, AT_LARGE._replace(step=FAR, noise=probe.estimate.noise))
     best = min(probe, longer, key=lambda one: one.bound)
@@ -139,10 +141,10 @@ def _confirmed(block: Block, probe: Probe) -> Outcome:
     """Step 4."""
     name, prober, *_ = block
     again = prober.probe([name], 2, prober.known.quick)
-    if again.within:
+    if again.within:  # cheap probes may see too little to refute
         again = prober.again(again.line, prober.known.large)
     nearer = Nearer.REFUTES if again.within else prober.nearer(again)
-    if nearer is Nearer.STILL:
+    if nearer is Nearer.STILL:  # flat at the point itself: whose slope is meant?
         return _found(block, Verdict.UNRESOLVED, again, reasons.STAIRCASE)
     if again.within or nearer is Nearer.SUPPORTS or _is_kinked(block, again):
         return _bisected(block, probe)._replace(unconfirmed=True)
@@ -153,6 +155,7 @@ def _confirmed(block: Block, probe: Probe) -> Outcome:
 def _is_kinked(block: Block, probe: Probe) -> bool:
     """Whether the slopes to the left and right differ by more than their bounds and the accuracy asked for."""
     name, prober, *_ = block
+    # The slope across a kink is that of neither side, and refutes whichever convention the claim takes.
     slopes = prober.sides(probe.line, probe.estimate.noise, RUNGS, probe.estimate.step)
     jump = abs(slopes.right.value - slopes.left.value) - slopes.right.bound - slopes.left.bound
     if not np.isfinite(jump) or jump <= prober.accuracy * norm(prober.scale[name] * probe.v[name]):
@@ -185,6 +188,7 @@ def _of_parts(prober: Prober, name: str, probe: Probe, parts: Parts) -> Finding:
         reason = reasons.unseen_in_noise(probe.resolution(name, prober.scale[name]))
         return finding_of(prober, name, Verdict.UNRESOLVED, probe, reason)
     finding = finding_of(prober, name, Verdict.CORRECT, probe)
+    # The parts have seen more than the whole.
     return msgspec.structs.replace(finding, resolution=min(finding.resolution, parts.resolution))
 
 

@@ -1,7 +1,7 @@
 """The procedure of `gradcheck.verify`: a case x builds x oracles -> Report.
 
-1. The case is made concrete (`problem`): what every build is given, how far rounding may put a correct one off entry by entry,
-   and two oracles that never see a build.
+1. The case is made concrete (`problem`): what every build is given, how far rounding may put each entry of a correct
+   one off, and two oracles that never see a build.
 2. Every build is asked on copies, twice for its gradients and once for its loss (`answers`). What has not the form of an
    answer is wrong already.
 3. The oracles settle a gradient for each block: every entry where that is cheap, else the claim of a build that they have
