@@ -44,7 +44,7 @@ class Block(NamedTuple):
     careful: bool
 
 
-class Outcome(NamedTuple):
+class Judgement(NamedTuple):
     """What is found of a block, none where it is to be judged anew, and what is known by then.
 
     ``unconfirmed`` says that a probe refuted the claim and others did not confirm that.
@@ -96,7 +96,7 @@ def _judge(block: Block) -> tuple[Finding, Prober, bool]:
         block = block._replace(prober=prober)
 
 
-def _decide(block: Block) -> Outcome:
+def _decide(block: Block) -> Judgement:
     """Steps 1 to 5, as far as they are needed."""
     name, prober, overview, _ = block
     if overview.within and prober.is_fine(name, overview.first):
@@ -137,7 +137,7 @@ def _averaged(block: Block, probe: Probe) -> Probe:
     return min(best, prober.regressed(probe), key=lambda one: one.bound)
 
 
-def _confirmed(block: Block, probe: Probe) -> Outcome:
+def _confirmed(block: Block, probe: Probe) -> Judgement:
     """Step 4."""
     name, prober, *_ = block
     again = prober.probe([name], 2, prober.known.quick)
@@ -149,7 +149,7 @@ def _confirmed(block: Block, probe: Probe) -> Outcome:
     if again.within or nearer is Nearer.SUPPORTS or _is_kinked(block, again):
         return _bisected(block, probe)._replace(unconfirmed=True)
     rounded = prober.knowing_rounded(again.line)
-    return Outcome(accusation(prober, name, again), prober) if rounded is None else Outcome(None, rounded)
+    return Judgement(accusation(prober, name, again), prober) if rounded is None else Judgement(None, rounded)
 
 
 def _is_kinked(block: Block, probe: Probe) -> bool:
@@ -163,7 +163,7 @@ def _is_kinked(block: Block, probe: Probe) -> bool:
     return lies_between(probe.line, slopes, probe.estimate.noise)
 
 
-def _bisected(block: Block, probe: Probe) -> Outcome:
+def _bisected(block: Block, probe: Probe) -> Judgement:
     """Step 5."""
     name, prober, *_ = block
     parts = bisected(prober, name, probe)
@@ -171,7 +171,7 @@ def _bisected(block: Block, probe: Probe) -> Outcome:
     if rounded is not None:
         prober, probe = rounded, rounded.again(probe.line, rounded.known.large)
         parts = bisected(prober, name, probe)
-    return Outcome(_of_parts(prober, name, probe, parts), prober)
+    return Judgement(_of_parts(prober, name, probe, parts), prober)
 
 
 def _of_parts(prober: Prober, name: str, probe: Probe, parts: Parts) -> Finding:
@@ -192,8 +192,8 @@ def _of_parts(prober: Prober, name: str, probe: Probe, parts: Parts) -> Finding:
     return msgspec.structs.replace(finding, resolution=min(finding.resolution, parts.resolution))
 
 
-def _found(block: Block, verdict: Verdict, probe: Probe, reason: str = "") -> Outcome:
-    return Outcome(finding_of(block.prober, block.name, verdict, probe, reason), block.prober)
+def _found(block: Block, verdict: Verdict, probe: Probe, reason: str = "") -> Judgement:
+    return Judgement(finding_of(block.prober, block.name, verdict, probe, reason), block.prober)
 
 
 def _unprobed(name: str, verdict: Verdict, sentence: str) -> Finding:
