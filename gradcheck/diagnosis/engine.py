@@ -48,7 +48,8 @@ def diagnose(evidence: Evidence, findings: Sequence[Finding]) -> tuple[Diagnosis
         found[name].append(Cause.UNSTABLE.of(name, precision=precision))
     _stops_below(evidence, findings, found)
     for name in _unexplained(found):
-        if off[name].verdict is Verdict.INEXACT or off[name].error <= SMALL:
+        # Of a function the accuracy asked for says what is small; of a network every excess is wrong.
+        if off[name].verdict is Verdict.INEXACT or (evidence.layered and off[name].error <= SMALL):
             found[name].append(Cause.CONSTANTS.of(name, error=off[name].error))
     return (*_before_arithmetic(evidence, findings), *_usual_first({name: ordered(each) for name, each in found.items()}))
 
