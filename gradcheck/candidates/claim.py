@@ -98,6 +98,8 @@ def _asked_twice(gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str
     first = gradients(gradient, tree, tree.arrays)
     second = gradients(gradient, tree, tree.arrays)
     repeats = repeated(first.gradients, second.gradients, lambda name: float(np.finfo(first.gradients[name].dtype).eps))
+    late = {name: defect for name, defect in second.defects.items() if name not in first.defects}
+    repeats = repeats._replace(defects={**repeats.defects, **{name: _late(defect) for name, defect in late.items()}})
     del second
     if all(value.dtype == np.float64 for value in tree.arrays.values()):
         return first, repeats
@@ -106,6 +108,11 @@ def _asked_twice(gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str
         return first, repeats
     note = "judged in float64, which loss and gradient follow"
     return first._replace(gradients=promoted.gradients, notes=(*first.notes, note)), repeats
+
+
+def _late(defect: Defect) -> Defect:
+    """Of a second call, where the first one had none."""
+    return Defect(Cause.NONDETERMINISTIC, f"a second call answered otherwise: {defect.sentence}")
 
 
 def _instead(tree: Pytree) -> str:
