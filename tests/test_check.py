@@ -157,6 +157,21 @@ def test_a_random_loss_is_unresolved_and_last_bits_are_not():
     assert last_bits.verdict is Verdict.CORRECT
 
 
+@pytest.mark.parametrize("second", [lambda x: None, lambda x: np.zeros(5), lambda x: 2 * x * np.nan])
+def test_what_only_a_second_call_has_not_the_form_of_is_unresolved(second):
+    """The twin: the same function where every call answers alike."""
+    calls = []
+
+    def claimed(x):
+        calls.append(x)
+        return second(x) if len(calls) == 2 else 2 * x
+
+    report = check(lambda x: x @ x, claimed, np.ones(3))
+    assert report.verdict is Verdict.UNRESOLVED
+    assert report.findings[0].reason.startswith("a second call answered otherwise: ")
+    assert check(lambda x: x @ x, claimed, np.ones(3)).verdict is Verdict.CORRECT
+
+
 def test_a_changed_input_is_wrong_and_the_callers_array_is_left_alone():
     def claimed(x):
         g = 2 * x

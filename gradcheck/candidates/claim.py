@@ -75,7 +75,7 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
     if not np.isfinite(here):  # what it says of a loss that is none is nobody's fault
         defects = {name: defect for name, defect in defects.items() if defect.cause is not Cause.NON_FINITE}
         doubts |= dict.fromkeys(wide, Defect(Cause.NON_FINITE, f"the loss is {here} here"))
-    elif is_another(here, again, EPS):
+    elif here != again and is_another(here, again, EPS):
         doubts |= dict.fromkeys(wide, Defect(Cause.NONDETERMINISTIC, "the loss changes from call to call"))
     rounding = _rounding(gradient, tree, wide, claimed, seed)
     kept = {name: value.astype(np.float64, copy=False) for name, value in claimed.items() if name not in defects}
@@ -100,6 +100,8 @@ def _asked_twice(gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str
     first = gradients(gradient, tree, tree.arrays)
     second = gradients(gradient, tree, tree.arrays)
     repeats = repeated(first.gradients, second.gradients, lambda name: float(np.finfo(first.gradients[name].dtype).eps))
+    late = {name: defect for name, defect in second.defects.items() if name not in first.defects}
+    repeats = repeats._replace(defects={**repeats.defects, **{name: _late(defect) for name, defect in late.items()}})
     del second
     if all(value.dtype == np.float64 for value in tree.arrays.values()):
         return first, repeats
@@ -108,6 +110,11 @@ def _asked_twice(gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str
         return first, repeats
     note = "judged in float64, which loss and gradient follow"
     return first._replace(gradients=promoted.gradients, notes=(*first.notes, note)), repeats
+
+
+def _late(defect: Defect) -> Defect:
+    """Of a second call, where the first one had none."""
+    return Defect(Cause.NONDETERMINISTIC, f"a second call answered otherwise: {defect.sentence}")
 
 
 def _instead(tree: Pytree) -> str:

@@ -53,7 +53,7 @@ def bisected(prober: Prober, name: str, probe: Probe) -> Parts:
     probes = search(prober, name, lengths, AT_LARGE._replace(noise=noise, sided=True))
     left, wrong, kink, undecided, unseen = [probes.everything], Located([], [], [], False), None, False, 0.0
     while left and probes.spent < PARTS and prober.meter.spent < PATIENCE and len(wrong.indices) < LISTED:
-        part = left.pop()
+        part = left.pop()  # the last half first: depth first, so that single entries are reached within the budget
         seen = probes.probe(part)
         resolution = _resolution(seen, probes.plain[part], prober.scale[name].ravel()[part])
         if seen.within and resolution <= prober.known.seeing:
@@ -65,8 +65,8 @@ def bisected(prober: Prober, name: str, probe: Probe) -> Parts:
         index = part.start
         side = _side(prober, name, index, seen, float(lengths.flat[index]), noise)
         if isinstance(side, Kink):
-            kink = kink or side
-        elif side.verdict is Verdict.WRONG and not seen.within:
+            kink = kink or side  # one is enough to say where there is no derivative
+        elif side.verdict is Verdict.WRONG and not seen.within:  # refuted across the point and by a side
             wrong.add(index, probes.value(index, seen), probes.bound(index, seen))
         elif side.verdict is Verdict.CORRECT and seen.within:
             unseen = max(unseen, side.resolution)

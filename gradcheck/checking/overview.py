@@ -55,12 +55,13 @@ def look(prober: Prober, names: Sequence[str], complex_step: bool) -> tuple[Prob
     beside = prober.draw(names, 3)
     first = prober.probe(names, 0, AT_LARGE._replace(noise=quiet(beside), sided=True))
     prober = prober.knowing(**_learned(prober, first.estimate)._asdict())
-    if first.estimate.sided and not first.within:
+    if first.estimate.sided and not first.within:  # one side may acquit, but not accuse
         first = prober.carefully(first.line)
     if complex_step:
         prober, first = _vouched(prober, first)
     if prober.known.analytic:
         return prober, Overview(first, prober.again(beside, AT_LARGE))
+    # Nearly free: these are the steps at which the noise was looked for, far from those of the first direction.
     second = prober.judged(beside, second_look(beside, prober.known.noise, prober.known.unit))
     if not second.within:  # three steps may agree by accident
         second = prober.carefully(beside)

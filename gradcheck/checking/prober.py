@@ -160,21 +160,21 @@ class Prober:
         estimate = regression(probe.line, self.known.unit * abs(self.claim.loss) / 2)
         return self.judged(probe.line, estimate._replace(noise=probe.estimate.noise))
 
-    def sides(self, line: Line, noise: float, rungs: int = 12, step: float = AT_LARGE.step) -> Slopes:
-        """Either side of the point along a line."""
-        return sides(line, step or AT_LARGE.step, self.known.unit, noise or None, rungs)
+    def sides(self, line: Line, spread: float, rungs: int = 12, step: float = AT_LARGE.step) -> Slopes:
+        """Either side of the point along a line, where the function's noise is known to be ``spread``, if it is not 0."""
+        return sides(line, step or AT_LARGE.step, self.known.unit, spread or None, rungs)
 
     def nearer(self, probe: Probe) -> Nearer:
         """What steps far smaller than a probe's say of its residual, as far as the noise lets them see it."""
         line, still = probe.line, True
         own = probe.bound - probe.estimate.bound
-        for ratio in (32, 256, 2048):
+        for ratio in (32, 256, 2048):  # far below the steps that the accusation rests on
             h = probe.estimate.step / ratio
-            noise = max(probe.estimate.noise, 2 * UNIT * abs(self.claim.loss)) / h if h else np.inf
-            if not abs(probe.residual) > SEEN * (noise + own):
+            carried = max(probe.estimate.noise, 2 * UNIT * abs(self.claim.loss)) / h if h else np.inf
+            if not abs(probe.residual) > SEEN * (carried + own):
                 break
             still &= line.sample(h).value == line.origin == line.sample(-h).value
-            if abs(across(line, h)) <= 2 * noise + own:
+            if abs(across(line, h)) <= 2 * carried + own:
                 return Nearer.STILL if still else Nearer.SUPPORTS
         return Nearer.REFUTES
 

@@ -46,7 +46,7 @@ class Block(NamedTuple):
     careful: bool
 
 
-class Outcome(NamedTuple):
+class Judgement(NamedTuple):
     """What is found of a block, none where it is to be judged anew, and what is known by then.
 
     ``unconfirmed`` says that a probe refuted the claim and others did not confirm that.
@@ -64,7 +64,7 @@ def judge(claim: Claim, accuracy: float, seed: int, complex_step: bool) -> tuple
     found = {name: _empty(name) for name in sound}
     found |= {name: _unprobed(name, Verdict.UNRESOLVED, doubt.sentence) for name, doubt in claim.doubts.items()}
     found |= {name: _unprobed(name, Verdict.WRONG, defect.sentence) for name, defect in claim.defects.items()}
-    names = [name for name in sound if claim.gradient[name].size]
+    names = [name for name in sound if claim.gradient[name].size]  # what is empty moves nothing
     if names:
         prober, overview = look(prober, names, complex_step)
         judged, prober = _judge_all(prober, names, overview)
@@ -80,8 +80,10 @@ def _judge_all(prober: Prober, names: list[str], overview: Overview) -> tuple[di
         for name in names:
             found[name], prober, shaken = _judge(Block(name, prober, overview, careful))
             unconfirmed |= shaken
+        # A refutation that others did not confirm explains the direction as well: it was a kink, or noise.
         if overview.within or unconfirmed or any(each.verdict is not Verdict.CORRECT for each in found.values()):
             return found, prober
+    # Something is off that no block shows by itself: nobody can say which one, so nobody is accused.
     reason = reasons.refuted_together(overview.refuting.residual, overview.refuting.bound)
     unresolved = {"verdict": Verdict.UNRESOLVED, "reason": reason}
     return {name: msgspec.structs.replace(each, **unresolved) for name, each in found.items()}, prober
@@ -96,13 +98,13 @@ def _judge(block: Block) -> tuple[Finding, Prober, bool]:
         block = block._replace(prober=prober)
 
 
-def _decide(block: Block) -> Outcome:
+def _decide(block: Block) -> Judgement:
     """Steps 1 to 5, as far as they are needed."""
     name, prober, overview, _ = block
     if overview.within and prober.is_fine(name, overview.first):
         return _found(block, Verdict.CORRECT, overview.coarser(prober, name))
     probe = _alone(block)
-    if probe.estimate.staircase:
+    if probe.estimate.staircase:  # two slopes, and the claim cannot be both
         return _found(block, Verdict.UNRESOLVED, probe, reasons.STAIRCASE)
     if probe.within and not prober.is_fine(name, probe):
         probe = _averaged(block, probe)
@@ -119,7 +121,7 @@ def _alone(block: Block) -> Probe:
     if overview.within:
         several = len(overview.first.v) > 1
         return prober.carefully(prober.draw([name], 1)) if several else overview.first
-    line = prober.line({name: overview.refuting.v[name]})
+    line = prober.line({name: overview.refuting.v[name]})  # the direction that has refuted all blocks, or this one's part
     probe = prober.again(line, prober.known.quick)
     acquitted = not careful and probe.within and prober.is_fine(name, probe)
     return probe if acquitted or abs(probe.residual) > CLEAR * probe.bound else prober.carefully(line)
@@ -128,7 +130,7 @@ def _alone(block: Block) -> Probe:
 def _averaged(block: Block, probe: Probe) -> Probe:
     """Step 3."""
     name, prober, *_ = block
-    if not probe.noisy:
+    if not probe.noisy:  # a kink forbids longer steps, and no average mends it
         return probe
     longer = prober.again(probe.line, AT_LARGE._replace(step=FAR, noise=probe.estimate.noise))
     best = min(probe, longer, key=lambda one: one.bound)
@@ -137,24 +139,25 @@ def _averaged(block: Block, probe: Probe) -> Probe:
     return min(best, prober.regressed(probe), key=lambda one: one.bound)
 
 
-def _confirmed(block: Block, probe: Probe) -> Outcome:
+def _confirmed(block: Block, probe: Probe) -> Judgement:
     """Step 4."""
     name, prober, *_ = block
     again = prober.probe([name], 2, prober.known.quick)
-    if again.within:
+    if again.within:  # cheap probes may see too little to refute
         again = prober.again(again.line, prober.known.large)
     nearer = Nearer.REFUTES if again.within else prober.nearer(again)
-    if nearer is Nearer.STILL:
+    if nearer is Nearer.STILL:  # flat at the point itself: whose slope is meant?
         return _found(block, Verdict.UNRESOLVED, again, reasons.STAIRCASE)
     if again.within or nearer is Nearer.SUPPORTS or _is_kinked(block, again):
         return _bisected(block, probe)._replace(unconfirmed=True)
     rounded = prober.knowing_rounded(again.line)
-    return Outcome(accusation(prober, name, again), prober) if rounded is None else Outcome(None, rounded)
+    return Judgement(accusation(prober, name, again), prober) if rounded is None else Judgement(None, rounded)
 
 
 def _is_kinked(block: Block, probe: Probe) -> bool:
     """Whether the slopes to the left and right differ by more than their bounds and the accuracy asked for."""
     name, prober, *_ = block
+    # The slope across a kink is that of neither side, and refutes whichever convention the claim takes.
     slopes = prober.sides(probe.line, probe.estimate.noise, RUNGS, probe.estimate.step)
     jump = abs(slopes.right.value - slopes.left.value) - slopes.right.bound - slopes.left.bound
     if not np.isfinite(jump) or jump <= prober.accuracy * norm(prober.scale[name] * probe.v[name]):
@@ -162,7 +165,7 @@ def _is_kinked(block: Block, probe: Probe) -> bool:
     return lies_between(probe.line, slopes, probe.estimate.noise)
 
 
-def _bisected(block: Block, probe: Probe) -> Outcome:
+def _bisected(block: Block, probe: Probe) -> Judgement:
     """Step 5."""
     name, prober, *_ = block
     parts = bisected(prober, name, probe)
@@ -170,7 +173,7 @@ def _bisected(block: Block, probe: Probe) -> Outcome:
     if rounded is not None:
         prober, probe = rounded, rounded.again(probe.line, rounded.known.large)
         parts = bisected(prober, name, probe)
-    return Outcome(_of_parts(prober, name, probe, parts), prober)
+    return Judgement(_of_parts(prober, name, probe, parts), prober)
 
 
 def _of_parts(prober: Prober, name: str, probe: Probe, parts: Parts) -> Finding:
@@ -187,11 +190,12 @@ def _of_parts(prober: Prober, name: str, probe: Probe, parts: Parts) -> Finding:
         reason = reasons.unseen_in_noise(probe.resolution(name, prober.scale[name]))
         return finding_of(prober, name, Verdict.UNRESOLVED, probe, reason)
     finding = finding_of(prober, name, Verdict.CORRECT, probe)
+    # The parts have seen more than the whole.
     return msgspec.structs.replace(finding, resolution=min(finding.resolution, parts.resolution))
 
 
-def _found(block: Block, verdict: Verdict, probe: Probe, reason: str = "") -> Outcome:
-    return Outcome(finding_of(block.prober, block.name, verdict, probe, reason), block.prober)
+def _found(block: Block, verdict: Verdict, probe: Probe, reason: str = "") -> Judgement:
+    return Judgement(finding_of(block.prober, block.name, verdict, probe, reason), block.prober)
 
 
 def _unprobed(name: str, verdict: Verdict, sentence: str) -> Finding:

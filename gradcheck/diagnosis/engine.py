@@ -42,15 +42,16 @@ def diagnose(evidence: Evidence, findings: Sequence[Finding]) -> tuple[Diagnosis
     troubled = {f.name for f in findings if f.name in evidence.troubles}
     off = {f.name: f for f in findings if f.verdict in OFF and f.name not in troubled and evidence.has_reference(f.name)}
     found: Found = {name: _corrected(evidence, name) for name in off}
-    _ask_explainers(evidence, found)
+    _ask_explainers(evidence, found)  # each costs many gradients
     for name, finding in off.items():
         found[name] += _of_entries(evidence, finding) if evidence.thorough or not found[name] else []
-    _share(evidence, found)
+    _share(evidence, found)  # any number is some multiple of another, but hardly one that is known from other blocks
     for name, precision in evidence.right_in_higher_precision(_unexplained(found)).items():
         found[name].append(Cause.UNSTABLE.of(name, precision=precision))
     _stops_below(evidence, findings, found)
     for name in _unexplained(found):
-        if off[name].verdict is Verdict.INEXACT or off[name].error <= SMALL:
+        # Of a function the accuracy asked for says what is small; of a network every excess is wrong.
+        if off[name].verdict is Verdict.INEXACT or (evidence.layered and off[name].error <= SMALL):
             found[name].append(Cause.CONSTANTS.of(name, error=off[name].error))
     return (*_before_arithmetic(evidence, findings), *_usual_first({name: ordered(each) for name, each in found.items()}))
 

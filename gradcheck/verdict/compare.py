@@ -70,7 +70,7 @@ def block_resolution(claimed: Array, reference: Array, visible: Array) -> float:
 def _decide(
     error: Array, bound: Array, scale: Array, allowed: Allowance, resolution: float, limits: Limits, both_zero: bool
 ) -> tuple[Verdict, str]:
-    if not np.isfinite(allowed.rounding).all():
+    if not np.isfinite(allowed.rounding).all():  # no error would be beyond such a bound
         return Verdict.UNRESOLVED, reasons.OVERFLOW
     beyond = error > bound
     if beyond.any():
@@ -78,11 +78,11 @@ def _decide(
         if size <= limits.accuracy:
             return Verdict.INEXACT, reasons.accurate_enough(size, limits.accuracy)
         return Verdict.WRONG, reasons.beyond_bound(int(beyond.sum()), beyond.size)
-    if (allowed.exact > allowed.rounding).any():
+    if (allowed.exact > allowed.rounding).any():  # the claim is one of several that are right
         return Verdict.NONSMOOTH, reasons.ON_A_KINK
     if (error > allowed.rounding).any():
         return Verdict.NONSMOOTH, reasons.NEAR_A_KINK
-    if resolution > limits.resolution and not both_zero:
+    if resolution > limits.resolution and not both_zero:  # a check that could not have failed does not say "correct"
         return Verdict.UNRESOLVED, reasons.unseen_under_rounding(resolution)
     return Verdict.CORRECT, ""
 

@@ -98,11 +98,13 @@ def _single(search: Search) -> Located | None:
     tilt += 1
     tilted = search.probe(everything, tilt)
     del tilt
+    # Of one wrong entry i both residuals are multiples of its error, in the ratio 1 + i / P.
     position = (tilted.value / plain.value - 1) * search.claim.size
     if not -0.5 < position < search.claim.size - 0.5:
         return None
     index = round(position)
     alone = search.probe(slice(index, index + 1))
+    # Two wrong entries can look like one between them: it must be wrong itself, and the rest right without it.
     if alone.within or not search.probe(everything, without=index).within:
         return None
     return _one(search, index, alone)

@@ -1,4 +1,4 @@
-"""Why a block is not correct, in one sentence: every wording of a finding's reason."""
+"""Why a block that was compared is not correct, in one sentence: every wording of such a reason."""
 
 EMPTY = "holds no entry"
 KINK = "a kink: the slopes to the left and right differ"

@@ -28,7 +28,7 @@ def by_witness(name: str, claims: Mapping[str, Array], allowed: Allowance, slope
     """
     unseen = np.full(allowed.rounding.shape, np.inf)
     standing = dict(claims)
-    for attempt in range(PROBES):
+    for attempt in range(PROBES):  # a wrong claim passes one direction by accident, hardly two
         v = signs(name, unseen.shape, seed, attempt)
         residuals = {backend: residual(slope, v, claim, allowed) for backend, claim in standing.items()}
         standing = {backend: claim for backend, claim in standing.items() if residuals[backend].within}

@@ -58,6 +58,7 @@ def settle(problem: Problem, claims: Claims, *, every_entry: bool) -> Settled:
     exhaustive = every_entry or problem.tangents.cost <= max(PASSES, CHEAP / (problem.real.point.size + 1))
     found = {name: _exactly(problem, name) if exhaustive else _witnessed(problem, name, claims) for name in problem.given}
     gradients = {name: settlement for name, settlement in found.items() if settlement}
+    # The complex step is exact, and silently wrong where a layer does not survive complex numbers: a second one must agree.
     confirmation = _confirm(problem, {name: settlement.reference for name, settlement in gradients.items()})
     notes = [*(_every(problem) if every_entry else ()), *confirmation.notes]
     for name in confirmation.contradicted:
@@ -128,6 +129,7 @@ def _confirm(problem: Problem, gradient: Mapping[str, Array]) -> _Confirmation:
         alone = problem.real.slope({name: v[name]}, {name: gradient[name]})
         resolution[name] = _relative(alone.bound, gradient[name] * v[name])
         own = {name: v[name]}
+        # A loss may bend in less than the steps: what the slope varies by within them is no contradiction.
         confirmed = _within(problem, alone, own, gradient)
         if not confirmed and not _within(problem, alone, own, gradient, problem.real.varying(own, alone)):
             contradicted.append(name)

@@ -1,7 +1,14 @@
-"""The hall: a case x backends x oracles -> Report.
+"""The procedure of `gradcheck.verify`: a case x builds x oracles -> Report.
 
-Every backend's loss is compared with the reference's, every gradient entry with a settled gradient
-(`gradcheck.verification.arbiter`), in units of bounds that rounding analysis derives (`gradcheck.network.analysis`).
+1. The case is made concrete (`problem`): what every build is given, how far rounding may put each entry of a correct
+   one off, and two oracles that never see a build.
+2. Every build is asked on copies, twice for its gradients and once for its loss (`answers`). What has not the form of an
+   answer is wrong already.
+3. The oracles settle a gradient for each block: every entry where that is cheap, else the claim of a build that they have
+   examined (`arbiter`).
+4. Losses are compared with the reference's and gradients with what was settled, entry by entry, in units of their bounds
+   (`gradcheck.verdict.compare`). Where no claim stood, the wrong entries of each are looked for.
+5. What is not right is held against corrections, a library of mistakes and single samples (`gradcheck.diagnosis`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
