@@ -8,8 +8,7 @@ from pathlib import Path
 from gradcheck.errors import OutputError
 from gradcheck.report.page import rendered
 from gradcheck.tour.pictures import MARK
-from gradcheck.tour.run import Outcome
-from gradcheck.tour.step import Result, Table
+from gradcheck.tour.step import Outcome, Result, Table
 
 INDEX = "index.html"
 NAMES = re.compile(r"\d\d-[a-z]+-\d\.png")

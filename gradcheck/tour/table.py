@@ -90,7 +90,7 @@ STEPS = (
         "quadratic",
         "The gradient of a quadratic form",
         "f(u) = u<sup>T</sup>Mu / 2, M = M<sup>T</sup>: ∇f(u) = Mu",
-        with_framework("autograd", "quadratic", "quadratic"),
+        with_framework("autograd", "derivatives", "quadratic"),
     ),
     Step(
         "torch",

@@ -29,15 +29,7 @@ QUICK = 20  # times fewer iterations
 
 
 class Tour:
-    """One walk through the steps.
-
-    Parameters
-    ----------
-    quick : bool
-        Fewer iterations and points.
-    data : path, optional
-        The user's own data, as LIBSVM writes it.
-    """
+    """One walk through the steps; where it is quick, with fewer iterations and points."""
 
     def __init__(self, quick: bool = False, data: Path | None = None) -> None:
         self.quick, self.data = quick, data
@@ -55,7 +47,7 @@ class Tour:
 
     @cached_property
     def user_data(self) -> UserData | None:
-        """Where there are any."""
+        """Read from ``data``, a file as LIBSVM writes it, where there is one."""
         return None if self.data is None else read_user_data(self.data)
 
     def shortened(self, iterations: int) -> int:
@@ -89,6 +81,11 @@ def moons_case(*hidden: int, activation: Activation | None = None, seed: int = 0
 def installed_builds() -> list[str]:
     """Of those that `gradcheck.verify` compares by default."""
     return [name for name in DEFAULT if registry.version(registry.BUILT_IN[name].requires)]
+
+
+def name_of(layer: Layer) -> str:
+    """``arctan``"""
+    return type(layer).__name__.lower()
 
 
 def widths(network: Network) -> str:

@@ -6,7 +6,6 @@ added up is not in it: so the iteration at which it is passed is that at which t
 """
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
@@ -17,8 +16,8 @@ from gradcheck.errors import BackendNotInstalled
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import enumerated
 from gradcheck.network.analysis.rounding import error_bounds
-from gradcheck.tour.pictures import Curve, Panel, curves
-from gradcheck.tour.step import Picture, Result, Table
+from gradcheck.tour.pictures import Curve, Panel, Picture, curves
+from gradcheck.tour.step import Result, Table
 from gradcheck.tour.tour import DEPTHS, Tour, installed_builds, moons_case, widths
 
 NOTHING = 1e-17  # as low as a difference is drawn
@@ -81,16 +80,11 @@ def _table(found: Sequence[Divergence]) -> Table:
 
 
 def _picture(by_network: Sequence[Sequence[Divergence]]) -> Picture:
-    panel = Panel(
-        "iteration (count)",
-        "largest difference so far (nats)",
-        [_curve(found) for found in by_network],
-        xscale="log",
-        yscale="log",
-        levels=[("more than rounding", min(each.allowed for found in by_network for each in found))],
-    )
-    caption = "The largest difference of two builds' losses so far; 1e-17 stands for none."
-    return Picture(caption, partial(curves, panels=[panel]))
+    lines = [_curve(found) for found in by_network]
+    levels = [("more than rounding", min(each.allowed for found in by_network for each in found))]
+    label = "largest difference so far (nats)"
+    panel = Panel("iteration (count)", label, lines, xscale="log", yscale="log", levels=levels)
+    return curves("The largest difference of two builds' losses so far; 1e-17 stands for none.", panel)
 
 
 def _curve(found: Sequence[Divergence]) -> Curve:

@@ -1,11 +1,9 @@
 """Three ways downhill for one network, and the map that it ends with."""
 
-from functools import partial
-
 import numpy as np
 
 from gradcheck.tour.pictures import Curve, Panel, curves, maps
-from gradcheck.tour.step import Picture, Result
+from gradcheck.tour.step import Result
 from gradcheck.tour.tour import ITERATIONS, Tour, probabilities, widths
 from gradcheck.training.accuracy import accuracy
 from gradcheck.training.descent import FIXED
@@ -24,11 +22,9 @@ def fixed(tour: Tour) -> Result:
     """Always the same step, from the tour's start and from one that arrives more often."""
     histories = {start: tour.trained(STARTS[start](tour.case)) for start in STARTED}
     history = histories["normal"]
-    picture = Picture(
+    picture = curves(
         "The loss falls fast, then slowly; from weights that are spread wider it is ahead all the way.",
-        partial(
-            curves, panels=[curve_of({f"{name}, step {FIXED.step}": histories[start] for start, name in STARTED.items()})]
-        ),
+        curve_of({f"{name}, step {FIXED.step}": histories[start] for start, name in STARTED.items()}),
     )
     found, least = right(tour, history), 0.99
     by_start = (trials(tour.case, start, range(SEEDS), iterations=tour.shortened(ITERATIONS)) for start in STARTED)
@@ -45,13 +41,12 @@ def armijo(tour: Tour) -> Result:
     reached = history.losses <= fixed_steps.losses[-1]
     when = f"after {int(spent[np.argmax(reached)]):,} calls" if reached.any() else "never reached"
     middle = float(np.median(steps[1:]))
-    panels = (
+    accepted = [Curve("step", np.arange(1, len(steps)), steps[1:], ".")]
+    picture = curves(
+        "Loss against evaluations for both, and the steps that were accepted.",
         curve_of({"Armijo": history, f"fixed step {FIXED.step}": fixed_steps}, "evaluations"),
-        Panel(
-            "iteration (count)", "step (no unit)", [Curve("step", np.arange(1, len(steps)), steps[1:], ".")], yscale="log"
-        ),
+        Panel("iteration (count)", "step (no unit)", accepted, yscale="log"),
     )
-    picture = Picture("Loss against evaluations for both, and the steps that were accepted.", partial(curves, panels=panels))
     headline = f"{summary(history)}, median step {middle:.2g}; step {FIXED.step}'s loss {when}"
     never_up = bool((np.diff(history.losses) <= 0).all())
     return Result(headline, last_record(history) | {"median_step": middle}, (picture,), held=never_up)
@@ -64,7 +59,7 @@ def minibatch(tour: Tour) -> Result:
     seen = {f"{BATCH} points a step": (history, BATCH), "all of them": (fixed_steps, len(tour.batch.inputs))}
     lines = [Curve(name, size * np.array(each.table()["iteration"]), each.losses) for name, (each, size) in seen.items()]
     panel = Panel("points seen (count)", LOSS, lines, xscale="symlog", yscale="log")
-    picture = Picture("With a tenth of the points a step, ten steps for the same work.", partial(curves, panels=[panel]))
+    picture = curves("With a tenth of the points a step, ten steps for the same work.", panel)
     ups = float(np.mean(np.diff(history.losses) > 0))
     found = right(tour, history)
     headline = f"{summary(history)}, {found:.1%} right; upward in {ups:.0%} of the records"
@@ -79,9 +74,7 @@ def probability_map(tour: Tour) -> Result:
     low, high = float(values.min()), float(values.max())
     headline = f"probabilities from {low:.3f} to {high:.3f} on 100 x 100 places, {found:.1%} of the points right"
     detail = "With arctan at the output, logits stay within π/2 of 0 and probabilities between 0.172 and 0.828."
-    picture = Picture(
-        "The border runs between the moons.", partial(maps, named=[(widths(network), values)], batch=tour.batch)
-    )
+    picture = maps("The border runs between the moons.", {widths(network): values}, tour.batch)
     held = 0 <= low < 0.5 < high <= 1
     return Result(headline, {"smallest": low, "largest": high, "accuracy": found}, (picture,), held=held, detail=detail)
 
