@@ -15,10 +15,10 @@ from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Activation, Arctan, Dense, Layer
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network, layers_with
-from gradcheck.training.accuracy import outputs
 from gradcheck.training.descent import FIXED, train
 from gradcheck.training.history import History
 from gradcheck.training.optimizers import Optimizer
+from gradcheck.training.starts import outputs
 from gradcheck.training.user_data import UserData, read_user_data
 from gradcheck.verification.verifier import DEFAULT
 

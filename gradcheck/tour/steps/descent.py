@@ -11,11 +11,10 @@ from gradcheck.network.network import Network
 from gradcheck.tour.pictures import Curve, Panel, curves, maps
 from gradcheck.tour.step import Result, Skipped, Table
 from gradcheck.tour.tour import DEPTHS, ITERATIONS, Tour, moons_case, name_of, probabilities, widths
-from gradcheck.training.accuracy import accuracy
 from gradcheck.training.descent import FIXED
 from gradcheck.training.history import History
 from gradcheck.training.optimizers import Armijo, MiniBatch
-from gradcheck.training.starts import STARTS, trials
+from gradcheck.training.starts import STARTS, accuracy, trials
 
 BATCH = 40
 SEEDS = 10  # from which it is counted how often a start arrives; `benchmarks/starts.py` takes 60
