@@ -107,10 +107,7 @@ def _known(network: Network) -> Network:
 
 
 def cases(
-    *,
-    networks: st.SearchStrategy[Network] | None = None,
-    max_samples: int = 6,
-    dtypes: Sequence[str] = DTYPES,
+    *, networks: st.SearchStrategy[Network] | None = None, max_samples: int = 6, dtypes: Sequence[str] = DTYPES
 ) -> st.SearchStrategy[Case]:
     """Networks with parameters and a batch.
 

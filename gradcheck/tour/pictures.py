@@ -114,12 +114,13 @@ def _scatter(plot: Any, batch: Batch) -> Any:
     with plot.rc_context(TEXT):
         figure, axes = plot.subplots(figsize=(WIDTH, SQUARE))
         _points(axes, batch)
-        axes.set(xlabel="$x_1$ (no unit)", ylabel="$x_2$ (no unit)", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.legend(title="label", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return figure
 
 
 def _points(axes: Any, batch: Batch) -> None:
+    axes.set(xlabel="$x_1$ (no unit)", ylabel="$x_2$ (no unit)")
     for label, colour, marker in ((1, PLUS, "o"), (-1, MINUS, "^")):
         x, y = batch.inputs[batch.targets[:, 0] == label].T
         axes.plot(
@@ -148,6 +149,6 @@ def _maps(plot: Any, named: Mapping[str, Array], batch: Batch) -> Any:
             if values.min() < 0.5 < values.max():
                 axes.contour(axis, axis, values, levels=[0.5], colors="black", linewidths=2)
             _points(axes, batch)
-            axes.set(xlabel="$x_1$ (no unit)", ylabel="$x_2$ (no unit)", title=title)
+            axes.set(title=title)
         figure.colorbar(shown, ax=all_axes, label="probability of the label +1", shrink=0.8)
     return figure

@@ -71,23 +71,17 @@ class Outcome(NamedTuple):
 def run(steps: Mapping[int, Step], tour: Tour, folder: Path, plot: Any) -> Iterator[Outcome]:
     """Every step by its number, as it is done; drawn by matplotlib's ``pyplot``, or not at all where that is None.
 
-    Raises
-    ------
-    OutputError
-        Where a picture cannot be written.
+    Raises `OutputError` where a picture cannot be written.
     """
     for number, step in steps.items():
         began = time.perf_counter()
-        result, skipped = _result(step, tour)
+        result, skipped = None, ""
+        try:
+            result = step.run(tour)
+        except (LibraryNotInstalled, BackendNotInstalled, Skipped) as reason:
+            skipped = str(reason)
         files = _drawn(number, step, result, folder, plot) if result and plot else ()
         yield Outcome(number, step, result, skipped, time.perf_counter() - began, files)
-
-
-def _result(step: Step, tour: Tour) -> tuple[Result | None, str]:
-    try:
-        return step.run(tour), ""
-    except (LibraryNotInstalled, BackendNotInstalled, Skipped) as reason:
-        return None, str(reason)
 
 
 def _drawn(number: int, step: Step, result: Result, folder: Path, plot: Any) -> tuple[Path, ...]:

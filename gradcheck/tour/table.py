@@ -116,13 +116,7 @@ NUMBERED = dict(enumerate(STEPS, 1))
 
 
 def select(only: str | None) -> dict[int, Step]:
-    """The steps by number: all, or the one with this name or number.
-
-    Raises
-    ------
-    DescriptionError
-        Where there is none.
-    """
+    """The steps by number: all, or the one with this name or number; raises `DescriptionError` where there is none."""
     if only is None:
         return NUMBERED
     found = {number: step for number, step in NUMBERED.items() if only.strip().lower() in (step.name, str(number))}

@@ -21,12 +21,8 @@ def at_samples(case: Case) -> Case:
 
     A bounded activation is steep near 0 only, so a unit separates samples where ``w x + b = 0`` passes between them.
     Weights of the first layer are standard normal, divided by the root of the number of features and by the deviation of
-    each; ``b = -w x_i`` for a sample drawn at random. All other layers are those of ``init="glorot"``.
-
-    Raises
-    ------
-    DescriptionError
-        Unless the first layer is dense and has a bias.
+    each; ``b = -w x_i`` for a sample drawn at random. All other layers are those of ``init="glorot"``. Raises
+    `DescriptionError` unless the first layer is dense and has a bias.
     """
     shapes = case.network.parameter_shapes
     units = shapes.get("0.bias", ())

@@ -1,8 +1,7 @@
 """One training in three builds: for how long are they one?
 
-More than rounding is a difference of two losses beyond twice the bound that rounding analysis (`gradcheck.network.analysis`)
-has for the loss of one evaluation, at the start or at the end of the training, whichever is less. What the steps before have
-added up is not in it: so the iteration at which it is passed is that at which the builds have come apart.
+What is more than rounding (`MORE_THAN_ROUNDING`) leaves out what the steps before have added up: so the iteration at which
+that begins is the one at which the builds have come apart.
 """
 
 from collections.abc import Sequence
@@ -20,6 +19,10 @@ from gradcheck.tour.pictures import Curve, Panel, Picture, curves
 from gradcheck.tour.step import Result, Table
 from gradcheck.tour.tour import DEPTHS, Tour, installed_builds, moons_case, widths
 
+MORE_THAN_ROUNDING = (
+    "More than rounding: beyond twice the bound that rounding analysis has for the loss of one evaluation, at the start "
+    "or at the end, whichever is less. What the steps before have added up is not in it."
+)
 NOTHING = 1e-17  # as low as a difference is drawn
 
 
@@ -47,12 +50,8 @@ def builds(tour: Tour) -> Result:
     found = [each for divergences in by_network for each in divergences]
     most = max(float(each.differences.max()) for each in found)
     headline = f"losses differ by more than rounding: {', '.join(map(_earliest, by_network))}"
-    detail = (
-        "More than rounding: beyond twice the bound that rounding analysis has for the loss of one evaluation, at the start "
-        "or at the end, whichever is less. What the steps before have added up is not in it."
-    )
     held = all(each.differences[0] <= each.allowed for each in found)
-    return Result(headline, {"most": most}, (_picture(by_network),), _table(found), held, detail)
+    return Result(headline, {"most": most}, (_picture(by_network),), _table(found), held, MORE_THAN_ROUNDING)
 
 
 def trainings(tour: Tour, case: Case, pairs: Sequence[tuple[str, str]]) -> list[Divergence]:

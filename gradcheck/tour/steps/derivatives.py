@@ -104,10 +104,12 @@ class Derivative(NamedTuple):
 
 def derivative(order: int, x: Array) -> Derivative:
     """Against its formula, and as the gradient of the order below."""
-    values, allowed = repeated(order)(x), bound(x, order)
+    below, claimed = repeated(order - 1), repeated(order)
+    values, allowed = claimed(x), bound(x, order)
     errors = np.abs(values - exact(x, order))
     worst = float(np.max(errors / allowed))
-    return Derivative(order, values, float(errors.max()), float(allowed.max()), worst, _verdict(order, x))
+    verdict = check(lambda p: float(np.sum(below(p))), claimed, x[::4]).verdict
+    return Derivative(order, values, float(errors.max()), float(allowed.max()), worst, verdict)
 
 
 def derivatives(tour: Tour) -> Result:
@@ -134,11 +136,6 @@ def _table(found: list[Derivative]) -> Table:
         for order, _, error, limit, ratio, verdict in found
     ]
     return Table(columns, rows)
-
-
-def _verdict(order: int, x: Array) -> Verdict:
-    below, claimed = repeated(order - 1), repeated(order)
-    return check(lambda p: float(np.sum(below(p))), claimed, x[::4]).verdict
 
 
 def quadratic(_tour: Tour) -> Result:

@@ -1,7 +1,5 @@
 """The forward pass with all that it keeps, and the backward recursion that needs it, written out in a few lines."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from gradcheck.builds import registry
@@ -18,17 +16,11 @@ from gradcheck.tour.step import Result, Table
 from gradcheck.tour.tour import DEPTHS, Tour, moons_case, name_of, widths
 
 
-class Backward(NamedTuple):
-    """Gradients with respect to the input of every layer, first layer first, and to the parameters by name."""
-
-    states: list[Array]
-    parameters: dict[str, Array]
-
-
-def backward(network: Network, parameters: Parameters, batch: Batch) -> Backward:
+def backward(network: Network, parameters: Parameters, batch: Batch) -> tuple[list[Array], dict[str, Array]]:
     """From the slopes of the loss down: through an activation times rho', through a matrix times its transpose.
 
-    Slopes are those of the reference by complex step, so that nothing here is shared with any build.
+    Gradients are those by the input of every layer, first layer first, and by the parameters, by name. Slopes are those of
+    the reference by complex step, so that nothing here is shared with any build.
     """
     states = reference.forward(network, parameters, batch.inputs)
     down = [loss_slopes(network.loss, states[-1], batch.targets)]
@@ -40,7 +32,7 @@ def backward(network: Network, parameters: Parameters, batch: Batch) -> Backward
         else:
             gradients |= {f"{index}.weight": g.T @ x, f"{index}.bias": g.sum(axis=0)}
             down.insert(0, g @ parameters[f"{index}.weight"])
-    return Backward(down, {name: gradients[name] for name in parameters})
+    return down, {name: gradients[name] for name in parameters}
 
 
 def forward_step(tour: Tour) -> Result:
@@ -64,15 +56,15 @@ def backward_step(_tour: Tour) -> Result:
     """Through four hidden layers, held against the manual build."""
     deep = moons_case(*DEPTHS[-1])
     network, parameters, batch = deep.network, deep.parameters, deep.batch
-    states, by_hand = reference.forward(network, parameters, batch.inputs), backward(network, parameters, batch)
+    states, (down, by_hand) = reference.forward(network, parameters, batch.inputs), backward(network, parameters, batch)
     _, manual = registry.backend("manual").build(network).loss_and_gradients(parameters, batch)
     bounds = error_bounds(network, parameters, *batch, "float64").rounding
-    ratio = max(float(np.max(np.abs(by_hand.parameters[name] - manual[name]) / (2 * bounds[name]))) for name in parameters)
+    ratio = max(float(np.max(np.abs(by_hand[name] - manual[name]) / (2 * bounds[name]))) for name in parameters)
     dense = layers_with(network, "weight")
     norms = {
-        "δ": [norm(by_hand.states[index + 1]) for index in dense],
-        "gradient by A": [norm(by_hand.parameters[f"{index}.weight"]) for index in dense],
-        "gradient by b": [norm(by_hand.parameters[f"{index}.bias"]) for index in dense],
+        "δ": [norm(down[index + 1]) for index in dense],
+        "gradient by A": [norm(by_hand[f"{index}.weight"]) for index in dense],
+        "gradient by b": [norm(by_hand[f"{index}.bias"]) for index in dense],
     }
     rows = [
         (f"{r}", f"{norm(states[index]):.4g}", *(f"{each[r]:.3e}" for each in norms.values()))
@@ -80,7 +72,7 @@ def backward_step(_tour: Tour) -> Result:
     ]
     table = Table(("layer r", "|x_r|", "|δ_r|", "|gradient by A_r|", "|gradient by b_r|"), rows)
     picture = curves("The gradient becomes smaller or larger from layer to layer.", _panel(norms))
-    top, bottom = norms["δ"][-1], norm(by_hand.states[1])
+    top, bottom = norms["δ"][-1], norm(down[1])
     headline = (
         f"{widths(network)}: the manual build's gradient to {ratio:.2g} of its bound, |δ| {top:.1e} down to {bottom:.1e}"
     )
