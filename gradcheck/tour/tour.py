@@ -1,6 +1,5 @@
 """`Tour`: what steps share, which is networks, data, how long to train, and what has been trained already."""
 
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Activation, Arctan, Dense, Layer
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network, layers_with
-from gradcheck.training.descent import FIXED, train
+from gradcheck.training.descent import FIXED, Builder, train
 from gradcheck.training.history import History
 from gradcheck.training.optimizers import Optimizer
 from gradcheck.training.starts import outputs
@@ -58,7 +57,7 @@ class Tour:
         self,
         case: Case,
         optimizer: Optimizer = FIXED,
-        backend: str | Callable[..., Any] = "manual",
+        backend: Builder = "manual",
         *,
         iterations: int = ITERATIONS,
         record_every: int = 1,
@@ -72,9 +71,7 @@ class Tour:
 
 def moons_case(*hidden: int, activation: Activation | None = None, seed: int = 0) -> Case:
     """Two moons and hidden layers of these widths; at the output arctan, as everywhere unless another is asked for."""
-    layers: list[Layer] = []
-    for units in hidden:
-        layers += [Dense(units), activation or Arctan()]
+    layers = [layer for units in hidden for layer in (Dense(units), activation or Arctan())]
     return Case(Network((2,), (*layers, Dense(1), Arctan()), Logistic()), data="two-moons", samples=400, seed=seed)
 
 

@@ -141,9 +141,7 @@ def _table(found: list[Derivative]) -> Table:
 def quadratic(_tour: Tour) -> Result:
     """The gradient of u^T M u / 2 is M u, bit by bit, where both ways through M add up in the same order.
 
-    Autograd adds M u / 2 and M^T (u / 2). Halves are exact. So the difference is 0 where M is symmetric to the last bit, and
-    its products are summed in the order of the index along rows and columns alike, or are whole numbers (or M is diagonal),
-    so that no sum is rounded. BLAS orders the two differently; then n + 1 roundings of |M| |u| bound it.
+    Autograd adds M u / 2 and M^T (u / 2), and halves are exact; what follows from that is said in the detail.
     """
     rng = np.random.default_rng(0)
     real, whole = ([_drawn(rng, n, whole=whole) for n in SIZES] for whole in (False, True))
