@@ -40,8 +40,8 @@ from gradcheck.report.reproducer import pickles
 from gradcheck.report.reproducer.source import Writer
 from gradcheck.report.text import to_text
 from gradcheck.tour.page import to_html as tour_page
-from gradcheck.tour.run import Outcome
-from gradcheck.tour.step import Picture, Step
+from gradcheck.tour.pictures import Picture
+from gradcheck.tour.step import Outcome, Step
 from gradcheck.tour.step import Result as Found
 from gradcheck.tour.step import Table as Rows
 from gradcheck.verdict.findings import Diagnosis, Entry, Finding

@@ -18,7 +18,7 @@ from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.network.analysis.rounding import error_bounds
 from gradcheck.tour import table
 from gradcheck.tour.step import Result, Step
-from gradcheck.tour.steps import derivatives, functions, gradients, passes, quadratic
+from gradcheck.tour.steps import derivatives, functions, gradients, passes
 from gradcheck.tour.tour import Tour, moons_case
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "tour.py"
@@ -115,10 +115,10 @@ def test_a_wrong_formula_of_a_derivative_is_seen(monkeypatch):
 
 
 def test_a_quadratic_form_that_is_not_symmetric_is_seen(monkeypatch):
-    assert quadratic.quadratic(Tour()).numbers["difference"] == 0
-    right = quadratic._drawn
-    monkeypatch.setattr(quadratic, "_drawn", lambda *given, **how: (np.triu((drawn := right(*given, **how))[0]), drawn[1]))
-    assert not quadratic.quadratic(Tour()).held
+    assert derivatives.quadratic(Tour()).numbers["difference"] == 0
+    right = derivatives._drawn
+    monkeypatch.setattr(derivatives, "_drawn", lambda *given, **how: (np.triu((drawn := right(*given, **how))[0]), drawn[1]))
+    assert not derivatives.quadratic(Tour()).held
 
 
 def test_the_errors_of_finite_differences_make_a_v():
@@ -208,7 +208,7 @@ def test_a_folder_that_is_a_file_is_one_line(tour):
 
 @pytest.mark.parametrize(
     ("library", "step", "loaded"),
-    [("autograd", "derivatives", "derivatives"), ("autograd", "quadratic", "quadratic"), ("torch", "torch", "sequential")],
+    [("autograd", "derivatives", "derivatives"), ("autograd", "quadratic", "derivatives"), ("torch", "torch", "sequential")],
 )
 def test_a_step_whose_library_is_missing_is_skipped_with_a_hint(tour, monkeypatch, library, step, loaded):
     for name in [name for name in sys.modules if name == library or name.startswith(f"{library}.")]:

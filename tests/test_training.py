@@ -11,8 +11,7 @@ from gradcheck_backends import manual
 import gradcheck
 from gradcheck import MSE, Arctan, Armijo, Case, Dense, Given, GradientDescent, Logistic, MiniBatch, Network, Verdict
 from gradcheck.errors import BackendError, CallFailed, DataError, DescriptionError, OutputError
-from gradcheck.training.accuracy import accuracy
-from gradcheck.training.starts import STARTS, at_samples, trials
+from gradcheck.training.starts import STARTS, accuracy, at_samples, trials
 from gradcheck.training.user_data import read_user_data
 
 TOUR = Case(Network((2,), (Dense(15), Arctan(), Dense(1), Arctan()), Logistic()), data="two-moons", samples=400)

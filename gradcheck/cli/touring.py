@@ -18,8 +18,7 @@ from gradcheck.foundation.plotting import pyplot
 from gradcheck.foundation.wording import printable
 from gradcheck.foundation.writing import write
 from gradcheck.tour.page import INDEX, prepare, to_html
-from gradcheck.tour.run import Outcome, run
-from gradcheck.tour.step import Step
+from gradcheck.tour.step import Outcome, Step, run
 from gradcheck.tour.table import select
 from gradcheck.tour.tour import Tour
 

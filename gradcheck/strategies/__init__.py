@@ -5,10 +5,8 @@ and ones; larger ones by seed.
 """
 
 from gradcheck.strategies.architectures import ACTIVATIONS, LOSSES, networks
-from gradcheck.strategies.concrete import cases
+from gradcheck.strategies.concrete import batches, cases, parameters, targeted
 from gradcheck.strategies.pairs import Fault, Pair, loss_gradient_pairs
-from gradcheck.strategies.search import targeted
-from gradcheck.strategies.values import batches, parameters
 
 __all__ = [
     "ACTIVATIONS",

@@ -1,18 +1,37 @@
-"""Cases: networks made concrete, written out or by recipe."""
+"""Networks made concrete: their parameters, batches and cases, and how Hypothesis is steered toward what nearly fails.
+
+Small arrays are drawn entry by entry, larger ones by seed; small cases are written out, others are recipes.
+"""
 
 from collections.abc import Sequence
+from math import isfinite, log10, prod
 from typing import Any
 
+import hypothesis
 import numpy as np
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+from hypothesis.extra import numpy as npst
 
 from gradcheck.cases.case import Case, Given
+from gradcheck.cases.fitting import random_targets
+from gradcheck.foundation.arrays import Array
+from gradcheck.network import losses as ls
+from gradcheck.network.batch import Batch
 from gradcheck.network.network import Network
+from gradcheck.report import Report
 from gradcheck.strategies import architectures
 from gradcheck.strategies.arguments import DTYPES, dtypes_of, rarely, strategy, whole
 from gradcheck.strategies.edge_cases import EDGE_CASES, Draft
-from gradcheck.strategies.values import SEEDS, batches, parameters
+from gradcheck.verdict.findings import Verdict
 
+# Integers, which meet kinks exactly, as often as numbers that no binary format holds exactly. In the order of shrinking.
+WHOLE = (0.0, 1.0, -1.0, 2.0, -2.0)
+TENTHS = tuple(sign * tenths / 10 for tenths in range(1, 20) if tenths != 10 for sign in (1, -1))
+ENTRIES = st.sampled_from((*WHOLE * 7, *TENTHS))
+SMALL = 24  # entries up to which an array is drawn entry by entry
+# A seed counts as much as 40 decisions: what is written out in fewer is simpler, and a failure shrinks to it.
+SEEDS = st.tuples(*[st.booleans()] * 40).map(lambda bits: sum(bit << place for place, bit in enumerate(bits)))
 AT_AN_EDGE = st.sampled_from([False, False, False, True, True])
 WRITTEN = 200  # parameters and inputs in all, up to which a case may be written out
 EXTREME = 32  # one case by recipe in so many has a scale far from 1
@@ -20,11 +39,75 @@ SCALES = (1.0, 0.1, 0.25, 4.0)
 FAR = (16.0, 1e-12, 0.03, 1e-4, 1e4)
 
 
+def parameters(*, network: Network, dtype: str = "float64") -> st.SearchStrategy[dict[str, Array]]:
+    """Parameters of a network by ``state_dict`` name, each array in the shape that the network wants.
+
+    Entries are integers from -2 to 2, which meet kinks exactly, and tenths between them. Shrinks toward zeros. Arrays of
+    more than 24 entries are standard normal, of two decimals, by seed.
+
+    Parameters
+    ----------
+    network : Network
+    dtype : {"float64", "float32"}
+    """
+    (dtype,) = dtypes_of(dtype)
+    shapes = _known(network).parameter_shapes
+    return st.fixed_dictionaries({name: reals(shape) for name, shape in shapes.items()}).map(
+        lambda arrays: {name: arrays[name].astype(dtype) for name in shapes}
+    )
+
+
+def batches(*, network: Network, max_samples: int = 6, dtype: str = "float64") -> st.SearchStrategy[Batch]:
+    """Inputs and targets for a network: inputs like `parameters`, targets in the domain of its loss.
+
+    Parameters
+    ----------
+    network : Network
+    max_samples : int
+        Largest batch; the smallest is 1.
+    dtype : {"float64", "float32"}
+        Of inputs and real targets; class indices are int64.
+    """
+    max_samples = whole("max_samples", max_samples, at_least=1)
+    (dtype,) = dtypes_of(dtype)
+    _known(network)
+    return st.integers(1, max_samples).flatmap(
+        lambda n: st.builds(Batch, reals((n, *network.inputs)), targets(network, n)).map(lambda batch: batch.astype(dtype))
+    )
+
+
+def reals(shape: tuple[int, ...]) -> st.SearchStrategy[Array]:
+    """An array of this shape in float64."""
+    if prod(shape) > SMALL:
+        return SEEDS.map(lambda seed: np.round(np.random.default_rng(seed).standard_normal(shape), 2))
+    return npst.arrays(np.float64, shape, elements=ENTRIES, fill=st.nothing())
+
+
+def targets(network: Network, samples: int) -> st.SearchStrategy[Array]:
+    """Targets in the domain of the loss."""
+    shape, classes = (samples, *network.target_shape), network.shapes[-1][-1]
+    if prod(shape) > SMALL:
+        return SEEDS.map(lambda seed: np.round(random_targets(np.random.default_rng(seed), network.loss, shape, classes), 2))
+    kind = network.loss.targets
+    elements: dict[ls.Targets, st.SearchStrategy[Any]] = {
+        ls.Targets.SIGNS: st.sampled_from([1.0, -1.0]),
+        ls.Targets.PROBABILITIES: st.sampled_from([0.0, 1.0, *(tenths / 10 for tenths in range(1, 10))]),
+        ls.Targets.CLASSES: st.integers(0, classes - 1),
+        ls.Targets.REALS: ENTRIES,
+    }
+    return npst.arrays(
+        np.int64 if kind is ls.Targets.CLASSES else np.float64, shape, elements=elements[kind], fill=st.nothing()
+    )
+
+
+def _known(network: Network) -> Network:
+    if not isinstance(network, Network):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArgument(f"network={network!r} must be a Network")
+    return network
+
+
 def cases(
-    *,
-    networks: st.SearchStrategy[Network] | None = None,
-    max_samples: int = 6,
-    dtypes: Sequence[str] = DTYPES,
+    *, networks: st.SearchStrategy[Network] | None = None, max_samples: int = 6, dtypes: Sequence[str] = DTYPES
 ) -> st.SearchStrategy[Case]:
     """Networks with parameters and a batch.
 
@@ -87,3 +170,26 @@ def _fits(draft: Draft, dtype: str) -> bool:
     """Whether the dtype holds every parameter."""
     with np.errstate(over="ignore"):
         return all(bool(np.isfinite(value.astype(dtype)).all()) for value in draft.parameters.values())
+
+
+def targeted(report: Report) -> Report:
+    """Return the report, with how near its worst entry comes to its bound as Hypothesis's target: it searches for worse.
+
+    The target is the decimal logarithm of the largest error in units of its bound (`hypothesis.target`); 0 is where an error
+    becomes a fault. Outside of a test under ``@given`` there is no target.
+
+    Examples
+    --------
+    >>> from hypothesis import given
+    >>> import gradcheck
+    >>> from gradcheck import strategies
+    >>> @given(strategies.cases())
+    ... def test_no_gradient_is_wrong(case):
+    ...     report = strategies.targeted(gradcheck.verify(case, ["manual"]))
+    ...     assert not report.wrong, report
+    """
+    smooth = (finding.ratio for finding in report.findings if finding.verdict is not Verdict.NONSMOOTH)
+    worst = max(filter(isfinite, smooth), default=0.0)
+    if worst > 0 and hypothesis.currently_in_test_context():
+        hypothesis.target(log10(worst), label="error in units of its bound, log10")
+    return report

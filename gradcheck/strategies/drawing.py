@@ -33,15 +33,11 @@ class Failed(Exception):
     """The answer was 1."""
 
 
-def draw(shard: dict[str, Any], each: Callable[[Case], None]) -> None:
-    """Call ``each`` with every case of a shard; where it raises `Failed`, with ever smaller cases."""
-    strategy = cases(networks=networks(layers=activations_named(shard["layers"])))
-    for start in range(0, shard["size"], PART):
-        _draw_part(strategy, shard["seed"] + start, min(PART, shard["size"] - start), each, ask=bool(shard.get("ask")))
-
-
 def _draw_part(strategy: SearchStrategy[Case], start: int, count: int, each: Callable[[Case], None], *, ask: bool) -> None:
-    """One run of Hypothesis. Its first example, one more than is asked for, is the simplest of all and the same in each."""
+    """One run of Hypothesis; where ``each`` raises `Failed`, it goes on with ever smaller cases.
+
+    Its first example, one more than is asked for, is the simplest of all and the same in each run.
+    """
     examples = itertools.count()
 
     @seed(start)
@@ -72,14 +68,17 @@ def activations_named(names: list[str]) -> list[Any]:
 def main() -> None:
     """Print the cases of one shard."""
     shard = json.loads(sys.argv[1])
+    size, ask = shard["size"], bool(shard.get("ask"))
+    strategy = cases(networks=networks(layers=activations_named(shard["layers"])))
 
     def report(case: Case) -> None:
-        print(json.dumps(case_to_table(case, Path())), flush=bool(shard.get("ask")))
-        if shard.get("ask") and sys.stdin.readline().strip() == "1":
+        print(json.dumps(case_to_table(case, Path())), flush=ask)
+        if ask and sys.stdin.readline().strip() == "1":
             raise Failed
 
     with suppress(Failed):
-        draw(shard, report)
+        for start in range(0, size, PART):
+            _draw_part(strategy, shard["seed"] + start, min(PART, size - start), report, ask=ask)
 
 
 if __name__ == "__main__":

@@ -50,15 +50,13 @@ def zero_weights(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
 def rescaled(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     """One parameter, or one entry of it, as large or small as nobody expects."""
     if draft.parameters:
-        name = draw(st.sampled_from(list(draft.parameters)))
-        _part_of(draw, draft.parameters[name])[...] *= draw(st.sampled_from(FACTORS))
+        _some_part(draw, draft)[...] *= draw(st.sampled_from(FACTORS))
 
 
 def subnormal(draw: st.DrawFn, draft: Draft, dtype: str) -> None:
     """One parameter, or one entry of it, below the smallest normal number."""
     if draft.parameters:
-        name = draw(st.sampled_from(list(draft.parameters)))
-        part = _part_of(draw, draft.parameters[name])
+        part = _some_part(draw, draft)
         part[...] = np.clip(part, -1, 1) * (float(np.finfo(dtype).tiny) / 16)
 
 
@@ -149,8 +147,9 @@ def _enlarge(draft: Draft, layer: int, largest: float) -> None:
                 draft.parameters[name] *= largest / size
 
 
-def _part_of(draw: st.DrawFn, array: Array) -> Array:
-    """A view of the whole array or of one entry."""
+def _some_part(draw: st.DrawFn, draft: Draft) -> Array:
+    """A view of one parameter or of one entry of it."""
+    array = draft.parameters[draw(st.sampled_from(list(draft.parameters)))]
     if draw(st.booleans()):
         index = draw(st.integers(0, array.size - 1))
         return array.reshape(-1)[index : index + 1]

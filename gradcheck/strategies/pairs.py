@@ -14,7 +14,7 @@ from gradcheck.network.network import Network
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.strategies.architectures import ACTIVATIONS, LOSSES, networks
 from gradcheck.strategies.arguments import strategy
-from gradcheck.strategies.values import batches, parameters
+from gradcheck.strategies.concrete import batches, parameters
 
 SIZES = (1.0, 1e-2, 1e-4)
 

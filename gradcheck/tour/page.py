@@ -8,8 +8,7 @@ from pathlib import Path
 from gradcheck.errors import OutputError
 from gradcheck.report.page import rendered
 from gradcheck.tour.pictures import MARK
-from gradcheck.tour.run import Outcome
-from gradcheck.tour.step import Result, Table
+from gradcheck.tour.step import Outcome, Result, Table
 
 INDEX = "index.html"
 NAMES = re.compile(r"\d\d-[a-z]+-\d\.png")
@@ -50,13 +49,7 @@ def _encoded(path: Path) -> str:
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, where there is none.
-
-    Raises
-    ------
-    OutputError
-        Where it holds what no tour has written, or cannot be made.
-    """
+    """Make the folder if need be; raises `OutputError` where it cannot be made, or holds what no tour has written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         foreign = next((path.name for path in sorted(folder.iterdir()) if not _is_ours(path)), None)

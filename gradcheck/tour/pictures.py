@@ -1,6 +1,7 @@
 """The pictures of the tour: curves, points and maps. The only module of the tour that draws."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,19 @@ MARK = "gradcheck tour"  # in every file that the tour writes, by which it knows
 TEXT = {"font.size": 14, "axes.titlesize": 14, **OPEN_AXES}
 
 
+class Picture(NamedTuple):
+    """What is to be seen, for whoever does not see it as well; and what makes it a figure of matplotlib's ``pyplot``."""
+
+    caption: str
+    draw: Callable[[Any], Any]
+
+    def save(self, plot: Any, path: Path) -> None:
+        """As PNG."""
+        figure = self.draw(plot)
+        figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": MARK})
+        plot.close(figure)
+
+
 class Curve(NamedTuple):
     """A line or points, in matplotlib's short form; the next colour unless one is named."""
 
@@ -32,15 +46,7 @@ class Curve(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Axes with their curves.
-
-    Attributes
-    ----------
-    levels : sequence of (str, float)
-        Lines across.
-    legend_outside : bool
-        Whether the legend stands beside the axes.
-    """
+    """Axes with their curves; levels are lines across."""
 
     xlabel: str
     ylabel: str
@@ -54,14 +60,12 @@ class Panel(NamedTuple):
     legend_outside: bool = False
 
 
-def save_figure(plot: Any, figure: Any, path: Path) -> None:
-    """As PNG."""
-    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": MARK})
-    plot.close(figure)
-
-
-def curves(plot: Any, panels: Sequence[Panel]) -> Any:
+def curves(caption: str, *panels: Panel) -> Picture:
     """Panels side by side."""
+    return Picture(caption, partial(_curves, panels=panels))
+
+
+def _curves(plot: Any, panels: Sequence[Panel]) -> Any:
     with plot.rc_context(TEXT):
         width = sum(WIDTH + LEGEND if panel.legend_outside else WIDTH for panel in panels)
         figure, all_axes = plot.subplots(1, len(panels), figsize=(width, HEIGHT), squeeze=False)
@@ -101,17 +105,22 @@ def _plain_ticks(axes: Any) -> None:
         axes.yaxis.set_minor_locator(NullLocator())
 
 
-def scatter(plot: Any, batch: Batch) -> Any:
+def scatter(caption: str, batch: Batch) -> Picture:
     """Points of the plane, with their labels."""
+    return Picture(caption, partial(_scatter, batch=batch))
+
+
+def _scatter(plot: Any, batch: Batch) -> Any:
     with plot.rc_context(TEXT):
         figure, axes = plot.subplots(figsize=(WIDTH, SQUARE))
         _points(axes, batch)
-        axes.set(xlabel="$x_1$ (no unit)", ylabel="$x_2$ (no unit)", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.legend(title="label", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return figure
 
 
 def _points(axes: Any, batch: Batch) -> None:
+    axes.set(xlabel="$x_1$ (no unit)", ylabel="$x_2$ (no unit)")
     for label, colour, marker in ((1, PLUS, "o"), (-1, MINUS, "^")):
         x, y = batch.inputs[batch.targets[:, 0] == label].T
         axes.plot(
@@ -119,23 +128,27 @@ def _points(axes: Any, batch: Batch) -> None:
         )
 
 
-def maps(plot: Any, named: Sequence[tuple[str, Array]], batch: Batch) -> Any:
+def maps(caption: str, named: Mapping[str, Array], batch: Batch) -> Picture:
     """Probabilities over the unit square, with the points over them and the border where both labels are as likely."""
+    return Picture(caption, partial(_maps, named=named, batch=batch))
+
+
+def _maps(plot: Any, named: Mapping[str, Array], batch: Batch) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("labels", SHADES)
-    columns = min(len(named), 2) if len(named) != 3 else 3
+    columns = {1: 1, 3: 3}.get(len(named), 2)
     rows = -(-len(named) // columns)
     size = (SQUARE * columns + 1.2, SQUARE * rows + 0.4)
     axis = np.linspace(0, 1, GRID)
     with plot.rc_context(TEXT):
         figure, all_axes = plot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
         shown: Any = None
-        for axes, (title, values) in zip(all_axes.ravel(), named, strict=True):
+        for axes, (title, values) in zip(all_axes.ravel(), named.items(), strict=True):
             shown = axes.imshow(values, origin="lower", extent=(0, 1, 0, 1), cmap=shades, vmin=0, vmax=1)
             if values.min() < 0.5 < values.max():
                 axes.contour(axis, axis, values, levels=[0.5], colors="black", linewidths=2)
             _points(axes, batch)
-            axes.set(xlabel="$x_1$ (no unit)", ylabel="$x_2$ (no unit)", title=title)
+            axes.set(title=title)
         figure.colorbar(shown, ax=all_axes, label="probability of the label +1", shrink=0.8)
     return figure

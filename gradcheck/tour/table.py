@@ -7,7 +7,7 @@ from gradcheck.errors import DescriptionError
 from gradcheck.foundation.loading import needing
 from gradcheck.foundation.wording import nearest
 from gradcheck.tour.step import Result, Step
-from gradcheck.tour.steps import builds, descent, functions, gradients, networks, passes
+from gradcheck.tour.steps import builds, descent, functions, gradients, passes
 from gradcheck.tour.tour import Tour
 
 
@@ -78,7 +78,7 @@ STEPS = (
         "P(y = +1 | z) = e<sup>φ(z)</sup> / (1 + e<sup>φ(z)</sup>)",
         descent.probability_map,
     ),
-    Step("depths", "Four depths", "layers 2-1, 2-8-1, 2-3-4-1, 2-4-5-8-4-1, τ = 0.5 for all", networks.depths),
+    Step("depths", "Four depths", "layers 2-1, 2-8-1, 2-3-4-1, 2-4-5-8-4-1, τ = 0.5 for all", descent.depths),
     Step(
         "derivatives",
         "Six derivatives by Autograd",
@@ -90,7 +90,7 @@ STEPS = (
         "quadratic",
         "The gradient of a quadratic form",
         "f(u) = u<sup>T</sup>Mu / 2, M = M<sup>T</sup>: ∇f(u) = Mu",
-        with_framework("autograd", "quadratic", "quadratic"),
+        with_framework("autograd", "derivatives", "quadratic"),
     ),
     Step(
         "torch",
@@ -102,7 +102,7 @@ STEPS = (
         "activations",
         "Other activations",
         "&rho;(u) = arctan u, max(u, 0), 1 / (1 + e<sup>&minus;u</sup>) in the hidden layer of 2-15-1",
-        networks.activations,
+        descent.activations,
     ),
     Step(
         "builds",
@@ -110,19 +110,13 @@ STEPS = (
         "θ ← θ &minus; τ ∇f(θ) by hand, by Autograd, by PyTorch, from the same θ",
         builds.builds,
     ),
-    Step("own", "Your own data", "features of mean 0 and variance 1; a fifth of each class held out", networks.user_data),
+    Step("own", "Your own data", "features of mean 0 and variance 1; a fifth of each class held out", descent.user_data),
 )
 NUMBERED = dict(enumerate(STEPS, 1))
 
 
 def select(only: str | None) -> dict[int, Step]:
-    """The steps by number: all, or the one with this name or number.
-
-    Raises
-    ------
-    DescriptionError
-        Where there is none.
-    """
+    """The steps by number: all, or the one with this name or number; raises `DescriptionError` where there is none."""
     if only is None:
         return NUMBERED
     found = {number: step for number, step in NUMBERED.items() if only.strip().lower() in (step.name, str(number))}

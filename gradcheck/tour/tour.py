@@ -1,6 +1,5 @@
 """`Tour`: what steps share, which is networks, data, how long to train, and what has been trained already."""
 
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Activation, Arctan, Dense, Layer
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network, layers_with
-from gradcheck.training.accuracy import outputs
-from gradcheck.training.descent import FIXED, train
+from gradcheck.training.descent import FIXED, Builder, train
 from gradcheck.training.history import History
 from gradcheck.training.optimizers import Optimizer
+from gradcheck.training.starts import outputs
 from gradcheck.training.user_data import UserData, read_user_data
 from gradcheck.verification.verifier import DEFAULT
 
@@ -29,15 +28,7 @@ QUICK = 20  # times fewer iterations
 
 
 class Tour:
-    """One walk through the steps.
-
-    Parameters
-    ----------
-    quick : bool
-        Fewer iterations and points.
-    data : path, optional
-        The user's own data, as LIBSVM writes it.
-    """
+    """One walk through the steps; where it is quick, with fewer iterations and points."""
 
     def __init__(self, quick: bool = False, data: Path | None = None) -> None:
         self.quick, self.data = quick, data
@@ -55,7 +46,7 @@ class Tour:
 
     @cached_property
     def user_data(self) -> UserData | None:
-        """Where there are any."""
+        """Read from ``data``, a file as LIBSVM writes it, where there is one."""
         return None if self.data is None else read_user_data(self.data)
 
     def shortened(self, iterations: int) -> int:
@@ -66,7 +57,7 @@ class Tour:
         self,
         case: Case,
         optimizer: Optimizer = FIXED,
-        backend: str | Callable[..., Any] = "manual",
+        backend: Builder = "manual",
         *,
         iterations: int = ITERATIONS,
         record_every: int = 1,
@@ -80,15 +71,18 @@ class Tour:
 
 def moons_case(*hidden: int, activation: Activation | None = None, seed: int = 0) -> Case:
     """Two moons and hidden layers of these widths; at the output arctan, as everywhere unless another is asked for."""
-    layers: list[Layer] = []
-    for units in hidden:
-        layers += [Dense(units), activation or Arctan()]
+    layers = [layer for units in hidden for layer in (Dense(units), activation or Arctan())]
     return Case(Network((2,), (*layers, Dense(1), Arctan()), Logistic()), data="two-moons", samples=400, seed=seed)
 
 
 def installed_builds() -> list[str]:
     """Of those that `gradcheck.verify` compares by default."""
     return [name for name in DEFAULT if registry.version(registry.BUILT_IN[name].requires)]
+
+
+def name_of(layer: Layer) -> str:
+    """``arctan``"""
+    return type(layer).__name__.lower()
 
 
 def widths(network: Network) -> str:

@@ -17,14 +17,7 @@ from gradcheck.network.batch import Batch, Parameters
 class Objective:
     """All parameters one behind the other in a vector; every evaluation gives the backend arrays that nobody writes to.
 
-    Attributes
-    ----------
-    start : array
-        The parameters it was made with.
-    samples : int
-        Of the whole batch.
-    evaluations : int
-        How often the backend was asked for a loss, with or without its gradient, on the whole batch or a part.
+    ``evaluations`` counts how often it was asked for a loss, with or without its gradient, on the whole batch or a part.
     """
 
     def __init__(self, model: Model, backend: str, parameters: Parameters, batch: Batch) -> None:

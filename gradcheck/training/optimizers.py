@@ -1,7 +1,8 @@
 """Ways downhill, each a row of plain data with one generator: the iterates."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -14,19 +15,7 @@ from gradcheck.training.objective import Objective
 
 
 class Iterate(NamedTuple):
-    """A point that an optimizer reaches.
-
-    Attributes
-    ----------
-    at : array
-        The parameters as one vector.
-    step : float
-        That led here, 0 at the start.
-    loss : float
-    gradient : array
-    whole : bool
-        Whether loss and gradient are those of the whole batch.
-    """
+    """A point, the step that led there (0 at the start), and loss and gradient there: of the ``whole`` batch or a part."""
 
     at: Array
     step: float
@@ -64,12 +53,7 @@ class GradientDescent(Optimizer, frozen=True):
     step: Annotated[float, Meta(gt=0)]
 
     def walk(self, objective: Objective) -> Iterator[Iterate]:
-        at, step = objective.start, 0.0
-        while True:
-            loss, gradient = objective.loss_and_gradient(at)
-            yield Iterate(at, step, loss, gradient)
-            step = self.step
-            at = at - step * gradient
+        return _steps_of(self.step, objective, repeat(None))
 
 
 class Armijo(Optimizer, frozen=True):
@@ -150,12 +134,7 @@ class MiniBatch(Optimizer, frozen=True):
     def walk(self, objective: Objective) -> Iterator[Iterate]:
         if self.size > objective.samples:
             raise DescriptionError(f"the batch has {objective.samples} samples, got {self.size}", "optimizer.size")
-        at, step = objective.start, 0.0
-        for chosen in self._batches(objective.samples):
-            loss, gradient = objective.loss_and_gradient(at, chosen)
-            yield Iterate(at, step, loss, gradient, whole=False)
-            step = self.step
-            at = at - step * gradient
+        return _steps_of(self.step, objective, self._batches(objective.samples))
 
     def _batches(self, samples: int) -> Iterator[Array]:
         rng = np.random.default_rng(self.seed)
@@ -163,3 +142,13 @@ class MiniBatch(Optimizer, frozen=True):
             order = rng.permutation(samples)
             for first in range(0, samples, self.size):
                 yield order[first : first + self.size]
+
+
+def _steps_of(length: float, objective: Objective, batches: Iterable[Array | None]) -> Iterator[Iterate]:
+    """Fixed steps, each by the gradient of the next of these batches; None is the whole."""
+    at, step = objective.start, 0.0
+    for chosen in batches:
+        loss, gradient = objective.loss_and_gradient(at, chosen)
+        yield Iterate(at, step, loss, gradient, whole=chosen is None)
+        step = length
+        at = at - step * gradient

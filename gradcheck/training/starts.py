@@ -1,4 +1,4 @@
-"""Where training starts from, and how often it arrives."""
+"""Where training starts from, how often what it has trained is right, and how often it arrives."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -8,9 +8,12 @@ from msgspec.structs import replace
 
 from gradcheck.cases.case import Case, Given
 from gradcheck.errors import DescriptionError
-from gradcheck.training.accuracy import accuracy
-from gradcheck.training.descent import FIXED, Builder, train
-from gradcheck.training.optimizers import Optimizer
+from gradcheck.foundation.arrays import Array
+from gradcheck.network import reference
+from gradcheck.network.batch import Batch, Parameters
+from gradcheck.network.losses import Targets
+from gradcheck.network.network import Network
+from gradcheck.training.descent import train
 
 
 def at_samples(case: Case) -> Case:
@@ -18,12 +21,8 @@ def at_samples(case: Case) -> Case:
 
     A bounded activation is steep near 0 only, so a unit separates samples where ``w x + b = 0`` passes between them.
     Weights of the first layer are standard normal, divided by the root of the number of features and by the deviation of
-    each; ``b = -w x_i`` for a sample drawn at random. All other layers are those of ``init="glorot"``.
-
-    Raises
-    ------
-    DescriptionError
-        Unless the first layer is dense and has a bias.
+    each; ``b = -w x_i`` for a sample drawn at random. All other layers are those of ``init="glorot"``. Raises
+    `DescriptionError` unless the first layer is dense and has a bias.
     """
     shapes = case.network.parameter_shapes
     units = shapes.get("0.bias", ())
@@ -49,16 +48,27 @@ STARTS: dict[str, Callable[[Case], Case]] = {
 }
 
 
-class Trials(NamedTuple):
-    """Trainings from one start, a number for each seed.
+def outputs(network: Network, parameters: Parameters, inputs: Array) -> Array:
+    """Of the last layer, samples first."""
+    with np.errstate(all="ignore"):
+        return reference.forward(network, parameters, inputs)[-1]
 
-    Attributes
-    ----------
-    accuracies : tuple of float
-        Of the trained network on its own samples.
-    losses : tuple of float
-        At the end.
+
+def accuracy(network: Network, parameters: Parameters, batch: Batch) -> float:
+    """The fraction of samples whose class is that of their target: the sign of the output, or the largest of several.
+
+    An output of 0 is on neither side. Where targets are probabilities, an output is a logit: its sign is held against the
+    side of 1/2 on which the target is.
     """
+    z, y = outputs(network, parameters, batch.inputs), batch.targets
+    if network.loss.targets is Targets.CLASSES:
+        return float((z.argmax(axis=-1) == y).mean())
+    sides = np.sign(y - 0.5) if network.loss.targets is Targets.PROBABILITIES else np.sign(y)
+    return float((np.sign(z) == sides).mean())
+
+
+class Trials(NamedTuple):
+    """Trainings from one start: for each seed the accuracy of the trained network on its own samples, and its last loss."""
 
     accuracies: tuple[float, ...]
     losses: tuple[float, ...]
@@ -68,21 +78,13 @@ class Trials(NamedTuple):
         return sum(each >= least for each in self.accuracies)
 
 
-def trials(
-    case: Case,
-    start: str,
-    seeds: Iterable[int],
-    *,
-    optimizer: Optimizer = FIXED,
-    iterations: int = 10_000,
-    backend: Builder = "manual",
-) -> Trials:
+def trials(case: Case, start: str, seeds: Iterable[int], iterations: int) -> Trials:
     """Train from a start of `STARTS` for every seed, of which data that is generated is drawn anew too."""
     accuracies: list[float] = []
     losses: list[float] = []
     for seed in seeds:
         here = STARTS[start](replace(case, seed=seed))
-        history = train(here, backend, optimizer, iterations, record_every=max(iterations, 1))
+        history = train(here, iterations=iterations, record_every=max(iterations, 1))
         accuracies.append(accuracy(here.network, history.parameters, here.batch))
         losses.append(history.records[-1].loss)
     return Trials(tuple(accuracies), tuple(losses))

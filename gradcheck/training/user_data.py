@@ -24,15 +24,7 @@ SHOWN = 5  # labels or features in a sentence
 
 
 class UserData(NamedTuple):
-    """Data to train on, and data to be judged by.
-
-    Attributes
-    ----------
-    training, held_out : Batch
-        Inputs (n, features) and targets (n, 1) of -1 and +1.
-    notes : tuple of str
-        What was found and decided, a sentence each.
-    """
+    """Data to train on, and data to be judged by: inputs (n, features) and targets (n, 1) of -1 and +1."""
 
     training: Batch
     held_out: Batch
@@ -43,9 +35,9 @@ class UserData(NamedTuple):
         """Of a sample: what a network for this data has as its inputs."""
         return self.training.inputs.shape[1]
 
-    def case(self, network: Network, seed: int = 0, init: str | Given = "normal", scale: float = 1.0) -> Case:
+    def case(self, network: Network, init: str) -> Case:
         """A network on the training part."""
-        return Case(network, data=Given.of(self.training._asdict()), seed=seed, init=init, scale=scale)
+        return Case(network, data=Given.of(self.training._asdict()), init=init)
 
 
 def read_user_data(path: str | os.PathLike[str], seed: int = 0) -> UserData:
@@ -53,13 +45,7 @@ def read_user_data(path: str | os.PathLike[str], seed: int = 0) -> UserData:
 
     Labels become -1 (the smaller) and +1. Of each class a fifth is held out, and one sample at least where there are two.
     Each feature is shifted and scaled to mean 0 and variance 1 on the training part; one that is constant there says nothing
-    and becomes 0. One feature alone is data like any other.
-
-    Parameters
-    ----------
-    path : path
-    seed : int
-        Of the choice of what is held out.
+    and becomes 0. One feature alone is data like any other. The seed is that of the choice of what is held out.
 
     Raises
     ------

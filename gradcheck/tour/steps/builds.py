@@ -1,12 +1,10 @@
 """One training in three builds: for how long are they one?
 
-More than rounding is a difference of two losses beyond twice the bound that rounding analysis (`gradcheck.network.analysis`)
-has for the loss of one evaluation, at the start or at the end of the training, whichever is less. What the steps before have
-added up is not in it: so the iteration at which it is passed is that at which the builds have come apart.
+What is more than rounding (`MORE_THAN_ROUNDING`) leaves out what the steps before have added up: so the iteration at which
+that begins is the one at which the builds have come apart.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
@@ -17,10 +15,14 @@ from gradcheck.errors import BackendNotInstalled
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import enumerated
 from gradcheck.network.analysis.rounding import error_bounds
-from gradcheck.tour.pictures import Curve, Panel, curves
-from gradcheck.tour.step import Picture, Result, Table
+from gradcheck.tour.pictures import Curve, Panel, Picture, curves
+from gradcheck.tour.step import Result, Table
 from gradcheck.tour.tour import DEPTHS, Tour, installed_builds, moons_case, widths
 
+MORE_THAN_ROUNDING = (
+    "More than rounding: beyond twice the bound that rounding analysis has for the loss of one evaluation, at the start "
+    "or at the end, whichever is less. What the steps before have added up is not in it."
+)
 NOTHING = 1e-17  # as low as a difference is drawn
 
 
@@ -48,12 +50,8 @@ def builds(tour: Tour) -> Result:
     found = [each for divergences in by_network for each in divergences]
     most = max(float(each.differences.max()) for each in found)
     headline = f"losses differ by more than rounding: {', '.join(map(_earliest, by_network))}"
-    detail = (
-        "More than rounding: beyond twice the bound that rounding analysis has for the loss of one evaluation, at the start "
-        "or at the end, whichever is less. What the steps before have added up is not in it."
-    )
     held = all(each.differences[0] <= each.allowed for each in found)
-    return Result(headline, {"most": most}, (_picture(by_network),), _table(found), held, detail)
+    return Result(headline, {"most": most}, (_picture(by_network),), _table(found), held, MORE_THAN_ROUNDING)
 
 
 def trainings(tour: Tour, case: Case, pairs: Sequence[tuple[str, str]]) -> list[Divergence]:
@@ -81,16 +79,11 @@ def _table(found: Sequence[Divergence]) -> Table:
 
 
 def _picture(by_network: Sequence[Sequence[Divergence]]) -> Picture:
-    panel = Panel(
-        "iteration (count)",
-        "largest difference so far (nats)",
-        [_curve(found) for found in by_network],
-        xscale="log",
-        yscale="log",
-        levels=[("more than rounding", min(each.allowed for found in by_network for each in found))],
-    )
-    caption = "The largest difference of two builds' losses so far; 1e-17 stands for none."
-    return Picture(caption, partial(curves, panels=[panel]))
+    lines = [_curve(found) for found in by_network]
+    levels = [("more than rounding", min(each.allowed for found in by_network for each in found))]
+    label = "largest difference so far (nats)"
+    panel = Panel("iteration (count)", label, lines, xscale="log", yscale="log", levels=levels)
+    return curves("The largest difference of two builds' losses so far; 1e-17 stands for none.", panel)
 
 
 def _curve(found: Sequence[Divergence]) -> Curve:

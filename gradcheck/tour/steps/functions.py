@@ -1,33 +1,20 @@
 """Data and functions: the points, the activations and their slopes, the loss where its textbook form overflows."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import TypeAlias
-
 import numpy as np
 
 from gradcheck.builds import registry
 from gradcheck.cases.case import Case, Given
 from gradcheck.foundation.arithmetic import UNIT
-from gradcheck.foundation.arrays import Array
 from gradcheck.network import reference
-from gradcheck.network.layers import ELU, GELU, Activation, Arctan, Dense, ReLU, Sigmoid, Tanh
+from gradcheck.network.layers import ELU, GELU, Arctan, Dense, ReLU, Sigmoid, Tanh
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
 from gradcheck.network.reference.derivatives import activation_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves, scatter
-from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.tour import Tour
+from gradcheck.tour.step import Result, Table
+from gradcheck.tour.tour import Tour, name_of
 
-FUNCTIONS: dict[str, Activation] = {
-    "arctan": Arctan(),
-    "tanh": Tanh(),
-    "sigmoid": Sigmoid(),
-    "relu": ReLU(),
-    "elu": ELU(),
-    "gelu": GELU(),
-}
-Form: TypeAlias = Callable[[float, float], tuple[float, float]]
+FUNCTIONS = (Arctan(), Tanh(), Sigmoid(), ReLU(), ELU(), GELU())
 FAR = (-1000.0, -10.0, 0.0, 10.0, 1000.0)
 
 
@@ -40,7 +27,7 @@ def data(tour: Tour) -> Result:
         f"{len(inputs)} points, {plus} of +1 and {len(inputs) - plus} of -1, "
         f"in [{left:.2f}, {right:.2f}] x [{below:.2f}, {above:.2f}]"
     )
-    picture = Picture("Two interleaved half circles, one for each label.", partial(scatter, batch=tour.batch))
+    picture = scatter("Two interleaved half circles, one for each label.", tour.batch)
     return Result(headline, {"points": len(inputs), "plus": plus}, (picture,))
 
 
@@ -49,13 +36,13 @@ def activation(_tour: Tour) -> Result:
     u = np.linspace(-5, 5, 201)
     error = float(np.max(np.abs(activation_slopes(Arctan(), u) * (1 + u**2) - 1))) / UNIT
     # Nowhere at a kink: there the slope is a matter of choice.
-    values = [Curve(name, u, reference.apply(layer, {}, u)) for name, layer in FUNCTIONS.items()]
-    slopes = [Curve(name, u, activation_slopes(layer, u)) for name, layer in FUNCTIONS.items()]
-    panels = (
+    values = [Curve(name_of(layer), u, reference.apply(layer, {}, u)) for layer in FUNCTIONS]
+    slopes = [Curve(name_of(layer), u, activation_slopes(layer, u)) for layer in FUNCTIONS]
+    picture = curves(
+        "Six activations and their slopes between -5 and 5.",
         Panel("u (no unit)", r"$\rho(u)$ (no unit)", values, "activations", ylim=(-1.6, 3)),
         Panel("u (no unit)", r"$\rho'(u)$ (no unit)", slopes, "their slopes, by complex step"),
     )
-    picture = Picture("Six activations and their slopes between -5 and 5.", partial(curves, panels=panels))
     headline = f"arctan' by complex step is 1/(1 + u²) to {error:.1f} u at {len(u)} points"
     return Result(headline, {"error_in_u": error}, (picture,), held=error <= 4)
 
@@ -87,22 +74,17 @@ def loss(_tour: Tour) -> Result:
     )
     columns = ("z (with y = +1)", "textbook loss", "textbook slope", "stable loss", "stable slope")
     table = Table(columns, [tuple(f"{value + 0.0:.6g}" for value in row) for row in rows])
-    picture = Picture("The textbook form ends at y z = -709; the stable one goes on.", partial(curves, panels=_both_forms()))
+    picture = curves("The textbook form ends at y z = -709; the stable one goes on.", *_both_forms())
     return Result(headline, {"loss": ours[-1000.0][0], "slope": ours[-1000.0][1]}, (picture,), table, held)
 
 
 def _both_forms() -> list[Panel]:
     margin = np.linspace(-800, 800, 321)
-    forms: tuple[tuple[str, Form, Array, str], ...] = (
-        ("textbook", textbook_loss, margin, "-"),
-        ("stable", stable_loss, margin[::20], "o"),
-    )
-    values = [np.array([form(float(z), 1.0) for z in at]) for _, form, at, _ in forms]
+    some = margin[::20]
+    textbook = np.transpose([textbook_loss(float(z), 1.0) for z in margin])
+    stable = np.transpose([stable_loss(float(z), 1.0) for z in some])
+    labels = ("loss of one point (nats)", "slope of the loss (nats)")
     return [
-        Panel(
-            "y z (no unit)",
-            label,
-            [Curve(name, at, rows[:, column], look) for (name, _, at, look), rows in zip(forms, values, strict=True)],
-        )
-        for column, label in enumerate(("loss of one point (nats)", "slope of the loss (nats)"))
+        Panel("y z (no unit)", label, [Curve("textbook", margin, printed), Curve("stable", some, ours, "o")])
+        for label, printed, ours in zip(labels, textbook, stable, strict=True)
     ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from gradcheck.network import reference
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.differences import differences
 from gradcheck.oracles.line import Point
-from gradcheck.tour.pictures import Curve, Panel, curves
-from gradcheck.tour.step import Picture, Result, Table
+from gradcheck.tour.pictures import Curve, Panel, Picture, curves
+from gradcheck.tour.step import Result, Table
 from gradcheck.tour.tour import Tour, installed_builds
 from gradcheck.verdict.findings import Verdict
 from gradcheck.verification.verifier import DEFAULT, verify
@@ -62,9 +62,8 @@ def gradients(tour: Tour) -> Result:
     case, point, present = tour.case, tour.case.parameters, installed_builds()
     function = partial(reference.loss, case.network, inputs=tour.batch.inputs, targets=tour.batch.targets)
     truth = flat(entries(partial(complex_step, function, point), point))
-    by_build = {
-        name: registry.backend(name).build(case.network).loss_and_gradients(point, tour.batch)[1] for name in present
-    }
+    builds = {name: registry.backend(name).build(case.network) for name in present}
+    by_build = {name: build.loss_and_gradients(point, tour.batch)[1] for name, build in builds.items()}
     by_differences = {
         f"one-sided differences, h = {ONE_SIDED:.1e}": entries(lambda v: one_sided(function, point, v, ONE_SIDED), point),
         f"central differences, h = {CENTRAL:.1e}": entries(lambda v: central(function, point, v, CENTRAL), point),
@@ -78,14 +77,8 @@ def gradients(tour: Tour) -> Result:
         f"by hand {errors['manual']:.1e} off, differences {min(errors[name] for name in by_differences):.1e}; "
         f"verify says {report.verdict}, {ratio:.2g} of the bound{_missing(present)}"
     )
-    numbers = {
-        "verify_ratio": ratio,
-        "evaluations": report.evaluations,
-        "ladder_bound": ladder.bound,
-        "ladder_error": ladder.error,
-        **errors,
-    }
-    accurate = all(errors[name] < ACCURATE for name in present) and ladder.error <= ladder.bound
+    numbers = {"verify_ratio": ratio, "evaluations": report.evaluations} | ladder | errors
+    accurate = all(errors[name] < ACCURATE for name in present) and ladder["ladder_error"] <= ladder["ladder_bound"]
     return Result(headline, numbers, (picture,), _table(errors), report.verdict is Verdict.CORRECT and accurate)
 
 
@@ -99,39 +92,27 @@ def _table(errors: Mapping[str, float]) -> Table:
     return Table(("gradient", "relative error against the complex step", "in units of u"), rows)
 
 
-class Ladder(NamedTuple):
-    """What `gradcheck.oracles.differences` says of its error, and what that is; both relative to the slope."""
+def _curve(function: Callable[[Point], Any], point: Point, claim: Mapping[str, Array]) -> tuple[Picture, dict[str, float]]:
+    """Errors along one direction of length 1, and the ladder's: its bound, which it states, and its error.
 
-    bound: float
-    error: float
-
-
-def _curve(function: Callable[[Point], Any], point: Point, claim: Mapping[str, Array]) -> tuple[Picture, Ladder]:
-    """Errors along one direction of length 1, and the ladder's: its bound, which it states, and its error."""
+    The ladder is `gradcheck.oracles.differences`; all errors are relative to the slope.
+    """
     rng = np.random.default_rng(0)
     raw = {name: rng.standard_normal(value.shape) for name, value in point.items()}
     v = {name: value / norm(flat(raw)) for name, value in raw.items()}
     truth = complex_step(function, point, v)
-    both = {"one-sided": one_sided, "central": central}
     lines = [
-        Curve(name, STEPS, np.abs([rule(function, point, v, h) - truth for h in STEPS]) / abs(truth), "-")
-        for name, rule in both.items()
+        Curve(name, STEPS, np.abs([rule(function, point, v, h) - truth for h in STEPS]) / abs(truth))
+        for name, rule in (("one-sided", one_sided), ("central", central))
     ]
     estimate = differences(function, point, v, claim)
-    ladder = Ladder(estimate.bound / abs(truth), abs(estimate.value - truth) / abs(truth))
-    drawn = np.array([max(ladder.error, UNIT / 2)])  # an error of 0 is not on the axis
+    bound, error = estimate.bound / abs(truth), abs(estimate.value - truth) / abs(truth)
+    drawn = np.array([max(error, UNIT / 2)])  # an error of 0 is not on the axis
     mark = Curve("error of our ladder", np.array([estimate.step]), drawn, "*", COLOURS[2])
-    levels = (("bound that our ladder states", ladder.bound),)
-    panel = Panel(
-        "step h (length in parameter space)",
-        "relative error of the slope",
-        [*lines, mark],
-        xscale="log",
-        yscale="log",
-        levels=levels,
-        legend_outside=True,
-    )
+    labels = ("step h (length in parameter space)", "relative error of the slope")
+    level = ("bound that our ladder states", bound)
+    panel = Panel(*labels, [*lines, mark], xscale="log", yscale="log", levels=[level], legend_outside=True)
     caption = (
         "Truncation falls and rounding grows as the step becomes smaller: two V shapes. Our ladder's bound lies below both."
     )
-    return Picture(caption, partial(curves, panels=[panel])), ladder
+    return curves(caption, panel), {"ladder_bound": bound, "ladder_error": error}

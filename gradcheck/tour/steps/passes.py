@@ -1,9 +1,5 @@
 """The forward pass with all that it keeps, and the backward recursion that needs it, written out in a few lines."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
-
 import numpy as np
 
 from gradcheck.builds import registry
@@ -16,21 +12,15 @@ from gradcheck.network.network import Network, layer_parameters, layers_with
 from gradcheck.network.reference.derivatives import activation_slopes
 from gradcheck.network.reference.tangents import loss_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves
-from gradcheck.tour.step import Picture, Result, Table
-from gradcheck.tour.tour import DEPTHS, Tour, moons_case, widths
+from gradcheck.tour.step import Result, Table
+from gradcheck.tour.tour import DEPTHS, Tour, moons_case, name_of, widths
 
 
-class Backward(NamedTuple):
-    """Gradients with respect to the input of every layer, first layer first, and to the parameters by name."""
-
-    states: list[Array]
-    parameters: dict[str, Array]
-
-
-def backward(network: Network, parameters: Parameters, batch: Batch) -> Backward:
+def backward(network: Network, parameters: Parameters, batch: Batch) -> tuple[list[Array], dict[str, Array]]:
     """From the slopes of the loss down: through an activation times rho', through a matrix times its transpose.
 
-    Slopes are those of the reference by complex step, so that nothing here is shared with any build.
+    Gradients are those by the input of every layer, first layer first, and by the parameters, by name. Slopes are those of
+    the reference by complex step, so that nothing here is shared with any build.
     """
     states = reference.forward(network, parameters, batch.inputs)
     down = [loss_slopes(network.loss, states[-1], batch.targets)]
@@ -42,7 +32,7 @@ def backward(network: Network, parameters: Parameters, batch: Batch) -> Backward
         else:
             gradients |= {f"{index}.weight": g.T @ x, f"{index}.bias": g.sum(axis=0)}
             down.insert(0, g @ parameters[f"{index}.weight"])
-    return Backward(down, {name: gradients[name] for name in parameters})
+    return down, {name: gradients[name] for name in parameters}
 
 
 def forward_step(tour: Tour) -> Result:
@@ -53,7 +43,7 @@ def forward_step(tour: Tour) -> Result:
     for index, (layer, state) in enumerate(zip(network.layers, states[1:], strict=True)):
         weights = layer_parameters(tour.case.parameters, index)
         kept = ", ".join(f"{name} {_shape(value)}" for name, value in weights.items())
-        rows.append((f"{index} {type(layer).__name__.lower()}", kept, _shape(state), f"{norm(state):.4g}"))
+        rows.append((f"{index} {name_of(layer)}", kept, _shape(state), f"{norm(state):.4g}"))
     kept = sum(state.size for state in states)
     count = sum(value.size for value in tour.case.parameters.values())
     value = float(reference.loss(network, tour.case.parameters, *batch))
@@ -66,46 +56,34 @@ def backward_step(_tour: Tour) -> Result:
     """Through four hidden layers, held against the manual build."""
     deep = moons_case(*DEPTHS[-1])
     network, parameters, batch = deep.network, deep.parameters, deep.batch
-    states, by_hand = reference.forward(network, parameters, batch.inputs), backward(network, parameters, batch)
+    states, (down, by_hand) = reference.forward(network, parameters, batch.inputs), backward(network, parameters, batch)
     _, manual = registry.backend("manual").build(network).loss_and_gradients(parameters, batch)
     bounds = error_bounds(network, parameters, *batch, "float64").rounding
-    ratio = max(float(np.max(np.abs(by_hand.parameters[name] - manual[name]) / (2 * bounds[name]))) for name in parameters)
+    ratio = max(float(np.max(np.abs(by_hand[name] - manual[name]) / (2 * bounds[name]))) for name in parameters)
     dense = layers_with(network, "weight")
+    norms = {
+        "δ": [norm(down[index + 1]) for index in dense],
+        "gradient by A": [norm(by_hand[f"{index}.weight"]) for index in dense],
+        "gradient by b": [norm(by_hand[f"{index}.bias"]) for index in dense],
+    }
     rows = [
-        (
-            f"{r}",
-            f"{norm(states[index]):.4g}",
-            f"{norm(by_hand.states[index + 1]):.3e}",
-            *(f"{norm(by_hand.parameters[f'{index}.{kind}']):.3e}" for kind in ("weight", "bias")),
-        )
+        (f"{r}", f"{norm(states[index]):.4g}", *(f"{each[r]:.3e}" for each in norms.values()))
         for r, index in enumerate(dense)
     ]
     table = Table(("layer r", "|x_r|", "|δ_r|", "|gradient by A_r|", "|gradient by b_r|"), rows)
-    picture = Picture("The gradient becomes smaller or larger from layer to layer.", _norms(by_hand, dense))
-    top, bottom = norm(by_hand.states[dense[-1] + 1]), norm(by_hand.states[1])
+    picture = curves("The gradient becomes smaller or larger from layer to layer.", _panel(norms))
+    top, bottom = norms["δ"][-1], norm(down[1])
     headline = (
         f"{widths(network)}: the manual build's gradient to {ratio:.2g} of its bound, |δ| {top:.1e} down to {bottom:.1e}"
     )
     return Result(headline, {"ratio": ratio}, (picture,), table, ratio <= 1)
 
 
-def _norms(by_hand: Backward, dense: list[int]) -> Callable[[Any], Any]:
-    layers = np.arange(len(dense))
-    by = {
-        "δ": [norm(by_hand.states[index + 1]) for index in dense],
-        "gradient by A": [norm(by_hand.parameters[f"{index}.weight"]) for index in dense],
-        "gradient by b": [norm(by_hand.parameters[f"{index}.bias"]) for index in dense],
-    }
-    lines = [Curve(name, layers, np.array(values), "o-") for name, values in by.items()]
-    panel = Panel(
-        "layer r (0 is next to the data)",
-        "Euclidean norm (nats per unit)",
-        lines,
-        yscale="log",
-        xticks=[float(r) for r in layers],
-        legend_outside=True,
-    )
-    return partial(curves, panels=[panel])
+def _panel(norms: dict[str, list[float]]) -> Panel:
+    layers = np.arange(len(norms["δ"]))
+    lines = [Curve(name, layers, np.array(values), "o-") for name, values in norms.items()]
+    labels = ("layer r (0 is next to the data)", "Euclidean norm (nats per unit)")
+    return Panel(*labels, lines, yscale="log", xticks=layers.tolist(), legend_outside=True)
 
 
 def _shape(array: Array) -> str:

@@ -1,6 +1,5 @@
 """PyTorch as its users write it: `Sequential`, a loss, `backward`, and a step on every parameter."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from torch import nn
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.tour.pictures import Curve, Panel, curves, maps
-from gradcheck.tour.step import Picture, Result, Table
+from gradcheck.tour.step import Result, Table
 from gradcheck.tour.tour import DEPTHS, GRID, ITERATIONS, Tour, grid
 
 NETWORKS = {"2-40-1": (40,), "2-4-5-8-4-1": DEPTHS[-1]}
@@ -50,20 +49,20 @@ def trained(tour: Tour) -> Result:
     """Two networks, their losses and maps."""
     inputs, targets, places = (torch.as_tensor(array) for array in (*tour.batch, grid()))
     losses: dict[str, Array] = {}
-    drawn: list[tuple[str, Array]] = []
+    drawn: dict[str, Array] = {}
     rows: list[tuple[str, ...]] = []
     for name, hidden in NETWORKS.items():
         model = sequential(hidden)
         losses[name] = descend(model, inputs, targets, tour.shortened(ITERATIONS))
         with torch.no_grad():
             found = float((model(inputs) * targets > 0).double().mean())
-            drawn.append((name, torch.sigmoid(model(places)).numpy().reshape(GRID, GRID)))
+            drawn[name] = torch.sigmoid(model(places)).numpy().reshape(GRID, GRID)
         rows.append((name, f"{losses[name][0]:.4f}", f"{losses[name][-1]:.3g}", f"{found:.1%}"))
     lines = [Curve(name, np.arange(len(each)), each) for name, each in losses.items()]
     panel = Panel("iteration (count)", "loss (nats)", lines, xscale="symlog", yscale="log")
     pictures = (
-        Picture("Losses of the two networks.", partial(curves, panels=[panel])),
-        Picture("A map for each; the black line is the border.", partial(maps, named=drawn, batch=tour.batch)),
+        curves("Losses of the two networks.", panel),
+        maps("A map for each; the black line is the border.", drawn, tour.batch),
     )
     headline = "; ".join(f"{name} loss {start} to {end}, {found} right" for name, start, end, found in rows)
     table = Table(("network", "loss at the start", "at the end", "on the right side"), rows)
