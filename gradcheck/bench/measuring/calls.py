@@ -1,17 +1,16 @@
 """What a child has to time, by its role: calls by name, and what it can say before any clock runs."""
 
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-import msgspec
+from msgspec.structs import replace
 
 from gradcheck.bench.measuring import environment, memory, precise
 from gradcheck.bench.measuring.job import Facts, Job, Role
-from gradcheck.bench.work.counts import products
 from gradcheck.bench.work.floor import Floor
+from gradcheck.bench.work.libraries import limit_threads, own_products
 from gradcheck.builds import registry
 from gradcheck.builds.protocol import Backend
 from gradcheck.cases.case import Case
@@ -22,93 +21,84 @@ from gradcheck.network.layers import Dense
 from gradcheck.network.network import Network
 
 FEW = 8
+VERIFIED = "manual"
+
+Call: TypeAlias = Callable[[], object]
 
 
 class Prepared(NamedTuple):
     """Calls that can be timed, what is known before, and the floor where it is one."""
 
-    calls: dict[str, Callable[[], object]]
-    facts: Facts
+    calls: dict[str, Call]
+    facts: Facts = Facts()
     floor: Floor | None = None
 
 
-class Loaded(NamedTuple):
-    """A case, and the backend where the role has one."""
-
-    case: Case
-    backend: Backend | None
-
-
-def load(job: Job) -> Loaded:
+def load(job: Job) -> tuple[Backend | None, Case]:
     """Import what the job needs. The backend comes first: it may register the layers that the case has."""
     environment.keep_to(job.threads)
     keep_memory()  # the allocator, not the backend, would give every temporary back to the system
-    backend = registry.backend(job.backend, device=job.device, arithmetic=job.arithmetic) if job.backend else None
-    _limit_threads(job.threads)
-    return Loaded(case_from_table(job.case, Path()), backend)
+    device, arithmetic = job.settings.device, job.settings.arithmetic
+    backend = registry.backend(job.backend, device=device, arithmetic=arithmetic) if job.backend else None
+    limit_threads(job.threads)
+    return backend, case_from_table(job.case, Path())
 
 
-def prepare(job: Job, loaded: Loaded) -> Prepared:
+def prepare(job: Job, backend: Backend | None, case: Case) -> Prepared:
     """Build, call once, and find out what there is to know."""
-    found = ROLES[job.role](job, loaded)
-    _limit_threads(job.threads)  # a library may have been imported by building
-    facts = msgspec.structs.replace(found.facts, calls=list(found.calls), threadpools=environment.threadpools())
+    found = ROLES[job.role](job, case) if backend is None else _backend(job, backend, case)
+    limit_threads(job.threads)  # a library may have been imported by building
+    facts = replace(found.facts, calls=list(found.calls), threadpools=environment.threadpools())
     return found._replace(facts=facts)
 
 
-def _floor(_job: Job, loaded: Loaded) -> Prepared:
-    floor = Floor(loaded.case)
+def _floor(_job: Job, case: Case) -> Prepared:
+    floor = Floor(case)
     floor.run()
-    calls: dict[str, Callable[[], object]] = {
-        "floor": floor.run,
-        "products": floor.only(activations=False),
-        "activations": floor.only(activations=True),
-    }
-    return Prepared(calls, Facts(calls=[]), floor)
+    products, activations = floor.only(activations=False), floor.only(activations=True)
+    return Prepared({"floor": floor.run, "products": products, "activations": activations}, floor=floor)
 
 
-def _reference(job: Job, loaded: Loaded) -> Prepared:
+def _reference(job: Job, case: Case) -> Prepared:
     try:
-        precise.save(Path(job.reference), precise.reference(loaded.case))
+        precise.save(Path(job.reference), precise.reference(case))
     except precise.NoReference as reason:
-        return Prepared({}, Facts(calls=[], accuracy_note=str(reason)))
-    return Prepared({}, Facts(calls=[]))
+        return Prepared({}, Facts(accuracy_note=str(reason)))
+    return Prepared({})
 
 
-def _backend(job: Job, loaded: Loaded) -> Prepared:
-    assert loaded.backend is not None
-    case, model = loaded.case, loaded.backend.build(loaded.case.network)
-    parameters, batch = case.parameters, case.batch
-    _warm(loaded.backend, case)
-    answer, peak = memory.peak(lambda: model.loss_and_gradients(parameters, batch))
-    accuracy, note = _accuracy(job, answer)
-    calls: dict[str, Callable[[], object]] = {
-        "gradient": lambda: model.loss_and_gradients(parameters, batch),
-        "loss": lambda: model.loss(parameters, batch),
-    }
-    with suppress(DescriptionError):  # the floor says why there are none
-        calls |= _own_products(case, len(batch.inputs))
-    return Prepared(calls, Facts(calls=[], peak_memory=peak, accuracy=accuracy, accuracy_note=note))
-
-
-def _verification(job: Job, loaded: Loaded) -> Prepared:
+def _verification(_job: Job, case: Case) -> Prepared:
     from gradcheck.verification.verifier import verify
 
     def call() -> object:
-        return verify(loaded.case, [job.backend])
+        return verify(case, [VERIFIED])
 
     with suppress(Exception):
-        verify(_small(loaded.case), [job.backend])
+        verify(_small(case), [VERIFIED])
     _, peak = memory.peak(call)
-    return Prepared({"verification": call}, Facts(calls=[], peak_memory=peak))
+    return Prepared({"verification": call}, Facts(peak_memory=peak))
 
 
-ROLES: dict[Role, Callable[[Job, Loaded], Prepared]] = {
-    Role.FLOOR: _floor,
-    Role.REFERENCE: _reference,
-    Role.BACKEND: _backend,
-    Role.VERIFICATION: _verification,
+ROLES: dict[Role, Callable[[Job, Case], Prepared]] = {
+    "floor": _floor,
+    "reference": _reference,
+    "verification": _verification,
 }
+
+
+def _backend(job: Job, backend: Backend, case: Case) -> Prepared:
+    model, parameters, batch = backend.build(case.network), case.parameters, case.batch
+
+    def gradient() -> Any:
+        return model.loss_and_gradients(parameters, batch)
+
+    _warm(backend, case)
+    answer, peak = memory.peak(gradient)
+    accuracy, note = _accuracy(job, answer)
+    calls: dict[str, Call] = {"gradient": gradient, "loss": lambda: model.loss(parameters, batch)}
+    with suppress(DescriptionError):  # the floor says why there are none
+        calls |= own_products(case.network, len(batch.inputs), case.dtype)
+    return Prepared(calls, Facts(peak_memory=peak, accuracy=accuracy, accuracy_note=note))
 
 
 def _warm(backend: Backend, case: Case) -> None:
@@ -131,21 +121,3 @@ def _accuracy(job: Job, answer: Any) -> tuple[float | None, str]:
         return precise.error(answer[1], precise.read(Path(job.reference))), ""
     except precise.NoReference as reason:
         return None, str(reason)
-
-
-def _own_products(case: Case, samples: int) -> dict[str, Callable[[], object]]:
-    """The floor's products with the library that the backend brought along; with NumPy they are the floor's own."""
-    if "torch" in sys.modules:
-        from gradcheck.bench.work.torch_products import passes
-    elif "jax" in sys.modules:
-        from gradcheck.bench.work.jax_products import passes
-    else:
-        return {}
-    return {"products": passes(products(case.network, samples), case.dtype)}
-
-
-def _limit_threads(count: int) -> None:
-    if "torch" in sys.modules:
-        from gradcheck.bench.work.torch_products import set_threads
-
-        set_threads(count)

@@ -13,7 +13,6 @@ import msgspec
 
 from gradcheck.bench.measuring.calls import Prepared, load, prepare
 from gradcheck.bench.measuring.job import Answer, Job
-from gradcheck.bench.work.counts import Step
 from gradcheck.errors import GradcheckError
 from gradcheck.foundation.calling import one_line, raised
 from gradcheck.foundation.processes import LOADING, Parent
@@ -31,18 +30,14 @@ class Clock:
 
     def answer(self, name: str) -> Answer:
         """Seconds a call in a block of calls, after one that is not timed; of the floor also those of its parts."""
-        if name == "split":
-            return Answer(steps=self._split())
+        if name == "split" and self.prepared.floor:
+            return Answer(steps=self.prepared.floor.split(self._counts.get("floor", 1)))
         call = self.prepared.calls[name]
         if name not in self._counts:
             self._counts[name] = calibrated(call, self.seconds)
         if name != ONCE:
             call()
         return Answer(seconds=elapsed(call, self._counts[name]) / self._counts[name])
-
-    def _split(self) -> list[Step]:
-        floor = self.prepared.floor
-        return floor.split(self._counts.get("floor", 1)) if floor else []
 
 
 def calibrated(call: Callable[[], object], seconds: float) -> int:
@@ -77,14 +72,14 @@ def _serve(parent: Parent) -> None:
     job = msgspec.json.decode(parent.receive(), type=Job)
     with parent.time_limit(LOADING):
         loaded = load(job)
-    _tell(parent, Answer(loaded=True))
-    with parent.time_limit(job.limit):
-        prepared = prepare(job, loaded)
+    _tell(parent, Answer())
+    with parent.time_limit(job.settings.limit):
+        prepared = prepare(job, *loaded)
     _tell(parent, Answer(facts=prepared.facts))
-    clock = Clock(prepared, job.seconds)
+    clock = Clock(prepared, job.settings.seconds)
     while True:
         call = parent.receive().decode()
-        with parent.time_limit(job.limit):
+        with parent.time_limit(job.settings.limit):
             answer = clock.answer(call)
         _tell(parent, answer)
 
