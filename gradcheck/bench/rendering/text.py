@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from gradcheck.bench.measuring.environment import Environment
@@ -13,7 +13,7 @@ from gradcheck.bench.results.schema import Growth, Measured, Result, Row
 from gradcheck.bench.results.spread import Timing
 
 NOTHING = "-"
-COLUMNS = ("", "loss", "gradient", "spread", "/ loss", "/ floor", "/ products", "peak", "error", "samples/s", "GFLOP/s")
+COLUMNS = ("loss", "gradient", "spread", "/ loss", "/ floor", "/ products", "peak", "error", "samples/s", "GFLOP/s")
 LEGEND = (
     "Medians of interleaved rounds. floor: bare products and activations in NumPy; / loss, / floor, / products: the "
     "gradient over each, products with the backend's own library; peak: memory that the first call took, its compilation "
@@ -46,8 +46,7 @@ def comparison(compared: Comparison) -> RenderableType:
 
 def title(case: Measured) -> str:
     """``784-512-512-1, 669,185 parameters, batch 256, float64, 1 thread``"""
-    threads = f"{case.threads} thread{'s' * (case.threads > 1)}"
-    return f"{case.name}, {case.parameters:,} parameters, batch {case.batch}, {case.dtype}, {threads}"
+    return f"{case.name}, {case.parameters:,} parameters, batch {case.batch}, {case.run}"
 
 
 def seconds(value: float | None) -> str:
@@ -77,9 +76,8 @@ def _machine(environment: Environment) -> str:
 
 
 def _table(case: Measured) -> Table:
-    table = Table(*COLUMNS[:1], box=None, padding=(0, 1, 0, 0))
-    for column in COLUMNS[1:]:
-        table.add_column(column, justify="right", no_wrap=True)
+    numbers = (Column(name, justify="right", no_wrap=True) for name in COLUMNS)
+    table = Table("", *numbers, box=None, padding=(0, 1, 0, 0))
     for cells in _rows(case):
         table.add_row(*cells)
     return table
@@ -127,9 +125,9 @@ def _remarks(case: Measured) -> Iterator[Text]:
 
 
 def _growth(found: Iterable[Growth]) -> Table:
-    table = Table("", "of", "with", "at", title="growth: slopes of logarithms", box=None, padding=(0, 1, 0, 0))
-    for column in ("points", "measured", "counted", "asymptotic"):
-        table.add_column(column, justify="right")
+    numbers = (Column(name, justify="right") for name in ("points", "measured", "counted", "asymptotic"))
+    words = ("", "of", "with", "at")
+    table = Table(*words, *numbers, title="growth: slopes of logarithms", box=None, padding=(0, 1, 0, 0))
     for each in found:
         slopes = (f"{slope:.2f}" for slope in (each.measured, each.expected, each.asymptotic))
         table.add_row(each.backend, each.of, each.against, each.at, str(len(each.points)), *slopes)

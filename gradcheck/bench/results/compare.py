@@ -31,9 +31,9 @@ class Compared(NamedTuple):
     case: str
     backend: str
     gradient: float | None
-    loss: float | None
-    of_floor: tuple[float | None, float | None]
-    peak_memory: float | None
+    loss: float | None = None
+    of_floor: tuple[float | None, float | None] = (None, None)
+    peak_memory: float | None = None
 
 
 class Comparison(NamedTuple):
@@ -93,10 +93,9 @@ def compare(old: Result, new: Result) -> Comparison:
 
 def _rows(old: Measured, new: Measured) -> list[Compared]:
     before = {row.backend: row for row in old.rows}
-    title = f"{new.name}, batch {new.batch}, {new.dtype}, {new.threads} thread{'s' * (new.threads > 1)}"
-    floors = _over(new.floor.seconds, old.floor.seconds)
-    found = [Compared(title, "floor", floors, None, (None, None), None)]
-    return found + [_compared(title, before[row.backend], row) for row in new.rows if row.backend in before]
+    title = f"{new.name}, batch {new.batch}, {new.run}"
+    floor = Compared(title, "floor", _over(new.floor.seconds, old.floor.seconds))
+    return [floor] + [_compared(title, before[row.backend], row) for row in new.rows if row.backend in before]
 
 
 def _compared(title: str, old: Row, new: Row) -> Compared:

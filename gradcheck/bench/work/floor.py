@@ -4,7 +4,7 @@ No bias, no derivative, no loss: what every build in NumPy must do, and nothing 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -83,8 +83,7 @@ class Floor:
     """
 
     def __init__(self, case: Case) -> None:
-        self.case, network = case, case.network
-        inputs = case.batch.inputs
+        network, inputs = case.network, case.batch.inputs
         self.parts: list[Part] = []
         self._weights = {name: value for name, value in case.parameters.items() if name.endswith(".weight")}
         self._plan = products(network, len(inputs))
@@ -96,18 +95,11 @@ class Floor:
 
     def run(self) -> None:
         """Everything once."""
-        for part in self.parts:
-            part.call()
+        _perform(self.parts)
 
     def only(self, activations: bool) -> Callable[[], None]:
         """Either kind of part alone: activations, or products."""
-        calls = [part.call for part in self.parts if (part.what == "activation") is activations]
-
-        def run() -> None:
-            for call in calls:
-                call()
-
-        return run
+        return partial(_perform, [part for part in self.parts if (part.what == "activation") is activations])
 
     def split(self, passes: int) -> list[Step]:
         """Seconds of each part as it takes its turn in so many passes, the clock's own included."""
@@ -149,3 +141,8 @@ class Floor:
 
     def _product(self, layer: int, kind: str, left: Array, right: Array, out: Array) -> None:
         self.parts.append(Part(layer, kind, partial(np.matmul, left, right, out=out)))
+
+
+def _perform(parts: Iterable[Part]) -> None:
+    for part in parts:
+        part.call()
