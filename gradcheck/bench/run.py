@@ -19,14 +19,7 @@ SOURCE = "pip install 'gradcheck[bench]'"
 
 
 def run_benchmark(points: Sequence[Point], settings: Settings, watch: Watch) -> Result:
-    """Measure every case.
-
-    Parameters
-    ----------
-    points : sequence of Point
-    settings : Settings
-    watch : callable
-        Called with what is going on, and how many steps further it is, `rounds_of` each case.
+    """Measure every case, and call the watch `rounds_of` times for each.
 
     Raises
     ------
@@ -36,13 +29,8 @@ def run_benchmark(points: Sequence[Point], settings: Settings, watch: Watch) -> 
     names = list(labels(settings.backends))
     environment = here()  # before there is a load of our own
     cases = [measured(point, names, measure(point, settings, watch)) for point in points]
-    return Result(
-        gradcheck=version("gradcheck") or "unknown",
-        environment=environment,
-        settings=settings,
-        cases=cases,
-        growth=growth(cases),
-    )
+    own, slopes = version("gradcheck") or "unknown", growth(cases)
+    return Result(gradcheck=own, environment=environment, settings=settings, cases=cases, growth=slopes)
 
 
 def measured(point: Point, names: Sequence[str], rounds: Rounds) -> Measured:
@@ -113,11 +101,8 @@ def _row(name: str, rounds: Rounds, batch: int, multiply_adds: int | None) -> Ro
 def _verification(rounds: Rounds) -> Verification | None:
     if VERIFICATION in rounds.lost:
         return Verification(error=rounds.lost[VERIFICATION])
-    time = _timing(rounds, Series(VERIFICATION, VERIFICATION))
-    if time is None:
-        return None
-    peak = rounds.facts[VERIFICATION].peak_memory
-    return Verification(seconds=time.seconds, spread=time.spread, peak_memory=peak)
+    facts, time = rounds.facts.get(VERIFICATION), _timing(rounds, Series(VERIFICATION, VERIFICATION))
+    return facts and time and Verification(seconds=time.seconds, spread=time.spread, peak_memory=facts.peak_memory)
 
 
 def _timing(rounds: Rounds, series: Series) -> Timing | None:
@@ -126,9 +111,8 @@ def _timing(rounds: Rounds, series: Series) -> Timing | None:
 
 def _ratio(rounds: Rounds, name: str, other: Series) -> float | None:
     """Of a gradient over another call, round by round."""
-    if other not in rounds.seconds:
-        return None
-    return ratio(rounds.seconds[Series(name, "gradient")], rounds.seconds[other]).median
+    gradients, others = rounds.seconds[Series(name, "gradient")], rounds.seconds.get(other)
+    return ratio(gradients, others).median if others else None
 
 
 def _noise(floor: Floor, rows: Sequence[Row]) -> list[str]:

@@ -1,6 +1,6 @@
 """A measurement for people, in a terminal: a table a case, what to beware of, and how things grow."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Column, Table
@@ -13,6 +13,7 @@ from gradcheck.bench.results.schema import Growth, Measured, Result, Row
 from gradcheck.bench.results.spread import Timing
 
 NOTHING = "-"
+SECONDS, BYTES = ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")), ((1e9, "GB"), (1e6, "MB"))
 COLUMNS = ("loss", "gradient", "spread", "/ loss", "/ floor", "/ products", "peak", "error", "samples/s", "GFLOP/s")
 LEGEND = (
     "Medians of interleaved rounds. floor: bare products and activations in NumPy; / loss, / floor, / products: the "
@@ -51,22 +52,14 @@ def title(case: Measured) -> str:
 
 def seconds(value: float | None) -> str:
     """Three digits and a unit."""
-    if value is None:
-        return NOTHING
-    for size, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if value >= size:
-            return f"{_digits(value / size)} {unit}"
-    return f"{_digits(value * 1e9)} ns"
+    return NOTHING if value is None else _with_unit(value, SECONDS)
 
 
 def size(value: float | None) -> str:
     """Bytes with three digits and a unit."""
     if value is None:
         return NOTHING
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if value >= unit:
-            return f"{_digits(value / unit)} {name}"
-    return f"{value / 1e3:.0f} kB"
+    return _with_unit(value, BYTES) if value >= 1e6 else f"{value / 1e3:.0f} kB"
 
 
 def _machine(environment: Environment) -> str:
@@ -144,6 +137,12 @@ def _spread(value: float | None) -> str:
 
 def _times(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def _with_unit(value: float, units: Sequence[tuple[float, str]]) -> str:
+    """The largest unit that is not too large."""
+    unit, name = next((each for each in units if value >= each[0]), units[-1])
+    return f"{_digits(value / unit)} {name}"
 
 
 def _digits(value: float) -> str:

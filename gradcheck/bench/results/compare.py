@@ -44,19 +44,14 @@ class Comparison(NamedTuple):
     alone: int
 
 
-def key(network: dict[str, Any], batch: int, dtype: str, threads: int) -> Key:
-    """Of a case; the network as a description file holds it."""
-    return Key(msgspec.json.encode(network, order="sorted").decode(), batch, dtype, threads)
-
-
 def of_points(points: Iterable[Point]) -> list[Key]:
     """Of what is to be measured."""
-    return [key(to_table(case.network), batch, case.dtype, threads) for _, case, batch, threads in points]
+    return [Key(_text(to_table(case.network)), batch, case.dtype, threads) for _, case, batch, threads in points]
 
 
 def of_cases(cases: Iterable[Measured]) -> list[Key]:
     """Of what was measured."""
-    return [key(case.network, case.batch, case.dtype, case.threads) for case in cases]
+    return [Key(_text(case.network), case.batch, case.dtype, case.threads) for case in cases]
 
 
 def refuse(old: Result, here: Environment, keys: Sequence[Key]) -> None:
@@ -89,6 +84,10 @@ def compare(old: Result, new: Result) -> Comparison:
     now = dict(zip(of_cases(new.cases), new.cases, strict=True))
     rows = [row for common, case in now.items() if common in before for row in _rows(before[common], case)]
     return Comparison(rows, _libraries(old.environment, new.environment), len(before.keys() ^ now.keys()))
+
+
+def _text(network: dict[str, Any]) -> str:
+    return msgspec.json.encode(network, order="sorted").decode()
 
 
 def _rows(old: Measured, new: Measured) -> list[Compared]:
