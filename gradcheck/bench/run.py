@@ -15,8 +15,6 @@ from gradcheck.errors import DescriptionError
 from gradcheck.foundation.versions import version
 from gradcheck.network.network import to_table
 
-SOURCE = "pip install 'gradcheck[bench]'"
-
 
 def run_benchmark(points: Sequence[Point], settings: Settings, watch: Watch) -> Result:
     """Measure every case, and call the watch `rounds_of` times for each.
@@ -115,15 +113,14 @@ def _ratio(rounds: Rounds, name: str, other: Series) -> float | None:
     return ratio(gradients, others).median if others else None
 
 
-def _noise(floor: Floor, rows: Sequence[Row]) -> list[str]:
+def _noise(floor: Floor, rows: Sequence[Row]) -> Iterator[str]:
     """Whose times spread too far."""
     spreads = {row.backend: row.gradient.spread for row in rows if row.gradient}
     if floor.spread is not None:
         spreads[FLOOR] = floor.spread
     noisy = [f"{name} {spread:.0%}" for name, spread in spreads.items() if spread > NOISY]
-    if not noisy:
-        return []
-    return [f"times spread by more than {NOISY:.0%} ({', '.join(noisy)}): differences below that say nothing here"]
+    if noisy:
+        yield f"times spread by more than {NOISY:.0%} ({', '.join(noisy)}): differences below that say nothing here"
 
 
 def _alike(names: Sequence[str], rounds: Rounds) -> Iterator[str]:
@@ -139,7 +136,7 @@ def _alike(names: Sequence[str], rounds: Rounds) -> Iterator[str]:
 def _threads(point: Point, rounds: Rounds) -> list[str]:
     """Libraries that take more threads than they were given; what cannot be known without threadpoolctl."""
     if any(facts.threadpools is None for facts in rounds.facts.values()):
-        return [f"the threads of libraries were set and not looked at: {SOURCE}"]
+        return ["the threads of libraries were set and not looked at: pip install 'gradcheck[bench]'"]
     return [
         f"{name}: {pool.library} has {pool.threads} threads, {point.threads} were asked for"
         for name, facts in rounds.facts.items()

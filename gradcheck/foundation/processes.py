@@ -62,13 +62,7 @@ class Process:
             self._input.flush()
 
     def receive(self) -> bytes:
-        """Its next line, once there is one.
-
-        Raises
-        ------
-        Ended
-            Where it has none; the process is closed.
-        """
+        """Its next line, once there is one; raises `Ended` where there is none, and the process is closed."""
         line = next(self.lines(), None)
         if line is None or line.startswith(TIMEOUT):
             raise Ended(self.close(), timed_out=line is not None)

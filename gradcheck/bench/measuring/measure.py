@@ -34,6 +34,9 @@ class Series(NamedTuple):
     call: str
 
 
+Seconds: TypeAlias = dict[Series, list[float]]
+
+
 class Rounds(NamedTuple):
     """What came of the rounds on one case.
 
@@ -42,7 +45,7 @@ class Rounds(NamedTuple):
     """
 
     facts: Mapping[str, Facts]
-    seconds: Mapping[Series, list[float]]
+    seconds: Seconds
     steps: list[Step]
     lost: Mapping[str, str]
     no_reference: str
@@ -77,10 +80,7 @@ def rounds_of(settings: Settings) -> int:
 class Child:
     """A process for one job, which loads while its parent starts others; close it.
 
-    Attributes
-    ----------
-    lost : str
-        What ended it: it answers no more, and has an empty answer to everything.
+    Once there is something that ended it, which is `lost`, it has an empty answer to everything.
     """
 
     def __init__(self, job: Job) -> None:
@@ -150,11 +150,9 @@ def _order(facts: Mapping[str, Facts]) -> list[Series]:
     return [Series(name, call) for call in calls for name, found in facts.items() if call in found.calls]
 
 
-def _rounds(
-    children: Mapping[str, Child], order: Sequence[Series], point: Point, watch: Watch, rounds: int
-) -> dict[Series, list[float]]:
+def _rounds(children: Mapping[str, Child], order: Sequence[Series], point: Point, watch: Watch, rounds: int) -> Seconds:
     """Seconds of every round, of those who answered to the end."""
-    seconds: dict[Series, list[float]] = {series: [] for series in order}
+    seconds: Seconds = {series: [] for series in order}
     for number in range(rounds + 1):
         for series in order:
             if series.call == VERIFICATION and number > VERIFICATIONS:

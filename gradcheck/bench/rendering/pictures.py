@@ -137,14 +137,13 @@ def _steps(axes: Any, steps: Sequence[Step], names: Sequence[str]) -> None:
 
 def _totals(axes: Any, case: Measured) -> None:
     """Gradients, and the floor as a line; the number is what is left beyond it."""
-    rows = [row for row in case.rows if row.gradient]
     floor = 1e3 * (case.floor.seconds or 0)
-    times = [1e3 * row.gradient.seconds for row in rows if row.gradient]
-    bars = axes.barh(range(len(rows)), times, color="#BBBBBB")
-    axes.bar_label(bars, [f" {each - floor:+.3g} ms" for each in times])
+    times = {row.backend: 1e3 * row.gradient.seconds for row in case.rows if row.gradient}
+    bars = axes.barh(range(len(times)), list(times.values()), color="#BBBBBB")
+    axes.bar_label(bars, [f" {each - floor:+.3g} ms" for each in times.values()])
     axes.axvline(floor, color="black", linestyle="--", label=f"floor, {floor:.3g} ms")
-    axes.set_yticks(range(len(rows)), [row.backend for row in rows])
-    axes.set_xlim(0, 1.35 * max([floor, *times]))
+    axes.set_yticks(range(len(times)), list(times))
+    axes.set_xlim(0, 1.35 * max([floor, *times.values()]))
     axes.invert_yaxis()
     axes.set(xlabel="time of one gradient (ms)", title="gradients beside the floor")
     axes.legend(frameon=False, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, -0.15))

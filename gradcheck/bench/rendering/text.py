@@ -10,7 +10,6 @@ from gradcheck.bench.measuring.environment import Environment
 from gradcheck.bench.results.compare import Comparison
 from gradcheck.bench.results.growth import informative
 from gradcheck.bench.results.schema import Growth, Measured, Result, Row
-from gradcheck.bench.results.spread import Timing
 
 NOTHING = "-"
 SECONDS, BYTES = ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")), ((1e9, "GB"), (1e6, "MB"))
@@ -79,26 +78,26 @@ def _table(case: Measured) -> Table:
 def _rows(case: Measured) -> Iterator[list[str]]:
     floor = case.floor
     if floor.seconds is not None:
-        yield ["floor", "", seconds(floor.seconds), _spread(floor.spread)]
+        yield ["floor", "", seconds(floor.seconds), _cell(floor.spread, ".0%")]
         yield ["  products", "", seconds(floor.products)]
         yield ["  activations", "", seconds(floor.activations)]
     for row in case.rows:
         yield _row(row)
     if case.verification:
         own = case.verification
-        yield ["verification", "", seconds(own.seconds), _spread(own.spread), *[""] * 3, size(own.peak_memory)]
+        yield ["verification", "", seconds(own.seconds), _cell(own.spread, ".0%"), *[""] * 3, size(own.peak_memory)]
 
 
 def _row(row: Row) -> list[str]:
     return [
         row.backend,
-        _seconds(row.loss),
-        _seconds(row.gradient),
-        _spread(row.gradient.spread if row.gradient else None),
+        seconds(row.loss and row.loss.seconds),
+        seconds(row.gradient and row.gradient.seconds),
+        _cell(row.gradient and row.gradient.spread, ".0%"),
         *map(_times, (row.ratio, row.of_floor, row.of_products)),
         size(row.peak_memory),
-        NOTHING if row.accuracy is None else f"{row.accuracy:.1e}",
-        NOTHING if row.samples_per_second is None else f"{row.samples_per_second:,.0f}",
+        _cell(row.accuracy, ".1e"),
+        _cell(row.samples_per_second, ",.0f"),
         NOTHING if row.gflops is None else _digits(row.gflops),
     ]
 
@@ -127,12 +126,8 @@ def _growth(found: Iterable[Growth]) -> Table:
     return table
 
 
-def _seconds(timing: Timing | None) -> str:
-    return seconds(timing.seconds if timing else None)
-
-
-def _spread(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.0%}"
+def _cell(value: float | None, form: str) -> str:
+    return NOTHING if value is None else format(value, form)
 
 
 def _times(value: float | None) -> str:

@@ -69,12 +69,7 @@ def refuse(old: Result, here: Environment, keys: Sequence[Key]) -> None:
 
 
 def compare(old: Result, new: Result) -> Comparison:
-    """New over old, for every backend of every case that both have.
-
-    Raises
-    ------
-    NotComparable
-    """
+    """New over old, for every backend of every case that both have; raises `NotComparable` where nothing can be said."""
     refuse(old, new.environment, of_cases(new.cases))
     for field in ("device", "arithmetic"):
         there, here = (getattr(result.settings, field) or "none asked for" for result in (old, new))
@@ -114,7 +109,6 @@ def _over(new: float | None, old: float | None) -> float | None:
 
 def _libraries(old: Environment, new: Environment) -> list[str]:
     """Those that changed."""
-    names = dict.fromkeys((*old.libraries, *new.libraries))
-    versions = ((name, old.libraries.get(name, "none"), new.libraries.get(name, "none")) for name in names)
-    python = [("python", old.python, new.python)]
-    return [f"{name} {before}, now {now}" for name, before, now in (*python, *versions) if before != now]
+    before, now = ({"python": each.python, **each.libraries} for each in (old, new))
+    versions = ((name, before.get(name, "none"), now.get(name, "none")) for name in before | now)
+    return [f"{name} {version}, now {other}" for name, version, other in versions if version != other]

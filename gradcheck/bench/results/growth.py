@@ -16,7 +16,7 @@ from gradcheck.bench.results.schema import Growth, Measured, Verification
 # the same holds: gradients are as many as parameters, and activations grow with the batch.
 ASYMPTOTIC = {"width": 2.0, "depth": 1.0, "batch": 1.0, "parameters": 1.0}
 SEEN = 1 << 18  # bytes below which a peak is a matter of pages (4 KiB) and of the interpreter. Chosen, not derived.
-
+RUN = attrgetter("batch", "dtype", "threads")
 COUNTED = {"time": attrgetter("operations"), "memory": attrgetter("memory")}
 
 Quantity: TypeAlias = tuple[str, str]  # what takes it, and `time` or `memory`
@@ -41,22 +41,18 @@ def _ends(case: Measured) -> Hashable:
     return (str(case.widths and (case.widths[0], case.widths[-1])), *kinds, str(case.network["loss"]))
 
 
-def _run(case: Measured) -> Hashable:
-    return case.batch, case.dtype, case.threads
-
-
 def _parameters(case: Measured) -> int | None:
     """How many, of networks that differ in width or depth alone."""
     return case.parameters if width(case) else None
 
 
 AXES: tuple[Axis, ...] = (
-    ("width", width, lambda case: (_ends(case), depth(case), _run(case))),
-    ("depth", depth, lambda case: (_ends(case), width(case), _run(case))),
+    ("width", width, lambda case: (_ends(case), depth(case), RUN(case))),
+    ("depth", depth, lambda case: (_ends(case), width(case), RUN(case))),
     ("batch", lambda case: case.batch, lambda case: (str(case.network), case.dtype, case.threads)),
     # As either of width and depth changes.
-    ("parameters", _parameters, lambda case: (_ends(case), depth(case), _run(case))),
-    ("parameters", _parameters, lambda case: (_ends(case), width(case), _run(case))),
+    ("parameters", _parameters, lambda case: (_ends(case), depth(case), RUN(case))),
+    ("parameters", _parameters, lambda case: (_ends(case), width(case), RUN(case))),
 )
 
 

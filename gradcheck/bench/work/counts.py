@@ -2,15 +2,13 @@
 
 import itertools
 import math
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from gradcheck.errors import DescriptionError
 from gradcheck.network.layers import Activation, Dense
 from gradcheck.network.network import Network
-
-Kind: TypeAlias = Literal["forward", "weight", "input"]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -28,7 +26,7 @@ class Product(NamedTuple):
     """
 
     layer: int
-    kind: Kind
+    kind: Literal["forward", "weight", "input"]
     rows: int
     inner: int
     columns: int

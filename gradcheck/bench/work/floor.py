@@ -72,10 +72,6 @@ class Part(NamedTuple):
 class Floor:
     """The parts in the order in which a gradient needs them, with their memory.
 
-    Parameters
-    ----------
-    case : Case
-
     Raises
     ------
     DescriptionError
@@ -118,11 +114,10 @@ class Floor:
             return x
         out = np.empty((len(x), *shape), x.dtype)
         if isinstance(layer, ly.Dense):
-            call: Callable[[], object] = partial(np.matmul, x, self._weights[f"{index}.weight"].T, out=out)
-            self.parts.append(Part(index, "forward", call))
+            self._product(index, "forward", x, self._weights[f"{index}.weight"].T, out)
         elif type(layer) in ACTIVATIONS:
-            call = partial(ACTIVATIONS[type(layer)], layer, x, out, np.empty_like(out))
-            self.parts.append(Part(index, "activation", call))
+            evaluate = partial(ACTIVATIONS[type(layer)], layer, x, out, np.empty_like(out))
+            self.parts.append(Part(index, "activation", evaluate))
         else:
             raise DescriptionError(f"what {type(layer).__name__} costs at least is not known", f"layers[{index}]")
         return out
