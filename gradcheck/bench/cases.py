@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,12 +134,9 @@ def dtype_of(name: str) -> str:
 def _spread(name: str, network: Network, grid: Grid, seed: int) -> list[Point]:
     """A network at every batch size, dtype and number of threads."""
     rest = itertools.product(grid.batches or (BATCH,), grid.dtypes or DTYPES[:1], grid.threads or (1,))
-    return [Point(name, _drawn(network, batch, dtype, seed), batch, threads) for batch, dtype, threads in rest]
-
-
-def _drawn(network: Network, batch: int, dtype: Any, seed: int) -> Case:
     # Variances of Glorot and Bengio keep activations of deep networks off the ends of their range.
-    return Case(network, data="random", samples=batch, init="glorot", dtype=dtype, seed=seed)
+    drawn: Any = partial(Case, network, data="random", init="glorot", seed=seed)
+    return [Point(name, drawn(samples=batch, dtype=dtype), batch, threads) for batch, dtype, threads in rest]
 
 
 def _reshaped(sizes: tuple[int, ...], width: int | None, depth: int | None) -> tuple[int, ...]:

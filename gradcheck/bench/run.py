@@ -15,18 +15,9 @@ from gradcheck.errors import DescriptionError
 from gradcheck.foundation.versions import version
 from gradcheck.network.network import to_table
 
-SOURCE = "pip install 'gradcheck[bench]'"
-
 
 def run_benchmark(points: Sequence[Point], settings: Settings, watch: Watch) -> Result:
-    """Measure every case.
-
-    Parameters
-    ----------
-    points : sequence of Point
-    settings : Settings
-    watch : callable
-        Called with what is going on, and how many steps further it is, `rounds_of` each case.
+    """Measure every case, and call the watch `rounds_of` times for each.
 
     Raises
     ------
@@ -36,13 +27,8 @@ def run_benchmark(points: Sequence[Point], settings: Settings, watch: Watch) -> 
     names = list(labels(settings.backends))
     environment = here()  # before there is a load of our own
     cases = [measured(point, names, measure(point, settings, watch)) for point in points]
-    return Result(
-        gradcheck=version("gradcheck") or "unknown",
-        environment=environment,
-        settings=settings,
-        cases=cases,
-        growth=growth(cases),
-    )
+    own, slopes = version("gradcheck") or "unknown", growth(cases)
+    return Result(gradcheck=own, environment=environment, settings=settings, cases=cases, growth=slopes)
 
 
 def measured(point: Point, names: Sequence[str], rounds: Rounds) -> Measured:
@@ -113,11 +99,8 @@ def _row(name: str, rounds: Rounds, batch: int, multiply_adds: int | None) -> Ro
 def _verification(rounds: Rounds) -> Verification | None:
     if VERIFICATION in rounds.lost:
         return Verification(error=rounds.lost[VERIFICATION])
-    time = _timing(rounds, Series(VERIFICATION, VERIFICATION))
-    if time is None:
-        return None
-    peak = rounds.facts[VERIFICATION].peak_memory
-    return Verification(seconds=time.seconds, spread=time.spread, peak_memory=peak)
+    facts, time = rounds.facts.get(VERIFICATION), _timing(rounds, Series(VERIFICATION, VERIFICATION))
+    return facts and time and Verification(seconds=time.seconds, spread=time.spread, peak_memory=facts.peak_memory)
 
 
 def _timing(rounds: Rounds, series: Series) -> Timing | None:
@@ -126,20 +109,18 @@ def _timing(rounds: Rounds, series: Series) -> Timing | None:
 
 def _ratio(rounds: Rounds, name: str, other: Series) -> float | None:
     """Of a gradient over another call, round by round."""
-    if other not in rounds.seconds:
-        return None
-    return ratio(rounds.seconds[Series(name, "gradient")], rounds.seconds[other]).median
+    gradients, others = rounds.seconds[Series(name, "gradient")], rounds.seconds.get(other)
+    return ratio(gradients, others).median if others else None
 
 
-def _noise(floor: Floor, rows: Sequence[Row]) -> list[str]:
+def _noise(floor: Floor, rows: Sequence[Row]) -> Iterator[str]:
     """Whose times spread too far."""
     spreads = {row.backend: row.gradient.spread for row in rows if row.gradient}
     if floor.spread is not None:
         spreads[FLOOR] = floor.spread
     noisy = [f"{name} {spread:.0%}" for name, spread in spreads.items() if spread > NOISY]
-    if not noisy:
-        return []
-    return [f"times spread by more than {NOISY:.0%} ({', '.join(noisy)}): differences below that say nothing here"]
+    if noisy:
+        yield f"times spread by more than {NOISY:.0%} ({', '.join(noisy)}): differences below that say nothing here"
 
 
 def _alike(names: Sequence[str], rounds: Rounds) -> Iterator[str]:
@@ -155,7 +136,7 @@ def _alike(names: Sequence[str], rounds: Rounds) -> Iterator[str]:
 def _threads(point: Point, rounds: Rounds) -> list[str]:
     """Libraries that take more threads than they were given; what cannot be known without threadpoolctl."""
     if any(facts.threadpools is None for facts in rounds.facts.values()):
-        return [f"the threads of libraries were set and not looked at: {SOURCE}"]
+        return ["the threads of libraries were set and not looked at: pip install 'gradcheck[bench]'"]
     return [
         f"{name}: {pool.library} has {pool.threads} threads, {point.threads} were asked for"
         for name, facts in rounds.facts.items()

@@ -22,13 +22,7 @@ TIMEOUT = b"Timeout ("  # what faulthandler writes first
 
 
 class Ended(Exception):
-    """A process that answers no more; its text is the exit code in words.
-
-    Attributes
-    ----------
-    timed_out : bool
-        Whether a `time_limit` of its own ended it.
-    """
+    """A process that answers no more, timed out by a `time_limit` of its own or not; the text is its exit code in words."""
 
     def __init__(self, code: int, *, timed_out: bool) -> None:
         super().__init__(exit_in_words(code))
@@ -36,18 +30,10 @@ class Ended(Exception):
 
 
 class Process:
-    """The parent's side of a child process. It finds the modules of this one; close it.
+    """The parent's side of a child process, which runs a module with arguments; close it.
 
-    Parameters
-    ----------
-    module, *arguments : str
-        What it runs.
-    environment : mapping of str to str
-        Its variables, ``PYTHONPATH`` apart.
-    folder : Path, optional
-        Where it works. Modules that lie there are not found.
-    errors : file, optional
-        For its standard error, which by default is that of this process.
+    It finds the modules of this process, and none that lie in the folder where it works. The environment is its own but for
+    ``PYTHONPATH``. Its standard error, if no file is given for it, is that of this process.
     """
 
     def __init__(
@@ -76,13 +62,7 @@ class Process:
             self._input.flush()
 
     def receive(self) -> bytes:
-        """Its next line, once there is one.
-
-        Raises
-        ------
-        Ended
-            Where it has none; the process is closed.
-        """
+        """Its next line, once there is one; raises `Ended` where there is none, and the process is closed."""
         line = next(self.lines(), None)
         if line is None or line.startswith(TIMEOUT):
             raise Ended(self.close(), timed_out=line is not None)

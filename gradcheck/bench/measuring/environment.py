@@ -2,6 +2,8 @@
 
 import os
 import platform
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,15 +22,8 @@ ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Where something was measured.
 
-    Attributes
-    ----------
-    processor : str
-    cores : int
-    platform, python : str
-    libraries : dict of str to str
-        Versions of those that are installed.
-    load : float, optional
-        Processes that were running or waiting on the average minute before.
+    ``libraries`` has the versions of those that are installed, ``load`` how many processes were running or waiting on the
+    average of the minute before.
     """
 
     processor: str
@@ -54,12 +49,10 @@ def here() -> Environment:
 
 def processor() -> str:
     """Its model, as far as the system says."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.processor() or platform.machine() or "unknown")
+    with suppress(OSError):
+        if model := re.search(r"^model name\s*:(.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE):
+            return model[1].strip()
+    return platform.processor() or platform.machine() or "unknown"
 
 
 def of_child(threads: int) -> dict[str, str]:

@@ -1,15 +1,20 @@
 """How something is measured, and what a parent and its child say about it: one job, then calls to time, as lines of JSON."""
 
-from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from gradcheck.bench.work.counts import Step
 
+Role: TypeAlias = Literal["floor", "reference", "backend", "verification"]
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How something is measured."""
+    """How something is measured.
+
+    A block of calls is to take ``seconds``, and an answer is given up after ``limit``. Device and arithmetic are given to
+    each backend, which must take them; gradients come back as arrays, so its time includes waiting for a device.
+    """
 
     backends: tuple[str, ...]
     rounds: int = 15
@@ -21,45 +26,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     arithmetic: str | None = None
 
 
-class Role(StrEnum):
-    """What a child is there for."""
-
-    FLOOR = "floor"
-    REFERENCE = "reference"
-    BACKEND = "backend"
-    VERIFICATION = "verification"
-
-
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What one child measures.
+    """What one child measures: a case as a description file holds it, with so many threads for libraries.
 
-    Attributes
-    ----------
-    role : Role
-    case : dict
-        As a description file holds it.
-    backend : str
-        As the command line names it.
-    threads : int
-        That libraries may use.
-    device, arithmetic : str, optional
-        Given to the backend, which must take them. Gradients come back as arrays, so its time includes waiting for a device.
-    seconds : float
-        That a block of calls is to take.
-    limit : float
-        Seconds after which an answer is given up.
-    reference : str
-        File of gradients in extended precision: written by the reference, read by backends, empty where there is none.
+    ``backend`` is one of those in the settings. ``reference`` is the file of gradients in extended precision: written by the
+    reference, read by backends, empty where there is none.
     """
 
     role: Role
     case: dict[str, Any]
+    threads: int
+    settings: Settings
     backend: str = ""
-    threads: int = 1
-    device: str | None = None
-    arithmetic: str | None = None
-    seconds: float = 0.05
-    limit: float = 120.0
     reference: str = ""
 
 
@@ -73,23 +51,14 @@ class Pool(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a child finds out once, before any clock runs.
+    """What a child finds out once, before any clock runs: which calls can be timed, and the like.
 
-    Attributes
-    ----------
-    calls : list of str
-        What can be timed.
-    peak_memory : int, optional
-        Bytes that the first call of the gradient (or of the verification) took at most beyond what was there before.
-    accuracy : float, optional
-        The largest error of a gradient's entry, relative to the larger of the entry and its block's RMS.
-    accuracy_note : str
-        Why there is no accuracy.
-    threadpools : list of Pool, optional
-        None without threadpoolctl.
+    ``peak_memory`` is in bytes: what the first call of the gradient (or of the verification) took at most beyond what was
+    there before. ``accuracy`` is the largest error of a gradient's entry, relative to the larger of the entry and its
+    block's RMS; ``accuracy_note`` says why there is none. ``threadpools`` is None without threadpoolctl.
     """
 
-    calls: list[str]
+    calls: list[str] = []
     peak_memory: int | None = None
     accuracy: float | None = None
     accuracy_note: str = ""
@@ -97,9 +66,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A child's line: one of these."""
+    """A child's line: one of these, or nothing but that it has loaded."""
 
-    loaded: bool = False
     facts: Facts | None = None
     seconds: float | None = None
     steps: list[Step] | None = None

@@ -5,24 +5,25 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from gradcheck.bench.cases import Point
-from gradcheck.bench.measuring.job import Facts, Job, Role, Settings
-from gradcheck.bench.measuring.process import Child, Lost
+from gradcheck.bench.measuring import child
+from gradcheck.bench.measuring.environment import of_child
+from gradcheck.bench.measuring.job import Answer, Facts, Job, Settings
 from gradcheck.bench.work.counts import Step
 from gradcheck.builds import registry
 from gradcheck.cases.files import case_to_table
 from gradcheck.errors import BackendError, UnknownBackend
+from gradcheck.foundation.processes import LOADING, Ended, Process
 
 FLOOR, VERIFICATION = "floor", "verification"
-VERIFIED = "manual"
 VERIFICATIONS = 3  # rounds of what takes seconds
 SETTLING = 0.2  # seconds that idle threads of OpenMP may go on spinning for work (KMP_BLOCKTIME's default)
 
-T = TypeVar("T")
 Watch: TypeAlias = Callable[[str, int], None]  # what is going on, and how many steps it is further
 
 
@@ -33,25 +34,18 @@ class Series(NamedTuple):
     call: str
 
 
+Seconds: TypeAlias = dict[Series, list[float]]
+
+
 class Rounds(NamedTuple):
     """What came of the rounds on one case.
 
-    Attributes
-    ----------
-    facts : mapping of str to Facts
-        Of every child that had an answer.
-    seconds : mapping of Series to list of float
-        One for each round, in order; none of children that were lost.
-    steps : list of Step
-        Of the floor.
-    lost : mapping of str to str
-        Why there is no answer.
-    no_reference : str
-        Why there is nothing to hold gradients against.
+    Facts are of every child that had an answer, seconds one for each round, in order, of those that were not lost, and steps
+    of the floor. ``lost`` says why there is no answer, ``no_reference`` why there is nothing to hold gradients against.
     """
 
     facts: Mapping[str, Facts]
-    seconds: Mapping[Series, list[float]]
+    seconds: Seconds
     steps: list[Step]
     lost: Mapping[str, str]
     no_reference: str
@@ -83,60 +77,71 @@ def rounds_of(settings: Settings) -> int:
     return settings.rounds + 2
 
 
+class Child:
+    """A process for one job, which loads while its parent starts others; close it.
+
+    Once there is something that ended it, which is `lost`, it has an empty answer to everything.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.lost, self._limit = "", job.settings.limit
+        self._process = Process(child.__name__, environment=of_child(job.threads))
+        self._process.send(msgspec.json.encode(job))
+
+    def facts(self) -> Facts | None:
+        """What it found out before any clock runs: once, before anything else is asked."""
+        return None if self._answer(LOADING).error else self._answer(self._limit).facts
+
+    def ask(self, call: str) -> Answer:
+        """Its seconds of a call, in a block of them; of ``split`` the floor's steps."""
+        if self.lost:
+            return Answer()
+        self._process.send(call.encode())
+        return self._answer(self._limit)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()
+
+    def _answer(self, limit: float) -> Answer:
+        try:
+            answer = msgspec.json.decode(self._process.receive(), type=Answer)
+        except Ended as ended:
+            answer = Answer(error=f"no answer within {limit:g} s" if ended.timed_out else f"ended its process: {ended}")
+        self.lost = answer.error
+        return answer
+
+
 def measure(point: Point, settings: Settings, watch: Watch) -> Rounds:
     """Ask every child in turn, round by round. The first round calibrates and is thrown away."""
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        job, path = _job(point, settings), Path(folder, "precise.npz")
+        table, path = case_to_table(point.case, Path()), str(Path(folder, "precise.npz"))
+        job = Job(role="reference", case=table, threads=point.threads, settings=settings, reference=path)
         watch(f"{point.name}: extended precision", 0)
-        no_reference = _reference(job, path)
+        no_reference = _reference(job)
         watch(f"{point.name}: loading", 1)
-        jobs = _jobs(job, settings, "" if no_reference else str(path))
+        jobs = _jobs(replace(job, reference="" if no_reference else path))
         # All of them load at once.
-        children = _Children({name: stack.enter_context(closing(Child(each))) for name, each in jobs.items()})
-        facts = {name: found for name in jobs if (found := children.ask(name, Child.facts)) is not None}
-        seconds = _rounds(children, _order(facts), point, settings, watch)
-        steps = children.ask(FLOOR, Child.steps) or []
-    return Rounds(facts, seconds, steps, children.lost, no_reference)
+        children = {name: stack.enter_context(closing(Child(each))) for name, each in jobs.items()}
+        facts = {name: found for name, each in children.items() if (found := each.facts()) is not None}
+        seconds = _rounds(children, _order(facts), point, watch, settings.rounds)
+        steps = children[FLOOR].ask("split").steps or []
+    return Rounds(facts, seconds, steps, {name: each.lost for name, each in children.items() if each.lost}, no_reference)
 
 
-class _Children:
-    """By name, whoever still answers, and why others do not."""
-
-    def __init__(self, children: Mapping[str, Child]) -> None:
-        self._children = children
-        self.lost: dict[str, str] = {}
-
-    def ask(self, name: str, question: Callable[[Child], T]) -> T | None:
-        """The answer; None of one that is lost."""
-        if name in self.lost:
-            return None
-        try:
-            return question(self._children[name])
-        except Lost as lost:
-            self.lost[name] = str(lost)
-            return None
-
-
-def _job(point: Point, settings: Settings) -> Job:
-    table = case_to_table(point.case, Path())
-    return Job(role=Role.FLOOR, case=table, threads=point.threads, seconds=settings.seconds, limit=settings.limit)
-
-
-def _jobs(job: Job, settings: Settings, reference: str) -> dict[str, Job]:
+def _jobs(job: Job) -> dict[str, Job]:
     """By name, in the order of a round."""
-    build = replace(job, role=Role.BACKEND, device=settings.device, arithmetic=settings.arithmetic, reference=reference)
-    builds = {name: replace(build, backend=backend) for name, backend in labels(settings.backends).items()}
-    verification = {VERIFICATION: replace(job, role=Role.VERIFICATION, backend=VERIFIED)} if settings.verification else {}
-    return {FLOOR: job, **builds, **verification}
+    backends = labels(job.settings.backends).items()
+    builds = {name: replace(job, role="backend", backend=backend) for name, backend in backends}
+    verification = {VERIFICATION: replace(job, role="verification")} if job.settings.verification else {}
+    return {FLOOR: replace(job, role="floor"), **builds, **verification}
 
 
-def _reference(job: Job, path: Path) -> str:
+def _reference(job: Job) -> str:
     """Have gradients in extended precision written; why not, where there are none."""
-    with closing(Child(replace(job, role=Role.REFERENCE, reference=str(path)))) as child:
-        try:
-            return child.facts().accuracy_note
-        except Lost as lost:
-            return str(lost)
+    with closing(Child(job)) as writer:
+        facts = writer.facts()
+    return facts.accuracy_note if facts else writer.lost
 
 
 def _order(facts: Mapping[str, Facts]) -> list[Series]:
@@ -145,19 +150,17 @@ def _order(facts: Mapping[str, Facts]) -> list[Series]:
     return [Series(name, call) for call in calls for name, found in facts.items() if call in found.calls]
 
 
-def _rounds(
-    children: _Children, order: Sequence[Series], point: Point, settings: Settings, watch: Watch
-) -> dict[Series, list[float]]:
+def _rounds(children: Mapping[str, Child], order: Sequence[Series], point: Point, watch: Watch, rounds: int) -> Seconds:
     """Seconds of every round, of those who answered to the end."""
-    seconds: dict[Series, list[float]] = {series: [] for series in order}
-    for number in range(settings.rounds + 1):
+    seconds: Seconds = {series: [] for series in order}
+    for number in range(rounds + 1):
         for series in order:
             if series.call == VERIFICATION and number > VERIFICATIONS:
                 continue
-            took = children.ask(series.name, lambda child, call=series.call: child.seconds(call))
+            took = children[series.name].ask(series.call).seconds
             if took is not None and number:
                 seconds[series].append(took)
             if point.threads > 1:
                 time.sleep(SETTLING)
-        watch(f"{point.name}: round {number} of {settings.rounds}", 1)
-    return {series: each for series, each in seconds.items() if series.name not in children.lost}
+        watch(f"{point.name}: round {number} of {rounds}", 1)
+    return {series: each for series, each in seconds.items() if not children[series.name].lost}

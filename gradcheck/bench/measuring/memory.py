@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -34,7 +35,7 @@ def _trim() -> None:
 
 def _resident(key: str) -> int:
     """Bytes in the status of this process."""
-    for line in STATUS.read_text().splitlines():
-        if line.startswith(f"{key}:"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"{STATUS} has no {key}")
+    found = re.search(rf"^{key}:\s*(\d+)", STATUS.read_text(), re.MULTILINE)
+    if found is None:
+        raise OSError(f"{STATUS} has no {key}")
+    return int(found[1]) * 1024

@@ -1,7 +1,9 @@
 """Pictures of a measurement: time and memory against what they grow with, and where the time of a case goes."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import cycle, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from gradcheck.errors import OutputError
 from gradcheck.foundation.plotting import COLOURS, OPEN_AXES, pyplot
 
 MARKERS = "osD^vP"
+BESIDE = {"floor": ("black", "X"), "verification": ("#999999", "*")}  # what is no backend
 SIZE = (8.0, 5.5)  # inches; with letters of 13 points a picture can be read at half its size
 AXES = {
     "width": "width (units of a hidden layer)",
@@ -45,7 +48,9 @@ def draw(result: Result, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with drawing.rc_context({"font.size": 13, **OPEN_AXES}):
-            return [*_all_growth(drawing, informative(result.growth), folder), *_all_layers(drawing, result.cases, folder)]
+            growth = _all_growth(drawing, informative(result.growth), folder)
+            layered = enumerate((case for case in result.cases if case.floor.steps), 1)
+            return growth + [_layers(drawing, case, folder / f"layers-{number}.png") for number, case in layered]
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
@@ -55,7 +60,7 @@ def require() -> None:
     pyplot()
 
 
-def _save(drawing: Any, figure: Any, path: Path) -> Path:
+def _saved(drawing: Any, figure: Any, path: Path) -> Path:
     figure.savefig(path, dpi=120, bbox_inches="tight")
     drawing.close(figure)
     return path
@@ -63,76 +68,57 @@ def _save(drawing: Any, figure: Any, path: Path) -> Path:
 
 def _all_growth(drawing: Any, growth: Iterable[Growth], folder: Path) -> list[Path]:
     """One picture for each quantity, axis, and rest that is held."""
-
-    def rest(each: Growth) -> tuple[str, str, str]:
-        return each.of, each.against, each.at
-
+    rest = attrgetter("of", "against", "at")
     paths: list[Path] = []
-    taken: dict[str, int] = {}
+    taken = Counter[str]()
     for (of, against, _), curves in groupby(sorted(growth, key=rest), rest):
-        number = taken[f"{of}-{against}"] = taken.get(f"{of}-{against}", 0) + 1
-        path = folder / f"{of}-{against}{f'-{number}' if number > 1 else ''}.png"
+        name = f"{of}-{against}"
+        taken[name] += 1
+        path = folder / f"{name}{f'-{taken[name]}' if taken[name] > 1 else ''}.png"
         paths.append(_growth(drawing, list(curves), path))
     return paths
 
 
 def _growth(drawing: Any, curves: Sequence[Growth], path: Path) -> Path:
     figure, axes = drawing.subplots(figsize=SIZE)
-    label, unit = UNITS[curves[0].of]
+    first, looks = curves[0], _looks([each.backend for each in curves])
+    label, unit = UNITS[first.of]
     heights = [y * unit for each in curves for _, y in each.points]
     axes.set(xscale="log", yscale="log", ylim=(min(heights) / 1.5, max(heights) * 1.5))
-    others = [each.backend for each in curves if each.backend not in ("floor", "verification")]
-    for each in curves:
-        x, y = zip(*((x, y * unit) for x, y in each.points), strict=True)
-        colour, marker = _look(each.backend, others)
-        axes.plot(x, y, marker, color=colour, markersize=8, label=f"{each.backend}: slope {each.measured:.2f}")
-        axes.plot(x, _line(x, y, each.measured), "-", color=colour, linewidth=1.5)
-    first = curves[0]
     axes.set(xlabel=AXES[first.against], ylabel=label, title=first.at)
-    _ticks(axes, sorted({x for each in curves for x, _ in each.points}))
+    for each in curves:
+        _curve(axes, each, unit, looks[each.backend])
+    at = sorted({x for each in curves for x, _ in each.points})
+    axes.set_xticks(at, [f"{each:,g}" for each in at])  # there are few, and seldom at powers of ten
+    axes.set_xticks([], minor=True)
     note = f"lines: least squares\nslope counted {first.expected:.2f}, asymptotic {first.asymptotic:g}"
     axes.legend(title=note, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, alignment="left")
     axes.grid(which="both", alpha=0.25)
-    return _save(drawing, figure, path)
+    return _saved(drawing, figure, path)
 
 
-def _look(name: str, others: Sequence[str]) -> tuple[str, str]:
-    """Colour and marker."""
-    if name in ("floor", "verification"):
-        return {"floor": ("black", "X"), "verification": ("#999999", "*")}[name]
-    index = others.index(name)
-    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+def _looks(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colours and markers."""
+    others = dict.fromkeys(name for name in names if name not in BESIDE)
+    return {**BESIDE, **dict(zip(others, cycle(zip(COLOURS, MARKERS, strict=True)), strict=False))}
 
 
-def _line(x: Sequence[float], y: Sequence[float], slope: float) -> Any:
-    """The fitted line at these points: through the means of the logarithms."""
-    across, up = np.log(np.array(x)), np.log(np.array(y))
-    return np.exp(up.mean() + slope * (across - across.mean()))
-
-
-def _ticks(axes: Any, at: Sequence[float]) -> None:
-    """At the points themselves: there are few, and seldom at powers of ten."""
-    axes.set_xticks(at, [f"{each:,g}" for each in at])
-    axes.set_xticks([], minor=True)
-
-
-def _all_layers(drawing: Any, cases: Sequence[Measured], folder: Path) -> list[Path]:
-    there = [case for case in cases if case.floor.steps]
-    return [_layers(drawing, case, folder / f"layers-{number}.png") for number, case in enumerate(there, 1)]
+def _curve(axes: Any, growth: Growth, unit: float, look: tuple[str, str]) -> None:
+    """Its points, and the fitted line through the means of their logarithms."""
+    x, y = np.array(growth.points).T * [[1], [unit]]
+    across, up, (colour, marker) = np.log(x), np.log(y), look
+    axes.plot(x, y, marker, color=colour, markersize=8, label=f"{growth.backend}: slope {growth.measured:.2f}")
+    axes.plot(x, np.exp(up.mean() + growth.measured * (across - across.mean())), "-", color=colour, linewidth=1.5)
 
 
 def _layers(drawing: Any, case: Measured, path: Path) -> Path:
     """The floor layer by layer, and beside it what each backend takes on top of it."""
     figure, (left, right) = drawing.subplots(1, 2, figsize=(13, 5.5), width_ratios=(3, 2))
-    _steps(left, case.floor.steps, _names(case))
+    _steps(left, case.floor.steps, [f"{index} {layer['type']}" for index, layer in enumerate(case.network["layers"])])
     _totals(right, case)
     figure.suptitle(title(case))
     figure.tight_layout()
-    return _save(drawing, figure, path)
-
-
-def _names(case: Measured) -> list[str]:
-    return [f"{index} {layer['type']}" for index, layer in enumerate(case.network["layers"])]
+    return _saved(drawing, figure, path)
 
 
 def _steps(axes: Any, steps: Sequence[Step], names: Sequence[str]) -> None:
@@ -151,15 +137,13 @@ def _steps(axes: Any, steps: Sequence[Step], names: Sequence[str]) -> None:
 
 def _totals(axes: Any, case: Measured) -> None:
     """Gradients, and the floor as a line; the number is what is left beyond it."""
-    rows = [row for row in case.rows if row.gradient]
     floor = 1e3 * (case.floor.seconds or 0)
-    times = [1e3 * row.gradient.seconds for row in rows if row.gradient]
-    axes.barh(range(len(rows)), times, color="#BBBBBB")
+    times = {row.backend: 1e3 * row.gradient.seconds for row in case.rows if row.gradient}
+    bars = axes.barh(range(len(times)), list(times.values()), color="#BBBBBB")
+    axes.bar_label(bars, [f" {each - floor:+.3g} ms" for each in times.values()])
     axes.axvline(floor, color="black", linestyle="--", label=f"floor, {floor:.3g} ms")
-    for index, each in enumerate(times):
-        axes.text(each, index, f" {each - floor:+.3g} ms", va="center")
-    axes.set_yticks(range(len(rows)), [row.backend for row in rows])
-    axes.set_xlim(0, 1.35 * max([floor, *times]))
+    axes.set_yticks(range(len(times)), list(times))
+    axes.set_xlim(0, 1.35 * max([floor, *times.values()]))
     axes.invert_yaxis()
     axes.set(xlabel="time of one gradient (ms)", title="gradients beside the floor")
     axes.legend(frameon=False, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, -0.15))

@@ -1,19 +1,19 @@
 """A measurement for people, in a terminal: a table a case, what to beware of, and how things grow."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from gradcheck.bench.measuring.environment import Environment
 from gradcheck.bench.results.compare import Comparison
 from gradcheck.bench.results.growth import informative
 from gradcheck.bench.results.schema import Growth, Measured, Result, Row
-from gradcheck.bench.results.spread import Timing
 
 NOTHING = "-"
-COLUMNS = ("", "loss", "gradient", "spread", "/ loss", "/ floor", "/ products", "peak", "error", "samples/s", "GFLOP/s")
+SECONDS, BYTES = ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")), ((1e9, "GB"), (1e6, "MB"))
+COLUMNS = ("loss", "gradient", "spread", "/ loss", "/ floor", "/ products", "peak", "error", "samples/s", "GFLOP/s")
 LEGEND = (
     "Medians of interleaved rounds. floor: bare products and activations in NumPy; / loss, / floor, / products: the "
     "gradient over each, products with the backend's own library; peak: memory that the first call took, its compilation "
@@ -46,28 +46,19 @@ def comparison(compared: Comparison) -> RenderableType:
 
 def title(case: Measured) -> str:
     """``784-512-512-1, 669,185 parameters, batch 256, float64, 1 thread``"""
-    threads = f"{case.threads} thread{'s' * (case.threads > 1)}"
-    return f"{case.name}, {case.parameters:,} parameters, batch {case.batch}, {case.dtype}, {threads}"
+    return f"{case.name}, {case.parameters:,} parameters, batch {case.batch}, {case.run}"
 
 
 def seconds(value: float | None) -> str:
     """Three digits and a unit."""
-    if value is None:
-        return NOTHING
-    for size, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if value >= size:
-            return f"{_digits(value / size)} {unit}"
-    return f"{_digits(value * 1e9)} ns"
+    return NOTHING if value is None else _with_unit(value, SECONDS)
 
 
 def size(value: float | None) -> str:
     """Bytes with three digits and a unit."""
     if value is None:
         return NOTHING
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if value >= unit:
-            return f"{_digits(value / unit)} {name}"
-    return f"{value / 1e3:.0f} kB"
+    return _with_unit(value, BYTES) if value >= 1e6 else f"{value / 1e3:.0f} kB"
 
 
 def _machine(environment: Environment) -> str:
@@ -77,9 +68,8 @@ def _machine(environment: Environment) -> str:
 
 
 def _table(case: Measured) -> Table:
-    table = Table(*COLUMNS[:1], box=None, padding=(0, 1, 0, 0))
-    for column in COLUMNS[1:]:
-        table.add_column(column, justify="right", no_wrap=True)
+    numbers = (Column(name, justify="right", no_wrap=True) for name in COLUMNS)
+    table = Table("", *numbers, box=None, padding=(0, 1, 0, 0))
     for cells in _rows(case):
         table.add_row(*cells)
     return table
@@ -88,26 +78,26 @@ def _table(case: Measured) -> Table:
 def _rows(case: Measured) -> Iterator[list[str]]:
     floor = case.floor
     if floor.seconds is not None:
-        yield ["floor", "", seconds(floor.seconds), _spread(floor.spread)]
+        yield ["floor", "", seconds(floor.seconds), _cell(floor.spread, ".0%")]
         yield ["  products", "", seconds(floor.products)]
         yield ["  activations", "", seconds(floor.activations)]
     for row in case.rows:
         yield _row(row)
     if case.verification:
         own = case.verification
-        yield ["verification", "", seconds(own.seconds), _spread(own.spread), *[""] * 3, size(own.peak_memory)]
+        yield ["verification", "", seconds(own.seconds), _cell(own.spread, ".0%"), *[""] * 3, size(own.peak_memory)]
 
 
 def _row(row: Row) -> list[str]:
     return [
         row.backend,
-        _seconds(row.loss),
-        _seconds(row.gradient),
-        _spread(row.gradient.spread if row.gradient else None),
+        seconds(row.loss and row.loss.seconds),
+        seconds(row.gradient and row.gradient.seconds),
+        _cell(row.gradient and row.gradient.spread, ".0%"),
         *map(_times, (row.ratio, row.of_floor, row.of_products)),
         size(row.peak_memory),
-        NOTHING if row.accuracy is None else f"{row.accuracy:.1e}",
-        NOTHING if row.samples_per_second is None else f"{row.samples_per_second:,.0f}",
+        _cell(row.accuracy, ".1e"),
+        _cell(row.samples_per_second, ",.0f"),
         NOTHING if row.gflops is None else _digits(row.gflops),
     ]
 
@@ -127,25 +117,27 @@ def _remarks(case: Measured) -> Iterator[Text]:
 
 
 def _growth(found: Iterable[Growth]) -> Table:
-    table = Table("", "of", "with", "at", title="growth: slopes of logarithms", box=None, padding=(0, 1, 0, 0))
-    for column in ("points", "measured", "counted", "asymptotic"):
-        table.add_column(column, justify="right")
+    numbers = (Column(name, justify="right") for name in ("points", "measured", "counted", "asymptotic"))
+    words = ("", "of", "with", "at")
+    table = Table(*words, *numbers, title="growth: slopes of logarithms", box=None, padding=(0, 1, 0, 0))
     for each in found:
         slopes = (f"{slope:.2f}" for slope in (each.measured, each.expected, each.asymptotic))
         table.add_row(each.backend, each.of, each.against, each.at, str(len(each.points)), *slopes)
     return table
 
 
-def _seconds(timing: Timing | None) -> str:
-    return seconds(timing.seconds if timing else None)
-
-
-def _spread(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.0%}"
+def _cell(value: float | None, form: str) -> str:
+    return NOTHING if value is None else format(value, form)
 
 
 def _times(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def _with_unit(value: float, units: Sequence[tuple[float, str]]) -> str:
+    """The largest unit that is not too large."""
+    unit, name = next((each for each in units if value >= each[0]), units[-1])
+    return f"{_digits(value / unit)} {name}"
 
 
 def _digits(value: float) -> str:

@@ -31,9 +31,9 @@ class Compared(NamedTuple):
     case: str
     backend: str
     gradient: float | None
-    loss: float | None
-    of_floor: tuple[float | None, float | None]
-    peak_memory: float | None
+    loss: float | None = None
+    of_floor: tuple[float | None, float | None] = (None, None)
+    peak_memory: float | None = None
 
 
 class Comparison(NamedTuple):
@@ -44,19 +44,14 @@ class Comparison(NamedTuple):
     alone: int
 
 
-def key(network: dict[str, Any], batch: int, dtype: str, threads: int) -> Key:
-    """Of a case; the network as a description file holds it."""
-    return Key(msgspec.json.encode(network, order="sorted").decode(), batch, dtype, threads)
-
-
 def of_points(points: Iterable[Point]) -> list[Key]:
     """Of what is to be measured."""
-    return [key(to_table(case.network), batch, case.dtype, threads) for _, case, batch, threads in points]
+    return [Key(_text(to_table(case.network)), batch, case.dtype, threads) for _, case, batch, threads in points]
 
 
 def of_cases(cases: Iterable[Measured]) -> list[Key]:
     """Of what was measured."""
-    return [key(case.network, case.batch, case.dtype, case.threads) for case in cases]
+    return [Key(_text(case.network), case.batch, case.dtype, case.threads) for case in cases]
 
 
 def refuse(old: Result, here: Environment, keys: Sequence[Key]) -> None:
@@ -74,12 +69,7 @@ def refuse(old: Result, here: Environment, keys: Sequence[Key]) -> None:
 
 
 def compare(old: Result, new: Result) -> Comparison:
-    """New over old, for every backend of every case that both have.
-
-    Raises
-    ------
-    NotComparable
-    """
+    """New over old, for every backend of every case that both have; raises `NotComparable` where nothing can be said."""
     refuse(old, new.environment, of_cases(new.cases))
     for field in ("device", "arithmetic"):
         there, here = (getattr(result.settings, field) or "none asked for" for result in (old, new))
@@ -91,12 +81,15 @@ def compare(old: Result, new: Result) -> Comparison:
     return Comparison(rows, _libraries(old.environment, new.environment), len(before.keys() ^ now.keys()))
 
 
+def _text(network: dict[str, Any]) -> str:
+    return msgspec.json.encode(network, order="sorted").decode()
+
+
 def _rows(old: Measured, new: Measured) -> list[Compared]:
     before = {row.backend: row for row in old.rows}
-    title = f"{new.name}, batch {new.batch}, {new.dtype}, {new.threads} thread{'s' * (new.threads > 1)}"
-    floors = _over(new.floor.seconds, old.floor.seconds)
-    found = [Compared(title, "floor", floors, None, (None, None), None)]
-    return found + [_compared(title, before[row.backend], row) for row in new.rows if row.backend in before]
+    title = f"{new.name}, batch {new.batch}, {new.run}"
+    floor = Compared(title, "floor", _over(new.floor.seconds, old.floor.seconds))
+    return [floor] + [_compared(title, before[row.backend], row) for row in new.rows if row.backend in before]
 
 
 def _compared(title: str, old: Row, new: Row) -> Compared:
@@ -116,7 +109,6 @@ def _over(new: float | None, old: float | None) -> float | None:
 
 def _libraries(old: Environment, new: Environment) -> list[str]:
     """Those that changed."""
-    names = dict.fromkeys((*old.libraries, *new.libraries))
-    versions = ((name, old.libraries.get(name, "none"), new.libraries.get(name, "none")) for name in names)
-    python = [("python", old.python, new.python)]
-    return [f"{name} {before}, now {now}" for name, before, now in (*python, *versions) if before != now]
+    before, now = ({"python": each.python, **each.libraries} for each in (old, new))
+    versions = ((name, before.get(name, "none"), now.get(name, "none")) for name in before | now)
+    return [f"{name} {version}, now {other}" for name, version, other in versions if version != other]

@@ -4,19 +4,13 @@ Three slopes stand side by side: of what was measured, of what is counted at the
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import partial
 from operator import attrgetter
 from statistics import linear_regression
 from typing import TypeAlias
 
 import numpy as np
 
-from gradcheck.bench.results.schema import Growth, Measured
-
-Quantity: TypeAlias = Callable[[Measured], float | None]
-
-OPERATIONS: Quantity = attrgetter("operations")
-MEMORY: Quantity = attrgetter("memory")
+from gradcheck.bench.results.schema import Growth, Measured, Verification
 
 # Products cost width^2, and everything costs depth and batch once; a product of a batch costs its parameters once. Of memory
 # the same holds: gradients are as many as parameters, and activations grow with the batch.
@@ -24,12 +18,12 @@ ASYMPTOTIC = {"width": 2.0, "depth": 1.0, "batch": 1.0, "parameters": 1.0}
 # Bytes below which a peak is a matter of pages (4 KiB) and of the interpreter. Peaks repeat to the page and are off by up to
 # 16 KiB: 6% here, 12% at half of it.
 SEEN = 1 << 18
+RUN = attrgetter("batch", "dtype", "threads")
+COUNTED = {"time": attrgetter("operations"), "memory": attrgetter("memory")}
 
-
-# Words for a quantity, the quantity, and what is counted for it.
-Curve: TypeAlias = tuple[str, str, Quantity, Quantity]
+Quantity: TypeAlias = tuple[str, str]  # what takes it, and `time` or `memory`
 # What it grows with, its value at a case, and what else cases on one axis must share.
-Axis: TypeAlias = tuple[str, Quantity, Callable[[Measured], Hashable]]
+Axis: TypeAlias = tuple[str, Callable[[Measured], float | None], Callable[[Measured], Hashable]]
 
 
 def width(case: Measured) -> int | None:
@@ -49,22 +43,18 @@ def _ends(case: Measured) -> Hashable:
     return (str(case.widths and (case.widths[0], case.widths[-1])), *kinds, str(case.network["loss"]))
 
 
-def _run(case: Measured) -> Hashable:
-    return case.batch, case.dtype, case.threads
-
-
 def _parameters(case: Measured) -> int | None:
     """How many, of networks that differ in width or depth alone."""
     return case.parameters if width(case) else None
 
 
 AXES: tuple[Axis, ...] = (
-    ("width", width, lambda case: (_ends(case), depth(case), _run(case))),
-    ("depth", depth, lambda case: (_ends(case), width(case), _run(case))),
+    ("width", width, lambda case: (_ends(case), depth(case), RUN(case))),
+    ("depth", depth, lambda case: (_ends(case), width(case), RUN(case))),
     ("batch", lambda case: case.batch, lambda case: (str(case.network), case.dtype, case.threads)),
     # As either of width and depth changes.
-    ("parameters", _parameters, lambda case: (_ends(case), depth(case), _run(case))),
-    ("parameters", _parameters, lambda case: (_ends(case), width(case), _run(case))),
+    ("parameters", _parameters, lambda case: (_ends(case), depth(case), RUN(case))),
+    ("parameters", _parameters, lambda case: (_ends(case), width(case), RUN(case))),
 )
 
 
@@ -76,7 +66,8 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 def growth(cases: Sequence[Measured]) -> list[Growth]:
     """Every slope that the cases have points for."""
-    fits = (_fit(curve, axis, group) for axis in AXES for group in _groups(cases, axis) for curve in _curves(cases))
+    found = dict.fromkeys(quantity for case in cases for quantity in _quantities(case))
+    fits = (_fit(quantity, axis, group) for axis in AXES for group in _groups(cases, axis) for quantity in found)
     return [fit for fit in fits if fit is not None]
 
 
@@ -96,39 +87,31 @@ def _groups(cases: Iterable[Measured], axis: Axis) -> list[list[Measured]]:
     return [[group[value] for value in sorted(group)] for group in groups.values() if len(group) > 1]
 
 
-def _curves(cases: Sequence[Measured]) -> list[Curve]:
-    curves: list[Curve] = [("floor", "time", lambda case: case.floor.seconds, OPERATIONS)]
-    for name in dict.fromkeys(row.backend for case in cases for row in case.rows):
-        curves.append((name, "time", partial(_seconds, name), OPERATIONS))
-        curves.append((name, "memory", partial(_peak, name), MEMORY))
+def _quantities(case: Measured) -> dict[Quantity, float | None]:
+    """Seconds, and bytes."""
+    verification = case.verification or Verification()
+    found: dict[Quantity, float | None] = {("floor", "time"): case.floor.seconds}
+    for row in case.rows:
+        found[row.backend, "time"] = row.gradient and row.gradient.seconds
+        found[row.backend, "memory"] = _seen(row.peak_memory)
     # Its number of evaluations does not depend on the size of a smooth network, and each costs a part of a gradient.
-    curves.append(("verification", "time", lambda case: case.verification and case.verification.seconds, OPERATIONS))
-    curves.append(
-        ("verification", "memory", lambda case: case.verification and _seen(case.verification.peak_memory), MEMORY)
-    )
-    return curves
-
-
-def _seconds(name: str, case: Measured) -> float | None:
-    return next((row.gradient.seconds for row in case.rows if row.backend == name and row.gradient), None)
-
-
-def _peak(name: str, case: Measured) -> float | None:
-    return next((_seen(row.peak_memory) for row in case.rows if row.backend == name), None)
+    found["verification", "time"] = verification.seconds
+    found["verification", "memory"] = _seen(verification.peak_memory)
+    return found
 
 
 def _seen(peak: float | None) -> float | None:
     return peak if peak is not None and peak >= SEEN else None
 
 
-def _fit(curve: Curve, axis: Axis, group: Sequence[Measured]) -> Growth | None:
-    (name, of, quantity, counted), (against, value, _) = curve, axis
-    rows = [(value(case), quantity(case), counted(case)) for case in group]
+def _fit(quantity: Quantity, axis: Axis, group: Sequence[Measured]) -> Growth | None:
+    (backend, of), (against, value, _) = quantity, axis
+    rows = [(value(case), _quantities(case).get(quantity), COUNTED[of](case)) for case in group]
     there = [(x, y, count) for x, y, count in rows if x and y and count]
     if len(there) < 2:
         return None
     return Growth(
-        backend=name,
+        backend=backend,
         of=of,
         against=against,
         at=_common(group, against),
@@ -141,11 +124,6 @@ def _fit(curve: Curve, axis: Axis, group: Sequence[Measured]) -> Growth | None:
 
 def _common(group: Sequence[Measured], against: str) -> str:
     """What all of them share, in words."""
-    first = group[0]
-    shared = {
-        "width": (width(first), {width(case) for case in group}),
-        "depth": (depth(first), {depth(case) for case in group}),
-        "batch": (first.batch, {case.batch for case in group}),
-    }
-    words = [f"{name} {value}" for name, (value, seen) in shared.items() if len(seen) == 1 and value and name != against]
-    return ", ".join([*words, first.dtype, f"{first.threads} thread{'s' * (first.threads > 1)}"])
+    held = {name: {value(case) for case in group} for name, value, _ in AXES[:3] if name != against}
+    words = [f"{name} {seen.pop()}" for name, seen in held.items() if len(seen) == 1 and any(seen)]
+    return ", ".join([*words, group[0].run])

@@ -34,19 +34,8 @@ class Floor(msgspec.Struct, frozen=True, kw_only=True):
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One backend on one case; where it could not be measured, ``error`` says why and the numbers are null.
 
-    Attributes
-    ----------
-    ratio : float, optional
-        Gradient over loss.
-    of_floor, of_products : float, optional
-        Gradient over the floor, and over the same products with this backend's own library.
-    products : float, optional
-        Seconds of those.
-    peak_memory : int, optional
-        Bytes.
-    accuracy : float, optional
-        The largest error against extended precision.
-    threadpools : list of Pool, optional
+    ``ratio`` is the gradient over the loss, ``of_floor`` over the floor, and ``of_products`` over the same products with
+    this backend's own library, which take ``products`` seconds. The rest is as in `Facts`.
     """
 
     backend: str
@@ -77,14 +66,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one case.
 
-    Attributes
-    ----------
-    network : dict
-        As a description file holds it.
-    widths : list of int, optional
-        Inputs, and the units of every dense layer; null where other layers have parameters.
-    multiply_adds, operations, memory : int, optional
-        Counted, of one gradient; memory in bytes.
+    The network is as a description file holds it; widths are its inputs, and the units of every dense layer, and null where
+    other layers have parameters. Multiply-adds, operations and bytes of memory are counted, of one gradient.
     """
 
     name: str
@@ -102,26 +85,19 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     verification: Verification | None = None
     warnings: list[str] = []
 
+    @property
+    def run(self) -> str:
+        """``float64, 1 thread``"""
+        return f"{self.dtype}, {self.threads} thread{'s' * (self.threads > 1)}"
+
 
 class Growth(msgspec.Struct, frozen=True, kw_only=True):
-    """How something grows: the slope of its logarithm, over cases that differ in one thing.
+    """How something grows: the slope of its logarithm, over cases that differ in one thing and have ``at`` in common.
 
-    Attributes
-    ----------
-    backend : str
-        Or ``floor``, or ``verification``.
-    of : str
-        ``time`` or ``memory`` of the gradient.
-    against : str
-        ``width``, ``depth``, ``batch`` or ``parameters``.
-    at : str
-        What all of them have in common.
-    measured, expected : float
-        Slope of the measured, and of what is counted at the same points: operations, or bytes.
-    asymptotic : float
-        Where everything else is small.
-    points : list of (float, float)
-        What it grows with, and seconds or bytes.
+    ``of`` is ``time`` or ``memory`` of the gradient of a backend, of ``floor`` or of ``verification``; ``against`` is
+    ``width``, ``depth``, ``batch`` or ``parameters``. Slopes are of the measured, of what is counted at the same points
+    (operations, or bytes), and the asymptotic one, where everything else is small. Points have what it grows with, and
+    seconds or bytes.
     """
 
     backend: str

@@ -1,15 +1,14 @@
 """What a gradient must do at least, counted from the description: products, operations, bytes."""
 
+import itertools
 import math
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from gradcheck.errors import DescriptionError
 from gradcheck.network.layers import Activation, Dense
 from gradcheck.network.network import Network
-
-Kind: TypeAlias = Literal["forward", "weight", "input"]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -27,7 +26,7 @@ class Product(NamedTuple):
     """
 
     layer: int
-    kind: Kind
+    kind: Literal["forward", "weight", "input"]
     rows: int
     inner: int
     columns: int
@@ -56,12 +55,11 @@ def products(network: Network, batch: int) -> list[Product]:
     """
     dense = _dense(network)
     forward = [Product(layer, "forward", batch, features, units) for layer, features, units in dense]
-    backward: list[Product] = []
-    for layer, features, units in reversed(dense):
-        backward.append(Product(layer, "weight", units, batch, features))
-        if layer != dense[0][0]:
-            backward.append(Product(layer, "input", batch, units, features))
-    return forward + backward
+    backward = [
+        (Product(layer, "weight", units, batch, features), Product(layer, "input", batch, units, features))
+        for layer, features, units in reversed(dense)
+    ]
+    return [*forward, *itertools.chain.from_iterable(backward)][:-1]
 
 
 def multiply_adds(network: Network, batch: int) -> int:
@@ -71,11 +69,9 @@ def multiply_adds(network: Network, batch: int) -> int:
 
 def operations(network: Network, batch: int) -> int:
     """Multiply-adds, and one for each entry of a bias's addition and sum, of an activation, its slope and their product."""
-    entries = 0
-    for layer, shape in zip(network.layers, network.shapes[1:], strict=True):
-        each = 2 * layer.bias if isinstance(layer, Dense) else 3
-        entries += each * batch * math.prod(shape)
-    return multiply_adds(network, batch) + entries
+    outputs = zip(network.layers, network.shapes[1:], strict=True)
+    each = ((2 * layer.bias if isinstance(layer, Dense) else 3) * math.prod(shape) for layer, shape in outputs)
+    return multiply_adds(network, batch) + batch * sum(each)
 
 
 def memory(network: Network, batch: int, dtype: str) -> int:

@@ -4,7 +4,7 @@ No bias, no derivative, no loss: what every build in NumPy must do, and nothing 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -72,10 +72,6 @@ class Part(NamedTuple):
 class Floor:
     """The parts in the order in which a gradient needs them, with their memory.
 
-    Parameters
-    ----------
-    case : Case
-
     Raises
     ------
     DescriptionError
@@ -83,8 +79,7 @@ class Floor:
     """
 
     def __init__(self, case: Case) -> None:
-        self.case, network = case, case.network
-        inputs = case.batch.inputs
+        network, inputs = case.network, case.batch.inputs
         self.parts: list[Part] = []
         self._weights = {name: value for name, value in case.parameters.items() if name.endswith(".weight")}
         self._plan = products(network, len(inputs))
@@ -96,18 +91,11 @@ class Floor:
 
     def run(self) -> None:
         """Everything once."""
-        for part in self.parts:
-            part.call()
+        _perform(self.parts)
 
     def only(self, activations: bool) -> Callable[[], None]:
         """Either kind of part alone: activations, or products."""
-        calls = [part.call for part in self.parts if (part.what == "activation") is activations]
-
-        def run() -> None:
-            for call in calls:
-                call()
-
-        return run
+        return partial(_perform, [part for part in self.parts if (part.what == "activation") is activations])
 
     def split(self, passes: int) -> list[Step]:
         """Seconds of each part as it takes its turn in so many passes, the clock's own included."""
@@ -126,11 +114,10 @@ class Floor:
             return x
         out = np.empty((len(x), *shape), x.dtype)
         if isinstance(layer, ly.Dense):
-            call: Callable[[], object] = partial(np.matmul, x, self._weights[f"{index}.weight"].T, out=out)
-            self.parts.append(Part(index, "forward", call))
+            self._product(index, "forward", x, self._weights[f"{index}.weight"].T, out)
         elif type(layer) in ACTIVATIONS:
-            call = partial(ACTIVATIONS[type(layer)], layer, x, out, np.empty_like(out))
-            self.parts.append(Part(index, "activation", call))
+            evaluate = partial(ACTIVATIONS[type(layer)], layer, x, out, np.empty_like(out))
+            self.parts.append(Part(index, "activation", evaluate))
         else:
             raise DescriptionError(f"what {type(layer).__name__} costs at least is not known", f"layers[{index}]")
         return out
@@ -149,3 +136,8 @@ class Floor:
 
     def _product(self, layer: int, kind: str, left: Array, right: Array, out: Array) -> None:
         self.parts.append(Part(layer, kind, partial(np.matmul, left, right, out=out)))
+
+
+def _perform(parts: Iterable[Part]) -> None:
+    for part in parts:
+        part.call()
