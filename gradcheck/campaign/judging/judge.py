@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from gradcheck.campaign.plan import Plan, Table, name_of
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.cases.files import case_from_table
 from gradcheck.errors import BackendError, GradcheckError
 from gradcheck.report import Report
@@ -38,19 +38,19 @@ def judge(plan: Plan, table: Table) -> Record:
     return _record(table, report, time.perf_counter() - start)
 
 
-def failed(table: Table, verdict: Verdict, reason: str, causes: Sequence[Cause] = ()) -> Record:
+def failed(table: Table, verdict: Verdict, reason: str, causes: Sequence[Mistake] = ()) -> Record:
     """The record of a case that nobody could finish judging."""
     return Record(name=name_of(table), case=table, verdict=str(verdict), reason=reason, causes=tuple(causes))
 
 
 def timed_out(table: Table, limit: float) -> Record:
     """The record of a case that was not judged in time."""
-    return failed(table, Verdict.UNRESOLVED, f"not finished within {limit:g} s", [Cause("-", "hung", "process")])
+    return failed(table, Verdict.UNRESOLVED, f"not finished within {limit:g} s", [Mistake("-", "hung", "process")])
 
 
 def process_ended(table: Table, ending: str) -> Record:
     """The record of a case that ended its process, or would have."""
-    return failed(table, Verdict.WRONG, f"a backend ended the process: {ending}", [Cause("-", "died", ending)])
+    return failed(table, Verdict.WRONG, f"a backend ended the process: {ending}", [Mistake("-", "died", ending)])
 
 
 def judge_to_json(plan: Plan, table: Table) -> bytes:
@@ -110,8 +110,8 @@ def _ratios(report: Report) -> dict[str, float]:
     return ratios
 
 
-def _cause(diagnosis: Diagnosis) -> Cause:
-    return Cause.of(diagnosis.backend, diagnosis.cause, diagnosis.name, diagnosis.evidence)
+def _cause(diagnosis: Diagnosis) -> Mistake:
+    return Mistake.of(diagnosis.backend, diagnosis.cause, diagnosis.name, diagnosis.evidence)
 
 
 def _reproducer(report: Report) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gradcheck.campaign.results.groups import samples_of
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.report.sections import UNEXPLAINED
 from gradcheck.verdict.causes import sentence
 from gradcheck.verdict.findings import Diagnosis, Verdict
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Failure, Summary
 
 SHORT = 12  # digits of a case's name that are shown; enough to find it by
-# What is no mistake in a gradient, and has no words in `gradcheck.diagnosis.catalogue`.
+# What is no mistake in a gradient, and has no words in `gradcheck.verdict.causes`.
 OTHERS = {"unnamed": UNEXPLAINED, "died": "a backend ended the process"}
 OPEN = (Verdict.UNRESOLVED, Verdict.NONSMOOTH)
 ERRORS = (
@@ -127,7 +127,7 @@ def diagnosis(failure: "Failure") -> Diagnosis | None:
     report: dict[str, Any] = (record and record.report) or {}
     named = msgspec.convert(report.get("diagnoses", []), list[Diagnosis])
     return next(
-        (each for each in named if Cause.of(each.backend, each.cause, each.name, each.evidence) == failure.cause), None
+        (each for each in named if Mistake.of(each.backend, each.cause, each.name, each.evidence) == failure.cause), None
     )
 
 
@@ -137,12 +137,9 @@ def outline(case: Mapping[str, Any]) -> str:
     dense = [layer for layer in layers if layer["type"] == "dense"]
     sizes = "-".join(["x".join(map(str, case["inputs"])), *(str(layer["units"]) for layer in dense)])
     kinds = dict.fromkeys(layer["type"] for layer in layers if layer["type"] != "dense")
-    twists = {
-        "weight decay": bool(case.get("weight_decay")),
-        "no bias": any(not layer.get("bias", True) for layer in dense),
-    }
-    extra = [name for name, holds in twists.items() if holds]
-    return ", ".join([sizes, *kinds, case["loss"]["type"], *extra, samples(recipe), recipe["dtype"]])
+    decay = ["weight decay"] * bool(case.get("weight_decay"))
+    unbiased = ["no bias"] * any(not layer.get("bias", True) for layer in dense)
+    return ", ".join([sizes, *kinds, case["loss"]["type"], *decay, *unbiased, samples(recipe), recipe["dtype"]])
 
 
 def samples(recipe: Mapping[str, Any]) -> str:

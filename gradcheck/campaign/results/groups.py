@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.verdict.causes import rank
 from gradcheck.verdict.findings import Verdict
 
@@ -19,7 +19,7 @@ class Suspect(NamedTuple):
     ----------
     name : str
         Of the case.
-    causes : tuple of Cause
+    causes : tuple of Mistake
     features : frozenset of str
         Of the case.
     size : int
@@ -27,7 +27,7 @@ class Suspect(NamedTuple):
     """
 
     name: str
-    causes: tuple[Cause, ...]
+    causes: tuple[Mistake, ...]
     features: frozenset[str]
     size: int
 
@@ -37,14 +37,14 @@ class Group(NamedTuple):
 
     Attributes
     ----------
-    cause : Cause
+    cause : Mistake
     names : tuple of str
         Of the cases, the smallest first.
     features : frozenset of str
         What they have in common.
     """
 
-    cause: Cause
+    cause: Mistake
     names: tuple[str, ...]
     features: frozenset[str]
 
@@ -53,15 +53,15 @@ def suspects(record: Record) -> Iterator[Suspect]:
     """One for each block and backend; a cause that backends have in common is named for the first of them alone."""
     size, had = _size(record.case), features(record.case)
     report = record.report or {"findings": [], "diagnoses": []}
-    named: defaultdict[tuple[str, str], list[Cause]] = defaultdict(list)
+    named: defaultdict[tuple[str, str], list[Mistake]] = defaultdict(list)
     wrong = set(_wrong(report["findings"]))
     for each in report["diagnoses"]:
-        cause = Cause.of(each["backend"], each["cause"], each["name"], each["evidence"])
+        cause = Mistake.of(each["backend"], each["cause"], each["name"], each["evidence"])
         named[each["name"], each["backend"]].append(cause)
         if (each["name"], each["backend"]) in wrong:
             named[each["name"], ""].append(cause)
     for block, backend in sorted(wrong):
-        unnamed = Cause(backend, UNNAMED, block.rpartition(".")[2])
+        unnamed = Mistake(backend, UNNAMED, block.rpartition(".")[2])
         causes = named[block, backend] or named[block, ""] or [unnamed]
         yield Suspect(record.name, tuple(causes), had, size)
     if record.report is None:  # nobody lived to report
@@ -86,9 +86,9 @@ def grouped(found: Iterable[Suspect]) -> list[Group]:
     return groups
 
 
-def merged(groups: Iterable[Group], smallest: Mapping[Cause, Record]) -> list[Group]:
+def merged(groups: Iterable[Group], smallest: Mapping[Mistake, Record]) -> list[Group]:
     """Groups whose smallest case has an earlier group's cause belong to that one: in small, they are the same mistake."""
-    kept: dict[Cause, Group] = {}
+    kept: dict[Mistake, Group] = {}
     for group in groups:
         causes = smallest[group.cause].causes if group.cause in smallest else ()
         same = next((kept[cause] for cause in kept if cause in causes), None)

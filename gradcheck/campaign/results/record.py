@@ -6,7 +6,7 @@ from typing import Any, Self
 import msgspec
 
 
-class Cause(msgspec.Struct, frozen=True):
+class Mistake(msgspec.Struct, frozen=True):
     """A named cause of what is wrong, by which cases are grouped: the same mistake in other networks has the same one.
 
     Attributes
@@ -45,7 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         Spent on judging it.
     evaluations : int
         Loss evaluations of the oracles.
-    causes : tuple of Cause
+    causes : tuple of Mistake
         Every cause that was named for what is wrong, simplest first.
     report : dict, optional
         The whole report as a table, where it is wrong.
@@ -60,6 +60,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     ratios: dict[str, float] = {}
     seconds: float = 0.0
     evaluations: int = 0
-    causes: tuple[Cause, ...] = ()
+    causes: tuple[Mistake, ...] = ()
     report: dict[str, Any] | None = None
     reproducer: str = ""

@@ -33,7 +33,7 @@ from msgspec.json import decode, encode
 
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.database import READING, WRITING, alone, beside, check_readable, database, naming, size_of
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.errors import DataError, OutputError
 
 FORMAT = 1
@@ -163,15 +163,15 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(insert, rows)
 
-    def keep_smallest(self, cause: Cause, record: Record) -> None:
+    def keep_smallest(self, cause: Mistake, record: Record) -> None:
         """The smallest case with a cause, in place of what stood there."""
         with naming(self._path, OutputError, WRITING):
             self._db.execute("INSERT OR REPLACE INTO smallest VALUES (?, ?)", (_text(cause), _text(record)))
 
-    def smallest(self) -> dict[Cause, Record]:
+    def smallest(self) -> dict[Mistake, Record]:
         """By cause, in the order kept."""
         rows = self._rows("SELECT cause, record FROM smallest ORDER BY rowid")
-        return {self._decoded(cause, Cause): self._decoded(record, Record) for cause, record in rows}
+        return {self._decoded(cause, Mistake): self._decoded(record, Record) for cause, record in rows}
 
     def names(self) -> set[str]:
         """The cases that were judged."""

@@ -8,7 +8,7 @@ import msgspec
 
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.groups import Group, Suspect, features, grouped, merged, suspects, telling
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.campaign.results.store import Store
 from gradcheck.verdict.findings import Verdict
 
@@ -45,7 +45,7 @@ class Failure(msgspec.Struct, kw_only=True):
 
     Attributes
     ----------
-    cause : Cause
+    cause : Mistake
     cases : int
     common : list of str
         What all of them have and few others do: layers, loss, sizes.
@@ -57,7 +57,7 @@ class Failure(msgspec.Struct, kw_only=True):
         The first, where it was not made smaller.
     """
 
-    cause: Cause
+    cause: Mistake
     cases: int
     common: list[str]
     first: str

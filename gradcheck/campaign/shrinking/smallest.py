@@ -13,7 +13,7 @@ from gradcheck.campaign.judging.process import Child
 from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.pools.protocol import Pool
 from gradcheck.campaign.results.groups import UNNAMED, grouped, suspects
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.shards import SHRINKING, shrink
 from gradcheck.campaign.shrinking.reduce import is_small, reduced
@@ -29,7 +29,7 @@ def make_small(store: Store, pool: Pool) -> None:
     groups = grouped(suspect for record in store.records(Verdict.WRONG) for suspect in suspects(record))
     known = store.smallest()
     shards = _first_shards(store)
-    tasks: dict[Future[Any], Cause] = {}
+    tasks: dict[Future[Any], Mistake] = {}
     for group in groups[:GROUPS]:
         if group.cause not in known and group.cause.backend != "-":
             shard = min(shards[name] for name in group.names)
@@ -39,7 +39,7 @@ def make_small(store: Store, pool: Pool) -> None:
             store.keep_smallest(cause, record)
 
 
-def smallest(plan: Plan, shard: int, cause: Cause) -> Record | None:
+def smallest(plan: Plan, shard: int, cause: Mistake) -> Record | None:
     """The smallest case made of the first in a shard in which a backend is wrong for this cause; None where none is."""
     judged: dict[str, Record] = {}
     with closing(Child(msgspec.structs.replace(plan, backends=_only(plan, cause.backend)))) as child:
@@ -72,7 +72,7 @@ def _reduced(case: Case, fails: Callable[[Table], bool]) -> Case:
     return reduced(case, lambda smaller: time.monotonic() < end and fails(case_to_table(smaller, Path())))
 
 
-def _has(record: Record, cause: Cause) -> bool:
+def _has(record: Record, cause: Mistake) -> bool:
     return cause in record.causes or (cause.cause == UNNAMED and not record.causes)
 
 
