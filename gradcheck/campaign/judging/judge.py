@@ -14,7 +14,7 @@ from gradcheck.cases.files import case_from_table
 from gradcheck.errors import BackendError, GradcheckError
 from gradcheck.report import Report
 from gradcheck.report.reproducer.file import text
-from gradcheck.verdict.findings import Diagnosis, Verdict
+from gradcheck.verdict.findings import Verdict
 from gradcheck.verification.verifier import verify
 
 NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?")
@@ -82,7 +82,7 @@ def _record(table: Table, report: Report, seconds: float) -> Record:
         ratios=_ratios(report),
         seconds=seconds,
         evaluations=report.evaluations + report.diagnosis_evaluations,
-        causes=tuple(dict.fromkeys(map(_cause, report.diagnoses))),
+        causes=tuple(dict.fromkeys(map(Mistake.of, report.diagnoses))),
         report=report.to_table() if wrong else None,
         reproducer=_reproducer(report) if wrong else "",
     )
@@ -108,10 +108,6 @@ def _ratios(report: Report) -> dict[str, float]:
         if isfinite(finding.ratio) and finding.verdict is not Verdict.NONSMOOTH and finding.backend != "-":
             ratios[finding.backend] = max(ratios.get(finding.backend, 0.0), finding.ratio)
     return ratios
-
-
-def _cause(diagnosis: Diagnosis) -> Mistake:
-    return Mistake.of(diagnosis.backend, diagnosis.cause, diagnosis.name, diagnosis.evidence)
 
 
 def _reproducer(report: Report) -> str:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from gradcheck.campaign.results.groups import samples_of
 from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.report.sections import UNEXPLAINED
@@ -124,11 +122,7 @@ def common(failure: "Failure", most: int | None = None) -> str:
 def diagnosis(failure: "Failure") -> Diagnosis | None:
     """Its cause in its smallest case, with the numbers there."""
     record = shown(failure)
-    report: dict[str, Any] = (record and record.report) or {}
-    named = msgspec.convert(report.get("diagnoses", []), list[Diagnosis])
-    return next(
-        (each for each in named if Mistake.of(each.backend, each.cause, each.name, each.evidence) == failure.cause), None
-    )
+    return next((each for each in record.diagnoses if Mistake.of(each) == failure.cause), None) if record else None
 
 
 def outline(case: Mapping[str, Any]) -> str:

@@ -1,9 +1,10 @@
 """What is kept of a case that was judged."""
 
-from collections.abc import Mapping
 from typing import Any, Self
 
 import msgspec
+
+from gradcheck.verdict.findings import Diagnosis
 
 
 class Mistake(msgspec.Struct, frozen=True):
@@ -12,7 +13,7 @@ class Mistake(msgspec.Struct, frozen=True):
     Attributes
     ----------
     backend, cause : str
-        As in `gradcheck.diagnosis.corrections.Diagnosis`.
+        As in `Diagnosis`.
     where : str
         What the cause belongs to, however the network is built: ``"GELU"``, ``"weight"``, ``"loss"``.
     """
@@ -22,9 +23,10 @@ class Mistake(msgspec.Struct, frozen=True):
     where: str
 
     @classmethod
-    def of(cls, backend: str, cause: str, block: str, evidence: Mapping[str, Any]) -> Self:
-        """Where: the kind of layer that a diagnosis names, else which of a layer's parameters is wrong."""
-        return cls(backend, cause, evidence.get("kind") or block.rpartition(".")[2])
+    def of(cls, diagnosis: Diagnosis) -> Self:
+        """Where: the kind of layer that it names, else which of a layer's parameters is wrong."""
+        where = diagnosis.evidence.get("kind") or diagnosis.name.rpartition(".")[2]
+        return cls(diagnosis.backend, diagnosis.cause, where)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +38,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         The hash of its content.
     case : dict
         Its table, as in a file.
-    verdict : str
     reason : str
         Why not correct, in one sentence.
     ratios : dict of str to float
@@ -63,3 +64,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[Mistake, ...] = ()
     report: dict[str, Any] | None = None
     reproducer: str = ""
+
+    @property
+    def diagnoses(self) -> list[Diagnosis]:
+        """Those of its report."""
+        return msgspec.convert((self.report or {}).get("diagnoses", []), list[Diagnosis])

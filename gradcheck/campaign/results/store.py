@@ -198,9 +198,9 @@ class Store:
         return dict(self._rows("SELECT verdict, count(*) FROM records GROUP BY verdict ORDER BY count(*) DESC, verdict"))
 
     def reasons(self, verdict: str) -> dict[str, int]:
-        """How many records with this verdict there are by reason, most first."""
-        select = "SELECT reason, count(*) FROM records WHERE verdict = ? GROUP BY reason ORDER BY count(*) DESC, reason"
-        return dict(self._rows(select, (verdict,)))
+        """How many records with this verdict there are by the reason that they have, most first."""
+        found = "FROM records WHERE verdict = ? AND reason != '' GROUP BY reason"
+        return dict(self._rows(f"SELECT reason, count(*) {found} ORDER BY count(*) DESC, reason", (verdict,)))
 
     def _rows(self, select: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         with naming(self._path, DataError, READING):
