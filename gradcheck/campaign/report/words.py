@@ -1,10 +1,10 @@
 """What there is to say of a campaign, in words: for terminals and pages alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gradcheck.campaign.results.groups import samples_of
-from gradcheck.campaign.results.record import Mistake, Record
+from gradcheck.campaign.results.record import Mistake
 from gradcheck.report.sections import UNEXPLAINED
 from gradcheck.verdict.causes import sentence
 from gradcheck.verdict.findings import Diagnosis, Verdict
@@ -57,19 +57,14 @@ def outcome(summary: "Summary") -> Verdict:
     return Verdict.CORRECT if summary.judged else Verdict.UNRESOLVED
 
 
-def why(summary: "Summary", verdict: str) -> Mapping[str, int]:
-    """The reasons for a verdict with their counts; of what is wrong, the causes say more."""
-    return {} if verdict == Verdict.WRONG else summary.reasons.get(verdict, {})
-
-
 def verdicts(summary: "Summary", most: int | None = None) -> Iterator[tuple[str, str, str, str]]:
-    """How many cases of each, their share and why; a row for each reason, where they are several."""
+    """How many cases of each, their share and why; a row for each reason, where they are several. Causes say why wrong."""
     for verdict, number in summary.verdicts.items():
-        reasons = why(summary, verdict)
+        reasons = {} if verdict == Verdict.WRONG else summary.reasons.get(verdict, {})
         only = next(iter(reasons)) if list(reasons.values()) == [number] else ""
         yield verdict, f"{number:,}", share(number, summary.judged), only
         if not only:
-            yield from (("", f"{cases:,}", "", reason) for reason, cases in first(reasons, most or len(reasons)))
+            yield from (("", f"{cases:,}", "", reason) for reason, cases in _first(reasons, most or len(reasons)))
 
 
 def errors(summary: "Summary") -> Iterator[tuple[str, str, str, str, str]]:
@@ -102,11 +97,6 @@ def duration(seconds: float) -> str:
     return f"{hours:,} h {minutes_left} min" if hours else f"{minutes} min {rest} s"
 
 
-def shown(failure: "Failure") -> Record | None:
-    """The smallest case that there is of it."""
-    return failure.smallest or failure.met
-
-
 def cause(failure: "Failure") -> str:
     """What all its cases have: the cause without numbers, which are each case's own, and what it belongs to."""
     name, where = failure.cause.cause, failure.cause.where
@@ -121,8 +111,13 @@ def common(failure: "Failure", most: int | None = None) -> str:
 
 def diagnosis(failure: "Failure") -> Diagnosis | None:
     """Its cause in its smallest case, with the numbers there."""
-    record = shown(failure)
-    return next((each for each in record.diagnoses if Mistake.of(each) == failure.cause), None) if record else None
+    diagnoses = failure.shown.diagnoses if failure.shown else ()
+    return next((each for each in diagnoses if Mistake.of(each) == failure.cause), None)
+
+
+def network(failure: "Failure") -> str:
+    """Its smallest case in a line."""
+    return outline(failure.shown.case) if failure.shown else ""
 
 
 def outline(case: Mapping[str, Any]) -> str:
@@ -142,10 +137,8 @@ def samples(recipe: Mapping[str, Any]) -> str:
     return counted(number, "sample") if number else str(recipe["data"])
 
 
-def first(reasons: Mapping[str, int], most: int) -> list[tuple[str, int]]:
+def _first(reasons: Mapping[str, int], most: int) -> list[tuple[str, int]]:
     """The most frequent ones, and what is left in a line."""
-    listed: Sequence[tuple[str, int]] = list(reasons.items())
-    left = len(listed) - most
-    if left <= 0:
-        return list(listed)
-    return [*listed[:most], (f"and {counted(left, 'other reason')}", sum(number for _, number in listed[most:]))]
+    listed, left = list(reasons.items()), len(reasons) - most
+    rest = sum(number for _, number in listed[most:])
+    return [*listed[:most], (f"and {counted(left, 'other reason')}", rest)] if left > 0 else listed

@@ -53,13 +53,14 @@ def grouped(found: Iterable[Suspect]) -> list[Group]:
     A mistake shows as something else here and there (a derivative that is left out, in a layer of one unit, as a factor).
     Such a case names several causes: greedy covering gives it to the one that it has in common with the others.
     """
-    left, groups = list(found), list[Group]()
+    left: list[Suspect] = list(found)
+    groups: list[Group] = []
     while left:
         counts = Counter(cause for suspect in left for cause in dict.fromkeys(suspect.causes))
         cause = min(counts, key=lambda each: (-counts[each], rank(each.cause)))
         mine = sorted((suspect for suspect in left if cause in suspect.causes), key=lambda suspect: suspect.size)
         left = [suspect for suspect in left if cause not in suspect.causes]
-        common = frozenset.intersection(*(suspect.features for suspect in mine))
+        common = mine[0].features.intersection(*(suspect.features for suspect in mine))
         groups.append(Group(cause, tuple(dict.fromkeys(suspect.name for suspect in mine)), common))
     return groups
 
