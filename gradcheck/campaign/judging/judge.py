@@ -54,13 +54,7 @@ def process_ended(table: Table, ending: str) -> Record:
 
 
 def judge_to_json(plan: Plan, table: Table) -> bytes:
-    """A case's record as JSON, in the process of the backends. Every pool has it made here, and so none differs.
-
-    Raises
-    ------
-    BackendError
-        Where a backend cannot be had.
-    """
+    """A case's record as JSON, in the process of the backends; raises as `judge`. Every pool has it made here."""
     try:
         return msgspec.json.encode(judge(plan, table))
     except BackendError:
@@ -93,12 +87,8 @@ def _reason(report: Report) -> str:
     if report.verdict is Verdict.CORRECT:
         return ""
     first = next(finding for finding in report.findings if finding.verdict is report.verdict)
-    return _encodable(NUMBER.sub("…", first.reason))
-
-
-def _encodable(sentence: str) -> str:
-    """An exception's text may hold half of a surrogate pair, which no file of text can."""
-    return sentence.encode("utf-8", "backslashreplace").decode()
+    # An exception's text may hold half of a surrogate pair, which no file of text can.
+    return NUMBER.sub("…", first.reason).encode("utf-8", "backslashreplace").decode()
 
 
 def _ratios(report: Report) -> dict[str, float]:

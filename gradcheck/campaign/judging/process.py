@@ -1,4 +1,9 @@
-"""The parent's side of a child process that judges: whatever a backend does to it is a record."""
+"""Cases judged in a child process, where a backend may do what it likes: whatever it does is a record.
+
+The child, ``python -m gradcheck.campaign.judging.process``, is sent a plan and then one case at a time, as JSON. It loads
+the backends and says that it is ready, or why not. Of each case it says the name before it judges it and the record after;
+the plan's limit ends it where that takes longer.
+"""
 
 import json
 import os
@@ -7,13 +12,16 @@ from contextlib import closing, suppress
 
 import msgspec
 
-from gradcheck.campaign.judging import child
-from gradcheck.campaign.judging.judge import process_ended, timed_out
-from gradcheck.campaign.plan import Plan, Table
+from gradcheck.builds import registry
+from gradcheck.campaign.judging.judge import judge_to_json, process_ended, timed_out
+from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.results.record import Record
 from gradcheck.errors import BackendBroken, BackendError
-from gradcheck.foundation.processes import LOADING, Ended, Process
+from gradcheck.foundation.calling import one_line
+from gradcheck.foundation.processes import LOADING, Ended, Parent, Process
 
+MODULE = "gradcheck.campaign.judging.process"  # this one, which has another name in the child
+READY, REFUSED = b"ready", b"refused "
 STARTS = 3  # of processes that end before they begin with a case
 
 
@@ -47,7 +55,7 @@ class Child:
         """A process that has loaded the backends; raises as `judge`."""
         if self._process is None:
             environment = {"OMP_NUM_THREADS": "1", **os.environ}  # processes are the parallelism
-            self._process = Process(child.__name__, environment=environment)
+            self._process = Process(MODULE, environment=environment)
             self._process.send(msgspec.json.encode(self._plan))
             try:
                 self._answer(self._process)
@@ -79,9 +87,9 @@ class Child:
 
     def _answer(self, process: Process) -> bytes:
         line = process.receive()
-        if line.startswith(child.REFUSED):
+        if line.startswith(REFUSED):
             self.close()
-            raise BackendError(line.removeprefix(child.REFUSED).decode())
+            raise BackendError(line.removeprefix(REFUSED).decode())
         return line
 
 
@@ -107,3 +115,25 @@ def load_in_child(backends: tuple[str, ...]) -> None:
     """
     with closing(Child(Plan(backends=backends))) as judge:
         judge.load()
+
+
+def main() -> None:
+    """Judge what the parent sends."""
+    parent = Parent()
+    plan = msgspec.json.decode(parent.receive(), type=Plan)
+    try:
+        with parent.time_limit(LOADING):
+            registry.resolve(plan.backends)
+        parent.send(READY)
+        while True:
+            table = json.loads(parent.receive())
+            parent.send(name_of(table).encode())
+            with parent.time_limit(plan.limit):
+                record = judge_to_json(plan, table)
+            parent.send(record)
+    except BackendError as error:
+        parent.send(REFUSED + one_line(error).encode("utf-8", "backslashreplace"))
+
+
+if __name__ == "__main__":
+    main()
