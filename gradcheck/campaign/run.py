@@ -17,33 +17,24 @@ from gradcheck.campaign.shards import draw
 AHEAD = 2  # shards for each worker whose cases may wait: on a cluster a shard is one task
 MOMENT = 0.25  # seconds between two commits
 
-Watch = Callable[["Progress"], None]
-
 
 class Progress(NamedTuple):
-    """How far a campaign is: what was kept since the last time.
-
-    Attributes
-    ----------
-    records : list of Record
-        Just kept.
-    drawn, waiting : int
-        Examples drawn so far, and those of them that are still to be judged.
-    """
+    """How far a campaign is: records just kept, examples drawn so far, and those of them that are still to be judged."""
 
     records: list[Record]
     drawn: int
     waiting: int
 
 
-def run_campaign(store: Store, pool: Pool, *, examples: int = 0, seconds: float = 0.0, watch: Watch) -> None:
+def run_campaign(
+    store: Store, pool: Pool, *, examples: int = 0, seconds: float = 0.0, watch: Callable[[Progress], None]
+) -> None:
     """Go on with a campaign until it has drawn ``examples``, or for so many seconds.
 
     Parameters
     ----------
     store : Store
         With its plan, and what was judged before.
-    pool : Pool
     watch : callable
         Called after every commit.
 
@@ -58,7 +49,7 @@ def run_campaign(store: Store, pool: Pool, *, examples: int = 0, seconds: float 
 class _Run:
     """The state of a run: which cases were met, which tasks are under way."""
 
-    def __init__(self, store: Store, pool: Pool, examples: int, end: float, watch: Watch) -> None:
+    def __init__(self, store: Store, pool: Pool, examples: int, end: float, watch: Callable[[Progress], None]) -> None:
         self.store, self.pool, self.examples, self.end, self.watch = store, pool, examples, end, watch
         self.size = store.plan.size
         self.before, self.judged = store.shards(), store.names()

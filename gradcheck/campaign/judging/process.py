@@ -26,12 +26,7 @@ STARTS = 3  # of processes that end before they begin with a case
 
 
 class Child:
-    """A child process that judges cases; where one ended it, the next has a new one. Close it.
-
-    Parameters
-    ----------
-    plan : Plan
-    """
+    """A child process that judges cases of a plan; where one ended it, the next has a new one. Close it."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -94,27 +89,15 @@ class Child:
 
 
 def judge_in_child(plan: Plan, tables: Sequence[Table]) -> list[Record]:
-    """A record for each case, in order, from a child process.
-
-    Raises
-    ------
-    BackendError
-        Where a backend cannot be had.
-    """
-    with closing(Child(plan)) as judge:
-        return [judge.judge(table) for table in tables]
+    """A record for each case, in order, from a child process; raises as `Child.judge`."""
+    with closing(Child(plan)) as child:
+        return [child.judge(table) for table in tables]
 
 
 def load_in_child(backends: tuple[str, ...]) -> None:
-    """Load backends once, in a child process.
-
-    Raises
-    ------
-    BackendError
-        Where one cannot be had, or ends its process.
-    """
-    with closing(Child(Plan(backends=backends))) as judge:
-        judge.load()
+    """Load backends once, in a child process; raises as `Child.judge`, also where one ends its process."""
+    with closing(Child(Plan(backends=backends))) as child:
+        child.load()
 
 
 def main() -> None:

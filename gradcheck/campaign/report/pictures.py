@@ -63,20 +63,16 @@ def _power(edge: float) -> str:
 
 def depths(summary: "Summary") -> Figure:
     """How many dense layers the networks had."""
-    deepest = max(summary.depths)
+    said = {
+        depth: f"{counted(summary.depths[depth], 'case')} of {counted(depth, 'dense layer')}" for depth in summary.depths
+    }
     columns = tuple(
-        Column(
-            depth + 0.1,
-            depth + 0.9,
-            number,
-            f"{counted(number, 'case')} of {counted(depth, 'dense layer')}",
-            label=f"{number:,}",
-        )
+        Column(depth + 0.1, depth + 0.9, number, said[depth], label=f"{number:,}")
         for depth, number in sorted(summary.depths.items())
     )
-    every = math.ceil((deepest + 1) / 12)
-    ticks = tuple((depth + 0.5, str(depth)) for depth in range(0, deepest + 1, every))
-    chart = Chart("Depths of the networks", "dense layers", deepest + 1, columns, ticks, max(summary.depths.values()))
+    length = max(summary.depths) + 1
+    ticks = tuple((depth + 0.5, str(depth)) for depth in range(0, length, math.ceil(length / 12)))
+    chart = Chart("Depths of the networks", "dense layers", length, columns, ticks, max(summary.depths.values()))
     return "Depth", "how many dense layers the networks have", chart
 
 

@@ -8,20 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from gradcheck.campaign.report.words import (
-    ERRORS,
-    SHORT,
-    cause,
-    common,
-    conclusion,
-    counted,
-    course,
-    errors,
-    network,
-    outcome,
-    title,
-    verdicts,
-)
+from gradcheck.campaign.report import words
 from gradcheck.foundation.wording import printable
 from gradcheck.report.legible import legible
 from gradcheck.report.text import STYLES
@@ -46,21 +33,21 @@ def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
         What the campaign's file is called, in the commands to go on with.
     """
     summary = legible(summary)
-    parts: list[RenderableType] = [Text(title(summary), style="bold"), Text(course(summary))]
+    parts: list[RenderableType] = [Text(words.title(summary), style="bold"), Text(words.course(summary))]
     if summary.verdicts:
         parts += [Text(), _verdicts(summary)]
     if summary.errors:
-        parts += [Text(), _errors(summary), Text(ERRORS, style="dim")]
+        parts += [Text(), _errors(summary), Text(words.ERRORS, style="dim")]
     if summary.failures:
         parts += [Text(), Failures(summary.failures[:LINES]), *_left(summary)]
-    parts += [Text(), Text(conclusion(summary), style=STYLES[outcome(summary)])]
+    parts += [Text(), Text(words.conclusion(summary), style=STYLES[words.outcome(summary)])]
     return Group(*parts, *_next(summary, printable(store)))
 
 
 def _verdicts(summary: "Summary") -> Table:
     """How many cases of each, and why those have no answer that have none."""
     table = _plain("verdict", "cases", "share", "why")
-    for verdict, cases, part, reason in verdicts(summary, REASONS):
+    for verdict, cases, part, reason in words.verdicts(summary, REASONS):
         style, dim = (STYLES[Verdict(verdict)], "") if verdict else ("", "dim")
         table.add_row(Text(verdict, style=style), Text(cases, style=dim), part, Text(reason))
     return table
@@ -69,7 +56,7 @@ def _verdicts(summary: "Summary") -> Table:
 def _errors(summary: "Summary") -> Table:
     """The worst of each backend."""
     table = _plain("backend", "cases", "above 1", "worst error", "case")
-    for backend, cases, above, worst, case in errors(summary):
+    for backend, cases, above, worst, case in words.errors(summary):
         style = STYLES[Verdict.WRONG] if above != "0" else ""
         table.add_row(Text(backend), cases, Text(above, style=style), Text(worst, style=style), case)
     return table
@@ -98,24 +85,24 @@ class Failures(NamedTuple):
         """With cause and network in so many columns."""
         table = _plain("cases", "backend", *columns, "case")
         for failure in self.failures:
-            said = [_cause(failure), Text(network(failure), style="dim")]
+            said = [_cause(failure), Text(words.network(failure), style="dim")]
             if len(columns) == 1:
                 said = [Text("\n").join(said)]
-            case = Text(failure.first[:SHORT], no_wrap=True)
+            case = Text(failure.first[: words.SHORT], no_wrap=True)
             table.add_row(f"{failure.cases:,}", Text(failure.cause.backend), *said, case)
         return table
 
 
 def _cause(failure: "Failure") -> Text:
     """In bold, and what its cases have in common."""
-    also = common(failure, COMMON)
-    return Text.assemble((cause(failure), "bold"), f", {also}" if also else "")
+    also = words.common(failure, COMMON)
+    return Text.assemble((words.cause(failure), "bold"), f", {also}" if also else "")
 
 
 def _left(summary: "Summary") -> Iterator[Text]:
     left = len(summary.failures) - LINES
     if left > 0:
-        yield Text(f"and {counted(left, 'other cause')}: see --html or --json", style="dim")
+        yield Text(f"and {words.counted(left, 'other cause')}: see --html or --json", style="dim")
 
 
 def _next(summary: "Summary", store: str) -> Iterator[RenderableType]:

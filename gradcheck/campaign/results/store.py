@@ -24,7 +24,7 @@ Which causes there are, and what was drawn and is not judged::
 import math
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +45,7 @@ COLUMNS = ("name", "verdict", "reason", "seconds", "evaluations", "ratios", "cau
 JSON = {"ratios", "causes", "case", "report"}
 NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 SCHEMA = f"""
+BEGIN IMMEDIATE;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {FORMAT};
 CREATE TABLE campaign (plan TEXT NOT NULL);
@@ -59,7 +60,7 @@ CREATE TABLE smallest (cause TEXT PRIMARY KEY, record TEXT NOT NULL);
 CREATE INDEX verdicts ON records (verdict)"""
 
 
-class Store:
+class Store(AbstractContextManager["Store"]):
     """A campaign's plan, shards and records: `create`, `resume` or `read` one, and close it or use it in a ``with``.
 
     What cannot be read raises `DataError`, what cannot be written `OutputError`; both leave everything that stands there.
@@ -81,9 +82,7 @@ class Store:
             with naming(path, OutputError, WRITING):
                 db = opened.enter_context(database(path, "rwc"))
                 with db:  # whole or not at all: a file without a plan is none to go on with
-                    db.execute("BEGIN IMMEDIATE")
-                    for statement in SCHEMA.split(";"):
-                        db.execute(statement)
+                    db.executescript(SCHEMA)
                     db.execute("INSERT INTO campaign VALUES (?)", (_text(plan),))
                 run = _start(db, versions)
             return cls(path, db, plan, run, opened.pop_all())
@@ -121,9 +120,6 @@ class Store:
     def close(self) -> None:
         """Let go of the file; another campaign may then write to it."""
         self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

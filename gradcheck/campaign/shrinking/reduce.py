@@ -46,17 +46,15 @@ class Parts(NamedTuple):
 def reduced(case: Case, fails: Callable[[Case], bool]) -> Case:
     """The smallest failing case that single steps lead to; the case itself where none does."""
     best, parts = case, Parts(case.network, case.parameters, *case.batch, case.dtype)
-    while (step := next((smaller for smaller in _smaller(parts) if _fails(smaller, fails)), None)) is not None:
-        best, parts = step.case(), step
+    while step := next((step for step in _steps(parts) if fails(step[0])), None):
+        best, parts = step
     return best
 
 
-def _fails(parts: Parts, fails: Callable[[Case], bool]) -> bool:
-    try:
-        case = parts.case()
-    except GradcheckError:  # what is left fits together no longer
-        return False
-    return fails(case)
+def _steps(parts: Parts) -> Iterator[tuple[Case, Parts]]:
+    for smaller in _smaller(parts):
+        with suppress(GradcheckError):  # what is left fits together no longer
+            yield smaller.case(), smaller
 
 
 def is_small(case: Case) -> bool:
@@ -84,8 +82,8 @@ def _smaller(parts: Parts) -> Iterator[Parts]:
 
 def _without_layer(parts: Parts, index: int) -> Iterator[Parts]:
     """A layer left out; what stands behind a dense one takes its inputs in place of its units, in turn."""
-    network, (inputs, units) = parts.network, _ends(parts, index)
-    layers = (*network.layers[:index], *network.layers[index + 1 :])
+    inputs, units = _ends(parts, index)
+    layers = (*parts.network.layers[:index], *parts.network.layers[index + 1 :])
     named = [(*name.split("."), values) for name, values in parts.parameters.items()]
     own = {f"{int(i) - (int(i) > index)}.{name}": values for i, name, values in named if int(i) != index}
     left = _cut_behind(parts._replace(parameters=own), _dense_from(layers, index), [i % units for i in range(inputs)])
@@ -106,8 +104,8 @@ def _square(parts: Parts, index: int) -> Iterator[Parts]:
     """What shows only where a layer has as many units as inputs, or as there are samples, keeps as many of either."""
     if index < 0:
         return
-    layers, (inputs, units) = parts.network.layers, _ends(parts, index)
-    below = max((i for i in range(index) if isinstance(layers[i], Dense)), default=-1)
+    inputs, units = _ends(parts, index)
+    below = max((i for i in range(index) if isinstance(parts.network.layers[i], Dense)), default=-1)
     for kept, fewer in _fewer(parts, index):
         if units == len(parts.inputs):
             yield fewer._replace(inputs=fewer.inputs[kept], targets=fewer.targets[kept])
