@@ -57,14 +57,9 @@ class _Run:
         self.drawn = 0
         self.shards = iter(range(-(-examples // self.size)) if examples else count())
         self.drawing: dict[Future[Any], int] = {}
-        self.judging: dict[Future[Any], int] = {}  # and how many cases each judges
+        self.judging: dict[Future[Any], int] = {}  # and how many cases each judges, or will
         self.done = SimpleQueue[Future[Any]]()
         self.fresh: list[Record] = []
-
-    @property
-    def waiting(self) -> int:
-        """Cases that are being judged, or wait for it."""
-        return sum(self.judging.values())
 
     def run(self) -> None:
         """Until nothing is under way."""
@@ -82,7 +77,7 @@ class _Run:
     def _draw_ahead(self) -> None:
         """Ask for shards while workers could run dry; those of which every case was judged are over."""
         room = AHEAD * self.pool.jobs * self.size
-        while len(self.drawing) < self.pool.jobs and self.waiting < room and time.monotonic() < self.end:
+        while len(self.drawing) < self.pool.jobs and sum(self.judging.values()) < room and time.monotonic() < self.end:
             shard = next(self.shards, None)
             if shard is None:
                 return
@@ -128,5 +123,5 @@ class _Run:
                 future.cancel()
         self.store.keep(self.fresh)
         self.judged |= {record.name for record in self.fresh}
-        self.watch(Progress(self.fresh, self.drawn, self.waiting))
+        self.watch(Progress(self.fresh, self.drawn, sum(self.judging.values())))
         self.fresh = []

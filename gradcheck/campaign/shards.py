@@ -25,7 +25,12 @@ def draw(plan: Plan, shard: int) -> list[Table]:
     """
     with _drawing(plan, shard, ask=False) as (process, errors):
         tables = [json.loads(line) for line in process.lines()]
-        _check(process.close(), errors.read_text(errors="replace"))
+        code, said = process.close(), errors.read_text(errors="replace")
+    if "No module named 'hypothesis'" in said:
+        raise LibraryNotInstalled("campaigns need hypothesis: pip install 'gradcheck[fuzz]'")
+    if code:
+        last = said.strip().splitlines()[-1:] or [f"exit code {code}"]
+        raise CallFailed(f"drawing a shard failed: {last[0]}")
     return tables
 
 
@@ -57,11 +62,3 @@ def _drawing(plan: Plan, shard: int, *, ask: bool) -> Generator[tuple[Process, P
                 yield process, folder / "errors"
             finally:
                 process.close(grace=0)
-
-
-def _check(code: int, errors: str) -> None:
-    if "No module named 'hypothesis'" in errors:
-        raise LibraryNotInstalled("campaigns need hypothesis: pip install 'gradcheck[fuzz]'")
-    if code:
-        last = errors.strip().splitlines()[-1:] or [f"exit code {code}"]
-        raise CallFailed(f"drawing a shard failed: {last[0]}")

@@ -122,7 +122,6 @@ class Local:
 
     Parameters
     ----------
-    jobs : int
     backends : tuple of str
         Each worker loads them before its first task, so that no case pays for it. Where one cannot be had, every task
         raises `BackendError`.

@@ -62,12 +62,11 @@ def _marked(row: tuple[str, ...]) -> list[str | tuple[str, str]]:
 
 
 def _cost(summary: "Summary") -> Iterator[tuple[str, str]]:
-    mean = f"{duration(summary.seconds / summary.judged)} a case"
-    yield "Judging, added up over all workers", f"{duration(summary.seconds)}, {mean}"
-    evaluations = f"{counted(summary.evaluations, 'loss evaluation')}, {summary.evaluations / summary.judged:.0f} a case"
-    yield "Without backpropagation, by the oracles", evaluations
-    if summary.slowest:
-        yield "Slowest case", f"{duration(summary.longest)}: {summary.slowest[:SHORT]}"
+    spent, judged = summary.seconds, summary.judged
+    yield "Judging, added up over all workers", f"{duration(spent)}, {duration(spent / judged)} a case"
+    asked = f"{counted(summary.evaluations, 'loss evaluation')}, {summary.evaluations / judged:.0f} a case"
+    yield "Without backpropagation, by the oracles", asked
+    yield "Slowest case", f"{duration(summary.longest)}: {summary.slowest[:SHORT]}" if summary.slowest else ""
 
 
 def _plan(summary: "Summary") -> Iterator[tuple[str, str]]:
@@ -122,8 +121,7 @@ def _whole(case: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for index, layer in enumerate(case["layers"]):
         yield f"layer {index}", _options(layer)
     yield "loss", f"{_options(case['loss'])}, a mean over {words.samples(case['case'])}"
-    if case.get("weight_decay"):
-        yield "weight decay", repr(case["weight_decay"])
+    yield "weight decay", repr(case["weight_decay"]) if case.get("weight_decay") else ""
     yield "dtype", case["case"]["dtype"]
     yield from _arrays(case["case"])
 
@@ -136,13 +134,12 @@ def _options(row: Mapping[str, Any]) -> str:
 
 def _arrays(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Those that are written out; else what they are drawn from."""
-    for name in ("init", "data"):
-        if isinstance(recipe[name], dict):
-            yield from ((array, _array(values)) for array, values in recipe[name].items())
+    for what, source in (("parameters", recipe["init"]), ("batch", recipe["data"])):
+        if isinstance(source, dict):
+            yield from ((name, _array(values)) for name, values in source.items())
         else:
-            yield {"init": "parameters", "data": "batch"}[name], f"{recipe[name]}, seed {recipe.get('seed', 0)}"
-    if recipe.get("scale", 1.0) != 1.0:
-        yield "scale", repr(recipe["scale"])
+            yield what, f"{source}, seed {recipe.get('seed', 0)}"
+    yield "scale", repr(recipe["scale"]) if recipe.get("scale", 1.0) != 1.0 else ""
 
 
 def _array(values: Any) -> str:

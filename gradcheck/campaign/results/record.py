@@ -42,8 +42,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         Why not correct, in one sentence.
     ratios : dict of str to float
         By backend: the largest error in units of its bound; infinite errors are left out.
-    seconds : float
-        Spent on judging it.
     evaluations : int
         Loss evaluations of the oracles.
     causes : tuple of Mistake

@@ -82,7 +82,8 @@ class Store(AbstractContextManager["Store"]):
             with naming(path, OutputError, WRITING):
                 db = opened.enter_context(database(path, "rwc"))
                 with db:  # whole or not at all: a file without a plan is none to go on with
-                    db.executescript(SCHEMA)
+                    for statement in SCHEMA.split(";"):
+                        db.execute(statement)
                     db.execute("INSERT INTO campaign VALUES (?)", (_text(plan),))
                 run = _start(db, versions)
             return cls(path, db, plan, run, opened.pop_all())
