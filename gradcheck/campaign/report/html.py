@@ -134,11 +134,11 @@ def _options(row: Mapping[str, Any]) -> str:
 
 def _arrays(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Those that are written out; else what they are drawn from."""
-    for what, source in (("parameters", recipe["init"]), ("batch", recipe["data"])):
-        if isinstance(source, dict):
-            yield from ((name, _array(values)) for name, values in source.items())
+    for name, what in (("init", "parameters"), ("data", "batch")):
+        if isinstance(recipe[name], dict):
+            yield from ((array, _array(values)) for array, values in recipe[name].items())
         else:
-            yield what, f"{source}, seed {recipe.get('seed', 0)}"
+            yield what, f"{recipe[name]}, seed {recipe.get('seed', 0)}"
     yield "scale", repr(recipe["scale"]) if recipe.get("scale", 1.0) != 1.0 else ""
 
 

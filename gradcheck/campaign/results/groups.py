@@ -70,11 +70,9 @@ def merged(groups: Iterable[Group], smallest: Mapping[Mistake, Record]) -> list[
     kept: dict[Mistake, Group] = {}
     for group in groups:
         causes = smallest[group.cause].causes if group.cause in smallest else ()
-        same = next((kept[cause] for cause in kept if cause in causes), None)
-        if same is not None:
-            names = tuple(dict.fromkeys((*same.names, *group.names)))
-            group = Group(same.cause, names, same.features & group.features)
-        kept[group.cause] = group
+        same = next((kept[cause] for cause in kept if cause in causes), group)
+        names = tuple(dict.fromkeys((*same.names, *group.names)))
+        kept[same.cause] = Group(same.cause, names, same.features & group.features)
     return list(kept.values())
 
 

@@ -82,7 +82,7 @@ def _smaller(parts: Parts) -> Iterator[Parts]:
 
 def _without_layer(parts: Parts, index: int) -> Iterator[Parts]:
     """A layer left out; what stands behind a dense one takes its inputs in place of its units, in turn."""
-    inputs, units = _ends(parts, index)
+    (inputs, *_), (units, *_) = parts.network.shapes[index : index + 2]
     layers = (*parts.network.layers[:index], *parts.network.layers[index + 1 :])
     named = [(*name.split("."), values) for name, values in parts.parameters.items()]
     own = {f"{int(i) - (int(i) > index)}.{name}": values for i, name, values in named if int(i) != index}
@@ -104,7 +104,7 @@ def _square(parts: Parts, index: int) -> Iterator[Parts]:
     """What shows only where a layer has as many units as inputs, or as there are samples, keeps as many of either."""
     if index < 0:
         return
-    inputs, units = _ends(parts, index)
+    (inputs, *_), (units, *_) = parts.network.shapes[index : index + 2]
     below = max((i for i in range(index) if isinstance(parts.network.layers[i], Dense)), default=-1)
     for kept, fewer in _fewer(parts, index):
         if units == len(parts.inputs):
@@ -119,11 +119,6 @@ def _fewer(parts: Parts, index: int) -> Iterator[tuple[list[int], Parts]]:
         behind = _dense_from(parts.network.layers, index + 1)
         for kept in _choices(parts.network.shapes[index + 1][0]):
             yield kept, _cut_behind(_cut(parts, index, kept), behind, kept)
-
-
-def _ends(parts: Parts, index: int) -> tuple[int, int]:
-    """How many numbers go into a layer and come out of it."""
-    return parts.network.shapes[index][0], parts.network.shapes[index + 1][0]
 
 
 def _dense_from(layers: Sequence[Layer], start: int) -> int | None:
