@@ -13,7 +13,7 @@ import pytest
 import gradcheck
 from gradcheck import Dense, Tanh
 from gradcheck.campaign import shards
-from gradcheck.campaign.judging.judge import judge
+from gradcheck.campaign.judging import judge
 from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.results.groups import UNNAMED, Suspect, features, grouped
 from gradcheck.campaign.results.record import Mistake

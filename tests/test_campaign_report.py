@@ -14,7 +14,7 @@ from rich.console import Console
 from test_report import BROWSER, SWITCHES, Page
 
 from gradcheck import ELU, GELU, Case, Dense, Given, Hinge, Huber, LeakyReLU, Network, ReLU, Tanh
-from gradcheck.campaign.judging.judge import failed, judge
+from gradcheck.campaign.judging import failed, judge
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.report.html import to_html
 from gradcheck.campaign.report.text import LINES, render

@@ -23,7 +23,7 @@ from gradcheck import Case, Dense, Huber, Network, Tanh, Verdict, cli
 from gradcheck.bench.measuring.environment import Environment
 from gradcheck.bench.rendering import text as bench_text
 from gradcheck.bench.results.schema import Floor, Measured, Result, Row, Settings
-from gradcheck.campaign.judging.judge import failed
+from gradcheck.campaign.judging import failed
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.report.html import to_html as campaign_page
 from gradcheck.campaign.report.text import render

@@ -29,14 +29,7 @@ class Progress(NamedTuple):
 def run_campaign(
     store: Store, pool: Pool, *, examples: int = 0, seconds: float = 0.0, watch: Callable[[Progress], None]
 ) -> None:
-    """Go on with a campaign until it has drawn ``examples``, or for so many seconds.
-
-    Parameters
-    ----------
-    store : Store
-        With its plan, and what was judged before.
-    watch : callable
-        Called after every commit.
+    """Go on with a store's plan until ``examples`` are drawn, or for so many seconds; ``watch`` hears of every commit.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from gradcheck.campaign.judging.process import judge_in_child, load_in_child
+from gradcheck.campaign.judging import judge_in_child, load_in_child
 from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.pools.protocol import PATIENCE, line, linked
 from gradcheck.campaign.results.record import Record

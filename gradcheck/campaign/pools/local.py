@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 
 from gradcheck.builds import registry
-from gradcheck.campaign.judging.judge import judge_to_json, process_ended, timed_out
-from gradcheck.campaign.judging.process import load_in_child
+from gradcheck.campaign.judging import judge_to_json, load_in_child, process_ended, timed_out
 from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.pools.protocol import PATIENCE, line, linked
 from gradcheck.campaign.results.record import Record

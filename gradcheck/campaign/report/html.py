@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +81,7 @@ def _plan(summary: "Summary") -> Iterator[tuple[str, str]]:
 def _runs(versions: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:
     """Runs with the same versions in one line."""
     numbered: dict[str, list[str]] = {}
-    for run, libraries in zip(count(1), versions):
+    for run, libraries in enumerate(versions, 1):
         numbered.setdefault(", ".join(f"{name} {version}" for name, version in libraries.items()), []).append(str(run))
     for said, runs in numbered.items():
         yield f"Run{'s' if len(runs) > 1 else ''} {', '.join(runs)}", said
@@ -104,8 +103,7 @@ def _worst(failure: "Failure", record: "Record") -> list[tuple[str, ...]]:
     findings: list[dict[str, Any]] = (record.report or {}).get("findings", [])
     wrong = [each for each in findings if each["verdict"] == Verdict.WRONG and each["backend"] == failure.cause.backend]
     found = words.diagnosis(failure)
-    named = (each for each in wrong if found and each["name"] == found.name)
-    block = next(named, next(iter(wrong), None))
+    block = next((each for each in wrong if found and each["name"] == found.name), next(iter(wrong), None))
     return listing(map(_entry, block["entries"][:ENTRIES]), block["name"]) if block else []
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from gradcheck.campaign.report import words
@@ -24,14 +24,7 @@ LINES = 30  # failures shown; a page has all of them
 
 
 def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
-    """The whole summary; the causes of what is wrong stand last, and after them how to go on.
-
-    Parameters
-    ----------
-    summary : Summary
-    store : str
-        What the campaign's file is called, in the commands to go on with.
-    """
+    """The whole summary; the causes of what is wrong stand last, and after them how to go on with the file ``store``."""
     summary = legible(summary)
     parts: list[RenderableType] = [Text(words.title(summary), style="bold"), Text(words.course(summary))]
     if summary.verdicts:
@@ -39,9 +32,11 @@ def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
     if summary.errors:
         parts += [Text(), _errors(summary), Text(words.ERRORS, style="dim")]
     if summary.failures:
-        parts += [Text(), Failures(summary.failures[:LINES]), *_left(summary)]
+        parts += [Text(), Failures(summary.failures[:LINES])]
+    if (left := len(summary.failures) - LINES) > 0:
+        parts += [Text(f"and {words.counted(left, 'other cause')}: see --html or --json", style="dim")]
     parts += [Text(), Text(words.conclusion(summary), style=STYLES[words.outcome(summary)])]
-    return Group(*parts, *_next(summary, printable(store)))
+    return Group(*parts, *([_next(printable(store))] if summary.failures else []))
 
 
 def _verdicts(summary: "Summary") -> Table:
@@ -99,19 +94,9 @@ def _cause(failure: "Failure") -> Text:
     return Text.assemble((words.cause(failure), "bold"), f", {also}" if also else "")
 
 
-def _left(summary: "Summary") -> Iterator[Text]:
-    left = len(summary.failures) - LINES
-    if left > 0:
-        yield Text(f"and {words.counted(left, 'other cause')}: see --html or --json", style="dim")
-
-
-def _next(summary: "Summary", store: str) -> Iterator[RenderableType]:
+def _next(store: str) -> Table:
     """What to do about it."""
-    if not summary.failures:
-        return
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(overflow="fold")
-    grid.add_column(overflow="fold")
+    grid = Table.grid(Column(overflow="fold"), Column(overflow="fold"), padding=(0, 2, 0, 0))
     grid.add_row(Text(f"gradcheck report {store} --reproduce DIR"), "writes a Python file for each cause")
     grid.add_row(Text(f"gradcheck fuzz --replay {store}"), "after a fix, says what is still wrong")
-    yield grid
+    return grid

@@ -23,10 +23,8 @@ class Errors(msgspec.Struct, kw_only=True):
     ----------
     counts : list of int
         How many cases lie below the first of the summary's ``edges``, between two of them, and above the last.
-    worst : float
-        The largest.
-    case : str
-        Name of the case that has it.
+    worst, case : float, str
+        The largest, and the name of the case that has it.
     """
 
     counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(EDGES) + 1))
@@ -49,10 +47,8 @@ class Failure(msgspec.Struct, kw_only=True):
         What all of them have and few others do: layers, loss, sizes.
     first : str
         Name of the smallest case that was met.
-    smallest : Record, optional
-        What it shrank to.
-    met : Record, optional
-        The first, where it was not made smaller.
+    smallest, met : Record, optional
+        What it shrank to; the first, where it was not made smaller.
     """
 
     cause: Mistake

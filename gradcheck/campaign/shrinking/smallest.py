@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gradcheck.campaign.judging.process import Child
+from gradcheck.campaign.judging import Child
 from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.pools.protocol import Pool
 from gradcheck.campaign.results.groups import UNNAMED, grouped, suspects
