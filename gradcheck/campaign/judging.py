@@ -129,13 +129,7 @@ class Child:
         self._process: Process | None = None
 
     def judge(self, table: Table) -> Record:
-        """The record of a case, whatever a backend does.
-
-        Raises
-        ------
-        BackendError
-            Where a backend cannot be had.
-        """
+        """The record of a case, whatever a backend does; raises as `judge`."""
         try:
             return msgspec.json.decode(self._answer(self._begun(json.dumps(table).encode())), type=Record)
         except Ended as ended:

@@ -35,10 +35,7 @@ def draw(plan: Plan, shard: int) -> list[Table]:
 
 
 def shrink(plan: Plan, shard: int, fails: Callable[[Table], bool]) -> Table | None:
-    """The smallest case that Hypothesis makes of the first in this shard that fails; None where none does.
-
-    The last case that ``fails`` was true of is that one.
-    """
+    """The smallest case made of the first of a shard that fails, the last that ``fails`` was true of; None without one."""
     smallest, end = None, time.monotonic() + SHRINKING
     with _drawing(plan, shard, ask=True) as (process, _):
         for line in process.lines():

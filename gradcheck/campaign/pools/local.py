@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from importlib.machinery import ModuleSpec
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -137,7 +137,6 @@ class Local:
         except ImportError:
             raise LibraryNotInstalled("campaigns need pebble: pip install 'gradcheck[fuzz]'") from None
         self.jobs, self._backends = jobs, backends
-        self._broken: GradcheckError | None = None
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers are the parallelism; read when they load their libraries
         self._pool = ProcessPool(max_workers=jobs, initializer=begin, initargs=(backends,), context=Workers())
 
@@ -178,6 +177,15 @@ class Local:
             return [process_ended(table, _exit_in_words(error))]
         return [msgspec.json.decode(self._ran("a case", task), type=Record)]
 
+    @cached_property
+    def _broken(self) -> GradcheckError:
+        """Why the pool broke: it does where all workers end before they have a task. Loading the backends again tells."""
+        try:
+            load_in_child(self._backends)
+        except GradcheckError as error:
+            return error
+        return CallFailed("the processes of the pool ended without a task: were they killed?")
+
     def _failure(self, name: str, error: BaseException) -> GradcheckError:
         """In one line, for a campaign to end with."""
         from pebble import ProcessExpired
@@ -185,7 +193,6 @@ class Local:
         if isinstance(error, GradcheckError):
             return error
         if isinstance(error, BrokenProcessPool):
-            self._broken = self._broken or _diagnosis(self._backends)
             return self._broken
         if isinstance(error, ProcessExpired):
             return CallFailed(f"{name}: its process ended: {_exit_in_words(error)}")
@@ -196,12 +203,3 @@ class Local:
 
 def _exit_in_words(error: Any) -> str:
     return exit_in_words(0 if error.exitcode == ZERO else error.exitcode)
-
-
-def _diagnosis(backends: tuple[str, ...]) -> GradcheckError:
-    """Why a pool broke: it does where all workers end before they have a task. Loading the backends once more tells."""
-    try:
-        load_in_child(backends)
-    except GradcheckError as error:
-        return error
-    return CallFailed("the processes of the pool ended without a task: were they killed?")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 from gradcheck.campaign.report.words import counted
@@ -78,20 +78,16 @@ def depths(summary: "Summary") -> Figure:
 
 def coverage(summary: "Summary") -> Iterator[tuple[str, str, Grid]]:
     """For each dtype: what it is called, what is covered of it, and layers down and losses across."""
-    layers, losses = _layers(summary), _known(LOSSES, (loss for rows in summary.coverage.values() for loss in rows))
-    most = max(number for rows in summary.coverage.values() for row in rows.values() for number in row.values())
+    met = [row for rows in summary.coverage.values() for row in rows.values()]
+    wanted = ("dense", *summary.plan.layers) if summary.plan.layers else LAYERS
+    layers, losses = _known(wanted, chain(*met)), _known(LOSSES, chain(*summary.coverage.values()))
+    most = max(number for row in met for number in row.values())
     for dtype in _known(DTYPES, summary.coverage):
         counts = summary.coverage.get(dtype, {})
         rows = [[_shade(counts.get(loss, {}).get(layer, 0), layer, loss, most) for loss in losses] for layer in layers]
         covered = sum(kind != UNCOVERED for row in rows for kind, *_ in row)
         said = f"{covered} of {len(layers) * len(losses)} pairs of a layer and a loss"
         yield dtype, said, Grid(f"Cases of {dtype}, by layer and loss", losses, layers, rows)
-
-
-def _layers(summary: "Summary") -> list[str]:
-    """Those that could be drawn, and those that were."""
-    wanted = ("dense", *summary.plan.layers) if summary.plan.layers else tuple(LAYERS)
-    return _known(wanted, (kind for rows in summary.coverage.values() for row in rows.values() for kind in row))
 
 
 def _known(known: Iterable[str], met: Iterable[str]) -> list[str]:

@@ -29,11 +29,6 @@ class Parts(NamedTuple):
     targets: Array
     dtype: Any
 
-    def case(self) -> Case:
-        """Put together again."""
-        data = Given.of({"inputs": self.inputs, "targets": self.targets})
-        return Case(self.network, data=data, init=Given.of(self.parameters), dtype=self.dtype)
-
     def put(self, name: str, values: Array) -> Self:
         """With other values of a parameter."""
         return self._replace(parameters={**self.parameters, name: values})
@@ -54,7 +49,8 @@ def reduced(case: Case, fails: Callable[[Case], bool]) -> Case:
 def _steps(parts: Parts) -> Iterator[tuple[Case, Parts]]:
     for smaller in _smaller(parts):
         with suppress(GradcheckError):  # what is left fits together no longer
-            yield smaller.case(), smaller
+            data = Given.of({"inputs": smaller.inputs, "targets": smaller.targets})
+            yield Case(smaller.network, data=data, init=Given.of(smaller.parameters), dtype=smaller.dtype), smaller
 
 
 def is_small(case: Case) -> bool:
