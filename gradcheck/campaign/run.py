@@ -29,7 +29,7 @@ class Progress(NamedTuple):
 def run_campaign(
     store: Store, pool: Pool, *, examples: int = 0, seconds: float = 0.0, watch: Callable[[Progress], None]
 ) -> None:
-    """Go on with a store's plan until ``examples`` are drawn, or for so many seconds; ``watch`` hears of every commit.
+    """Go on with a store's plan until ``examples`` are drawn, or for so many seconds; ``watch`` is called after each commit.
 
     Raises
     ------
