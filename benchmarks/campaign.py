@@ -16,7 +16,7 @@ from typing import Any
 
 from gradcheck.builds import registry
 from gradcheck.campaign import shards
-from gradcheck.campaign.judging.judge import judge
+from gradcheck.campaign.judging import judge
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.pools.local import Local
 from gradcheck.cases.files import case_from_table

@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from gradcheck.campaign import shards
-from gradcheck.campaign.judging.judge import judge
+from gradcheck.campaign.judging import judge
 from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.results.record import Record
 from gradcheck.campaign.shrinking.smallest import made_smallest

@@ -13,10 +13,10 @@ import pytest
 import gradcheck
 from gradcheck import Dense, Tanh
 from gradcheck.campaign import shards
-from gradcheck.campaign.judging.judge import judge
+from gradcheck.campaign.judging import judge
 from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.results.groups import UNNAMED, Suspect, features, grouped
-from gradcheck.campaign.results.record import Cause
+from gradcheck.campaign.results.record import Mistake
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.results.summary import summarize
 from gradcheck.campaign.run import run_campaign
@@ -178,8 +178,8 @@ def failing(drawn, monkeypatch):
 def test_one_mistake_is_one_line_and_is_made_small_with_its_verdict_and_cause(failing):
     summary = summarize(failing)
     bias, tanh, *others = summary.failures
-    assert bias.cause == Cause("broken", "mean-for-sum", "Dense")
-    assert tanh.cause == Cause("broken", "factor", "weight")
+    assert bias.cause == Mistake("broken", "mean-for-sum", "Dense")
+    assert tanh.cause == Mistake("broken", "factor", "weight")
     assert "tanh" in tanh.common
     assert sum(failure.cases for failure in others) <= bias.cases / 10  # what looks otherwise in a few cases ...
     assert bias.cases + tanh.cases >= summary.verdicts["wrong"]
@@ -203,7 +203,7 @@ def suspect(name, *causes, size=1, features=()):
 
 
 def test_cases_are_given_to_the_cause_that_explains_most():
-    sign, factor, other = Cause("b", "sign", "weight"), Cause("b", "factor", "weight"), Cause("b", UNNAMED, "bias")
+    sign, factor, other = Mistake("b", "sign", "weight"), Mistake("b", "factor", "weight"), Mistake("b", UNNAMED, "bias")
     found = [
         suspect("1", sign, factor, size=9, features=["tanh", "mse"]),
         suspect("2", factor, size=5, features=["tanh"]),

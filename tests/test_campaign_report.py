@@ -14,12 +14,12 @@ from rich.console import Console
 from test_report import BROWSER, SWITCHES, Page
 
 from gradcheck import ELU, GELU, Case, Dense, Given, Hinge, Huber, LeakyReLU, Network, ReLU, Tanh
-from gradcheck.campaign.judging.judge import failed, judge
+from gradcheck.campaign.judging import failed, judge
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.report.html import to_html
 from gradcheck.campaign.report.text import LINES, render
 from gradcheck.campaign.report.words import cause, duration, outline, share
-from gradcheck.campaign.results.record import Cause
+from gradcheck.campaign.results.record import Mistake
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.results.summary import Errors, Failure, Summary, summarize
 from gradcheck.cases.files import case_to_table
@@ -74,7 +74,7 @@ def wrong(tmp_path_factory):
     with Store.create(folder / "c.db", plan, {"numpy": "2.3", "python": "3.12"}) as store:
         store.drawn(0, [record.name for record in (*records, *records[:2])])
         store.keep(records)
-        store.keep_smallest(Cause("DoublesGELU", "factor", "weight"), records[0])
+        store.keep_smallest(Mistake("DoublesGELU", "factor", "weight"), records[0])
     with Store.resume(folder / "c.db", {"numpy": "2.4", "python": "3.12"}) as store:
         store.keep([])
     with Store.read(folder / "c.db") as store:
@@ -100,7 +100,7 @@ def hostile():
     names = [f"{MARKUP} {index}" for index in range(len(tables))]
     died = [
         msgspec.structs.replace(
-            failed(table, Verdict.WRONG, f"{SCRIPT} {name}", [Cause("-" if index % 2 else name, "died", name)]),
+            failed(table, Verdict.WRONG, f"{SCRIPT} {name}", [Mistake("-" if index % 2 else name, "died", name)]),
             reproducer=f"# {SCRIPT}" * (index % 3),
         )
         for index, (table, name) in enumerate(zip(tables, names, strict=True))
@@ -220,7 +220,7 @@ def test_a_case_in_a_line():
     ],
 )
 def test_a_cause_in_words_has_no_number_of_one_case(name, where, said):
-    assert cause(Failure(cause=Cause("mine", name, where), cases=2, common=[], first="")) == said
+    assert cause(Failure(cause=Mistake("mine", name, where), cases=2, common=[], first="")) == said
 
 
 # Page
@@ -256,7 +256,7 @@ def test_the_page_shows_the_smallest_network_of_each_cause(wrong):
 def test_arrays_are_shown_as_numbers_and_large_ones_counted():
     table = tabled(ON_A_KINK)
     table["case"]["init"]["0.weight"] = [[float(i)] for i in range(99)]
-    text = "".join(Page(to_html(summary_of(failed(table, Verdict.WRONG, "w", [Cause("mine", "sign", "bias")])))).text)
+    text = "".join(Page(to_html(summary_of(failed(table, Verdict.WRONG, "w", [Mistake("mine", "sign", "bias")])))).text)
     assert "[[1.0, 1.0]]" in text
     assert "[-3.0]" in text
     assert "99 numbers: see the reproducer" in text

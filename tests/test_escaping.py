@@ -23,11 +23,11 @@ from gradcheck import Case, Dense, Huber, Network, Tanh, Verdict, cli
 from gradcheck.bench.measuring.environment import Environment
 from gradcheck.bench.rendering import text as bench_text
 from gradcheck.bench.results.schema import Floor, Measured, Result, Row, Settings
-from gradcheck.campaign.judging.judge import failed
+from gradcheck.campaign.judging import failed
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.report.html import to_html as campaign_page
 from gradcheck.campaign.report.text import render
-from gradcheck.campaign.results.record import Cause
+from gradcheck.campaign.results.record import Mistake
 from gradcheck.cli import checks
 from gradcheck.cli.output import show
 from gradcheck.foundation.loading import locate
@@ -176,7 +176,7 @@ def campaign():
     records = []
     for index, name in enumerate(STORED):
         table = {**case, "inputs": [2 + index], "layers": [*case["layers"], {"type": name, "option": name}]}
-        record = failed(table, Verdict.WRONG, name, [Cause(name, name, name)])
+        record = failed(table, Verdict.WRONG, name, [Mistake(name, name, name)])
         records.append(msgspec.structs.replace(record, ratios={name: 2.0}, reproducer=f"# {printable(name)}\n\n\tpass\n"))
         records.append(failed({**table, "weight_decay": 1.0}, Verdict.UNRESOLVED, name))
     summary = summary_of(*records, plan=Plan(backends=tuple(STORED), layers=tuple(STORED)))

@@ -14,7 +14,7 @@ import misbehaving
 import pytest
 from msgspec import structs
 
-from gradcheck.campaign.judging.process import Child, judge_in_child
+from gradcheck.campaign.judging import Child, judge_in_child
 from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.pools.local import Local
 from gradcheck.campaign.results.store import Store

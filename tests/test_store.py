@@ -17,7 +17,7 @@ from msgspec import structs
 
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results import store as module
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.campaign.results.store import APPLICATION, COLUMNS, FORMAT, PAGE, Store
 from gradcheck.errors import DataError, OutputError
 
@@ -32,7 +32,7 @@ WRONG = Record(
     ratios={"torch": sys.float_info.max, "reference": 5e-324},
     seconds=0.1 + 0.2,
     evaluations=2**40,
-    causes=(Cause("torch", "sign", "GELU"), Cause("torch", "scale", "weight")),
+    causes=(Mistake("torch", "sign", "GELU"), Mistake("torch", "scale", "weight")),
     report={"errors": [None, *EXTREMES], "": {"'\"\\": []}},
     reproducer='print(\'"""\')\n',
 )
@@ -130,7 +130,7 @@ records = st.builds(
     ratios=st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=3),
     seconds=st.floats(0, allow_infinity=False),
     evaluations=st.integers(0, 2**63 - 1),
-    causes=st.lists(st.builds(Cause, st.text(), st.text(), st.text()), max_size=3).map(tuple),
+    causes=st.lists(st.builds(Mistake, st.text(), st.text(), st.text()), max_size=3).map(tuple),
     report=st.none() | tables,
     reproducer=st.text(),
 )

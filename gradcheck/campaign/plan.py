@@ -8,8 +8,7 @@ import msgspec
 
 from gradcheck.verification.verifier import DEFAULT
 
-Table: TypeAlias = dict[str, Any]
-"""A case as a file holds it."""
+Table: TypeAlias = dict[str, Any]  # a case as a file holds it
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

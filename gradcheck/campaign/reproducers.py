@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
-from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.results.summary import Failure, Summary
+from gradcheck.campaign.results.record import Mistake
+from gradcheck.campaign.results.summary import Summary
 from gradcheck.errors import OutputError
 from gradcheck.foundation.writing import write
 
 
-def write_reproducers(store: Store, summary: Summary, folder: Path) -> list[Path]:
+def write_reproducers(summary: Summary, folder: Path) -> list[Path]:
     """Write ``CAUSE-WHERE-BACKEND.py`` into a folder for each failure: of its smallest case, else of the first.
 
     Raises
@@ -21,7 +21,8 @@ def write_reproducers(store: Store, summary: Summary, folder: Path) -> list[Path
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}") from None
-    files = {_name(failure): text for failure in summary.failures if (text := _text(store, failure))}
+    shown = ((failure.cause, failure.shown) for failure in summary.failures)
+    files = {_name(cause): record.reproducer for cause, record in shown if record and record.reproducer}
     taken = next((name for name in files if (folder / name).exists()), None)
     if taken:
         raise OutputError(f"{folder / taken}: exists already")
@@ -30,11 +31,5 @@ def write_reproducers(store: Store, summary: Summary, folder: Path) -> list[Path
     return [folder / name for name in files]
 
 
-def _text(store: Store, failure: Failure) -> str:
-    record = failure.smallest or store.record(failure.first)
-    return record.reproducer
-
-
-def _name(failure: Failure) -> str:
-    cause = failure.cause
-    return re.sub(r"[^\w.-]+", "-", f"{cause.cause}-{cause.where}-{cause.backend}") + ".py"
+def _name(mistake: Mistake) -> str:
+    return re.sub(r"[^\w.-]+", "-", f"{mistake.cause}-{mistake.where}-{mistake.backend}") + ".py"

@@ -17,35 +17,19 @@ from gradcheck.campaign.shards import draw
 AHEAD = 2  # shards for each worker whose cases may wait: on a cluster a shard is one task
 MOMENT = 0.25  # seconds between two commits
 
-Watch = Callable[["Progress"], None]
-
 
 class Progress(NamedTuple):
-    """How far a campaign is: what was kept since the last time.
-
-    Attributes
-    ----------
-    records : list of Record
-        Just kept.
-    drawn, waiting : int
-        Examples drawn so far, and those of them that are still to be judged.
-    """
+    """How far a campaign is: records just kept, examples drawn so far, and those of them that are still to be judged."""
 
     records: list[Record]
     drawn: int
     waiting: int
 
 
-def run_campaign(store: Store, pool: Pool, *, examples: int = 0, seconds: float = 0.0, watch: Watch) -> None:
-    """Go on with a campaign until it has drawn ``examples``, or for so many seconds.
-
-    Parameters
-    ----------
-    store : Store
-        With its plan, and what was judged before.
-    pool : Pool
-    watch : callable
-        Called after every commit.
+def run_campaign(
+    store: Store, pool: Pool, *, examples: int = 0, seconds: float = 0.0, watch: Callable[[Progress], None]
+) -> None:
+    """Go on with a store's plan until ``examples`` are drawn, or for so many seconds; ``watch`` is called after each commit.
 
     Raises
     ------
@@ -58,7 +42,7 @@ def run_campaign(store: Store, pool: Pool, *, examples: int = 0, seconds: float 
 class _Run:
     """The state of a run: which cases were met, which tasks are under way."""
 
-    def __init__(self, store: Store, pool: Pool, examples: int, end: float, watch: Watch) -> None:
+    def __init__(self, store: Store, pool: Pool, examples: int, end: float, watch: Callable[[Progress], None]) -> None:
         self.store, self.pool, self.examples, self.end, self.watch = store, pool, examples, end, watch
         self.size = store.plan.size
         self.before, self.judged = store.shards(), store.names()
@@ -66,14 +50,9 @@ class _Run:
         self.drawn = 0
         self.shards = iter(range(-(-examples // self.size)) if examples else count())
         self.drawing: dict[Future[Any], int] = {}
-        self.judging: dict[Future[Any], int] = {}  # and how many cases each judges
+        self.judging: dict[Future[Any], int] = {}  # and how many cases each judges, or will
         self.done = SimpleQueue[Future[Any]]()
         self.fresh: list[Record] = []
-
-    @property
-    def waiting(self) -> int:
-        """Cases that are being judged, or wait for it."""
-        return sum(self.judging.values())
 
     def run(self) -> None:
         """Until nothing is under way."""
@@ -91,7 +70,7 @@ class _Run:
     def _draw_ahead(self) -> None:
         """Ask for shards while workers could run dry; those of which every case was judged are over."""
         room = AHEAD * self.pool.jobs * self.size
-        while len(self.drawing) < self.pool.jobs and self.waiting < room and time.monotonic() < self.end:
+        while len(self.drawing) < self.pool.jobs and sum(self.judging.values()) < room and time.monotonic() < self.end:
             shard = next(self.shards, None)
             if shard is None:
                 return
@@ -137,5 +116,5 @@ class _Run:
                 future.cancel()
         self.store.keep(self.fresh)
         self.judged |= {record.name for record in self.fresh}
-        self.watch(Progress(self.fresh, self.drawn, self.waiting))
+        self.watch(Progress(self.fresh, self.drawn, sum(self.judging.values())))
         self.fresh = []

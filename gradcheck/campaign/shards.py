@@ -25,15 +25,17 @@ def draw(plan: Plan, shard: int) -> list[Table]:
     """
     with _drawing(plan, shard, ask=False) as (process, errors):
         tables = [json.loads(line) for line in process.lines()]
-        _check(process.close(), errors.read_text(errors="replace"))
+        code, said = process.close(), errors.read_text(errors="replace")
+    if "No module named 'hypothesis'" in said:
+        raise LibraryNotInstalled("campaigns need hypothesis: pip install 'gradcheck[fuzz]'")
+    if code:
+        last = said.strip().splitlines()[-1:] or [f"exit code {code}"]
+        raise CallFailed(f"drawing a shard failed: {last[0]}")
     return tables
 
 
 def shrink(plan: Plan, shard: int, fails: Callable[[Table], bool]) -> Table | None:
-    """The smallest case that Hypothesis makes of the first in this shard that fails; None where none does.
-
-    The last case that ``fails`` was true of is that one.
-    """
+    """The smallest case made of the first of a shard that fails, the last that ``fails`` was true of; None without one."""
     smallest, end = None, time.monotonic() + SHRINKING
     with _drawing(plan, shard, ask=True) as (process, _):
         for line in process.lines():
@@ -57,11 +59,3 @@ def _drawing(plan: Plan, shard: int, *, ask: bool) -> Generator[tuple[Process, P
                 yield process, folder / "errors"
             finally:
                 process.close(grace=0)
-
-
-def _check(code: int, errors: str) -> None:
-    if "No module named 'hypothesis'" in errors:
-        raise LibraryNotInstalled("campaigns need hypothesis: pip install 'gradcheck[fuzz]'")
-    if code:
-        last = errors.strip().splitlines()[-1:] or [f"exit code {code}"]
-        raise CallFailed(f"drawing a shard failed: {last[0]}")

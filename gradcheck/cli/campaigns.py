@@ -115,7 +115,7 @@ def _deliver(
     write_out(json, lambda: formatted(summary.to_table()))
     write_out(html, lambda: _page(summary))
     if reproduce is not None:
-        write_reproducers(campaign, summary, reproduce)
+        write_reproducers(summary, reproduce)
     return Exit.WRONG if {Verdict.WRONG, *fail_on} & summary.verdicts.keys() else Exit.GOOD
 
 

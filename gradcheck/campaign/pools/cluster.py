@@ -4,10 +4,10 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
-from gradcheck.campaign.judging.process import judge_in_child, load_in_child
+from gradcheck.campaign.judging import judge_in_child, load_in_child
 from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.pools.protocol import PATIENCE, line, linked
 from gradcheck.campaign.results.record import Record
@@ -36,12 +36,10 @@ class Cluster:
 
     def __init__(self, address: str, backends: tuple[str, ...] = ()) -> None:
         self._where = f"--scheduler {address}"
-        self._client: Any = None
-        self._executor: Any = None
-        self._levels: dict[str, int] = {}
+        self._opened = ExitStack()
         try:
             self._client = self._connected(address)
-            self._executor = self._client.get_executor(pure=False)
+            self._executor: Any = self._client.get_executor(pure=False)
             self._load(backends)
             self.jobs: int = max(1, sum(self._client.nthreads().values()))
         except Exception as error:
@@ -62,10 +60,7 @@ class Cluster:
     def close(self) -> None:
         """Cancel what waits, and leave the cluster as it is."""
         with suppress(Exception):  # of a scheduler that is gone
-            if self._client:
-                self._client.close(timeout=CONNECTING)
-        for name, level in self._levels.items():
-            logging.getLogger(name).setLevel(level)
+            self._opened.close()
 
     def _connected(self, address: str) -> Any:
         try:
@@ -74,12 +69,14 @@ class Cluster:
         except ImportError:
             raise LibraryNotInstalled("--scheduler needs dask.distributed: pip install 'gradcheck[cluster]'") from None
         resolve_address(address)  # a client made of what is none would take long to go, and tell of it
-        for name in LOGGERS:  # whatever goes wrong is raised, in one line
-            self._levels[name] = logging.getLogger(name).level
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        for logger in map(logging.getLogger, LOGGERS):  # whatever goes wrong is raised, in one line
+            self._opened.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL + 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that versions differ
-            return Client(address, timeout=CONNECTING, set_as_default=False)
+            client: Any = Client(address, timeout=CONNECTING, set_as_default=False)
+        self._opened.callback(client.close, timeout=CONNECTING)
+        return client
 
     def _load(self, backends: tuple[str, ...]) -> None:
         """On one worker. Where there is none yet, a task may make the cluster start one."""

@@ -1,22 +1,119 @@
-"""The processes of this machine as a pool."""
+"""The processes of this machine as a pool: how one starts, what it does for a task, and that it ends with its parent."""
 
 import os
-from collections.abc import Callable, Iterable
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
+from contextlib import contextmanager
+from functools import cached_property, partial
+from importlib.machinery import ModuleSpec
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from threading import Lock, Thread
 from typing import Any
 
 import msgspec
 
-from gradcheck.campaign.judging.judge import process_ended, timed_out
-from gradcheck.campaign.judging.process import load_in_child
+from gradcheck.builds import registry
+from gradcheck.campaign.judging import judge_to_json, load_in_child, process_ended, timed_out
 from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.pools.protocol import PATIENCE, line, linked
-from gradcheck.campaign.pools.workers import ZERO, Workers, begin, judged, perform
 from gradcheck.campaign.results.record import Record
-from gradcheck.errors import CallFailed, GradcheckError, LibraryNotInstalled
-from gradcheck.foundation.processes import exit_in_words
+from gradcheck.errors import BackendError, CallFailed, GradcheckError, LibraryNotInstalled
+from gradcheck.foundation.processes import LOADING, exit_in_words, time_limit
+
+GRACE = 5.0  # seconds past its limit after which a worker ends itself, should nobody have ended it
+ZERO = 256  # stands for exit code 0, and is none
+STARTING = Lock()
+
+_refusals: list[BackendError] = []  # of this process
+
+
+class Worker(SpawnProcess):
+    """A process that does not import the caller's main module: a script without a guard would start its campaign again."""
+
+    def start(self) -> None:
+        """Start it, deaf to the interrupt of a terminal, which is the parent's affair."""
+        with STARTING, _nameless_main(), _interrupts_blocked():
+            super().start()
+
+    @property
+    def exitcode(self) -> int | None:
+        """No worker ends by itself. Pebble takes 0 for an end that was planned, and would wait for its task in vain."""
+        code = super().exitcode
+        return ZERO if code == 0 else code
+
+
+class Workers(SpawnContext):
+    """What pebble starts its processes with."""
+
+    Process = Worker
+
+
+@contextmanager
+def _nameless_main() -> Generator[None]:
+    """A main module of this name is not imported by processes that start."""
+    main = sys.modules["__main__"]
+    spec, main.__spec__ = getattr(main, "__spec__", None), ModuleSpec("__main__", None)
+    try:
+        yield
+    finally:
+        main.__spec__ = spec
+
+
+@contextmanager
+def _interrupts_blocked() -> Generator[None]:
+    """Processes inherit it, also those that workers start; a handler would be set too late for what they import first."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def begin(backends: tuple[str, ...]) -> None:
+    """Before the first task: load the backends, so that no case pays for it."""
+    os.dup2(2, 1)  # what backends print is no answer of the parent's
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # pebble's handler waits for C code to return
+    Thread(target=_end_with_parent, daemon=True).start()
+    with _fence(LOADING):
+        try:
+            registry.resolve(backends)
+        except BackendError as error:
+            _refusals.append(error)
+
+
+def perform(function: Callable[..., Any], *args: Any) -> Any:
+    """A task, in a process that has the backends."""
+    if _refusals:
+        raise _refusals[0]
+    return function(*args)
+
+
+def judged(plan: Plan, table: Table) -> bytes:
+    """A case's record as JSON."""
+    with _fence(plan.limit + GRACE):
+        return judge_to_json(plan, table)
+
+
+@contextmanager
+def _fence(seconds: float) -> Generator[None]:
+    """The end of a process that hangs where no thread can run, when nobody is left to kill it."""
+    with open(os.devnull, "w") as nowhere, time_limit(seconds, nowhere):
+        yield
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 class Local:
@@ -24,7 +121,6 @@ class Local:
 
     Parameters
     ----------
-    jobs : int
     backends : tuple of str
         Each worker loads them before its first task, so that no case pays for it. Where one cannot be had, every task
         raises `BackendError`.
@@ -41,7 +137,6 @@ class Local:
         except ImportError:
             raise LibraryNotInstalled("campaigns need pebble: pip install 'gradcheck[fuzz]'") from None
         self.jobs, self._backends = jobs, backends
-        self._broken: GradcheckError | None = None
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers are the parallelism; read when they load their libraries
         self._pool = ProcessPool(max_workers=jobs, initializer=begin, initargs=(backends,), context=Workers())
 
@@ -82,6 +177,15 @@ class Local:
             return [process_ended(table, _exit_in_words(error))]
         return [msgspec.json.decode(self._ran("a case", task), type=Record)]
 
+    @cached_property
+    def _broken(self) -> GradcheckError:
+        """Why the pool broke: it does where all workers end before they have a task. Loading the backends again tells."""
+        try:
+            load_in_child(self._backends)
+        except GradcheckError as error:
+            return error
+        return CallFailed("the processes of the pool ended without a task: were they killed?")
+
     def _failure(self, name: str, error: BaseException) -> GradcheckError:
         """In one line, for a campaign to end with."""
         from pebble import ProcessExpired
@@ -89,7 +193,6 @@ class Local:
         if isinstance(error, GradcheckError):
             return error
         if isinstance(error, BrokenProcessPool):
-            self._broken = self._broken or _diagnosis(self._backends)
             return self._broken
         if isinstance(error, ProcessExpired):
             return CallFailed(f"{name}: its process ended: {_exit_in_words(error)}")
@@ -100,12 +203,3 @@ class Local:
 
 def _exit_in_words(error: Any) -> str:
     return exit_in_words(0 if error.exitcode == ZERO else error.exitcode)
-
-
-def _diagnosis(backends: tuple[str, ...]) -> GradcheckError:
-    """Why a pool broke: it does where all workers end before they have a task. Loading the backends once more tells."""
-    try:
-        load_in_child(backends)
-    except GradcheckError as error:
-        return error
-    return CallFailed("the processes of the pool ended without a task: were they killed?")

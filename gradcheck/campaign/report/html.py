@@ -1,19 +1,25 @@
-"""A campaign as one page for a browser: no script, nothing from elsewhere."""
+"""A campaign as one page for a browser, each cause with its smallest network: no script, nothing from elsewhere."""
 
-from collections.abc import Iterator, Sequence
-from itertools import count
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gradcheck.campaign.report import failures, pictures, words
+from gradcheck.campaign.report import pictures, words
 from gradcheck.campaign.report.words import OPEN, SHORT, counted, duration
+from gradcheck.report.html import listing
 from gradcheck.report.page import rendered
-from gradcheck.verdict.findings import Verdict
+from gradcheck.verdict.causes import advice, sentence
+from gradcheck.verdict.findings import Entry, Verdict
 
 if TYPE_CHECKING:
-    from gradcheck.campaign.results.summary import Summary
+    from gradcheck.campaign.results.record import Record
+    from gradcheck.campaign.results.summary import Failure, Summary
 
 TEMPLATES = Path(__file__).with_name("templates")
+LARGEST = 64  # numbers that are written out of an array; the reproducer has all
+ENTRIES = 5  # shown of a block
 
 
 def to_html(summary: "Summary") -> str:
@@ -23,10 +29,12 @@ def to_html(summary: "Summary") -> str:
         TEMPLATES,
         summary=summary,
         words=words,
-        failures=failures,
         pictures=pictures,
+        known=_known,
+        worst=_worst,
+        whole=_whole,
         figures=_figures(summary),
-        causes=map(failures.row, summary.failures),
+        causes=map(_row, summary.failures),
         verdicts=[((verdict, verdict), *rest) for verdict, *rest in words.verdicts(summary)],
         errors=list(map(_marked, words.errors(summary))),
         cost=_cost(summary),
@@ -53,12 +61,11 @@ def _marked(row: tuple[str, ...]) -> list[str | tuple[str, str]]:
 
 
 def _cost(summary: "Summary") -> Iterator[tuple[str, str]]:
-    mean = f"{duration(summary.seconds / summary.judged)} a case"
-    yield "Judging, added up over all workers", f"{duration(summary.seconds)}, {mean}"
-    evaluations = f"{counted(summary.evaluations, 'loss evaluation')}, {summary.evaluations / summary.judged:.0f} a case"
-    yield "Without backpropagation, by the oracles", evaluations
-    if summary.slowest:
-        yield "Slowest case", f"{duration(summary.longest)}: {summary.slowest[:SHORT]}"
+    spent, judged = summary.seconds, summary.judged
+    yield "Judging, added up over all workers", f"{duration(spent)}, {duration(spent / judged)} a case"
+    asked = f"{counted(summary.evaluations, 'loss evaluation')}, {summary.evaluations / judged:.0f} a case"
+    yield "Without backpropagation, by the oracles", asked
+    yield "Slowest case", f"{duration(summary.longest)}: {summary.slowest[:SHORT]}" if summary.slowest else ""
 
 
 def _plan(summary: "Summary") -> Iterator[tuple[str, str]]:
@@ -74,7 +81,70 @@ def _plan(summary: "Summary") -> Iterator[tuple[str, str]]:
 def _runs(versions: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:
     """Runs with the same versions in one line."""
     numbered: dict[str, list[str]] = {}
-    for run, libraries in zip(count(1), versions):
+    for run, libraries in enumerate(versions, 1):
         numbered.setdefault(", ".join(f"{name} {version}" for name, version in libraries.items()), []).append(str(run))
     for said, runs in numbered.items():
         yield f"Run{'s' if len(runs) > 1 else ''} {', '.join(runs)}", said
+
+
+def _row(failure: "Failure") -> tuple[str, ...]:
+    return words.cause(failure), failure.cause.backend, f"{failure.cases:,}", words.common(failure), words.network(failure)
+
+
+def _known(failure: "Failure", record: "Record") -> Iterator[tuple[str, str]]:
+    """What the smallest case is, why it is wrong, and what to change."""
+    yield "Smallest network" if failure.smallest else "Smallest network met", words.outline(record.case)
+    found = words.diagnosis(failure)
+    yield from [("Cause, there", sentence(found)), ("Remedy", advice(found))] if found else [("Reason", record.reason)]
+
+
+def _worst(failure: "Failure", record: "Record") -> list[tuple[str, ...]]:
+    """Entries of the block that the diagnosis names, else of the backend's first wrong one."""
+    findings: list[dict[str, Any]] = (record.report or {}).get("findings", [])
+    wrong = [each for each in findings if each["verdict"] == Verdict.WRONG and each["backend"] == failure.cause.backend]
+    found = words.diagnosis(failure)
+    block = next((each for each in wrong if found and each["name"] == found.name), next(iter(wrong), None))
+    return listing(map(_entry, block["entries"][:ENTRIES]), block["name"]) if block else []
+
+
+def _entry(entry: Mapping[str, Any]) -> Entry:
+    """In JSON a number that is not finite is null."""
+    values = (math.nan if entry[name] is None else entry[name] for name in ("claimed", "reference", "bound"))
+    return Entry(tuple(entry["index"]), *values)
+
+
+def _whole(case: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A case in full: a line for the input, each layer, the loss, and each array."""
+    yield "input", "shape " + " x ".join(map(str, case["inputs"]))
+    for index, layer in enumerate(case["layers"]):
+        yield f"layer {index}", _options(layer)
+    yield "loss", f"{_options(case['loss'])}, a mean over {words.samples(case['case'])}"
+    yield "weight decay", repr(case["weight_decay"]) if case.get("weight_decay") else ""
+    yield "dtype", case["case"]["dtype"]
+    yield from _arrays(case["case"])
+
+
+def _options(row: Mapping[str, Any]) -> str:
+    """``dense (units 2, bias true)``."""
+    rest = ", ".join(f"{name} {_spelled(value)}" for name, value in row.items() if name != "type")
+    return f"{row['type']} ({rest})" if rest else row["type"]
+
+
+def _arrays(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Those that are written out; else what they are drawn from."""
+    for name, what in (("init", "parameters"), ("data", "batch")):
+        if isinstance(recipe[name], dict):
+            yield from ((array, _array(values)) for array, values in recipe[name].items())
+        else:
+            yield what, f"{recipe[name]}, seed {recipe.get('seed', 0)}"
+    yield "scale", repr(recipe["scale"]) if recipe.get("scale", 1.0) != 1.0 else ""
+
+
+def _array(values: Any) -> str:
+    written = _spelled(values)
+    size = written.count(",") + 1
+    return written if size <= LARGEST else f"{size:,} numbers: see the reproducer"
+
+
+def _spelled(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 from gradcheck.campaign.report.words import counted
@@ -63,39 +63,31 @@ def _power(edge: float) -> str:
 
 def depths(summary: "Summary") -> Figure:
     """How many dense layers the networks had."""
-    deepest = max(summary.depths)
+    said = {
+        depth: f"{counted(summary.depths[depth], 'case')} of {counted(depth, 'dense layer')}" for depth in summary.depths
+    }
     columns = tuple(
-        Column(
-            depth + 0.1,
-            depth + 0.9,
-            number,
-            f"{counted(number, 'case')} of {counted(depth, 'dense layer')}",
-            label=f"{number:,}",
-        )
+        Column(depth + 0.1, depth + 0.9, number, said[depth], label=f"{number:,}")
         for depth, number in sorted(summary.depths.items())
     )
-    every = math.ceil((deepest + 1) / 12)
-    ticks = tuple((depth + 0.5, str(depth)) for depth in range(0, deepest + 1, every))
-    chart = Chart("Depths of the networks", "dense layers", deepest + 1, columns, ticks, max(summary.depths.values()))
+    length = max(summary.depths) + 1
+    ticks = tuple((depth + 0.5, str(depth)) for depth in range(0, length, math.ceil(length / 12)))
+    chart = Chart("Depths of the networks", "dense layers", length, columns, ticks, max(summary.depths.values()))
     return "Depth", "how many dense layers the networks have", chart
 
 
 def coverage(summary: "Summary") -> Iterator[tuple[str, str, Grid]]:
     """For each dtype: what it is called, what is covered of it, and layers down and losses across."""
-    layers, losses = _layers(summary), _known(LOSSES, (loss for rows in summary.coverage.values() for loss in rows))
-    most = max(number for rows in summary.coverage.values() for row in rows.values() for number in row.values())
+    met = [row for rows in summary.coverage.values() for row in rows.values()]
+    wanted = ("dense", *summary.plan.layers) if summary.plan.layers else LAYERS
+    layers, losses = _known(wanted, chain(*met)), _known(LOSSES, chain(*summary.coverage.values()))
+    most = max(number for row in met for number in row.values())
     for dtype in _known(DTYPES, summary.coverage):
         counts = summary.coverage.get(dtype, {})
         rows = [[_shade(counts.get(loss, {}).get(layer, 0), layer, loss, most) for loss in losses] for layer in layers]
         covered = sum(kind != UNCOVERED for row in rows for kind, *_ in row)
         said = f"{covered} of {len(layers) * len(losses)} pairs of a layer and a loss"
         yield dtype, said, Grid(f"Cases of {dtype}, by layer and loss", losses, layers, rows)
-
-
-def _layers(summary: "Summary") -> list[str]:
-    """Those that could be drawn, and those that were."""
-    wanted = ("dense", *summary.plan.layers) if summary.plan.layers else tuple(LAYERS)
-    return _known(wanted, (kind for rows in summary.coverage.values() for row in rows.values() for kind in row))
 
 
 def _known(known: Iterable[str], met: Iterable[str]) -> list[str]:

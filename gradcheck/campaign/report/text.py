@@ -5,24 +5,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from gradcheck.campaign.report.words import (
-    ERRORS,
-    SHORT,
-    cause,
-    common,
-    conclusion,
-    counted,
-    course,
-    errors,
-    outcome,
-    outline,
-    shown,
-    title,
-    verdicts,
-)
+from gradcheck.campaign.report import words
 from gradcheck.foundation.wording import printable
 from gradcheck.report.legible import legible
 from gradcheck.report.text import STYLES
@@ -32,35 +18,31 @@ if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Failure, Summary
 
 REASONS = 3  # shown of a verdict
+NUMBERS = ("cases", "share", "above 1", "worst error")  # columns
 COMMON = 3  # shown of what the cases of a failure have in common
 LINES = 30  # failures shown; a page has all of them
 
 
 def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
-    """The whole summary; the causes of what is wrong stand last, and after them how to go on.
-
-    Parameters
-    ----------
-    summary : Summary
-    store : str
-        What the campaign's file is called, in the commands to go on with.
-    """
+    """The whole summary; the causes of what is wrong stand last, and after them how to go on with the file ``store``."""
     summary = legible(summary)
-    parts: list[RenderableType] = [Text(title(summary), style="bold"), Text(course(summary))]
+    parts: list[RenderableType] = [Text(words.title(summary), style="bold"), Text(words.course(summary))]
     if summary.verdicts:
         parts += [Text(), _verdicts(summary)]
     if summary.errors:
-        parts += [Text(), _errors(summary), Text(ERRORS, style="dim")]
+        parts += [Text(), _errors(summary), Text(words.ERRORS, style="dim")]
     if summary.failures:
-        parts += [Text(), Failures(summary.failures[:LINES]), *_left(summary)]
-    parts += [Text(), Text(conclusion(summary), style=STYLES[outcome(summary)])]
-    return Group(*parts, *_next(summary, printable(store)))
+        parts += [Text(), Failures(summary.failures[:LINES])]
+    if (left := len(summary.failures) - LINES) > 0:
+        parts += [Text(f"and {words.counted(left, 'other cause')}: see --html or --json", style="dim")]
+    parts += [Text(), Text(words.conclusion(summary), style=STYLES[words.outcome(summary)])]
+    return Group(*parts, *([_next(printable(store))] if summary.failures else []))
 
 
 def _verdicts(summary: "Summary") -> Table:
     """How many cases of each, and why those have no answer that have none."""
-    table = _plain("verdict", ("cases", "right"), ("share", "right"), "why")
-    for verdict, cases, part, reason in verdicts(summary, REASONS):
+    table = _plain("verdict", "cases", "share", "why")
+    for verdict, cases, part, reason in words.verdicts(summary, REASONS):
         style, dim = (STYLES[Verdict(verdict)], "") if verdict else ("", "dim")
         table.add_row(Text(verdict, style=style), Text(cases, style=dim), part, Text(reason))
     return table
@@ -68,19 +50,18 @@ def _verdicts(summary: "Summary") -> Table:
 
 def _errors(summary: "Summary") -> Table:
     """The worst of each backend."""
-    table = _plain("backend", ("cases", "right"), ("above 1", "right"), ("worst error", "right"), "case")
-    for backend, cases, above, worst, case in errors(summary):
+    table = _plain("backend", "cases", "above 1", "worst error", "case")
+    for backend, cases, above, worst, case in words.errors(summary):
         style = STYLES[Verdict.WRONG] if above != "0" else ""
         table.add_row(Text(backend), cases, Text(above, style=style), Text(worst, style=style), case)
     return table
 
 
-def _plain(*columns: str | tuple[str, str]) -> Table:
+def _plain(*columns: str) -> Table:
     """A table without lines; words wrap, numbers do not."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        name, side = column if isinstance(column, tuple) else (column, "left")
-        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=side == "right", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=name in NUMBERS, overflow="fold")
     return table
 
 
@@ -91,52 +72,31 @@ class Failures(NamedTuple):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Each in one line where that fits, else the network below the cause."""
-        table = self._long()
+        table = self._table("cause", "smallest network")
         fits = Measurement.get(console, options.update(width=1000), table).maximum <= options.max_width
-        yield table if fits else self._short()
+        yield table if fits else self._table("cause, and smallest network")
 
-    def _long(self) -> Table:
-        table = _plain(("cases", "right"), "backend", "cause", "smallest network", "case")
+    def _table(self, *columns: str) -> Table:
+        """With cause and network in so many columns."""
+        table = _plain("cases", "backend", *columns, "case")
         for failure in self.failures:
-            table.add_row(*_margin(failure), _cause(failure), _network(failure), failure.first[:SHORT])
+            said = [_cause(failure), Text(words.network(failure), style="dim")]
+            if len(columns) == 1:
+                said = [Text("\n").join(said)]
+            case = Text(failure.first[: words.SHORT], no_wrap=True)
+            table.add_row(f"{failure.cases:,}", Text(failure.cause.backend), *said, case)
         return table
-
-    def _short(self) -> Table:
-        table = _plain(("cases", "right"), "backend", "cause, and smallest network", "case")
-        for failure in self.failures:
-            said = Text("\n").join([_cause(failure), _network(failure)])
-            table.add_row(*_margin(failure), said, Text(failure.first[:SHORT], no_wrap=True))
-        return table
-
-
-def _margin(failure: "Failure") -> tuple[str, Text]:
-    return f"{failure.cases:,}", Text(failure.cause.backend)
 
 
 def _cause(failure: "Failure") -> Text:
     """In bold, and what its cases have in common."""
-    also = common(failure, COMMON)
-    return Text.assemble((cause(failure), "bold"), f", {also}" if also else "")
+    also = words.common(failure, COMMON)
+    return Text.assemble((words.cause(failure), "bold"), f", {also}" if also else "")
 
 
-def _network(failure: "Failure") -> Text:
-    record = shown(failure)
-    return Text(outline(record.case) if record else "", style="dim")
-
-
-def _left(summary: "Summary") -> Iterator[Text]:
-    left = len(summary.failures) - LINES
-    if left > 0:
-        yield Text(f"and {counted(left, 'other cause')}: see --html or --json", style="dim")
-
-
-def _next(summary: "Summary", store: str) -> Iterator[RenderableType]:
+def _next(store: str) -> Table:
     """What to do about it."""
-    if not summary.failures:
-        return
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(overflow="fold")
-    grid.add_column(overflow="fold")
+    grid = Table.grid(Column(overflow="fold"), Column(overflow="fold"), padding=(0, 2, 0, 0))
     grid.add_row(Text(f"gradcheck report {store} --reproduce DIR"), "writes a Python file for each cause")
     grid.add_row(Text(f"gradcheck fuzz --replay {store}"), "after a fix, says what is still wrong")
-    yield grid
+    return grid

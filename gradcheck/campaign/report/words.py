@@ -1,12 +1,10 @@
 """What there is to say of a campaign, in words: for terminals and pages alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from gradcheck.campaign.results.groups import samples_of
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake
 from gradcheck.report.sections import UNEXPLAINED
 from gradcheck.verdict.causes import sentence
 from gradcheck.verdict.findings import Diagnosis, Verdict
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Failure, Summary
 
 SHORT = 12  # digits of a case's name that are shown; enough to find it by
-# What is no mistake in a gradient, and has no words in `gradcheck.diagnosis.catalogue`.
+# What is no mistake in a gradient, and has no words in `gradcheck.verdict.causes`.
 OTHERS = {"unnamed": UNEXPLAINED, "died": "a backend ended the process"}
 OPEN = (Verdict.UNRESOLVED, Verdict.NONSMOOTH)
 ERRORS = (
@@ -59,19 +57,14 @@ def outcome(summary: "Summary") -> Verdict:
     return Verdict.CORRECT if summary.judged else Verdict.UNRESOLVED
 
 
-def why(summary: "Summary", verdict: str) -> Mapping[str, int]:
-    """The reasons for a verdict with their counts; of what is wrong, the causes say more."""
-    return {} if verdict == Verdict.WRONG else summary.reasons.get(verdict, {})
-
-
 def verdicts(summary: "Summary", most: int | None = None) -> Iterator[tuple[str, str, str, str]]:
-    """How many cases of each, their share and why; a row for each reason, where they are several."""
+    """How many cases of each, their share and why; a row for each reason, where they are several. Causes say why wrong."""
     for verdict, number in summary.verdicts.items():
-        reasons = why(summary, verdict)
+        reasons = {} if verdict == Verdict.WRONG else summary.reasons.get(verdict, {})
         only = next(iter(reasons)) if list(reasons.values()) == [number] else ""
         yield verdict, f"{number:,}", share(number, summary.judged), only
         if not only:
-            yield from (("", f"{cases:,}", "", reason) for reason, cases in first(reasons, most or len(reasons)))
+            yield from (("", f"{cases:,}", "", reason) for reason, cases in _first(reasons, most or len(reasons)))
 
 
 def errors(summary: "Summary") -> Iterator[tuple[str, str, str, str, str]]:
@@ -104,11 +97,6 @@ def duration(seconds: float) -> str:
     return f"{hours:,} h {minutes_left} min" if hours else f"{minutes} min {rest} s"
 
 
-def shown(failure: "Failure") -> Record | None:
-    """The smallest case that there is of it."""
-    return failure.smallest or failure.met
-
-
 def cause(failure: "Failure") -> str:
     """What all its cases have: the cause without numbers, which are each case's own, and what it belongs to."""
     name, where = failure.cause.cause, failure.cause.where
@@ -123,12 +111,13 @@ def common(failure: "Failure", most: int | None = None) -> str:
 
 def diagnosis(failure: "Failure") -> Diagnosis | None:
     """Its cause in its smallest case, with the numbers there."""
-    record = shown(failure)
-    report: dict[str, Any] = (record and record.report) or {}
-    named = msgspec.convert(report.get("diagnoses", []), list[Diagnosis])
-    return next(
-        (each for each in named if Cause.of(each.backend, each.cause, each.name, each.evidence) == failure.cause), None
-    )
+    diagnoses = failure.shown.diagnoses if failure.shown else ()
+    return next((each for each in diagnoses if Mistake.of(each) == failure.cause), None)
+
+
+def network(failure: "Failure") -> str:
+    """Its smallest case in a line."""
+    return outline(failure.shown.case) if failure.shown else ""
 
 
 def outline(case: Mapping[str, Any]) -> str:
@@ -137,12 +126,9 @@ def outline(case: Mapping[str, Any]) -> str:
     dense = [layer for layer in layers if layer["type"] == "dense"]
     sizes = "-".join(["x".join(map(str, case["inputs"])), *(str(layer["units"]) for layer in dense)])
     kinds = dict.fromkeys(layer["type"] for layer in layers if layer["type"] != "dense")
-    twists = {
-        "weight decay": bool(case.get("weight_decay")),
-        "no bias": any(not layer.get("bias", True) for layer in dense),
-    }
-    extra = [name for name, holds in twists.items() if holds]
-    return ", ".join([sizes, *kinds, case["loss"]["type"], *extra, samples(recipe), recipe["dtype"]])
+    decay = ["weight decay"] * bool(case.get("weight_decay"))
+    unbiased = ["no bias"] * any(not layer.get("bias", True) for layer in dense)
+    return ", ".join([sizes, *kinds, case["loss"]["type"], *decay, *unbiased, samples(recipe), recipe["dtype"]])
 
 
 def samples(recipe: Mapping[str, Any]) -> str:
@@ -151,10 +137,8 @@ def samples(recipe: Mapping[str, Any]) -> str:
     return counted(number, "sample") if number else str(recipe["data"])
 
 
-def first(reasons: Mapping[str, int], most: int) -> list[tuple[str, int]]:
+def _first(reasons: Mapping[str, int], most: int) -> list[tuple[str, int]]:
     """The most frequent ones, and what is left in a line."""
-    listed: Sequence[tuple[str, int]] = list(reasons.items())
-    left = len(listed) - most
-    if left <= 0:
-        return list(listed)
-    return [*listed[:most], (f"and {counted(left, 'other reason')}", sum(number for _, number in listed[most:]))]
+    listed, left = list(reasons.items()), len(reasons) - most
+    rest = sum(number for _, number in listed[most:])
+    return [*listed[:most], (f"and {counted(left, 'other reason')}", rest)] if left > 0 else listed

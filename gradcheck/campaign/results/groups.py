@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.verdict.causes import rank
 from gradcheck.verdict.findings import Verdict
 
@@ -15,59 +15,38 @@ TELLING = 0.5
 
 
 class Suspect(NamedTuple):
-    """A block that a backend has wrong on a case, and what may be the cause.
-
-    Attributes
-    ----------
-    name : str
-        Of the case.
-    causes : tuple of Cause
-    features : frozenset of str
-        Of the case.
-    size : int
-        Of the case, by which the smallest is chosen.
-    """
+    """A block that a backend has wrong, and what may be the cause; name, features and size are those of the case."""
 
     name: str
-    causes: tuple[Cause, ...]
+    causes: tuple[Mistake, ...]
     features: frozenset[str]
     size: int
 
 
 class Group(NamedTuple):
-    """The cases that one cause explains.
+    """The cases that one cause explains, the smallest first, and what features these have in common."""
 
-    Attributes
-    ----------
-    cause : Cause
-    names : tuple of str
-        Of the cases, the smallest first.
-    features : frozenset of str
-        What they have in common.
-    """
-
-    cause: Cause
+    cause: Mistake
     names: tuple[str, ...]
     features: frozenset[str]
 
 
 def suspects(record: Record) -> Iterator[Suspect]:
     """One for each block and backend; a cause that backends have in common is named for the first of them alone."""
-    size, had = _size(record.case), features(record.case)
-    report = record.report or {"findings": [], "diagnoses": []}
-    named: defaultdict[tuple[str, str], list[Cause]] = defaultdict(list)
-    wrong = set(_wrong(report["findings"]))
-    for each in report["diagnoses"]:
-        cause = Cause.of(each["backend"], each["cause"], each["name"], each["evidence"])
-        named[each["name"], each["backend"]].append(cause)
-        if (each["name"], each["backend"]) in wrong:
-            named[each["name"], ""].append(cause)
-    for block, backend in sorted(wrong):
-        unnamed = Cause(backend, UNNAMED, block.rpartition(".")[2])
-        causes = named[block, backend] or named[block, ""] or [unnamed]
-        yield Suspect(record.name, tuple(causes), had, size)
+    size, had = len(str(record.case)), features(record.case)  # the length is what a person has to read, more or less
     if record.report is None:  # nobody lived to report
         yield Suspect(record.name, record.causes, had, size)
+        return
+    findings = record.report["findings"]
+    wrong = {(finding["name"], finding["backend"]) for finding in findings if finding["verdict"] == Verdict.WRONG}
+    named = defaultdict[tuple[str, str], list[Mistake]](list)
+    for each in record.diagnoses:
+        named[each.name, each.backend].append(Mistake.of(each))
+        if (each.name, each.backend) in wrong:
+            named[each.name, ""].append(Mistake.of(each))
+    for block, backend in sorted(wrong):
+        unnamed = Mistake(backend, UNNAMED, block.rpartition(".")[2])
+        yield Suspect(record.name, tuple(named[block, backend] or named[block, ""] or [unnamed]), had, size)
 
 
 def grouped(found: Iterable[Suspect]) -> list[Group]:
@@ -88,16 +67,14 @@ def grouped(found: Iterable[Suspect]) -> list[Group]:
     return groups
 
 
-def merged(groups: Iterable[Group], smallest: Mapping[Cause, Record]) -> list[Group]:
+def merged(groups: Iterable[Group], smallest: Mapping[Mistake, Record]) -> list[Group]:
     """Groups whose smallest case has an earlier group's cause belong to that one: in small, they are the same mistake."""
-    kept: dict[Cause, Group] = {}
+    kept: dict[Mistake, Group] = {}
     for group in groups:
         causes = smallest[group.cause].causes if group.cause in smallest else ()
-        same = next((kept[cause] for cause in kept if cause in causes), None)
-        if same is not None:
-            names = tuple(dict.fromkeys((*same.names, *group.names)))
-            group = Group(same.cause, names, same.features & group.features)
-        kept[group.cause] = group
+        same = next((kept[cause] for cause in kept if cause in causes), group)
+        names = tuple(dict.fromkeys((*same.names, *group.names)))
+        kept[same.cause] = Group(same.cause, names, same.features & group.features)
     return list(kept.values())
 
 
@@ -105,17 +82,15 @@ def features(table: dict[str, Any]) -> frozenset[str]:
     """What a mistake may be conditional on, in words: kinds of layers, loss, dtype, sizes of 1, decay, missing biases."""
     layers: Sequence[dict[str, Any]] = table["layers"]
     dense = [layer for layer in layers if layer["type"] == "dense"]
-    case = table["case"]
-    samples = samples_of(case)
+    samples = samples_of(table["case"])
     said = {
         "weight decay": bool(table.get("weight_decay")),
-        "a dense layer without bias": any(not layer["bias"] for layer in dense),
+        "a dense layer without bias": not all(layer["bias"] for layer in dense),
         "a batch of one": samples == 1,
         "several samples": samples > 1,
         "several dense layers": len(dense) > 1,
-        case["dtype"]: True,
     }
-    kinds = {layer["type"] for layer in layers} | {table["loss"]["type"]}
+    kinds = {table["case"]["dtype"], table["loss"]["type"], *(layer["type"] for layer in layers)}
     return frozenset(kinds | {name for name, holds in said.items() if holds})
 
 
@@ -125,16 +100,6 @@ def samples_of(recipe: Mapping[str, Any]) -> int:
     return recipe.get("samples") or (0 if isinstance(data, str) else len(data["inputs"]))
 
 
-def telling(group: Group, shares: dict[str, float]) -> list[str]:
+def telling(group: Group, shares: Mapping[str, int], cases: int) -> list[str]:
     """Features that all cases of a group have and at most half of all cases, the rarest first."""
-    return sorted((name for name in group.features if shares.get(name, 0) <= TELLING), key=lambda name: shares.get(name, 0))
-
-
-def _wrong(findings: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Block and backend."""
-    return ((finding["name"], finding["backend"]) for finding in findings if finding["verdict"] == Verdict.WRONG)
-
-
-def _size(table: dict[str, Any]) -> int:
-    """Length of its description, more or less: what a person has to read."""
-    return len(str(table))
+    return sorted((name for name in group.features if shares[name] <= TELLING * cases), key=lambda name: shares[name])

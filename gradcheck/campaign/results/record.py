@@ -1,18 +1,19 @@
 """What is kept of a case that was judged."""
 
-from collections.abc import Mapping
 from typing import Any, Self
 
 import msgspec
 
+from gradcheck.verdict.findings import Diagnosis
 
-class Cause(msgspec.Struct, frozen=True):
+
+class Mistake(msgspec.Struct, frozen=True):
     """A named cause of what is wrong, by which cases are grouped: the same mistake in other networks has the same one.
 
     Attributes
     ----------
     backend, cause : str
-        As in `gradcheck.diagnosis.corrections.Diagnosis`.
+        As in `Diagnosis`.
     where : str
         What the cause belongs to, however the network is built: ``"GELU"``, ``"weight"``, ``"loss"``.
     """
@@ -22,9 +23,10 @@ class Cause(msgspec.Struct, frozen=True):
     where: str
 
     @classmethod
-    def of(cls, backend: str, cause: str, block: str, evidence: Mapping[str, Any]) -> Self:
-        """Where: the kind of layer that a diagnosis names, else which of a layer's parameters is wrong."""
-        return cls(backend, cause, evidence.get("kind") or block.rpartition(".")[2])
+    def of(cls, diagnosis: Diagnosis) -> Self:
+        """Where: the kind of layer that it names, else which of a layer's parameters is wrong."""
+        where = diagnosis.evidence.get("kind") or diagnosis.name.rpartition(".")[2]
+        return cls(diagnosis.backend, diagnosis.cause, where)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,16 +38,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         The hash of its content.
     case : dict
         Its table, as in a file.
-    verdict : str
     reason : str
         Why not correct, in one sentence.
     ratios : dict of str to float
         By backend: the largest error in units of its bound; infinite errors are left out.
-    seconds : float
-        Spent on judging it.
     evaluations : int
         Loss evaluations of the oracles.
-    causes : tuple of Cause
+    causes : tuple of Mistake
         Every cause that was named for what is wrong, simplest first.
     report : dict, optional
         The whole report as a table, where it is wrong.
@@ -60,6 +59,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     ratios: dict[str, float] = {}
     seconds: float = 0.0
     evaluations: int = 0
-    causes: tuple[Cause, ...] = ()
+    causes: tuple[Mistake, ...] = ()
     report: dict[str, Any] | None = None
     reproducer: str = ""
+
+    @property
+    def diagnoses(self) -> list[Diagnosis]:
+        """Those of its report."""
+        return msgspec.convert((self.report or {}).get("diagnoses", []), list[Diagnosis])

@@ -24,7 +24,7 @@ Which causes there are, and what was drawn and is not judged::
 import math
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,7 +33,7 @@ from msgspec.json import decode, encode
 
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.database import READING, WRITING, alone, beside, check_readable, database, naming, size_of
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.errors import DataError, OutputError
 
 FORMAT = 1
@@ -45,6 +45,7 @@ COLUMNS = ("name", "verdict", "reason", "seconds", "evaluations", "ratios", "cau
 JSON = {"ratios", "causes", "case", "report"}
 NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 SCHEMA = f"""
+BEGIN IMMEDIATE;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {FORMAT};
 CREATE TABLE campaign (plan TEXT NOT NULL);
@@ -59,7 +60,7 @@ CREATE TABLE smallest (cause TEXT PRIMARY KEY, record TEXT NOT NULL);
 CREATE INDEX verdicts ON records (verdict)"""
 
 
-class Store:
+class Store(AbstractContextManager["Store"]):
     """A campaign's plan, shards and records: `create`, `resume` or `read` one, and close it or use it in a ``with``.
 
     What cannot be read raises `DataError`, what cannot be written `OutputError`; both leave everything that stands there.
@@ -81,7 +82,6 @@ class Store:
             with naming(path, OutputError, WRITING):
                 db = opened.enter_context(database(path, "rwc"))
                 with db:  # whole or not at all: a file without a plan is none to go on with
-                    db.execute("BEGIN IMMEDIATE")
                     for statement in SCHEMA.split(";"):
                         db.execute(statement)
                     db.execute("INSERT INTO campaign VALUES (?)", (_text(plan),))
@@ -122,9 +122,6 @@ class Store:
         """Let go of the file; another campaign may then write to it."""
         self._opened.close()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -163,15 +160,15 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(insert, rows)
 
-    def keep_smallest(self, cause: Cause, record: Record) -> None:
+    def keep_smallest(self, cause: Mistake, record: Record) -> None:
         """The smallest case with a cause, in place of what stood there."""
         with naming(self._path, OutputError, WRITING):
             self._db.execute("INSERT OR REPLACE INTO smallest VALUES (?, ?)", (_text(cause), _text(record)))
 
-    def smallest(self) -> dict[Cause, Record]:
+    def smallest(self) -> dict[Mistake, Record]:
         """By cause, in the order kept."""
         rows = self._rows("SELECT cause, record FROM smallest ORDER BY rowid")
-        return {self._decoded(cause, Cause): self._decoded(record, Record) for cause, record in rows}
+        return {self._decoded(cause, Mistake): self._decoded(record, Record) for cause, record in rows}
 
     def names(self) -> set[str]:
         """The cases that were judged."""
@@ -198,9 +195,9 @@ class Store:
         return dict(self._rows("SELECT verdict, count(*) FROM records GROUP BY verdict ORDER BY count(*) DESC, verdict"))
 
     def reasons(self, verdict: str) -> dict[str, int]:
-        """How many records with this verdict there are by reason, most first."""
-        select = "SELECT reason, count(*) FROM records WHERE verdict = ? GROUP BY reason ORDER BY count(*) DESC, reason"
-        return dict(self._rows(select, (verdict,)))
+        """How many records with this verdict there are by the reason that they have, most first."""
+        found = "FROM records WHERE verdict = ? AND reason != '' GROUP BY reason"
+        return dict(self._rows(f"SELECT reason, count(*) {found} ORDER BY count(*) DESC, reason", (verdict,)))
 
     def _rows(self, select: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         with naming(self._path, DataError, READING):

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from gradcheck.campaign.plan import Plan
-from gradcheck.campaign.results.groups import Group, Suspect, features, grouped, merged, suspects, telling
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.groups import Suspect, features, grouped, merged, suspects, telling
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.campaign.results.store import Store
 from gradcheck.verdict.findings import Verdict
 
@@ -23,10 +23,8 @@ class Errors(msgspec.Struct, kw_only=True):
     ----------
     counts : list of int
         How many cases lie below the first of the summary's ``edges``, between two of them, and above the last.
-    worst : float
-        The largest.
-    case : str
-        Name of the case that has it.
+    worst, case : float, str
+        The largest, and the name of the case that has it.
     """
 
     counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(EDGES) + 1))
@@ -45,24 +43,25 @@ class Failure(msgspec.Struct, kw_only=True):
 
     Attributes
     ----------
-    cause : Cause
-    cases : int
     common : list of str
         What all of them have and few others do: layers, loss, sizes.
     first : str
         Name of the smallest case that was met.
-    smallest : Record, optional
-        What it shrank to.
-    met : Record, optional
-        The first, where it was not made smaller.
+    smallest, met : Record, optional
+        What it shrank to; the first, where it was not made smaller.
     """
 
-    cause: Cause
+    cause: Mistake
     cases: int
     common: list[str]
     first: str
     smallest: Record | None = None
     met: Record | None = None
+
+    @property
+    def shown(self) -> Record | None:
+        """The smallest case that there is of it."""
+        return self.smallest or self.met
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -70,19 +69,14 @@ class Summary(msgspec.Struct, kw_only=True):
 
     Attributes
     ----------
-    plan : Plan
     versions : list of dict
         Of every library, for each run.
     examples : int
         Drawn; a case that was drawn again is not judged again.
-    judged : int
-    verdicts : dict of str to int
     reasons : dict of str to dict of str to int
         By verdict, why not correct; numbers are left out.
     errors : dict of str to Errors
-        By backend.
-    edges : tuple of float
-        Of the bins of ``errors``.
+        By backend; ``edges`` are those of their bins.
     coverage : dict of str to dict of str to dict of str to int
         How many cases have a layer, by dtype, loss and layer.
     depths : dict of int to int
@@ -91,10 +85,8 @@ class Summary(msgspec.Struct, kw_only=True):
         What is wrong, most cases first.
     seconds : float
         Spent on judging, added up over all workers.
-    slowest : str
-        Name of the case that took longest.
-    longest : float
-        Seconds that it took.
+    slowest, longest : str, float
+        Name of the case that took longest, and its seconds.
     evaluations : int
         Of the loss, by the oracles.
     """
@@ -122,20 +114,29 @@ class Summary(msgspec.Struct, kw_only=True):
 
 def summarize(store: Store) -> Summary:
     """Read a store once, from beginning to end."""
-    shards = store.shards()
-    summary = Summary(plan=store.plan, versions=store.versions, examples=sum(map(len, shards.values())))
+    examples = sum(map(len, store.shards().values()))
+    summary = Summary(plan=store.plan, versions=store.versions, examples=examples)
     shares, wrong = Counter[str](), list[Suspect]()
     for record in store.records():
         _count(summary, record)
         shares.update(features(record.case))
         if record.verdict == Verdict.WRONG:
             wrong += suspects(record)
-        if record.seconds > summary.longest:
-            summary.longest, summary.slowest = record.seconds, record.name
     summary.verdicts = store.counts()
-    summary.reasons = {verdict: reasons for verdict in summary.verdicts if (reasons := _named(store, verdict))}
-    fractions = {name: number / summary.judged for name, number in shares.items()}
-    summary.failures = _failures(store, grouped(wrong), fractions)
+    summary.reasons = {verdict: reasons for verdict in summary.verdicts if (reasons := store.reasons(verdict))}
+    smallest = store.smallest()
+    groups = sorted(merged(grouped(wrong), smallest), key=lambda group: -len(group.names))
+    summary.failures = [
+        Failure(
+            cause=group.cause,
+            cases=len(group.names),
+            common=telling(group, shares, summary.judged),
+            first=group.names[0],
+            smallest=smallest.get(group.cause),
+            met=None if group.cause in smallest else store.record(group.names[0]),
+        )
+        for group in groups
+    ]
     return summary
 
 
@@ -143,30 +144,11 @@ def _count(summary: Summary, record: Record) -> None:
     summary.judged += 1
     summary.seconds += record.seconds
     summary.evaluations += record.evaluations
+    if record.seconds > summary.longest:
+        summary.longest, summary.slowest = record.seconds, record.name
     for backend, ratio in record.ratios.items():
         summary.errors.setdefault(backend, Errors()).add(ratio, record.name)
-    kinds = [layer["type"] for layer in record.case["layers"]]
-    depth = kinds.count("dense")
-    summary.depths[depth] = summary.depths.get(depth, 0) + 1
+    kinds = Counter(layer["type"] for layer in record.case["layers"])
+    summary.depths[kinds["dense"]] = summary.depths.get(kinds["dense"], 0) + 1
     row = summary.coverage.setdefault(record.case["case"]["dtype"], {}).setdefault(record.case["loss"]["type"], {})
-    for kind in set(kinds):
-        row[kind] = row.get(kind, 0) + 1
-
-
-def _named(store: Store, verdict: str) -> dict[str, int]:
-    return {reason: number for reason, number in store.reasons(verdict).items() if reason}
-
-
-def _failures(store: Store, groups: list[Group], shares: dict[str, float]) -> list[Failure]:
-    smallest = store.smallest()
-    return [
-        Failure(
-            cause=group.cause,
-            cases=len(group.names),
-            common=telling(group, shares),
-            first=group.names[0],
-            smallest=smallest.get(group.cause),
-            met=None if group.cause in smallest else store.record(group.names[0]),
-        )
-        for group in sorted(merged(groups, smallest), key=lambda group: -len(group.names))
-    ]
+    row |= {kind: row.get(kind, 0) + 1 for kind in kinds}

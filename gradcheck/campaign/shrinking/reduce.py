@@ -5,7 +5,8 @@ early. Here the case itself is taken apart, greedily, until no single step leave
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -28,26 +29,28 @@ class Parts(NamedTuple):
     targets: Array
     dtype: Any
 
-    def case(self) -> Case:
-        """Put together again."""
-        data = Given.of({"inputs": self.inputs, "targets": self.targets})
-        return Case(self.network, data=data, init=Given.of(self.parameters), dtype=self.dtype)
+    def put(self, name: str, values: Array) -> Self:
+        """With other values of a parameter."""
+        return self._replace(parameters={**self.parameters, name: values})
+
+    def described(self, **changes: Any) -> Self:
+        """With a network that is changed in this."""
+        return self._replace(network=msgspec.structs.replace(self.network, **changes))
 
 
 def reduced(case: Case, fails: Callable[[Case], bool]) -> Case:
     """The smallest failing case that single steps lead to; the case itself where none does."""
     best, parts = case, Parts(case.network, case.parameters, *case.batch, case.dtype)
-    while (step := next((smaller for smaller in _smaller(parts) if _fails(smaller, fails)), None)) is not None:
-        best, parts = step.case(), step
+    while step := next((step for step in _steps(parts) if fails(step[0])), None):
+        best, parts = step
     return best
 
 
-def _fails(parts: Parts, fails: Callable[[Case], bool]) -> bool:
-    try:
-        case = parts.case()
-    except GradcheckError:  # what is left fits together no longer
-        return False
-    return fails(case)
+def _steps(parts: Parts) -> Iterator[tuple[Case, Parts]]:
+    for smaller in _smaller(parts):
+        with suppress(GradcheckError):  # what is left fits together no longer
+            data = Given.of({"inputs": smaller.inputs, "targets": smaller.targets})
+            yield Case(smaller.network, data=data, init=Given.of(smaller.parameters), dtype=smaller.dtype), smaller
 
 
 def is_small(case: Case) -> bool:
@@ -67,52 +70,51 @@ def _smaller(parts: Parts) -> Iterator[Parts]:
         yield from _narrower(parts, index)
         yield from _square(parts, index)
     yield from _plainer(parts)
-    for name in parts.parameters:
-        for values in _simpler(parts.parameters[name]):
-            yield parts._replace(parameters={**parts.parameters, name: values})
+    for name, values in parts.parameters.items():
+        yield from (parts.put(name, simpler) for simpler in _simpler(values))
     yield from (parts._replace(inputs=values) for values in _simpler(parts.inputs))
     yield from (parts._replace(targets=values) for values in _simpler(parts.targets))
 
 
 def _without_layer(parts: Parts, index: int) -> Iterator[Parts]:
     """A layer left out; what stands behind a dense one takes its inputs in place of its units, in turn."""
-    network, (inputs, units) = parts.network, (parts.network.shapes[index][0], parts.network.shapes[index + 1][0])
-    layers = (*network.layers[:index], *network.layers[index + 1 :])
-    own = [name.partition(".") for name in parts.parameters]
-    moved = {f"{int(i) - (int(i) > index)}.{name}": f"{i}.{name}" for i, _, name in own if int(i) != index}
-    parameters = {new: parts.parameters[old] for new, old in moved.items()}
-    left = parts._replace(network=Network(network.inputs, (), network.loss), parameters=parameters)
-    left = _cut_behind(left, _dense_from(layers, index), [i % units for i in range(inputs)])
-    try:
-        yield left._replace(network=msgspec.structs.replace(network, layers=layers))
-    except GradcheckError:  # a layer that wants another shape
-        return
+    (inputs, *_), (units, *_) = parts.network.shapes[index : index + 2]
+    layers = (*parts.network.layers[:index], *parts.network.layers[index + 1 :])
+    named = [(*name.split("."), values) for name, values in parts.parameters.items()]
+    own = {f"{int(i) - (int(i) > index)}.{name}": values for i, name, values in named if int(i) != index}
+    left = _cut_behind(parts._replace(parameters=own), _dense_from(layers, index), [i % units for i in range(inputs)])
+    with suppress(GradcheckError):  # a layer that wants another shape
+        yield left.described(layers=layers)
 
 
 def _narrower(parts: Parts, index: int) -> Iterator[Parts]:
-    """Units of a dense layer left out, or for index -1 inputs; with what the next dense layer, or the loss, had of them."""
-    if index >= 0 and not isinstance(parts.network.layers[index], Dense):
-        return
-    behind = _dense_from(parts.network.layers, index + 1)
-    for kept in _choices(parts.network.shapes[index + 1][0]):
-        cut = _cut_behind(_cut(parts, index, kept), behind, kept)
-        yield cut
+    """Fewer units of a layer, or inputs."""
+    for kept, fewer in _fewer(parts, index):
+        yield fewer
+        behind = _dense_from(parts.network.layers, index + 1)
         if behind is not None and len(kept) == 1:
-            yield from _carrying(parts, cut, behind, kept[0])
+            yield from _carrying(parts, fewer, behind, kept[0])
 
 
 def _square(parts: Parts, index: int) -> Iterator[Parts]:
     """What shows only where a layer has as many units as inputs, or as there are samples, keeps as many of either."""
-    if index < 0 or not isinstance(parts.network.layers[index], Dense):
+    if index < 0:
         return
-    layers, (inputs, units) = parts.network.layers, (parts.network.shapes[index][0], parts.network.shapes[index + 1][0])
-    behind, below = _dense_from(layers, index + 1), [i for i in range(index) if isinstance(layers[i], Dense)]
-    for kept in _choices(units):
-        fewer = _cut_behind(_cut(parts, index, kept), behind, kept)
+    (inputs, *_), (units, *_) = parts.network.shapes[index : index + 2]
+    below = max((i for i in range(index) if isinstance(parts.network.layers[i], Dense)), default=-1)
+    for kept, fewer in _fewer(parts, index):
         if units == len(parts.inputs):
             yield fewer._replace(inputs=fewer.inputs[kept], targets=fewer.targets[kept])
         if units == inputs:
-            yield _cut_behind(_cut(fewer, below[-1] if below else -1, kept), index, kept)
+            yield _cut_behind(_cut(fewer, below, kept), index, kept)
+
+
+def _fewer(parts: Parts, index: int) -> Iterator[tuple[list[int], Parts]]:
+    """Units of a dense layer that are kept, or for index -1 inputs; with what the next one, or the loss, has of them."""
+    if index < 0 or isinstance(parts.network.layers[index], Dense):
+        behind = _dense_from(parts.network.layers, index + 1)
+        for kept in _choices(parts.network.shapes[index + 1][0]):
+            yield kept, _cut_behind(_cut(parts, index, kept), behind, kept)
 
 
 def _dense_from(layers: Sequence[Layer], start: int) -> int | None:
@@ -121,29 +123,23 @@ def _dense_from(layers: Sequence[Layer], start: int) -> int | None:
 
 def _carrying(parts: Parts, cut: Parts, behind: int, kept: int) -> Iterator[Parts]:
     """The one unit that is left weighs as much as all did, for the first sample: what needs large numbers keeps them."""
-    states = forward(parts.network, parts.parameters, parts.inputs)
-    name, one = f"{behind}.weight", states[behind][0, kept]
-    if one:
-        weight = (parts.parameters[name] @ states[behind][0] / one)[:, None]
-        yield cut._replace(parameters={**cut.parameters, name: weight})
+    state, name = forward(parts.network, parts.parameters, parts.inputs)[behind][0], f"{behind}.weight"
+    if state[kept]:
+        yield cut.put(name, (parts.parameters[name] @ state / state[kept])[:, None])
 
 
 def _cut(parts: Parts, index: int, kept: list[int]) -> Parts:
-    network, parameters = parts.network, dict(parts.parameters)
     if index < 0:
-        return parts._replace(network=msgspec.structs.replace(network, inputs=(len(kept),)), inputs=parts.inputs[:, kept])
-    layers = list(network.layers)
+        return parts.described(inputs=(len(kept),))._replace(inputs=parts.inputs[:, kept])
+    layers = list(parts.network.layers)
     layers[index] = msgspec.structs.replace(layers[index], units=len(kept))
-    for name in (f"{index}.weight", f"{index}.bias"):
-        if name in parameters:
-            parameters[name] = parameters[name][kept]
-    return parts._replace(network=msgspec.structs.replace(network, layers=tuple(layers)), parameters=parameters)
+    own = {name: values[kept] for name, values in parts.parameters.items() if name.startswith(f"{index}.")}
+    return parts.described(layers=tuple(layers))._replace(parameters={**parts.parameters, **own})
 
 
 def _cut_behind(parts: Parts, behind: int | None, kept: list[int]) -> Parts:
     if behind is not None:
-        name = f"{behind}.weight"
-        return parts._replace(parameters={**parts.parameters, name: parts.parameters[name][:, kept]})
+        return parts.put(f"{behind}.weight", parts.parameters[f"{behind}.weight"][:, kept])
     if parts.network.loss.targets is Targets.CLASSES:
         return parts._replace(targets=np.minimum(parts.targets, len(kept) - 1))
     return parts._replace(targets=parts.targets[:, kept])
@@ -159,16 +155,16 @@ def _choices(count: int) -> Iterator[list[int]]:
 
 def _plainer(parts: Parts) -> Iterator[Parts]:
     """Without weight decay, without a bias, in double precision."""
-    network = parts.network
-    if network.weight_decay:
-        yield parts._replace(network=msgspec.structs.replace(network, weight_decay=0.0))
+    if parts.network.weight_decay:
+        yield parts.described(weight_decay=0.0)
     if parts.dtype != "float64":
         yield parts._replace(dtype="float64")
-    for index, layer in enumerate(network.layers):
+    for index, layer in enumerate(parts.network.layers):
         if isinstance(layer, Dense) and layer.bias:
-            layers = (*network.layers[:index], msgspec.structs.replace(layer, bias=False), *network.layers[index + 1 :])
+            layers = list(parts.network.layers)
+            layers[index] = msgspec.structs.replace(layer, bias=False)
             parameters = {name: value for name, value in parts.parameters.items() if name != f"{index}.bias"}
-            yield parts._replace(network=msgspec.structs.replace(network, layers=layers), parameters=parameters)
+            yield parts.described(layers=tuple(layers))._replace(parameters=parameters)
 
 
 def _simpler(values: Array) -> Iterator[Array]:

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from gradcheck.campaign.judging.process import Child
+from gradcheck.campaign.judging import Child
 from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.pools.protocol import Pool
 from gradcheck.campaign.results.groups import UNNAMED, grouped, suspects
-from gradcheck.campaign.results.record import Cause, Record
+from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.shards import SHRINKING, shrink
 from gradcheck.campaign.shrinking.reduce import is_small, reduced
@@ -28,28 +28,31 @@ def make_small(store: Store, pool: Pool) -> None:
     """Shrink what is wrong, group by group, and keep the smallest case of each."""
     groups = grouped(suspect for record in store.records(Verdict.WRONG) for suspect in suspects(record))
     known = store.smallest()
-    shards = _first_shards(store)
-    tasks: dict[Future[Any], Cause] = {}
-    for group in groups[:GROUPS]:
-        if group.cause not in known and group.cause.backend != "-":
-            shard = min(shards[name] for name in group.names)
-            tasks[pool.run(smallest, store.plan, shard, group.cause)] = group.cause
-    for future, cause in tasks.items():
+    first = {name: shard for shard, names in reversed(store.shards().items()) for name in names}  # shards that hold a case
+    tasks: dict[Future[Any], Mistake] = {}
+    for mistake, names, _ in groups[:GROUPS]:
+        if mistake not in known and mistake.backend != "-":
+            tasks[pool.run(smallest, store.plan, min(first[name] for name in names), mistake)] = mistake
+    for future, mistake in tasks.items():
         if (record := future.result()) is not None:
-            store.keep_smallest(cause, record)
+            store.keep_smallest(mistake, record)
 
 
-def smallest(plan: Plan, shard: int, cause: Cause) -> Record | None:
+def smallest(plan: Plan, shard: int, mistake: Mistake) -> Record | None:
     """The smallest case made of the first in a shard in which a backend is wrong for this cause; None where none is."""
     judged: dict[str, Record] = {}
-    with closing(Child(msgspec.structs.replace(plan, backends=_only(plan, cause.backend)))) as child:
+    backends = tuple(name for name in plan.backends if name.rpartition(":")[2] == mistake.backend)  # as reports call it
+    with closing(Child(msgspec.structs.replace(plan, backends=backends or plan.backends))) as child:
 
         def is_wrong(table: Table) -> bool:
             record = judged[name_of(table)] = judged.get(name_of(table)) or child.judge(table)
             return record.verdict == Verdict.WRONG
 
         def fails(table: Table) -> bool:
-            return is_wrong(table) and _has(judged[name_of(table)], cause)
+            if not is_wrong(table):
+                return False
+            causes = judged[name_of(table)].causes
+            return mistake in causes or (mistake.cause == UNNAMED and not causes)
 
         case = made_smallest(plan, shard, fails, is_wrong)
     return None if case is None else judged[name_of(case_to_table(case, Path()))]
@@ -70,17 +73,3 @@ def made_smallest(plan: Plan, shard: int, fails: Callable[[Table], bool], is_wro
 def _reduced(case: Case, fails: Callable[[Table], bool]) -> Case:
     end = time.monotonic() + SHRINKING
     return reduced(case, lambda smaller: time.monotonic() < end and fails(case_to_table(smaller, Path())))
-
-
-def _has(record: Record, cause: Cause) -> bool:
-    return cause in record.causes or (cause.cause == UNNAMED and not record.causes)
-
-
-def _only(plan: Plan, backend: str) -> tuple[str, ...]:
-    """The plan's name for a backend that is called this in reports."""
-    return tuple(name for name in plan.backends if name.rpartition(":")[2] == backend) or plan.backends
-
-
-def _first_shards(store: Store) -> dict[str, int]:
-    """The first shard that holds a case, by its name."""
-    return {name: shard for shard, names in reversed(store.shards().items()) for name in names}

@@ -1,1 +1,0 @@
-"""One case in, one record out, whatever a backend does to its process."""
