@@ -13,9 +13,9 @@ import tomli_w
 from gradcheck.cases.case import Case, Given
 from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import DataError, DescriptionError, OutputError
+from gradcheck.foundation.describe import at, decode
 from gradcheck.foundation.wording import shown
 from gradcheck.foundation.writing import write
-from gradcheck.network.describe import at, decode
 from gradcheck.network.network import Network, from_table, to_table
 
 PARSERS: dict[str, Callable[[str], Any]] = {

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from gradcheck.network.describe import Description, at, decode, decode_tagged, encode_tagged
+from gradcheck.foundation.describe import Description, at, decode, decode_tagged, encode_tagged
 from gradcheck.network.layers import LAYERS, Layer, Shape, Size
 from gradcheck.network.losses import LOSSES, Loss
 

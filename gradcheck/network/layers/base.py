@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
-from gradcheck.network.describe import Description
+from gradcheck.foundation.describe import Description
 
 Shape: TypeAlias = tuple[int, ...]
 Size: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from gradcheck.network.describe import register
+from gradcheck.foundation.describe import register
 from gradcheck.network.layers.activations import (
     ELU,
     GELU,
