@@ -1,13 +1,15 @@
-"""The table of layers: what each is called, its shapes, parameter names, kinks and rounding constants.
+"""The table of layers, by the names that descriptions use: shapes, parameter names, kinks and rounding constants.
 
 A row says what a layer *is*; what it means is said once in `gradcheck.network.reference`, and each backend builds it by
 itself. A third party adds a row with `register_layer`, and one function per backend.
 """
 
+from typing import TypeVar
+
+from gradcheck.foundation.describe import register
 from gradcheck.network.layers.activations import ELU, GELU, Arctan, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from gradcheck.network.layers.base import Activation, Cancellation, Kink, Layer, Shape, Size
 from gradcheck.network.layers.dense import Dense
-from gradcheck.network.layers.table import LAYERS, register_layer
 
 __all__ = [
     "ELU",
@@ -30,3 +32,24 @@ __all__ = [
     "Tanh",
     "register_layer",
 ]
+
+LAYERS: dict[str, type[Layer]] = {
+    "dense": Dense,
+    "arctan": Arctan,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "elu": ELU,
+    "gelu": GELU,
+    "silu": SiLU,
+    "softplus": Softplus,
+    "identity": Identity,
+}
+
+L = TypeVar("L", bound=Layer)
+
+
+def register_layer(name: str, row: type[L]) -> type[L]:
+    """Add a third party's row to the table; a name that is taken raises `DescriptionError`."""
+    return register(LAYERS, name, row, "layer")
