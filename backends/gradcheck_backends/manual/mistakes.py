@@ -96,7 +96,7 @@ class Mistakes:
 
 def _mistakes_at(step: Step) -> Iterator[Mistake]:
     """Every mistake of the table that can be made there."""
-    made = (*step.trace.network.layers, step.trace.network.loss)[step.index]
+    made = step.trace.part(step.index)
     with np.errstate(all="ignore"):
         for kind, rows in TABLE.items():
             if isinstance(made, kind):

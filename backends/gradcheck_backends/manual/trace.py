@@ -12,7 +12,7 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer
 from gradcheck.network.losses import Loss
-from gradcheck.network.network import Network, is_weight, layer_parameters
+from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck_backends.manual.buffers import NEW
 from gradcheck_backends.manual.model import ManualModel
 from gradcheck_backends.manual.rules import LayerPullback
@@ -37,8 +37,9 @@ class Trace:
         self.network, self.parameters, self.batch = network, parameters, batch
         self.model = ManualModel(network)
         self.inputs, self.pullbacks = [batch.inputs], list[LayerPullback]()
-        for index, (layer, rule) in enumerate(zip(network.layers, self.model.rules, strict=True)):
-            output, pullback = rule(layer, layer_parameters(parameters, index), self.inputs[-1].T, NEW)
+        each = network.layers, self.model.rules, by_layer(parameters, len(network.layers))
+        for layer, rule, own in zip(*each, strict=True):
+            output, pullback = rule(layer, own, self.inputs[-1].T, NEW)
             self.inputs.append(output.T)
             self.pullbacks.append(_in_rows(pullback))
         self.top: Array = self.model.loss_rule(network.loss, self.inputs[-1], batch.targets)[1]()
@@ -60,12 +61,6 @@ class Trace:
         """How a report calls it."""
         where = f"layers[{index}]" if index < len(self.network.layers) else "the loss"
         return f"{where} ({type(self.part(index)).__name__})"
-
-    def alike(self, index: int) -> Iterator[int]:
-        """Inputs of other layers that have the shape of this one's, nearest first."""
-        here = self.inputs[index]
-        others = sorted((i for i in range(len(self.inputs)) if i != index), key=lambda i: abs(i - index))
-        return (i for i in others if self.inputs[i].shape == here.shape and not np.array_equal(self.inputs[i], here))
 
     def decayed(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
         """The gradients with what weight decay adds."""
@@ -113,11 +108,12 @@ class Step:
         return self.trace.pullbacks[self.index](np.ones_like(self.g))[0]
 
     def others(self) -> Iterator[tuple[str, int, Array]]:
-        """What could be taken for what enters here: how a report calls it, how many layers above, and the array."""
-        for k in self.trace.alike(self.index):
-            last = k == len(self.trace.network.layers)
-            uses = "the network's output" if last else f"the input of {self.trace.name(k)}"
-            yield uses, k - self.index, self.trace.inputs[k]
+        """What could be taken for what enters here, nearest first: its name in a report, layers above, and the array."""
+        inputs = self.trace.inputs
+        for k in sorted(range(len(inputs)), key=lambda k: abs(k - self.index)):
+            if k != self.index and inputs[k].shape == self.x.shape and not np.array_equal(inputs[k], self.x):
+                last = k == len(self.trace.network.layers)
+                yield "the network's output" if last else f"the input of {self.trace.name(k)}", k - self.index, inputs[k]
 
 
 class Mistake(NamedTuple):

@@ -40,10 +40,9 @@ import numpy as np
 from gradcheck.foundation.arithmetic import COARSE, Precision, precision
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
+from gradcheck.network.analysis import layer_rounding
 from gradcheck.network.analysis.calculus import SAFETY, Cotangent, Uncertain, or_inf, tolerance_of
 from gradcheck.network.analysis.kinks import freedom
-from gradcheck.network.analysis.layer_rounding import backward_errors, forward_errors, of_dense, through_activation
-from gradcheck.network.analysis.loss_rounding import loss_errors
 from gradcheck.network.network import Network, by_layer, is_weight
 
 FLOOR = 0.1
@@ -91,7 +90,7 @@ def error_bounds(
         arithmetic = arithmetic._replace(u=arithmetic.u * _alike(inputs) ** 0.5)
     with np.errstate(all="ignore"):
         states = _forward(network, parameters, inputs, arithmetic)
-        loss, top, at_margin = loss_errors(
+        loss, top, at_margin = layer_rounding.loss_errors(
             network.loss, states[-1], targets, tolerance_of(states[-1], arithmetic.u), arithmetic.u
         )
         cotangent = Cotangent(top.value, top.variance, at_margin)
@@ -127,7 +126,7 @@ def _alike(inputs: Array) -> int:
 def _forward(network: Network, parameters: Mapping[str, Array], inputs: Array, arithmetic: Precision) -> list[Uncertain]:
     states = [Uncertain(inputs, np.zeros_like(inputs))]
     for layer, own in zip(network.layers, by_layer(parameters, len(network.layers)), strict=True):
-        state = forward_errors(layer, own, states[-1], arithmetic.u)
+        state = layer_rounding.forward_errors(layer, own, states[-1], arithmetic.u)
         # Builds square what they compute (1 + z*z, d*d), also where the result is then thrown away.
         states.append(state._replace(variance=_guarded(state, arithmetic, arithmetic.largest**0.5)))
     return states
@@ -144,11 +143,11 @@ def _backward(
         if isinstance(layer, ly.Activation):
             free = freedom(layer.kinks, x.value, tolerance_of(x, arithmetic.u))
             units += _places(f"layer {index}", free)
-            cotangent = through_activation(layer, x, cotangent, free, arithmetic.u)
+            cotangent = layer_rounding.through_activation(layer, x, cotangent, free, arithmetic.u)
         elif index == 0 and isinstance(layer, ly.Dense):  # nobody asks for a gradient of the inputs
-            gradients |= {f"0.{name}": gradient for name, gradient in of_dense(layer, x, cotangent).items()}
+            gradients |= {f"0.{name}": gradient for name, gradient in layer_rounding.of_dense(layer, x, cotangent).items()}
         else:
-            cotangent, own = backward_errors(layer, layered[index], x, cotangent)
+            cotangent, own = layer_rounding.backward_errors(layer, layered[index], x, cotangent)
             gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
         cotangent = cotangent._replace(variance=_guarded(cotangent, arithmetic, arithmetic.largest))
     return {name: gradients[name] for name in network.parameter_shapes}, units

@@ -23,7 +23,6 @@ from gradcheck.network import losses as ls
 from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck.network.reference import meaning
 from gradcheck.network.reference.copies import Stacks
-from gradcheck.network.reference.derivatives import derivative, stepped
 from gradcheck.network.reference.functions import log1p
 
 ROOM = 2**17  # numbers in the tangents that go up at once: what a cache holds. Measured, not derived.
@@ -82,10 +81,10 @@ class Tangents:
             moved = by_layer(directions, len(self.network.layers))
             tangents: Array | None = None  # below the first layer that moves there is none
             for index, own in enumerate(moved):
-                if own:
-                    tangents = self._moved(index, own, tangents)
-                elif tangents is not None:
-                    tangents = self._carried(index, tangents)
+                if own and tangents is None:
+                    tangents = np.zeros((count, *self.states[index].shape))
+                if tangents is not None:
+                    tangents = self._carried(index, tangents, own)
             ends = np.zeros(count) if tangents is None else self._ends(tangents)
             return ends + self._decay(directions)
 
@@ -96,7 +95,9 @@ class Tangents:
         if not isinstance(layer, ly.Dense):
             return self.along({name: np.eye(value.size).reshape(-1, *value.shape)}).reshape(value.shape)
         with np.errstate(all="ignore"):
-            by_unit = self._by_unit(int(index))
+            if int(index) not in self._known:
+                self._known[int(index)] = self._by_unit(int(index))
+            by_unit = self._known[int(index)]
             entries = by_unit.T @ x if own == "weight" else by_unit.sum(axis=0)
             return entries + self.network.weight_decay * value if self.network.weight_decay and is_weight(name) else entries
 
@@ -109,13 +110,10 @@ class Tangents:
         return np.array([flushed(each).mean() for each in moved])
 
     def _by_unit(self, index: int) -> Array:
-        """Slopes of the mean loss by every unit of a layer's output, of shape (n, units)."""
-        if index not in self._known:
-            self._known[index] = self._pushed(index)
-        return self._known[index]
+        """Slopes of the mean loss by every unit of a layer's output, of shape (n, units).
 
-    def _pushed(self, index: int) -> Array:
-        """While a layer acts on each entry, the tangents of all units are the diagonal of one array."""
+        While a layer acts on each entry, the tangents of all units are the diagonal of one array.
+        """
         diagonal = np.ones_like(self.states[index + 1])
         self.evaluations += diagonal.shape[1]
         above = index + 1
@@ -138,21 +136,16 @@ class Tangents:
             tangents[np.arange(len(part)), :, part] = diagonal.T[part]
             tangents = push(layer, own, {}, self.states[above], tangents)
         for later in range(above + 1, len(self.network.layers)):
-            tangents = self._carried(later, tangents)
+            tangents = self._carried(later, tangents, {})
         samples = len(self.top)
         flat = tangents.reshape(len(part), samples, -1), self.top.reshape(samples, -1)
         return np.einsum("kno,no->nk", *flat)
 
-    def _carried(self, index: int, tangents: Array) -> Array:
+    def _carried(self, index: int, tangents: Array, moved: Stacks) -> Array:
         slopes = self.slopes[index]
-        if slopes is not None:
+        if slopes is not None and not moved:
             return tangents * slopes
-        return push(self.network.layers[index], self.by_layer[index], {}, self.states[index], tangents)
-
-    def _moved(self, index: int, own: Stacks, tangents: Array | None) -> Array:
-        x = self.states[index]
-        before = np.zeros((len(next(iter(own.values()))), *x.shape)) if tangents is None else tangents
-        return push(self.network.layers[index], self.by_layer[index], own, x, before)
+        return push(self.network.layers[index], self.by_layer[index], moved, self.states[index], tangents)
 
     def _decay(self, directions: Stacks) -> Array | float:
         weights = [name for name in directions if is_weight(name)] if self.network.weight_decay else []
@@ -181,12 +174,10 @@ def _(layer: ly.Dense, parameters: Mapping[str, Array], moved: Stacks, x: Array,
 def loss_slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
     """Slopes of the mean loss by every entry of ``z``: at once where each entry has a loss, else output by output."""
     with np.errstate(all="ignore"):
-        if columns(loss, z, y) == 1:
-            each = flushed(meaning.losses(loss, z + 1j * COMPLEX_STEP, y))
-            return each.reshape(z.shape) / z.size
-        units = np.eye(prod(z.shape[1:])).reshape(-1, *z.shape[1:])
-        each = [flushed(meaning.losses(loss, z + 1j * COMPLEX_STEP * unit, y)) for unit in units]
-        return np.stack(each, axis=1).reshape(z.shape) / len(z)
+        alone, units = columns(loss, z, y) == 1, prod(z.shape[1:])
+        steps = np.ones((1, *z.shape[1:])) if alone else np.eye(units).reshape(-1, *z.shape[1:])
+        each = [flushed(meaning.losses(loss, z + 1j * COMPLEX_STEP * step, y)) for step in steps]
+        return np.stack(each, axis=1).reshape(z.shape) / each[0].size
 
 
 @loss_slopes.register
@@ -206,6 +197,23 @@ def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
 def columns(loss: ls.Loss, z: Array, y: Array) -> int:
     """How many evaluations the slopes of a loss take: 1 where each entry has a loss, else one for each output."""
     return 1 if np.shape(meaning.losses(loss, z[:1], y[:1])) == (1, *z.shape[1:]) else prod(z.shape[1:])
+
+
+def stepped(z: Array) -> Array:
+    """z + ih"""
+    moved = np.full(z.shape, 1j * COMPLEX_STEP)
+    moved.real = z
+    return moved
+
+
+def derivative(values: Array) -> Array:
+    """From values where something has moved by ih."""
+    return np.imag(values) / COMPLEX_STEP
+
+
+def activation_slopes(layer: ly.Activation, z: Array) -> Array:
+    """rho'(z)"""
+    return derivative(meaning.apply(layer, {}, stepped(z)))
 
 
 def flushed(values: Array) -> Array:
