@@ -78,10 +78,8 @@ class Workspace:
         return self._with(_Memory(self._shapes, self._dtype).lend())
 
     def _with(self, gradients: Sequence[Mapping[str, Array]]) -> list[Buffers]:
-        return [
-            Buffers(each.out, each.scratch, each.below, own, each.ones, each.needed) if own else each
-            for each, own in zip(self.buffers, gradients, strict=True)
-        ]
+        each = zip(self.buffers, gradients, strict=True)
+        return [buffers._replace(gradients=own) if own else buffers for buffers, own in each]
 
 
 class _Memory:

@@ -24,13 +24,7 @@ Made: TypeAlias = tuple[Mistake, Gradients]
 
 
 class Mistakes:
-    """The mistakes that a network offers an occasion for: a `gradcheck.diagnosis.library.MistakeLibrary`.
-
-    Attributes
-    ----------
-    gradients : dict of str to array
-        The right ones, by parameter name.
-    """
+    """The mistakes that a network offers an occasion for: a `gradcheck.diagnosis.library.MistakeLibrary`."""
 
     def __init__(self, network: Network, parameters: Parameters, batch: Batch) -> None:
         self.trace = Trace(network, parameters, batch)

@@ -52,11 +52,7 @@ class ManualModel:
     ) -> tuple[float, dict[str, Array]]:
         """The loss and its gradients, by parameter name.
 
-        Parameters
-        ----------
-        reuse : bool
-            Hand out the same arrays as the last call with ``reuse``, overwritten; by default each call's gradients are its
-            own.
+        With ``reuse`` the arrays are those of the last call with it, overwritten; else each call's gradients are its own.
         """
         idle, workspace = self._taken(parameters, batch)
         try:

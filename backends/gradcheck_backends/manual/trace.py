@@ -23,14 +23,8 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 class Trace:
     """One pass of the manual build; samples in rows, as people write them.
 
-    Attributes
-    ----------
-    inputs : list of array
-        Of every layer, and last the network's output.
-    top : array
-        The gradient at the network's output.
-    gradients : dict of str to array
-        The right ones, by parameter name.
+    ``inputs`` are those of every layer, and last the network's output; ``top`` is the gradient there, and ``gradients`` are
+    the right ones, by parameter name.
     """
 
     def __init__(self, network: Network, parameters: Parameters, batch: Batch) -> None:
@@ -78,19 +72,12 @@ def _in_rows(pullback: LayerPullback) -> LayerPullback:
 
 @dataclass(frozen=True)
 class Step:
-    """Where a mistake can be made: one layer of a pass, or the loss, which comes after the last.
-
-    Attributes
-    ----------
-    trace : Trace
-    index : int
-    g : array
-        The gradient at its output.
-    """
+    """Where a mistake can be made: one layer of a pass, or the loss, which comes after the last."""
 
     trace: Trace
     index: int
     g: Array
+    """The gradient at its output."""
 
     @property
     def x(self) -> Array:
@@ -101,11 +88,6 @@ class Step:
     def name(self) -> str:
         """As a report calls it."""
         return self.trace.name(self.index)
-
-    @property
-    def slope(self) -> Array:
-        """Of an activation: rho'(x)."""
-        return self.trace.pullbacks[self.index](np.ones_like(self.g))[0]
 
     def others(self) -> Iterator[tuple[str, int, Array]]:
         """What could be taken for what enters here, nearest first: its name in a report, layers above, and the array."""
@@ -119,14 +101,8 @@ class Step:
 class Mistake(NamedTuple):
     """One way to get a backward pass wrong: a `gradcheck.diagnosis.library.Mistake`, and what it does to the pass.
 
-    Attributes
-    ----------
-    below : array, optional
-        The gradient handed down; None where that is right.
-    own : dict of str to array
-        Gradients of the layer's own parameters that are wrong.
-    habit : str
-        What mistakes of one kind in several layers have in common; empty for what nobody repeats.
+    ``below`` is the gradient handed down, None where that is right, ``own`` holds gradients of the layer's own parameters
+    that are wrong, and ``habit`` is what mistakes of one kind in several layers have in common.
     """
 
     cause: str

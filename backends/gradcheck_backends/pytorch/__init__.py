@@ -9,15 +9,7 @@ from gradcheck_backends.pytorch.places import HOST, Place, placed
 
 @dataclass(frozen=True)
 class TorchBackend:
-    """A way to build with PyTorch: a `gradcheck.builds.protocol.Backend` that takes options.
-
-    Parameters
-    ----------
-    place : Place
-        The device and the arithmetic.
-    compile : bool
-        Whether to pass models through ``torch.compile``.
-    """
+    """A way to build with PyTorch: a `gradcheck.builds.protocol.Backend` with options, ``torch.compile`` among them."""
 
     place: Place = HOST
     compile: bool = False

@@ -1,6 +1,5 @@
 """Rounding errors of a layer, on the way up and on the way back, and of the loss (see `rounding`)."""
 
-from collections.abc import Mapping
 from functools import partial, singledispatch
 
 import numpy as np
@@ -13,18 +12,19 @@ from gradcheck.network import reference
 from gradcheck.network.analysis import calculus
 from gradcheck.network.analysis.calculus import Cotangent, Uncertain, tolerance_of
 from gradcheck.network.analysis.kinks import freedom, through_factor, through_product, through_slope
+from gradcheck.network.batch import Parameters
 from gradcheck.network.operations import unregistered
 from gradcheck.network.reference.tangents import activation_slopes, derivative, stepped
 
 
 @singledispatch
-def forward_errors(layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertain, u: float) -> Uncertain:
+def forward_errors(layer: ly.Layer, parameters: Parameters, x: Uncertain, u: float) -> Uncertain:
     """Output of a layer with its variance."""
     raise unregistered("analysis.layer_rounding.forward_errors", layer)
 
 
 @forward_errors.register
-def _(layer: ly.Activation, parameters: Mapping[str, Array], z: Uncertain, u: float) -> Uncertain:
+def _(layer: ly.Activation, parameters: Parameters, z: Uncertain, u: float) -> Uncertain:
     a = reference.apply(layer, parameters, z.value)
     own = a**2 + calculus.value_rounding(layer.cancellation, z.value) ** 2
     here, tolerance = activation_slopes(layer, z.value), tolerance_of(z, u)
@@ -45,7 +45,7 @@ def through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: A
 
 
 @forward_errors.register
-def _(layer: ly.Dense, parameters: Mapping[str, Array], x: Uncertain, u: float) -> Uncertain:
+def _(layer: ly.Dense, parameters: Parameters, x: Uncertain, u: float) -> Uncertain:
     z = reference.apply(layer, parameters, x.value)
     variance = (x.variance + x.value**2) @ (parameters["weight"] ** 2).T + z**2
     return Uncertain(z, variance + parameters["bias"] ** 2 if layer.bias else variance)
@@ -53,16 +53,14 @@ def _(layer: ly.Dense, parameters: Mapping[str, Array], x: Uncertain, u: float) 
 
 @singledispatch
 def backward_errors(
-    layer: ly.Layer, parameters: Mapping[str, Array], x: Uncertain, g: Cotangent
+    layer: ly.Layer, parameters: Parameters, x: Uncertain, g: Cotangent
 ) -> tuple[Cotangent, dict[str, Cotangent]]:
     """Gradients at a layer's input and of its parameters, given the one at its output, ``g``."""
     raise unregistered("analysis.layer_rounding.backward_errors", layer)
 
 
 @backward_errors.register
-def _(
-    layer: ly.Dense, parameters: Mapping[str, Array], x: Uncertain, g: Cotangent
-) -> tuple[Cotangent, dict[str, Cotangent]]:
+def _(layer: ly.Dense, parameters: Parameters, x: Uncertain, g: Cotangent) -> tuple[Cotangent, dict[str, Cotangent]]:
     weight, spread = parameters["weight"], g.variance + g.value**2
     below = g.value @ weight
     down = Cotangent(below, spread @ weight**2 + below**2, through_product(g.kinks, weight))

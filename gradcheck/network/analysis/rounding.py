@@ -32,7 +32,6 @@ weights scaled 0.03 to 16, 750,000 entries a build and dtype, against 80-bit ari
 the bound, the median at 1.7e-3, in float64 and float32 and for all three builds alike.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +42,7 @@ from gradcheck.network import layers as ly
 from gradcheck.network.analysis import layer_rounding
 from gradcheck.network.analysis.calculus import SAFETY, Cotangent, Uncertain, or_inf, tolerance_of
 from gradcheck.network.analysis.kinks import freedom
+from gradcheck.network.batch import Parameters
 from gradcheck.network.network import Network, by_layer, is_weight
 
 FLOOR = 0.1
@@ -54,16 +54,15 @@ class ErrorBounds(NamedTuple):
 
     Attributes
     ----------
-    loss : float
-    rounding : dict of str to array
+    rounding
         By parameter name: how far rounding alone may put each entry off.
-    low, high : dict of str to array
+    low, high
         Where a correct gradient lies, before rounding: ends that differ where a pre-activation lies on a kink, or within its
         own rounding of one, and either side's slope is an honest one.
-    exact : dict of str to array
+    exact
         The part of ``high - low`` that is due to pre-activations equal to a kink: there is no derivative there.
-    units : tuple of str
-        The units that lie on a kink or within rounding of one: ``"layer 1, sample 3, unit 0"``.
+    units
+        Those that lie on a kink or within rounding of one: ``"layer 1, sample 3, unit 0"``.
     """
 
     loss: float
@@ -74,33 +73,25 @@ class ErrorBounds(NamedTuple):
     units: tuple[str, ...]
 
 
-def error_bounds(
-    network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array, dtype: str
-) -> ErrorBounds:
-    """Bound loss and every gradient entry of a correct build that computes in ``dtype``, or another arithmetic.
+def error_bounds(network: Network, parameters: Parameters, inputs: Array, targets: Array, dtype: str) -> ErrorBounds:
+    """Bound loss and every gradient entry of a correct build that computes in ``dtype``, one of `ARITHMETICS`.
 
-    Parameters
-    ----------
-    parameters, inputs, targets
-        As `reference.loss` takes them, in float64, holding the values that the build gets.
-    dtype : {"float64", "float32", "tf32", "bfloat16"}
+    The point is given as to `reference.loss`, in float64, and holds the values that the build gets.
     """
     arithmetic = precision(dtype)
     if dtype in COARSE:
         arithmetic = arithmetic._replace(u=arithmetic.u * _alike(inputs) ** 0.5)
     with np.errstate(all="ignore"):
         states = _forward(network, parameters, inputs, arithmetic)
-        loss, top, at_margin = layer_rounding.loss_errors(
-            network.loss, states[-1], targets, tolerance_of(states[-1], arithmetic.u), arithmetic.u
-        )
-        cotangent = Cotangent(top.value, top.variance, at_margin)
-        gradients, units = _backward(network, parameters, states, cotangent, arithmetic)
+        outputs, u = states[-1], arithmetic.u
+        loss, top, at_margin = layer_rounding.loss_errors(network.loss, outputs, targets, tolerance_of(outputs, u), u)
+        gradients, units = _backward(network, parameters, states, Cotangent(*top, at_margin), arithmetic)
         if network.weight_decay:
             loss = _add_decay(network, parameters, loss, gradients, arithmetic)
-        summed = _guarded(loss._replace(value=loss.value * states[-1].value.size), arithmetic, arithmetic.largest)
-        ends = {name: _ends(gradient, 1 + SAFETY * arithmetic.u) for name, gradient in gradients.items()}
+        summed = _guarded(loss._replace(value=loss.value * outputs.value.size), arithmetic, arithmetic.largest)
+        ends = {name: _ends(gradient, 1 + SAFETY * u) for name, gradient in gradients.items()}
         return ErrorBounds(
-            loss=SAFETY * arithmetic.u * float(np.sqrt(summed)),
+            loss=SAFETY * u * float(np.sqrt(summed)),
             rounding={name: _bound(gradient, arithmetic) for name, gradient in gradients.items()},
             exact={name: or_inf(gradient.kinks[0]) for name, gradient in gradients.items()},
             low={name: low for name, (low, _) in ends.items()},
@@ -123,7 +114,7 @@ def _alike(inputs: Array) -> int:
     return int(np.unique(inputs.reshape(len(inputs), -1), axis=0, return_counts=True)[1].max())
 
 
-def _forward(network: Network, parameters: Mapping[str, Array], inputs: Array, arithmetic: Precision) -> list[Uncertain]:
+def _forward(network: Network, parameters: Parameters, inputs: Array, arithmetic: Precision) -> list[Uncertain]:
     states = [Uncertain(inputs, np.zeros_like(inputs))]
     for layer, own in zip(network.layers, by_layer(parameters, len(network.layers)), strict=True):
         state = layer_rounding.forward_errors(layer, own, states[-1], arithmetic.u)
@@ -133,7 +124,7 @@ def _forward(network: Network, parameters: Mapping[str, Array], inputs: Array, a
 
 
 def _backward(
-    network: Network, parameters: Mapping[str, Array], states: list[Uncertain], top: Cotangent, arithmetic: Precision
+    network: Network, parameters: Parameters, states: list[Uncertain], top: Cotangent, arithmetic: Precision
 ) -> tuple[dict[str, Cotangent], list[str]]:
     gradients: dict[str, Cotangent] = {}
     units: list[str] = []
@@ -154,11 +145,7 @@ def _backward(
 
 
 def _add_decay(
-    network: Network,
-    parameters: Mapping[str, Array],
-    loss: Uncertain,
-    gradients: dict[str, Cotangent],
-    arithmetic: Precision,
+    network: Network, parameters: Parameters, loss: Uncertain, gradients: dict[str, Cotangent], arithmetic: Precision
 ) -> Uncertain:
     """Account for ``weight_decay / 2 * sum(w**2)`` in ``gradients``, and return the loss that includes it."""
     for name in filter(is_weight, gradients):
@@ -182,8 +169,6 @@ def _guarded(x: Uncertain | Cotangent, arithmetic: Precision, largest: float) ->
 
 def _places(where: str, free: Array) -> list[str]:
     """Names of the units on a kink."""
-    if not free.any():
-        return []
     return [f"{where}, sample {n}, unit {', '.join(map(str, unit))}" for n, *unit in np.argwhere(free.any(axis=0))]
 
 

@@ -8,30 +8,13 @@ from typing import TypeVar
 
 from gradcheck.foundation.describe import register
 from gradcheck.network.layers.activations import ELU, GELU, Arctan, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from gradcheck.network.layers.base import Activation, Cancellation, Kink, Layer, Shape, Size
+from gradcheck.network.layers.base import Activation as Activation
+from gradcheck.network.layers.base import Cancellation as Cancellation
+from gradcheck.network.layers.base import Kink as Kink
+from gradcheck.network.layers.base import Layer
+from gradcheck.network.layers.base import Shape as Shape
+from gradcheck.network.layers.base import Size as Size
 from gradcheck.network.layers.dense import Dense
-
-__all__ = [
-    "ELU",
-    "GELU",
-    "LAYERS",
-    "Activation",
-    "Arctan",
-    "Cancellation",
-    "Dense",
-    "Identity",
-    "Kink",
-    "Layer",
-    "LeakyReLU",
-    "ReLU",
-    "Shape",
-    "SiLU",
-    "Sigmoid",
-    "Size",
-    "Softplus",
-    "Tanh",
-    "register_layer",
-]
 
 LAYERS: dict[str, type[Layer]] = {
     "dense": Dense,

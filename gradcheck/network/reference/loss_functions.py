@@ -7,7 +7,7 @@ import numpy as np
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import losses as ls
-from gradcheck.network.reference.functions import log1p, positive_part, softplus
+from gradcheck.network.reference.activations import log1p, positive_part, softplus
 from gradcheck.network.reference.meaning import losses
 
 

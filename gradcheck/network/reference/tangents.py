@@ -10,7 +10,6 @@ Tangents that start at one unit each end as the slopes of the loss by that unit.
 W[i, j] is the sum over samples of the slope by z[i] times x[j]: every entry of a layer for as many tangents as it has units.
 """
 
-from collections.abc import Mapping
 from functools import cached_property, singledispatch
 from math import prod
 
@@ -20,22 +19,18 @@ from gradcheck.foundation.arithmetic import COMPLEX_STEP
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
+from gradcheck.network.batch import Parameters
 from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck.network.reference import meaning
+from gradcheck.network.reference.activations import log1p
 from gradcheck.network.reference.copies import Stacks
-from gradcheck.network.reference.functions import log1p
 
 ROOM = 2**17  # numbers in the tangents that go up at once: what a cache holds. Measured, not derived.
 UNSEEN = 1e-170  # of a derivative by complex step: h^2 times a third derivative of 1e30 is no derivative
 
 
 class Tangents:
-    """Derivatives of the mean loss at one point.
-
-    Parameters
-    ----------
-    parameters, inputs, targets
-        As `meaning.loss` takes them, in float64.
+    """Derivatives of the mean loss at one point, given as to `meaning.loss`, in float64.
 
     Attributes
     ----------
@@ -43,7 +38,7 @@ class Tangents:
         How many tangents have been pushed up.
     """
 
-    def __init__(self, network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array) -> None:
+    def __init__(self, network: Network, parameters: Parameters, inputs: Array, targets: Array) -> None:
         self.network, self.parameters, self.targets = network, parameters, targets
         self.by_layer = by_layer(parameters, len(network.layers))
         self.evaluations = 0
@@ -137,8 +132,7 @@ class Tangents:
             tangents = push(layer, own, {}, self.states[above], tangents)
         for later in range(above + 1, len(self.network.layers)):
             tangents = self._carried(later, tangents, {})
-        samples = len(self.top)
-        flat = tangents.reshape(len(part), samples, -1), self.top.reshape(samples, -1)
+        flat = tangents.reshape(*tangents.shape[:2], -1), self.top.reshape(len(self.top), -1)
         return np.einsum("kno,no->nk", *flat)
 
     def _carried(self, index: int, tangents: Array, moved: Stacks) -> Array:
@@ -154,7 +148,7 @@ class Tangents:
 
 
 @singledispatch
-def push(layer: ly.Layer, parameters: Mapping[str, Array], moved: Stacks, x: Array, tangents: Array) -> Array:
+def push(layer: ly.Layer, parameters: Parameters, moved: Stacks, x: Array, tangents: Array) -> Array:
     """Tangents of a layer's output, (k, n, *outputs), from those of its input and what is moved in its parameters."""
     steps = range(len(tangents))
     points = [{name: parameters[name] + 1j * COMPLEX_STEP * stack[k] for name, stack in moved.items()} for k in steps]
@@ -163,7 +157,7 @@ def push(layer: ly.Layer, parameters: Mapping[str, Array], moved: Stacks, x: Arr
 
 
 @push.register
-def _(layer: ly.Dense, parameters: Mapping[str, Array], moved: Stacks, x: Array, tangents: Array) -> Array:
+def _(layer: ly.Dense, parameters: Parameters, moved: Stacks, x: Array, tangents: Array) -> Array:
     up = tangents @ parameters["weight"].T
     if "weight" in moved:
         up = up + x @ moved["weight"].mT
