@@ -42,7 +42,7 @@ def distances(
 
 
 def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
-    """Rows of what the slope may be off by, for each ``z`` on a kink or within ``tolerance`` of one: (3, *z.shape)."""
+    """EXACT, DOWN and UP of the slope, (3, *z.shape), for each ``z`` on a kink or within ``tolerance`` of one."""
     if not kinks:
         return zeros((3, *z.shape))
     rows: Array = np.zeros((3, *z.shape))

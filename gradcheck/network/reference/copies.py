@@ -24,7 +24,7 @@ Stacks: TypeAlias = Mapping[str, Array]
 
 
 def losses(network: Network, parameters: Parameters, inputs: Array, targets: Array, stacks: Stacks) -> Array:
-    """`meaning.loss` at k points, of shape (k,): of a parameter in ``stacks``, at least one, the value is not used."""
+    """`meaning.loss` at k points, of shape (k,). ``stacks`` holds one parameter at least, whose value is not used."""
     count = len(next(iter(stacks.values())))
     widest = max(map(prod, network.shapes))
     room = AT_ONCE // (len(inputs) * widest)

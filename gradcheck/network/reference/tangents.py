@@ -168,8 +168,8 @@ def _(layer: ly.Dense, parameters: Parameters, moved: Stacks, x: Array, tangents
 def loss_slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
     """Slopes of the mean loss by every entry of ``z``: at once where each entry has a loss, else output by output."""
     with np.errstate(all="ignore"):
-        alone, units = columns(loss, z, y) == 1, prod(z.shape[1:])
-        steps = np.ones((1, *z.shape[1:])) if alone else np.eye(units).reshape(-1, *z.shape[1:])
+        each_entry, units = columns(loss, z, y) == 1, prod(z.shape[1:])
+        steps = np.ones((1, *z.shape[1:])) if each_entry else np.eye(units).reshape(-1, *z.shape[1:])
         each = [flushed(meaning.losses(loss, z + 1j * COMPLEX_STEP * step, y)) for step in steps]
         return np.stack(each, axis=1).reshape(z.shape) / each[0].size
 
