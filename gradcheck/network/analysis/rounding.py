@@ -169,6 +169,8 @@ def _guarded(x: Uncertain | Cotangent, arithmetic: Precision, largest: float) ->
 
 def _places(where: str, free: Array) -> list[str]:
     """Names of the units on a kink."""
+    if not free.any():
+        return []
     return [f"{where}, sample {n}, unit {', '.join(map(str, unit))}" for n, *unit in np.argwhere(free.any(axis=0))]
 
 
