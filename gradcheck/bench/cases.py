@@ -12,8 +12,8 @@ import msgspec
 from gradcheck.cases.case import Case
 from gradcheck.cases.files import load, naming
 from gradcheck.errors import DescriptionError
+from gradcheck.foundation.describe import decode_tagged
 from gradcheck.foundation.wording import nearest, shown
-from gradcheck.network.describe import decode_tagged
 from gradcheck.network.layers import LAYERS, Activation, Dense
 from gradcheck.network.losses import LOSSES, Loss
 from gradcheck.network.network import Network

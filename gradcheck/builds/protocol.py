@@ -1,7 +1,6 @@
-"""All that somebody needs to plug in a backend.
+"""All that somebody needs to plug in a backend: ``build(network) -> model``; a module with a function ``build`` is one.
 
-A backend has one function, ``build(network) -> model``; a module with a function ``build`` is a backend. A model
-answers two questions about parameters and a batch. A bare function ``(network, parameters, batch) -> (loss,
+A model answers two questions about parameters and a batch. A bare function ``(network, parameters, batch) -> (loss,
 gradients)`` is accepted wherever a backend is: `FunctionBackend` dresses it.
 
 Register a backend under the entry-point group ``gradcheck.backends``, or name it ``path/to/file.py:attribute``.

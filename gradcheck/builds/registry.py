@@ -1,8 +1,4 @@
-"""From a name to a backend, lazily.
-
-A backend is named by a registered name (``manual``), by ``module:attribute``, or by ``path/to/file.py:attribute``.
-Third parties register in the entry-point group ``gradcheck.backends``.
-"""
+"""From a name to a backend, lazily. Third parties register in the entry-point group ``gradcheck.backends``."""
 
 import os
 import sys
@@ -115,13 +111,7 @@ def resolve(
 
 
 def mistakes(network: Network, parameters: Parameters, batch: Batch) -> Any:
-    """A pass through the network with the library of mistakes at hand.
-
-    Raises
-    ------
-    BackendError
-        Where the manual build, on which they are made, has no rule for a layer.
-    """
+    """A pass with the library of mistakes at hand; raises `BackendError` where the manual build has no rule for a layer."""
     return cast("Callable[..., Any]", _located(MISTAKES, "mistakes"))(network, parameters, batch)
 
 

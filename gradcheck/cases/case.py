@@ -12,9 +12,9 @@ from gradcheck.cases.fitting import finite_array, fit
 from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.describe import Description, at
 from gradcheck.foundation.wording import nearest
 from gradcheck.network.batch import Batch
-from gradcheck.network.describe import Description, at
 from gradcheck.network.layers import Shape
 from gradcheck.network.network import Network, is_weight
 

@@ -26,11 +26,11 @@ class Labelled(NamedTuple):
     classes: int
 
 
-def two_moons(samples: int, seed: int) -> Labelled:
+def two_moons(samples: int | None, seed: int) -> Labelled:
     """Two interleaved half circles of radius 1 to 1.1; [-1, 2] x [-1, 0.6], which holds most, becomes [0.2, 0.8]^2."""
-    rng = np.random.default_rng([seed, *b"two-moons"])
-    labels = rng.integers(0, 2, samples)
-    radius, angle = 1 + 0.1 * rng.random(samples), np.pi * (0.5 + rng.random(samples))
+    rng, n = np.random.default_rng([seed, *b"two-moons"]), samples or DEFAULT_SAMPLES["two-moons"]
+    labels = rng.integers(0, 2, n)
+    radius, angle = 1 + 0.1 * rng.random(n), np.pi * (0.5 + rng.random(n))
     x, y = radius * np.sin(angle), radius * np.cos(angle)
     x, y = np.where(labels == 1, x, x + 1), np.where(labels == 1, y, -0.7 - y)
     return Labelled(np.column_stack([0.2 + 0.6 * (x + 1) / 3, 0.2 + 0.6 * (y + 1) / 1.6]), labels, 2)
@@ -49,9 +49,12 @@ def digits(samples: int | None, seed: int) -> Labelled:
     return _subset(Labelled(raw.data / 16, raw.target, 10), samples, seed, "digits")
 
 
-GENERATED: dict[str, Callable[[int, int], Labelled]] = {"two-moons": two_moons}
-SCIKIT_LEARN: dict[str, Callable[[int | None, int], Labelled]] = {"breast-cancer": breast_cancer, "digits": digits}
-NAMES = (*GENERATED, *SCIKIT_LEARN, "random")
+SETS: dict[str, Callable[[int | None, int], Labelled]] = {
+    "two-moons": two_moons,
+    "breast-cancer": breast_cancer,
+    "digits": digits,
+}
+NAMES = (*SETS, "random")
 DEFAULT_SAMPLES = {"two-moons": 400, "random": 16}
 
 
@@ -81,10 +84,7 @@ def _arrays(network: Network, source: str, samples: int | None, seed: int) -> tu
         return read(Path(source), math.prod(network.inputs))
     if source == "random":
         return _random(network, samples or DEFAULT_SAMPLES[source], seed)
-    if source in GENERATED:
-        labelled = GENERATED[source](samples or DEFAULT_SAMPLES[source], seed)
-    else:
-        labelled = SCIKIT_LEARN[source](samples, seed)
+    labelled = SETS[source](samples, seed)
     return labelled.inputs, encode(network, labelled)
 
 
@@ -108,9 +108,8 @@ def encode(network: Network, data: Labelled) -> Array:
 def _random(network: Network, samples: int, seed: int) -> tuple[Array, Array]:
     """Standard normal inputs and targets drawn from the domain of the loss."""
     rng = np.random.default_rng([seed, *b"random"])
-    return rng.standard_normal((samples, *network.inputs)), random_targets(
-        rng, network.loss, (samples, *network.target_shape), network.shapes[-1][-1]
-    )
+    inputs, shape = rng.standard_normal((samples, *network.inputs)), (samples, *network.target_shape)
+    return inputs, random_targets(rng, network.loss, shape, network.shapes[-1][-1])
 
 
 def _scikit_learn(loader: str) -> Any:

@@ -3,19 +3,18 @@
 import json
 import os
 import tomllib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import tomli_w
 
 from gradcheck.cases.case import Case, Given
 from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import DataError, DescriptionError, OutputError
-from gradcheck.foundation.wording import shown
+from gradcheck.foundation.describe import at, decode, table_of
 from gradcheck.foundation.writing import write
-from gradcheck.network.describe import at, decode
 from gradcheck.network.network import Network, from_table, to_table
 
 PARSERS: dict[str, Callable[[str], Any]] = {
@@ -70,42 +69,27 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def case_from_table(table: Any, folder: Path) -> Case:
     """A case from the table that a file holds: a network's, with a table ``case`` in it."""
-    if not isinstance(table, Mapping):
-        raise DescriptionError(f"expected a table, got {shown(table)}")
-    network = dict(cast("Mapping[str, Any]", table))
-    recipe = network.pop("case", {})
-    if not isinstance(recipe, Mapping):
-        raise DescriptionError(f"expected a table, got {shown(recipe)}", "case")
-    fields: dict[str, Any] = dict(cast("Mapping[str, Any]", recipe))
+    network = table_of(table)
+    fields = table_of(network.pop("case", {}), "case")
     if "network" in fields:
         raise DescriptionError("unknown key", "case.network")
     for key in ("data", "init"):
         if isinstance(fields.get(key), dict):
             with at(f"case.{key}"):
                 fields[key] = Given.of(fields[key])
-    if isinstance(fields.get("data"), str):
-        fields["data"] = _found_from(folder, fields["data"])
+    data = fields.get("data")
+    if isinstance(data, str) and data.endswith(FILE_TYPES):
+        fields["data"] = str(folder / data)
     return decode({"network": from_table(network), **fields}, Case, "case")
 
 
 def case_to_table(case: Case, folder: Path) -> dict[str, Any]:
     """Inverse of `case_from_table`."""
     fields = {name: getattr(case, name) for name in case.__struct_fields__ if name != "network"}
-    if isinstance(case.data, str):
-        fields["data"] = _named_from(folder, case.data)
+    if isinstance(case.data, str) and case.data.endswith(FILE_TYPES) and not Path(case.data).is_absolute():
+        fields["data"] = os.path.relpath(case.data, folder)
     recipe = {name: dict(value.arrays) if isinstance(value, Given) else value for name, value in fields.items()}
     return {**to_table(case.network), "case": {name: value for name, value in recipe.items() if value is not None}}
-
-
-def _found_from(folder: Path, source: str) -> str:
-    """Where a data file is that a description in this folder names."""
-    return str(folder / source) if source.endswith(FILE_TYPES) else source
-
-
-def _named_from(folder: Path, source: str) -> str:
-    """Inverse of `_found_from`: how a description in this folder names a data file."""
-    is_relative = source.endswith(FILE_TYPES) and not Path(source).is_absolute()
-    return os.path.relpath(source, folder) if is_relative else source
 
 
 def save(case: Case | Network, path: str | os.PathLike[str]) -> None:

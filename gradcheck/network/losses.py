@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, TypeVar
 import msgspec
 
 from gradcheck.errors import DescriptionError
-from gradcheck.network.describe import Description, register
+from gradcheck.foundation.describe import Description, register
 from gradcheck.network.layers import Cancellation, Kink, Shape
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from gradcheck.network.describe import Description, at, decode, decode_tagged, encode_tagged
+from gradcheck.foundation.describe import Description, at, decode, decode_tagged, encode_tagged
 from gradcheck.network.layers import LAYERS, Layer, Shape, Size
 from gradcheck.network.losses import LOSSES, Loss
 
@@ -62,11 +62,7 @@ class Network(Description, frozen=True, dict=True):
     @property
     def parameter_shapes(self) -> dict[str, Shape]:
         """Shape of every parameter by its ``state_dict`` name, first layer first."""
-        return {
-            f"{index}.{name}": shape
-            for index, (layer, inputs) in enumerate(zip(self.layers, self.shapes, strict=False))
-            for name, shape in layer.parameter_shapes(inputs).items()
-        }
+        return {f"{index}.{name}": shape for index, own in enumerate(layer_shapes(self)) for name, shape in own.items()}
 
     @property
     def target_shape(self) -> Shape:
@@ -74,14 +70,13 @@ class Network(Description, frozen=True, dict=True):
         return self.loss.target_shape(self.shapes[-1])
 
 
-def layer_parameters(parameters: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """The parameters of ``layers[index]`` by their names within the layer."""
-    prefix = f"{index}."
-    return {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)}
+def layer_shapes(network: Network) -> list[Mapping[str, Shape]]:
+    """Shapes of each layer's parameters by their names within the layer."""
+    return [layer.parameter_shapes(inputs) for layer, inputs in zip(network.layers, network.shapes, strict=False)]
 
 
 def by_layer(parameters: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
-    """The same for each of so many layers."""
+    """The parameters of each of so many layers by their names within the layer."""
     layers: dict[str, dict[str, Any]] = {str(index): {} for index in range(count)}
     for name, value in parameters.items():
         index, _, own = name.partition(".")
@@ -91,8 +86,7 @@ def by_layer(parameters: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
 
 def layers_with(network: Network, parameter: str) -> list[int]:
     """The numbers of the layers that have a parameter of this name."""
-    own = (layer.parameter_shapes(inputs) for layer, inputs in zip(network.layers, network.shapes, strict=False))
-    return [index for index, shapes in enumerate(own) if parameter in shapes]
+    return [index for index, own in enumerate(layer_shapes(network)) if parameter in own]
 
 
 def is_weight(name: str) -> bool:

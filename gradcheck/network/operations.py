@@ -14,7 +14,7 @@ reference.tangents.push                  tangents of a layer's output           
 reference.tangents.loss_slopes           slopes of the mean loss                     `losses` by complex step
 analysis.layer_rounding.forward_errors   rounding of a layer's output                refused, unless it is an `Activation`
 analysis.layer_rounding.backward_errors  rounding of what a layer hands back         refused, unless it is an `Activation`
-analysis.loss_rounding.loss_errors       rounding of a loss and its gradient         `losses` of each entry
+analysis.layer_rounding.loss_errors      rounding of a loss and its gradient         `losses` of each entry
 =======================================  ==========================================  =====================================
 
 So a third party's activation or loss is one function, and any other layer three.

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array
-from gradcheck.network.describe import Description
+from gradcheck.foundation.describe import Description
 from gradcheck.training.objective import Objective
 
 

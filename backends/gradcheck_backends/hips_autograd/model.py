@@ -73,8 +73,3 @@ def _root(name: str, found: dict[str, Array]) -> Any:
     root = VJPNode.new_root()
     root.vjp = arrive
     return root
-
-
-def build(network: Network) -> AutogradModel:
-    """Build a network with Autograd."""
-    return AutogradModel(network)

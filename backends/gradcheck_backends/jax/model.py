@@ -53,8 +53,3 @@ def _loss(network: Network, parameters: Mapping[str, Any], x: Any, y: Any) -> An
         decayed = sum((w * w).sum() for name, w in parameters.items() if is_weight(name))
         mean = mean + network.weight_decay / 2 * decayed
     return mean
-
-
-def build(network: Network) -> JaxModel:
-    """Build a network with JAX."""
-    return JaxModel(network)

@@ -39,7 +39,7 @@ def _derivative(step: Step, how: str, right: str, below: Array) -> Mistake:
 
 def derivatives(layer: ly.Activation, step: Step) -> Iterator[Mistake]:
     """Left out, taken elsewhere, applied in another way."""
-    z, a, g, slope = step.x, step.trace.inputs[step.index + 1], step.g, step.slope
+    z, a, g, slope = step.x, step.trace.inputs[step.index + 1], step.g, _slope(layer, step.x)
     right = f"multiply by the derivative of {type(layer).__name__} at its own input"
     wrong = {
         "omitted": g,
@@ -68,11 +68,11 @@ def derivatives_of_others(layer: ly.Activation, step: Step) -> Iterator[Mistake]
         yield Mistake("stale-activation", step.index, why, right, {"uses": uses}, below, habit=habit)
 
 
-def product_rule(_: ly.Activation, step: Step) -> Iterator[Mistake]:
+def product_rule(layer: ly.Activation, step: Step) -> Iterator[Mistake]:
     """z s(z) has two paths: s(z) + z s'(z)."""
     z, a = step.x, step.trace.inputs[step.index + 1]
     gate, right = np.where(z, a / np.where(z, z, 1), 0.5), "a product has two terms"
-    for lost, kept in (("z s'(z)", gate), ("s(z)", step.slope - gate)):
+    for lost, kept in (("z s'(z)", gate), ("s(z)", _slope(layer, z) - gate)):
         why = f"of the derivative of {step.name}, s(z) + z s'(z), the term {lost} is missing"
         yield Mistake("path-lost", step.index, why, right, {"lost": lost}, step.g * kept, habit=lost)
 

@@ -1,20 +1,15 @@
 """Activations a = rho(z), and under each its pullback g -> rho'(z) g, which may overwrite g (see `Buffers`)."""
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 import numpy as np
 from scipy.special import erf, expit
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck_backends.manual.buffers import Buffers
-from gradcheck_backends.manual.rules import ActivationRule, as_layer
-
-Result: TypeAlias = tuple[Array, Callable[[Array], Array]]
+from gradcheck_backends.manual.rules import ActivationResult, ActivationRule, as_layer
 
 
-def arctan(_: ly.Arctan, z: Array, buffers: Buffers) -> Result:
+def arctan(_: ly.Arctan, z: Array, buffers: Buffers) -> ActivationResult:
     def pullback(g: Array) -> Array:
         square = np.multiply(z, z, out=buffers.scratch)
         square += 1
@@ -23,7 +18,7 @@ def arctan(_: ly.Arctan, z: Array, buffers: Buffers) -> Result:
     return np.arctan(z, out=buffers.out), pullback
 
 
-def tanh(_: ly.Tanh, z: Array, buffers: Buffers) -> Result:
+def tanh(_: ly.Tanh, z: Array, buffers: Buffers) -> ActivationResult:
     a = np.tanh(z, out=buffers.out)
 
     def pullback(g: Array) -> Array:
@@ -34,7 +29,7 @@ def tanh(_: ly.Tanh, z: Array, buffers: Buffers) -> Result:
     return a, pullback
 
 
-def sigmoid(_: ly.Sigmoid, z: Array, buffers: Buffers) -> Result:
+def sigmoid(_: ly.Sigmoid, z: Array, buffers: Buffers) -> ActivationResult:
     a = expit(z, out=buffers.out)
 
     def pullback(g: Array) -> Array:
@@ -45,16 +40,16 @@ def sigmoid(_: ly.Sigmoid, z: Array, buffers: Buffers) -> Result:
     return a, pullback
 
 
-def relu(_: ly.ReLU, z: Array, buffers: Buffers) -> Result:
+def relu(_: ly.ReLU, z: Array, buffers: Buffers) -> ActivationResult:
     return np.maximum(z, 0, out=buffers.out), lambda g: np.multiply(g, z > 0, out=buffers.below)
 
 
-def leaky_relu(layer: ly.LeakyReLU, z: Array, buffers: Buffers) -> Result:
+def leaky_relu(layer: ly.LeakyReLU, z: Array, buffers: Buffers) -> ActivationResult:
     slopes: Array = np.where(z > 0, 1, layer.slope).astype(z.dtype)
     return np.multiply(z, slopes, out=buffers.out), lambda g: np.multiply(g, slopes, out=buffers.below)
 
 
-def elu(layer: ly.ELU, z: Array, buffers: Buffers) -> Result:
+def elu(layer: ly.ELU, z: Array, buffers: Buffers) -> ActivationResult:
     below = layer.alpha * np.expm1(np.minimum(z, 0))
 
     def pullback(g: Array) -> Array:
@@ -63,11 +58,11 @@ def elu(layer: ly.ELU, z: Array, buffers: Buffers) -> Result:
     return np.where(z > 0, z, below), pullback
 
 
-def gelu(layer: ly.GELU, z: Array, buffers: Buffers) -> Result:
+def gelu(layer: ly.GELU, z: Array, buffers: Buffers) -> ActivationResult:
     return (gelu_tanh if layer.approximate == "tanh" else gelu_exact)(z, buffers)
 
 
-def gelu_exact(z: Array, buffers: Buffers) -> Result:
+def gelu_exact(z: Array, buffers: Buffers) -> ActivationResult:
     phi = (1 + erf(z / np.sqrt(2).item())) / 2
 
     def pullback(g: Array) -> Array:
@@ -76,7 +71,7 @@ def gelu_exact(z: Array, buffers: Buffers) -> Result:
     return np.multiply(z, phi, out=buffers.out), pullback
 
 
-def gelu_tanh(z: Array, buffers: Buffers) -> Result:
+def gelu_tanh(z: Array, buffers: Buffers) -> ActivationResult:
     c = np.sqrt(2 / np.pi).item()
     t = np.tanh(c * (z + 0.044715 * z * z * z))
 
@@ -87,7 +82,7 @@ def gelu_tanh(z: Array, buffers: Buffers) -> Result:
     return z * (1 + t) / 2, pullback
 
 
-def silu(_: ly.SiLU, z: Array, buffers: Buffers) -> Result:
+def silu(_: ly.SiLU, z: Array, buffers: Buffers) -> ActivationResult:
     s = expit(z)
 
     def pullback(g: Array) -> Array:
@@ -100,13 +95,13 @@ def silu(_: ly.SiLU, z: Array, buffers: Buffers) -> Result:
     return np.multiply(z, s, out=buffers.out), pullback
 
 
-def softplus(_: ly.Softplus, z: Array, buffers: Buffers) -> Result:
+def softplus(_: ly.Softplus, z: Array, buffers: Buffers) -> ActivationResult:
     a = np.maximum(z, 0, out=buffers.out)
     a += np.log1p(np.exp(-np.abs(z)))
     return a, lambda g: np.multiply(g, expit(z, out=buffers.scratch), out=buffers.below)
 
 
-def identity(_: ly.Identity, z: Array, _buffers: Buffers) -> Result:
+def identity(_: ly.Identity, z: Array, _buffers: Buffers) -> ActivationResult:
     return z, lambda g: g
 
 

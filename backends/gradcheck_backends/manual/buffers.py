@@ -14,7 +14,7 @@ import numpy as np
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.layers import Activation, Shape
-from gradcheck.network.network import Network
+from gradcheck.network.network import Network, layer_shapes
 
 DType: TypeAlias = "np.dtype[Any]"
 # Bytes of gradients above which fresh memory costs more than looking who holds the old. Measured: in networks of 360 to 560
@@ -63,7 +63,7 @@ class Workspace:
 
     def __init__(self, network: Network, samples: int, dtype: DType) -> None:
         self.buffers = _buffers(network, samples, dtype)
-        self._shapes, self._dtype = parameter_shapes(network), dtype
+        self._shapes, self._dtype = layer_shapes(network), dtype
         size = sum(prod(shape) for own in self._shapes for shape in own.values())
         self._memories = [_Memory(self._shapes, dtype) for _ in range(2)] if size * dtype.itemsize > LARGE else []
 
@@ -78,10 +78,8 @@ class Workspace:
         return self._with(_Memory(self._shapes, self._dtype).lend())
 
     def _with(self, gradients: Sequence[Mapping[str, Array]]) -> list[Buffers]:
-        return [
-            Buffers(each.out, each.scratch, each.below, own, each.ones, each.needed) if own else each
-            for each, own in zip(self.buffers, gradients, strict=True)
-        ]
+        each = zip(self.buffers, gradients, strict=True)
+        return [buffers._replace(gradients=own) if own else buffers for buffers, own in each]
 
 
 class _Memory:
@@ -129,12 +127,7 @@ def _buffers(network: Network, samples: int, dtype: DType) -> list[Buffers]:
     return buffers[::-1]
 
 
-def parameter_shapes(network: Network) -> list[Mapping[str, Shape]]:
-    """Of each layer, by name."""
-    return [layer.parameter_shapes(inputs) for layer, inputs in zip(network.layers, network.shapes, strict=False)]
-
-
 def lowest_with_parameters(network: Network) -> int:
     """Index of the first layer that has any; the number of layers where none has."""
-    shapes = parameter_shapes(network)
+    shapes = layer_shapes(network)
     return next((index for index, own in enumerate(shapes) if any(map(prod, own.values()))), len(shapes))

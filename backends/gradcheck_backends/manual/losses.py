@@ -1,19 +1,14 @@
 """Mean losses of outputs z and targets y, and under each its pullback: the gradient at z."""
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
-
 import numpy as np
 from scipy.special import expit
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import losses as ls
-from gradcheck_backends.manual.rules import LossRule
-
-Result: TypeAlias = tuple[Any, Callable[[], Array]]
+from gradcheck_backends.manual.rules import LossResult, LossRule
 
 
-def logistic(_: ls.Logistic, z: Array, y: Array) -> Result:
+def logistic(_: ls.Logistic, z: Array, y: Array) -> LossResult:
     margin = y * z
     e = np.exp(-np.abs(margin))
     each = np.log1p(e)  # log(1 + exp(-m)) = log(1 + exp(-|m|)) - min(m, 0)
@@ -29,11 +24,11 @@ def logistic(_: ls.Logistic, z: Array, y: Array) -> Result:
     return np.add.reduce(each, axis=None) / z.size, pullback
 
 
-def binary_cross_entropy(_: ls.BinaryCrossEntropy, z: Array, y: Array) -> Result:
+def binary_cross_entropy(_: ls.BinaryCrossEntropy, z: Array, y: Array) -> LossResult:
     return (y * log1pexp(-z) + (1 - y) * log1pexp(z)).mean(), lambda: (expit(z) - y) / z.size
 
 
-def cross_entropy(_: ls.CrossEntropy, z: Array, y: Array) -> Result:
+def cross_entropy(_: ls.CrossEntropy, z: Array, y: Array) -> LossResult:
     n = np.arange(len(y))
     shifted = z - z.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
@@ -46,18 +41,18 @@ def cross_entropy(_: ls.CrossEntropy, z: Array, y: Array) -> Result:
     return -log_p[n, y].mean(), pullback
 
 
-def mse(_: ls.MSE, z: Array, y: Array) -> Result:
+def mse(_: ls.MSE, z: Array, y: Array) -> LossResult:
     d = z - y
     return (d * d).mean(), lambda: 2 * d / z.size
 
 
-def huber(loss: ls.Huber, z: Array, y: Array) -> Result:
+def huber(loss: ls.Huber, z: Array, y: Array) -> LossResult:
     d = z - y
     clipped = np.clip(d, -loss.delta, loss.delta)
     return (clipped * (d - clipped / 2)).mean(), lambda: clipped / z.size
 
 
-def hinge(_: ls.Hinge, z: Array, y: Array) -> Result:
+def hinge(_: ls.Hinge, z: Array, y: Array) -> LossResult:
     margin = 1 - y * z
     return np.maximum(margin, 0).mean(), lambda: -y * (margin > 0) / z.size
 

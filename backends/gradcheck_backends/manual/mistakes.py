@@ -26,13 +26,7 @@ Made: TypeAlias = tuple[Mistake, Gradients]
 
 
 class Mistakes:
-    """The mistakes that a network offers an occasion for: a `gradcheck.diagnosis.library.MistakeLibrary`.
-
-    Attributes
-    ----------
-    gradients : dict of str to array
-        The right ones, by parameter name.
-    """
+    """The mistakes that a network offers an occasion for: a `gradcheck.diagnosis.library.MistakeLibrary`."""
 
     def __init__(self, network: Network, parameters: Parameters, batch: Batch) -> None:
         self.trace = Trace(network, parameters, batch)
@@ -98,7 +92,7 @@ class Mistakes:
 
 def _mistakes_at(step: Step) -> Iterator[Mistake]:
     """Every mistake of the table that can be made there."""
-    made = (*step.trace.network.layers, step.trace.network.loss)[step.index]
+    made = step.trace.part(step.index)
     with np.errstate(all="ignore"):
         for kind, rows in TABLE.items():
             if isinstance(made, kind):

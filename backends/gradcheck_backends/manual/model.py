@@ -9,9 +9,9 @@ from gradcheck.errors import BackendError
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer
-from gradcheck.network.network import Network, is_weight
+from gradcheck.network.network import Network, is_weight, layer_shapes
 from gradcheck_backends.manual import activations, dense
-from gradcheck_backends.manual.buffers import Buffers, DType, Workspace, lowest_with_parameters, parameter_shapes
+from gradcheck_backends.manual.buffers import Buffers, DType, Workspace, lowest_with_parameters
 from gradcheck_backends.manual.losses import LOSSES
 from gradcheck_backends.manual.rules import LayerPullback, LayerRule
 
@@ -33,7 +33,7 @@ class ManualModel:
         self.network = network
         self.rules = [LAYERS[type(layer)] for layer in network.layers]
         self.loss_rule = LOSSES[type(network.loss)]
-        self.names = [{name: f"{index}.{name}" for name in own} for index, own in enumerate(parameter_shapes(network))]
+        self.names = [{name: f"{index}.{name}" for name in own} for index, own in enumerate(layer_shapes(network))]
         self.lowest = lowest_with_parameters(network)
         self._idle: dict[tuple[int, DType], list[Workspace]] = {}
 
@@ -52,11 +52,7 @@ class ManualModel:
     ) -> tuple[float, dict[str, Array]]:
         """The loss and its gradients, by parameter name.
 
-        Parameters
-        ----------
-        reuse : bool
-            Hand out the same arrays as the last call with ``reuse``, overwritten; by default each call's gradients are its
-            own.
+        With ``reuse`` the arrays are those of the last call with it, overwritten; else each call's gradients are its own.
         """
         idle, workspace = self._taken(parameters, batch)
         try:
@@ -106,8 +102,3 @@ class ManualModel:
         if not self.network.weight_decay:
             return 0.0
         return self.network.weight_decay / 2 * sum((w * w).sum() for name, w in parameters.items() if is_weight(name))
-
-
-def build(network: Network) -> ManualModel:
-    """Build a network by hand."""
-    return ManualModel(network)

@@ -13,10 +13,12 @@ LayerPullback: TypeAlias = Callable[[Array], tuple[Array, Mapping[str, Array]]]
 LayerRule: TypeAlias = Callable[[Any, Mapping[str, Array], Array, Buffers], tuple[Array, LayerPullback]]
 """``rule(layer, parameters, x, buffers) -> (y, pullback)``"""
 
-ActivationRule: TypeAlias = Callable[[Any, Array, Buffers], tuple[Array, Callable[[Array], Array]]]
+ActivationResult: TypeAlias = tuple[Array, Callable[[Array], Array]]
+ActivationRule: TypeAlias = Callable[[Any, Array, Buffers], ActivationResult]
 """``rule(layer, z, buffers) -> (a, pullback)``; the pullback returns the gradient at z."""
 
-LossRule: TypeAlias = Callable[[Any, Array, Array], tuple[Any, Callable[[], Array]]]
+LossResult: TypeAlias = tuple[Any, Callable[[], Array]]
+LossRule: TypeAlias = Callable[[Any, Array, Array], LossResult]
 """``rule(loss, z, y) -> (mean loss, pullback)``, samples in rows; the pullback returns the gradient at z."""
 
 

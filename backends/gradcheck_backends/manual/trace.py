@@ -12,7 +12,7 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer
 from gradcheck.network.losses import Loss
-from gradcheck.network.network import Network, is_weight, layer_parameters
+from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck_backends.manual.buffers import NEW
 from gradcheck_backends.manual.model import ManualModel
 from gradcheck_backends.manual.rules import LayerPullback
@@ -23,22 +23,17 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 class Trace:
     """One pass of the manual build; samples in rows, as people write them.
 
-    Attributes
-    ----------
-    inputs : list of array
-        Of every layer, and last the network's output.
-    top : array
-        The gradient at the network's output.
-    gradients : dict of str to array
-        The right ones, by parameter name.
+    ``inputs`` are those of every layer, and last the network's output; ``top`` is the gradient there, and ``gradients`` are
+    the right ones, by parameter name.
     """
 
     def __init__(self, network: Network, parameters: Parameters, batch: Batch) -> None:
         self.network, self.parameters, self.batch = network, parameters, batch
         self.model = ManualModel(network)
         self.inputs, self.pullbacks = [batch.inputs], list[LayerPullback]()
-        for index, (layer, rule) in enumerate(zip(network.layers, self.model.rules, strict=True)):
-            output, pullback = rule(layer, layer_parameters(parameters, index), self.inputs[-1].T, NEW)
+        each = network.layers, self.model.rules, by_layer(parameters, len(network.layers))
+        for layer, rule, own in zip(*each, strict=True):
+            output, pullback = rule(layer, own, self.inputs[-1].T, NEW)
             self.inputs.append(output.T)
             self.pullbacks.append(_in_rows(pullback))
         self.top: Array = self.model.loss_rule(network.loss, self.inputs[-1], batch.targets)[1]()
@@ -61,12 +56,6 @@ class Trace:
         where = f"layers[{index}]" if index < len(self.network.layers) else "the loss"
         return f"{where} ({type(self.part(index)).__name__})"
 
-    def alike(self, index: int) -> Iterator[int]:
-        """Inputs of other layers that have the shape of this one's, nearest first."""
-        here = self.inputs[index]
-        others = sorted((i for i in range(len(self.inputs)) if i != index), key=lambda i: abs(i - index))
-        return (i for i in others if self.inputs[i].shape == here.shape and not np.array_equal(self.inputs[i], here))
-
     def decayed(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
         """The gradients with what weight decay adds."""
         decay = self.network.weight_decay
@@ -83,19 +72,12 @@ def _in_rows(pullback: LayerPullback) -> LayerPullback:
 
 @dataclass(frozen=True)
 class Step:
-    """Where a mistake can be made: one layer of a pass, or the loss, which comes after the last.
-
-    Attributes
-    ----------
-    trace : Trace
-    index : int
-    g : array
-        The gradient at its output.
-    """
+    """Where a mistake can be made: one layer of a pass, or the loss, which comes after the last."""
 
     trace: Trace
     index: int
     g: Array
+    """The gradient at its output."""
 
     @property
     def x(self) -> Array:
@@ -107,30 +89,20 @@ class Step:
         """As a report calls it."""
         return self.trace.name(self.index)
 
-    @property
-    def slope(self) -> Array:
-        """Of an activation: rho'(x)."""
-        return self.trace.pullbacks[self.index](np.ones_like(self.g))[0]
-
     def others(self) -> Iterator[tuple[str, int, Array]]:
-        """What could be taken for what enters here: how a report calls it, how many layers above, and the array."""
-        for k in self.trace.alike(self.index):
-            last = k == len(self.trace.network.layers)
-            uses = "the network's output" if last else f"the input of {self.trace.name(k)}"
-            yield uses, k - self.index, self.trace.inputs[k]
+        """What could be taken for what enters here, nearest first: its name in a report, layers above, and the array."""
+        inputs = self.trace.inputs
+        for k in sorted(range(len(inputs)), key=lambda k: abs(k - self.index)):
+            if k != self.index and inputs[k].shape == self.x.shape and not np.array_equal(inputs[k], self.x):
+                last = k == len(self.trace.network.layers)
+                yield "the network's output" if last else f"the input of {self.trace.name(k)}", k - self.index, inputs[k]
 
 
 class Mistake(NamedTuple):
     """One way to get a backward pass wrong: a `gradcheck.diagnosis.library.Mistake`, and what it does to the pass.
 
-    Attributes
-    ----------
-    below : array, optional
-        The gradient handed down; None where that is right.
-    own : dict of str to array
-        Gradients of the layer's own parameters that are wrong.
-    habit : str
-        What mistakes of one kind in several layers have in common; empty for what nobody repeats.
+    ``below`` is the gradient handed down, None where that is right, ``own`` holds gradients of the layer's own parameters
+    that are wrong, and ``habit`` is what mistakes of one kind in several layers have in common.
     """
 
     cause: str

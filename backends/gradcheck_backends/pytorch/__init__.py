@@ -9,15 +9,7 @@ from gradcheck_backends.pytorch.places import HOST, Place, placed
 
 @dataclass(frozen=True)
 class TorchBackend:
-    """A way to build with PyTorch: a `gradcheck.builds.protocol.Backend` that takes options.
-
-    Parameters
-    ----------
-    place : Place
-        The device and the arithmetic.
-    compile : bool
-        Whether to pass models through ``torch.compile``.
-    """
+    """A way to build with PyTorch: a `gradcheck.builds.protocol.Backend` with options, ``torch.compile`` among them."""
 
     place: Place = HOST
     compile: bool = False
@@ -30,7 +22,20 @@ class TorchBackend:
         return "-".join(["torch", *map(str, options)])
 
     def on(self, *, device: str | None = None, arithmetic: str | None = None) -> "TorchBackend":
-        """The same on another device or in another arithmetic; see `on`."""
+        """The build on a device, in an arithmetic.
+
+        Parameters
+        ----------
+        device : str, optional
+            As torch names them: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        arithmetic : {"float64", "float32", "tf32", "bfloat16"}, optional
+            By default that of the arrays that are given. Gradients come back in their dtype, whatever it is.
+
+        Raises
+        ------
+        BackendError
+            Where torch sees no such device, or cannot compute so on it.
+        """
         return replace(self, place=placed(device or self.place.device, arithmetic or self.place.arithmetic))
 
     def build(self, network: Network) -> TorchModel:
@@ -38,28 +43,6 @@ class TorchBackend:
         return TorchModel(network, self.place, compile=self.compile)
 
 
+on, build = TorchBackend().on, TorchBackend().build
 compiled = TorchBackend(compile=True)
 """The build through ``torch.compile``: ``gradcheck verify --backend gradcheck_backends.pytorch:compiled``."""
-
-
-def on(*, device: str | None = None, arithmetic: str | None = None) -> TorchBackend:
-    """The build on a device, in an arithmetic.
-
-    Parameters
-    ----------
-    device : str, optional
-        As torch names them: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-    arithmetic : {"float64", "float32", "tf32", "bfloat16"}, optional
-        By default that of the arrays that are given. Gradients come back in their dtype, whatever it is.
-
-    Raises
-    ------
-    BackendError
-        Where torch sees no such device, or cannot compute so on it.
-    """
-    return TorchBackend().on(device=device, arithmetic=arithmetic)
-
-
-def build(network: Network) -> TorchModel:
-    """Build a network with PyTorch, on the CPU and in the arithmetic of the arrays."""
-    return TorchModel(network, HOST)

@@ -16,10 +16,7 @@ Loss: TypeAlias = Callable[[Mapping[str, Tensor], Tensor, Tensor], Tensor]
 def compiled(loss: Loss) -> Loss:
     """The loss, compiled at its first call, and again where shapes change.
 
-    Raises
-    ------
-    BackendNotInstalled
-        At once, where there is no C++ compiler.
+    Raises `BackendNotInstalled` at once, where there is no C++ compiler.
     """
     compiler = os.environ.get("CXX", "g++")  # as TorchInductor looks for it
     if shutil.which(compiler) is None:

@@ -65,13 +65,7 @@ def products(*, tf32: bool) -> Generator[None]:
 
 
 def placed(device: str | None, arithmetic: str | None) -> Place:
-    """A place that there is.
-
-    Raises
-    ------
-    BackendError
-        Where torch sees no such device, or cannot compute so on it.
-    """
+    """A place that there is; raises `BackendError` where torch sees no such device, or cannot compute so on it."""
     device = device or "cpu"
     kind = _seen(device)
     if arithmetic not in (None, *DTYPES):

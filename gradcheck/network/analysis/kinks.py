@@ -7,44 +7,31 @@ is carried as three rows along axis 0, all of them magnitudes: EXACT, the part d
 how far a correct gradient may lie below and above the reference's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from gradcheck.foundation.arrays import Array, zeros
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
+from gradcheck.network.batch import Parameters
 from gradcheck.network.network import Network
-from gradcheck.network.reference import copies
+from gradcheck.network.reference.copies import Stacks, forward
 
 
 def distances(
-    network: Network,
-    parameters: Mapping[str, Array],
-    inputs: Array,
-    targets: Array,
-    stacks: copies.Stacks,
-    known: Sequence[Array] | None = None,
+    network: Network, parameters: Parameters, inputs: Array, targets: Array, stacks: Stacks, known: list[Array] | None = None
 ) -> Array:
     """How far every unit is from every joint of its activation, and every output from those of the loss.
 
-    Parameters
-    ----------
-    parameters, inputs, targets, stacks
-        As `copies.losses` takes them.
-    known : sequence of array, optional
-        The inputs and the output of every layer where no parameter is moved.
-
-    Returns
-    -------
-    array, signed
-        A row for each point; of length 0 for a network of smooth functions.
+    Signed, a row for each point, of length 0 for a network of smooth functions. ``known`` are the inputs and the output of
+    every layer where no parameter is moved; all else is as `copies.losses` takes it.
     """
     if not network.loss.joints and not any(isinstance(layer, ly.Activation) and layer.joints for layer in network.layers):
         return np.zeros((1, 0))
     with np.errstate(all="ignore"):
         here = None if stacks or known is None else [state[None] for state in known]
-        states = here or copies.forward(network, parameters, inputs, stacks)
+        states = here or forward(network, parameters, inputs, stacks)
     activations = [(layer, z) for layer, z in zip(network.layers, states, strict=False) if isinstance(layer, ly.Activation)]
     found = [z - joint for layer, z in activations for joint in layer.joints]
     if network.loss.joints:
@@ -55,13 +42,7 @@ def distances(
 
 
 def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
-    """Rows of what the slope may be off by, for each ``z`` on a kink or within ``tolerance`` of one.
-
-    Returns
-    -------
-    array, shape (3, *z.shape)
-        EXACT, DOWN, UP.
-    """
+    """EXACT, DOWN and UP of the slope, (3, *z.shape), for each ``z`` on a kink or within ``tolerance`` of one."""
     if not kinks:
         return zeros((3, *z.shape))
     rows: Array = np.zeros((3, *z.shape))

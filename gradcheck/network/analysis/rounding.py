@@ -32,7 +32,6 @@ weights scaled 0.03 to 16, 750,000 entries a build and dtype, against 80-bit ari
 the bound, the median at 1.7e-3, in float64 and float32 and for all three builds alike.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -40,10 +39,10 @@ import numpy as np
 from gradcheck.foundation.arithmetic import COARSE, Precision, precision
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
+from gradcheck.network.analysis import layer_rounding
 from gradcheck.network.analysis.calculus import SAFETY, Cotangent, Uncertain, or_inf, tolerance_of
 from gradcheck.network.analysis.kinks import freedom
-from gradcheck.network.analysis.layer_rounding import backward_errors, forward_errors, of_dense, through_activation
-from gradcheck.network.analysis.loss_rounding import loss_errors
+from gradcheck.network.batch import Parameters
 from gradcheck.network.network import Network, by_layer, is_weight
 
 FLOOR = 0.1
@@ -55,16 +54,15 @@ class ErrorBounds(NamedTuple):
 
     Attributes
     ----------
-    loss : float
-    rounding : dict of str to array
+    rounding
         By parameter name: how far rounding alone may put each entry off.
-    low, high : dict of str to array
+    low, high
         Where a correct gradient lies, before rounding: ends that differ where a pre-activation lies on a kink, or within its
         own rounding of one, and either side's slope is an honest one.
-    exact : dict of str to array
+    exact
         The part of ``high - low`` that is due to pre-activations equal to a kink: there is no derivative there.
-    units : tuple of str
-        The units that lie on a kink or within rounding of one: ``"layer 1, sample 3, unit 0"``.
+    units
+        Those that lie on a kink or within rounding of one: ``"layer 1, sample 3, unit 0"``.
     """
 
     loss: float
@@ -75,33 +73,25 @@ class ErrorBounds(NamedTuple):
     units: tuple[str, ...]
 
 
-def error_bounds(
-    network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array, dtype: str
-) -> ErrorBounds:
-    """Bound loss and every gradient entry of a correct build that computes in ``dtype``, or another arithmetic.
+def error_bounds(network: Network, parameters: Parameters, inputs: Array, targets: Array, dtype: str) -> ErrorBounds:
+    """Bound loss and every gradient entry of a correct build that computes in ``dtype``, one of `ARITHMETICS`.
 
-    Parameters
-    ----------
-    parameters, inputs, targets
-        As `reference.loss` takes them, in float64, holding the values that the build gets.
-    dtype : {"float64", "float32", "tf32", "bfloat16"}
+    The point is given as to `reference.loss`, in float64, and holds the values that the build gets.
     """
     arithmetic = precision(dtype)
     if dtype in COARSE:
         arithmetic = arithmetic._replace(u=arithmetic.u * _alike(inputs) ** 0.5)
     with np.errstate(all="ignore"):
         states = _forward(network, parameters, inputs, arithmetic)
-        loss, top, at_margin = loss_errors(
-            network.loss, states[-1], targets, tolerance_of(states[-1], arithmetic.u), arithmetic.u
-        )
-        cotangent = Cotangent(top.value, top.variance, at_margin)
-        gradients, units = _backward(network, parameters, states, cotangent, arithmetic)
+        outputs, u = states[-1], arithmetic.u
+        loss, top, at_margin = layer_rounding.loss_errors(network.loss, outputs, targets, tolerance_of(outputs, u), u)
+        gradients, units = _backward(network, parameters, states, Cotangent(*top, at_margin), arithmetic)
         if network.weight_decay:
             loss = _add_decay(network, parameters, loss, gradients, arithmetic)
-        summed = _guarded(loss._replace(value=loss.value * states[-1].value.size), arithmetic, arithmetic.largest)
-        ends = {name: _ends(gradient, 1 + SAFETY * arithmetic.u) for name, gradient in gradients.items()}
+        summed = _guarded(loss._replace(value=loss.value * outputs.value.size), arithmetic, arithmetic.largest)
+        ends = {name: _ends(gradient, 1 + SAFETY * u) for name, gradient in gradients.items()}
         return ErrorBounds(
-            loss=SAFETY * arithmetic.u * float(np.sqrt(summed)),
+            loss=SAFETY * u * float(np.sqrt(summed)),
             rounding={name: _bound(gradient, arithmetic) for name, gradient in gradients.items()},
             exact={name: or_inf(gradient.kinks[0]) for name, gradient in gradients.items()},
             low={name: low for name, (low, _) in ends.items()},
@@ -124,17 +114,17 @@ def _alike(inputs: Array) -> int:
     return int(np.unique(inputs.reshape(len(inputs), -1), axis=0, return_counts=True)[1].max())
 
 
-def _forward(network: Network, parameters: Mapping[str, Array], inputs: Array, arithmetic: Precision) -> list[Uncertain]:
+def _forward(network: Network, parameters: Parameters, inputs: Array, arithmetic: Precision) -> list[Uncertain]:
     states = [Uncertain(inputs, np.zeros_like(inputs))]
     for layer, own in zip(network.layers, by_layer(parameters, len(network.layers)), strict=True):
-        state = forward_errors(layer, own, states[-1], arithmetic.u)
+        state = layer_rounding.forward_errors(layer, own, states[-1], arithmetic.u)
         # Builds square what they compute (1 + z*z, d*d), also where the result is then thrown away.
         states.append(state._replace(variance=_guarded(state, arithmetic, arithmetic.largest**0.5)))
     return states
 
 
 def _backward(
-    network: Network, parameters: Mapping[str, Array], states: list[Uncertain], top: Cotangent, arithmetic: Precision
+    network: Network, parameters: Parameters, states: list[Uncertain], top: Cotangent, arithmetic: Precision
 ) -> tuple[dict[str, Cotangent], list[str]]:
     gradients: dict[str, Cotangent] = {}
     units: list[str] = []
@@ -144,22 +134,18 @@ def _backward(
         if isinstance(layer, ly.Activation):
             free = freedom(layer.kinks, x.value, tolerance_of(x, arithmetic.u))
             units += _places(f"layer {index}", free)
-            cotangent = through_activation(layer, x, cotangent, free, arithmetic.u)
+            cotangent = layer_rounding.through_activation(layer, x, cotangent, free, arithmetic.u)
         elif index == 0 and isinstance(layer, ly.Dense):  # nobody asks for a gradient of the inputs
-            gradients |= {f"0.{name}": gradient for name, gradient in of_dense(layer, x, cotangent).items()}
+            gradients |= {f"0.{name}": gradient for name, gradient in layer_rounding.of_dense(layer, x, cotangent).items()}
         else:
-            cotangent, own = backward_errors(layer, layered[index], x, cotangent)
+            cotangent, own = layer_rounding.backward_errors(layer, layered[index], x, cotangent)
             gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
         cotangent = cotangent._replace(variance=_guarded(cotangent, arithmetic, arithmetic.largest))
     return {name: gradients[name] for name in network.parameter_shapes}, units
 
 
 def _add_decay(
-    network: Network,
-    parameters: Mapping[str, Array],
-    loss: Uncertain,
-    gradients: dict[str, Cotangent],
-    arithmetic: Precision,
+    network: Network, parameters: Parameters, loss: Uncertain, gradients: dict[str, Cotangent], arithmetic: Precision
 ) -> Uncertain:
     """Account for ``weight_decay / 2 * sum(w**2)`` in ``gradients``, and return the loss that includes it."""
     for name in filter(is_weight, gradients):

@@ -1,32 +1,38 @@
-"""The table of layers: what each is called, its shapes, parameter names, kinks and rounding constants.
+"""The table of layers, by the names that descriptions use: shapes, parameter names, kinks and rounding constants.
 
 A row says what a layer *is*; what it means is said once in `gradcheck.network.reference`, and each backend builds it by
 itself. A third party adds a row with `register_layer`, and one function per backend.
 """
 
-from gradcheck.network.layers.activations import ELU, GELU, Arctan, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from gradcheck.network.layers.base import Activation, Cancellation, Kink, Layer, Shape, Size
-from gradcheck.network.layers.dense import Dense
-from gradcheck.network.layers.table import LAYERS, register_layer
+from typing import TypeVar
 
-__all__ = [
-    "ELU",
-    "GELU",
-    "LAYERS",
-    "Activation",
-    "Arctan",
-    "Cancellation",
-    "Dense",
-    "Identity",
-    "Kink",
-    "Layer",
-    "LeakyReLU",
-    "ReLU",
-    "Shape",
-    "SiLU",
-    "Sigmoid",
-    "Size",
-    "Softplus",
-    "Tanh",
-    "register_layer",
-]
+from gradcheck.foundation.describe import register
+from gradcheck.network.layers.activations import ELU, GELU, Arctan, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from gradcheck.network.layers.base import Activation as Activation
+from gradcheck.network.layers.base import Cancellation as Cancellation
+from gradcheck.network.layers.base import Kink as Kink
+from gradcheck.network.layers.base import Layer
+from gradcheck.network.layers.base import Shape as Shape
+from gradcheck.network.layers.base import Size as Size
+from gradcheck.network.layers.dense import Dense
+
+LAYERS: dict[str, type[Layer]] = {
+    "dense": Dense,
+    "arctan": Arctan,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "elu": ELU,
+    "gelu": GELU,
+    "silu": SiLU,
+    "softplus": Softplus,
+    "identity": Identity,
+}
+
+L = TypeVar("L", bound=Layer)
+
+
+def register_layer(name: str, row: type[L]) -> type[L]:
+    """Add a third party's row to the table; a name that is taken raises `DescriptionError`."""
+    return register(LAYERS, name, row, "layer")

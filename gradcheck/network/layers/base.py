@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
-from gradcheck.network.describe import Description
+from gradcheck.foundation.describe import Description
 
 Shape: TypeAlias = tuple[int, ...]
 Size: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -26,14 +26,8 @@ class Cancellation(NamedTuple):
     ``1 - tanh(z)**2`` is rounded like 1, not like itself: ``slope=1``. Where the absolute error grows with the argument
     (``1 + z * (1 - sigmoid(z))``) it is multiplied by ``clip(|z|, 1, reach)``: beyond ``reach`` nothing is left to cancel.
 
-    Attributes
-    ----------
-    value, slope : float
-        Of the function and of its derivative.
-    value_reach, slope_reach : float
-        How far either grows with the argument.
-    left : bool
-        Whether it holds for negative arguments too.
+    ``value`` and ``slope`` are those of the function and of its derivative, ``value_reach`` and ``slope_reach`` say how far
+    either grows with the argument, and ``left`` whether they hold for negative arguments too.
     """
 
     value: float = 0.0

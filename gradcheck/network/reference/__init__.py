@@ -3,10 +3,9 @@
 The oracles differentiate this; no backend may import it. What a new layer or loss registers: `gradcheck.network.operations`.
 """
 
-from gradcheck.network.reference import activations as activations  # the families' rules enter themselves
-from gradcheck.network.reference import dense as dense
+from gradcheck.network.reference import dense as dense  # the families' rules enter themselves
 from gradcheck.network.reference import loss_functions as loss_functions
-from gradcheck.network.reference.functions import log1p, positive_part, sigmoid, softplus
+from gradcheck.network.reference.activations import log1p, positive_part, sigmoid, softplus
 from gradcheck.network.reference.meaning import apply, forward, loss, losses, of_outputs
 
 __all__ = ["apply", "forward", "log1p", "loss", "losses", "of_outputs", "positive_part", "sigmoid", "softplus"]

@@ -13,6 +13,7 @@ import numpy as np
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
+from gradcheck.network.batch import Parameters
 from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck.network.reference import meaning
 
@@ -22,31 +23,19 @@ Stacks: TypeAlias = Mapping[str, Array]
 """Values of some parameters by name, each of shape (k, *shape): one for each of k points."""
 
 
-def losses(network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array, stacks: Stacks) -> Array:
-    """`meaning.loss` at k points, of shape (k,).
-
-    Parameters
-    ----------
-    parameters, inputs, targets
-        As `meaning.loss` takes them; of a parameter in ``stacks`` the value here is not used.
-    stacks : mapping of str to array
-        At least one.
-    """
+def losses(network: Network, parameters: Parameters, inputs: Array, targets: Array, stacks: Stacks) -> Array:
+    """`meaning.loss` at k points, of shape (k,). ``stacks`` holds one parameter at least, whose value is not used."""
     count = len(next(iter(stacks.values())))
     widest = max(map(prod, network.shapes))
     room = AT_ONCE // (len(inputs) * widest)
     if room < 2:
         points = ({**parameters, **{name: stack[i] for name, stack in stacks.items()}} for i in range(count))
         return np.array([meaning.loss(network, point, inputs, targets) for point in points])
-    return np.concatenate(
-        [
-            _losses(network, parameters, inputs, targets, {name: stack[i : i + room] for name, stack in stacks.items()})
-            for i in range(0, count, room)
-        ]
-    )
+    parts = ({name: stack[i : i + room] for name, stack in stacks.items()} for i in range(0, count, room))
+    return np.concatenate([_losses(network, parameters, inputs, targets, part) for part in parts])
 
 
-def forward(network: Network, parameters: Mapping[str, Array], inputs: Array, stacks: Stacks) -> list[Array]:
+def forward(network: Network, parameters: Parameters, inputs: Array, stacks: Stacks) -> list[Array]:
     """The inputs and the output of every layer, each of shape (k, n, *shape), or (1, n, *shape) where all copies are one."""
     states = [inputs[None]]
     each = (by_layer(arrays, len(network.layers)) for arrays in (parameters, stacks))
@@ -56,7 +45,7 @@ def forward(network: Network, parameters: Mapping[str, Array], inputs: Array, st
     return states
 
 
-def _losses(network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array, stacks: Stacks) -> Array:
+def _losses(network: Network, parameters: Parameters, inputs: Array, targets: Array, stacks: Stacks) -> Array:
     z = forward(network, parameters, inputs, stacks)[-1]
     each = meaning.losses(network.loss, _joined(z), np.concatenate([targets] * len(z)))
     total = each.reshape(len(z), -1).mean(axis=1)
@@ -65,13 +54,13 @@ def _losses(network: Network, parameters: Mapping[str, Array], inputs: Array, ta
     return total
 
 
-def _squares(parameters: Mapping[str, Array], stacks: Stacks) -> Any:
+def _squares(parameters: Parameters, stacks: Stacks) -> Any:
     moved = [(stack * stack).reshape(len(stack), -1).sum(axis=1) for name, stack in stacks.items() if is_weight(name)]
     still = [(value * value).sum() for name, value in parameters.items() if is_weight(name) and name not in stacks]
     return sum([*still, *moved])
 
 
-def _all_copies(layer: ly.Layer, parameters: Mapping[str, Array], x: Array) -> Array:
+def _all_copies(layer: ly.Layer, parameters: Parameters, x: Array) -> Array:
     outputs = meaning.apply(layer, parameters, _joined(x))
     return outputs.reshape(*x.shape[:2], *outputs.shape[1:])
 
@@ -82,16 +71,15 @@ def _joined(x: Array) -> Array:
 
 
 @singledispatch
-def each_copy(layer: ly.Layer, parameters: Mapping[str, Array], moved: Stacks, x: Array) -> Array:
+def each_copy(layer: ly.Layer, parameters: Parameters, moved: Stacks, x: Array) -> Array:
     """Outputs of one layer with parameters of its own for each copy, for ``x`` of shape (k, n, *shape) or (1, n, *shape)."""
-    copies = zip(*moved.values(), strict=True)
-    points = [{**parameters, **dict(zip(moved, values, strict=True))} for values in copies]
+    points = [{**parameters, **dict(zip(moved, values, strict=True))} for values in zip(*moved.values(), strict=True)]
     xs = np.broadcast_to(x, (len(points), *x.shape[1:]))
     return np.stack([meaning.apply(layer, point, each) for point, each in zip(points, xs, strict=True)])
 
 
 @each_copy.register
-def _(layer: ly.Dense, parameters: Mapping[str, Array], moved: Stacks, x: Array) -> Array:
+def _(layer: ly.Dense, parameters: Parameters, moved: Stacks, x: Array) -> Array:
     """Matrix products take stacks of matrices; a stack of biases must not be taken for a bias of each sample."""
     rows = {name: stack[:, None] if name == "bias" else stack for name, stack in moved.items()}
     return meaning.apply(layer, {**parameters, **rows}, x)

@@ -1,26 +1,24 @@
 """What a network means: one plain forward, in any NumPy dtype (float32, float64, longdouble, complex).
 
-This is what the oracles differentiate, so it has no backward, no buffers and no cleverness, and no backend may import
-it. It survives the complex step ``Im f(x + ih) / h``: every branch is chosen by the real part, and no function is
-used that is not analytic there (``abs``, ``maximum``, ``logaddexp``) or that loses a tiny imaginary part (``log(1 +
-exp(z))``). The largest exponent that occurs is 0, so logits of 1e4 overflow nothing.
-
-A third party's layer or loss adds a function with ``apply.register`` or ``losses.register``; see
-`gradcheck.network.operations`.
+This is what the oracles differentiate, so it has no backward, no buffers and no cleverness, and no backend may import it.
+It survives the complex step ``Im f(x + ih) / h``: every branch is chosen by the real part, and no function is used that is
+not analytic there (``abs``, ``maximum``, ``logaddexp``) or that loses a tiny imaginary part (``log(1 + exp(z))``). The
+largest exponent that occurs is 0, so logits of 1e4 overflow nothing. A third party's layer or loss adds a function with
+``apply.register`` or ``losses.register``; see `gradcheck.network.operations`.
 """
 
-from collections.abc import Mapping
 from functools import singledispatch
 from typing import Any
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
+from gradcheck.network.batch import Parameters
 from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck.network.operations import unregistered
 
 
-def loss(network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array) -> Any:
+def loss(network: Network, parameters: Parameters, inputs: Array, targets: Array) -> Any:
     """Loss of a batch, as a scalar of the dtype that parameters and inputs promote to.
 
     Parameters
@@ -33,7 +31,7 @@ def loss(network: Network, parameters: Mapping[str, Array], inputs: Array, targe
     return of_outputs(network, parameters, forward(network, parameters, inputs)[-1], targets)
 
 
-def of_outputs(network: Network, parameters: Mapping[str, Array], outputs: Array, targets: Array) -> Any:
+def of_outputs(network: Network, parameters: Parameters, outputs: Array, targets: Array) -> Any:
     """The same where the network's outputs are known."""
     total = losses(network.loss, outputs, targets).mean()
     if network.weight_decay:
@@ -42,7 +40,7 @@ def of_outputs(network: Network, parameters: Mapping[str, Array], outputs: Array
     return total
 
 
-def forward(network: Network, parameters: Mapping[str, Array], inputs: Array) -> list[Array]:
+def forward(network: Network, parameters: Parameters, inputs: Array) -> list[Array]:
     """The inputs and the output of every layer, each of shape (n, *shape)."""
     outputs = [inputs]
     for layer, own in zip(network.layers, by_layer(parameters, len(network.layers)), strict=True):
@@ -51,7 +49,7 @@ def forward(network: Network, parameters: Mapping[str, Array], inputs: Array) ->
 
 
 @singledispatch
-def apply(layer: ly.Layer, parameters: Mapping[str, Array], x: Array) -> Array:
+def apply(layer: ly.Layer, parameters: Parameters, x: Array) -> Array:
     """Output of one layer for a batch ``x`` of shape (n, *shape); a sample's depends on no other sample."""
     raise unregistered("reference.apply", layer)
 

@@ -10,7 +10,6 @@ Tangents that start at one unit each end as the slopes of the loss by that unit.
 W[i, j] is the sum over samples of the slope by z[i] times x[j]: every entry of a layer for as many tangents as it has units.
 """
 
-from collections.abc import Mapping
 from functools import cached_property, singledispatch
 from math import prod
 
@@ -20,23 +19,18 @@ from gradcheck.foundation.arithmetic import COMPLEX_STEP
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
+from gradcheck.network.batch import Parameters
 from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck.network.reference import meaning
+from gradcheck.network.reference.activations import log1p
 from gradcheck.network.reference.copies import Stacks
-from gradcheck.network.reference.derivatives import derivative, stepped
-from gradcheck.network.reference.functions import log1p
 
 ROOM = 2**17  # numbers in the tangents that go up at once: what a cache holds. Measured, not derived.
 UNSEEN = 1e-170  # of a derivative by complex step: h^2 times a third derivative of 1e30 is no derivative
 
 
 class Tangents:
-    """Derivatives of the mean loss at one point.
-
-    Parameters
-    ----------
-    parameters, inputs, targets
-        As `meaning.loss` takes them, in float64.
+    """Derivatives of the mean loss at one point, given as to `meaning.loss`, in float64.
 
     Attributes
     ----------
@@ -44,7 +38,7 @@ class Tangents:
         How many tangents have been pushed up.
     """
 
-    def __init__(self, network: Network, parameters: Mapping[str, Array], inputs: Array, targets: Array) -> None:
+    def __init__(self, network: Network, parameters: Parameters, inputs: Array, targets: Array) -> None:
         self.network, self.parameters, self.targets = network, parameters, targets
         self.by_layer = by_layer(parameters, len(network.layers))
         self.evaluations = 0
@@ -82,10 +76,10 @@ class Tangents:
             moved = by_layer(directions, len(self.network.layers))
             tangents: Array | None = None  # below the first layer that moves there is none
             for index, own in enumerate(moved):
-                if own:
-                    tangents = self._moved(index, own, tangents)
-                elif tangents is not None:
-                    tangents = self._carried(index, tangents)
+                if own and tangents is None:
+                    tangents = np.zeros((count, *self.states[index].shape))
+                if tangents is not None:
+                    tangents = self._carried(index, tangents, own)
             ends = np.zeros(count) if tangents is None else self._ends(tangents)
             return ends + self._decay(directions)
 
@@ -96,7 +90,9 @@ class Tangents:
         if not isinstance(layer, ly.Dense):
             return self.along({name: np.eye(value.size).reshape(-1, *value.shape)}).reshape(value.shape)
         with np.errstate(all="ignore"):
-            by_unit = self._by_unit(int(index))
+            if int(index) not in self._known:
+                self._known[int(index)] = self._by_unit(int(index))
+            by_unit = self._known[int(index)]
             entries = by_unit.T @ x if own == "weight" else by_unit.sum(axis=0)
             return entries + self.network.weight_decay * value if self.network.weight_decay and is_weight(name) else entries
 
@@ -109,13 +105,10 @@ class Tangents:
         return np.array([flushed(each).mean() for each in moved])
 
     def _by_unit(self, index: int) -> Array:
-        """Slopes of the mean loss by every unit of a layer's output, of shape (n, units)."""
-        if index not in self._known:
-            self._known[index] = self._pushed(index)
-        return self._known[index]
+        """Slopes of the mean loss by every unit of a layer's output, of shape (n, units).
 
-    def _pushed(self, index: int) -> Array:
-        """While a layer acts on each entry, the tangents of all units are the diagonal of one array."""
+        While a layer acts on each entry, the tangents of all units are the diagonal of one array.
+        """
         diagonal = np.ones_like(self.states[index + 1])
         self.evaluations += diagonal.shape[1]
         above = index + 1
@@ -138,21 +131,15 @@ class Tangents:
             tangents[np.arange(len(part)), :, part] = diagonal.T[part]
             tangents = push(layer, own, {}, self.states[above], tangents)
         for later in range(above + 1, len(self.network.layers)):
-            tangents = self._carried(later, tangents)
-        samples = len(self.top)
-        flat = tangents.reshape(len(part), samples, -1), self.top.reshape(samples, -1)
+            tangents = self._carried(later, tangents, {})
+        flat = tangents.reshape(*tangents.shape[:2], -1), self.top.reshape(len(self.top), -1)
         return np.einsum("kno,no->nk", *flat)
 
-    def _carried(self, index: int, tangents: Array) -> Array:
+    def _carried(self, index: int, tangents: Array, moved: Stacks) -> Array:
         slopes = self.slopes[index]
-        if slopes is not None:
+        if slopes is not None and not moved:
             return tangents * slopes
-        return push(self.network.layers[index], self.by_layer[index], {}, self.states[index], tangents)
-
-    def _moved(self, index: int, own: Stacks, tangents: Array | None) -> Array:
-        x = self.states[index]
-        before = np.zeros((len(next(iter(own.values()))), *x.shape)) if tangents is None else tangents
-        return push(self.network.layers[index], self.by_layer[index], own, x, before)
+        return push(self.network.layers[index], self.by_layer[index], moved, self.states[index], tangents)
 
     def _decay(self, directions: Stacks) -> Array | float:
         weights = [name for name in directions if is_weight(name)] if self.network.weight_decay else []
@@ -161,7 +148,7 @@ class Tangents:
 
 
 @singledispatch
-def push(layer: ly.Layer, parameters: Mapping[str, Array], moved: Stacks, x: Array, tangents: Array) -> Array:
+def push(layer: ly.Layer, parameters: Parameters, moved: Stacks, x: Array, tangents: Array) -> Array:
     """Tangents of a layer's output, (k, n, *outputs), from those of its input and what is moved in its parameters."""
     steps = range(len(tangents))
     points = [{name: parameters[name] + 1j * COMPLEX_STEP * stack[k] for name, stack in moved.items()} for k in steps]
@@ -170,7 +157,7 @@ def push(layer: ly.Layer, parameters: Mapping[str, Array], moved: Stacks, x: Arr
 
 
 @push.register
-def _(layer: ly.Dense, parameters: Mapping[str, Array], moved: Stacks, x: Array, tangents: Array) -> Array:
+def _(layer: ly.Dense, parameters: Parameters, moved: Stacks, x: Array, tangents: Array) -> Array:
     up = tangents @ parameters["weight"].T
     if "weight" in moved:
         up = up + x @ moved["weight"].mT
@@ -181,12 +168,10 @@ def _(layer: ly.Dense, parameters: Mapping[str, Array], moved: Stacks, x: Array,
 def loss_slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
     """Slopes of the mean loss by every entry of ``z``: at once where each entry has a loss, else output by output."""
     with np.errstate(all="ignore"):
-        if columns(loss, z, y) == 1:
-            each = flushed(meaning.losses(loss, z + 1j * COMPLEX_STEP, y))
-            return each.reshape(z.shape) / z.size
-        units = np.eye(prod(z.shape[1:])).reshape(-1, *z.shape[1:])
-        each = [flushed(meaning.losses(loss, z + 1j * COMPLEX_STEP * unit, y)) for unit in units]
-        return np.stack(each, axis=1).reshape(z.shape) / len(z)
+        each_entry, units = columns(loss, z, y) == 1, prod(z.shape[1:])
+        steps = np.ones((1, *z.shape[1:])) if each_entry else np.eye(units).reshape(-1, *z.shape[1:])
+        each = [flushed(meaning.losses(loss, z + 1j * COMPLEX_STEP * step, y)) for step in steps]
+        return np.stack(each, axis=1).reshape(z.shape) / each[0].size
 
 
 @loss_slopes.register
@@ -206,6 +191,23 @@ def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
 def columns(loss: ls.Loss, z: Array, y: Array) -> int:
     """How many evaluations the slopes of a loss take: 1 where each entry has a loss, else one for each output."""
     return 1 if np.shape(meaning.losses(loss, z[:1], y[:1])) == (1, *z.shape[1:]) else prod(z.shape[1:])
+
+
+def stepped(z: Array) -> Array:
+    """z + ih"""
+    moved = np.full(z.shape, 1j * COMPLEX_STEP)
+    moved.real = z
+    return moved
+
+
+def derivative(values: Array) -> Array:
+    """From values where something has moved by ih."""
+    return np.imag(values) / COMPLEX_STEP
+
+
+def activation_slopes(layer: ly.Activation, z: Array) -> Array:
+    """rho'(z)"""
+    return derivative(meaning.apply(layer, {}, stepped(z)))
 
 
 def flushed(values: Array) -> Array:

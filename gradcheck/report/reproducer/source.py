@@ -21,6 +21,7 @@ import numpy as np
 
 from gradcheck.errors import OutputError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.describe import Description
 from gradcheck.foundation.loading import PREFIX
 from gradcheck.foundation.wording import printable
 from gradcheck.report.reproducer import pickles
@@ -73,7 +74,7 @@ class Writer:
             return f"{self._array(np.asarray(cast('Any', value)), place)}[()]"
         if type(value) is np.ndarray and not value.dtype.hasobject:
             return self._array(value, place)
-        if isinstance(value, msgspec.Struct):
+        if isinstance(value, Description):
             return self._description(value)
         nesting = self._nesting(value, place)
         return nesting or self._reference(value) or self._named(self.objects, (place, value), place)
@@ -101,7 +102,7 @@ class Writer:
         kind = "" if np.array(values).dtype == dtype else f', dtype="{dtype}"'
         return f"np.array({self.expression(values, place)}{kind})"
 
-    def _description(self, part: msgspec.Struct) -> str:
+    def _description(self, part: Description) -> str:
         """A case, or what it is made of, as one would write it: what is left to its default is left out."""
         kind, fields = type(part), msgspec.structs.fields(part)
         given = {field.name: getattr(part, field.name) for field in fields if getattr(part, field.name) != field.default}

@@ -9,7 +9,7 @@ from gradcheck.network import reference
 from gradcheck.network.layers import ELU, GELU, Arctan, Dense, ReLU, Sigmoid, Tanh
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
-from gradcheck.network.reference.derivatives import activation_slopes
+from gradcheck.network.reference.tangents import activation_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves, scatter
 from gradcheck.tour.step import Result, Table
 from gradcheck.tour.tour import Tour, name_of

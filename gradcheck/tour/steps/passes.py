@@ -8,9 +8,8 @@ from gradcheck.network import reference
 from gradcheck.network.analysis.rounding import error_bounds
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Activation
-from gradcheck.network.network import Network, layer_parameters, layers_with
-from gradcheck.network.reference.derivatives import activation_slopes
-from gradcheck.network.reference.tangents import loss_slopes
+from gradcheck.network.network import Network, by_layer, layers_with
+from gradcheck.network.reference.tangents import activation_slopes, loss_slopes
 from gradcheck.tour.pictures import Curve, Panel, curves
 from gradcheck.tour.step import Result, Table
 from gradcheck.tour.tour import DEPTHS, Tour, moons_case, name_of, widths
@@ -40,8 +39,8 @@ def forward_step(tour: Tour) -> Result:
     network, batch = tour.case.network, tour.batch
     states = reference.forward(network, tour.case.parameters, batch.inputs)
     rows = [("input", "", _shape(states[0]), f"{norm(states[0]):.4g}")]
-    for index, (layer, state) in enumerate(zip(network.layers, states[1:], strict=True)):
-        weights = layer_parameters(tour.case.parameters, index)
+    parameters = by_layer(tour.case.parameters, len(network.layers))
+    for index, (layer, weights, state) in enumerate(zip(network.layers, parameters, states[1:], strict=True)):
         kept = ", ".join(f"{name} {_shape(value)}" for name, value in weights.items())
         rows.append((f"{index} {name_of(layer)}", kept, _shape(state), f"{norm(state):.4g}"))
     kept = sum(state.size for state in states)

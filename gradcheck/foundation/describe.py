@@ -59,9 +59,7 @@ def checked(value: Any, kind: Any, path: str) -> Any:
 
 def decode(raw: Any, kind: type[T], path: str = "") -> T:
     """Build ``kind`` from a table (of TOML or JSON); an unknown key is answered with the nearest known one."""
-    if not isinstance(raw, Mapping):
-        raise DescriptionError(f"expected a table, got {shown(raw)}", path)
-    table = {str(key): value for key, value in cast("Mapping[object, Any]", raw).items()}
+    table = table_of(raw, path)
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     for key in table:
         if key not in fields:
@@ -71,6 +69,13 @@ def decode(raw: Any, kind: type[T], path: str = "") -> T:
             raise DescriptionError("missing", join(path, name))
     with at(path):
         return kind(**table)
+
+
+def table_of(raw: Any, path: str = "") -> dict[str, Any]:
+    """What must be a table, as a dict of its own."""
+    if not isinstance(raw, Mapping):
+        raise DescriptionError(f"expected a table, got {shown(raw)}", path)
+    return {str(key): value for key, value in cast("Mapping[object, Any]", raw).items()}
 
 
 def decode_tagged(raw: Any, table: Mapping[str, type[T]], path: str, noun: str) -> T:
@@ -86,10 +91,10 @@ def decode_tagged(raw: Any, table: Mapping[str, type[T]], path: str, noun: str) 
 
 def encode_tagged(row: Description, table: Mapping[str, type[Description]]) -> dict[str, Any]:
     """Inverse of `decode_tagged`: a plain table, defaults included."""
-    tag = next((name for name, kind in table.items() if type(row) is kind), None)
-    if tag is None:
-        raise DescriptionError(f"{type(row).__name__} is not registered, known: {', '.join(table)}")
-    return {"type": tag, **msgspec.to_builtins(row)}
+    for tag, kind in table.items():
+        if type(row) is kind:
+            return {"type": tag, **msgspec.to_builtins(row)}
+    raise DescriptionError(f"{type(row).__name__} is not registered, known: {', '.join(table)}")
 
 
 def register(table: dict[str, Any], name: str, row: type[T], noun: str) -> type[T]:
