@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -22,9 +21,9 @@ from gradcheck.bench.run import run_benchmark
 from gradcheck.builds import registry
 from gradcheck.cli.app import Exit, app, positive
 from gradcheck.cli.options import Device, InArithmetic
-from gradcheck.cli.output import for_people, formatted, show, write_out
+from gradcheck.cli.output import for_people, show, write_out
 from gradcheck.foundation.wording import printable
-from gradcheck.report.legible import legible
+from gradcheck.foundation.writing import json_text, legible
 
 BACKENDS = ("manual", "autograd", "torch", "jax")  # those of them that are installed
 FIRST = Settings(backends=())
@@ -116,7 +115,7 @@ def bench_command(
         result = _measured(points, settings, old)
     people = for_people(json)
     show(text.render(legible(result)), people)
-    write_out(json, lambda: formatted(msgspec.to_builtins(result)))
+    write_out(json, lambda: json_text(result) + "\n")
     if old is not None:
         show(text.comparison(compare.compare(legible(old), legible(result))), people)
     if drawn is not None:

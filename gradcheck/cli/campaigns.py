@@ -10,7 +10,8 @@ import typer
 
 from gradcheck.cli.app import Exit, app, positive
 from gradcheck.cli.options import Failing, Reproducers, SummaryHtml, SummaryJson
-from gradcheck.cli.output import for_people, formatted, show, write_out
+from gradcheck.cli.output import for_people, show, write_out
+from gradcheck.foundation.writing import json_text
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _deliver(
 
     summary = summarize(campaign)
     show(render(summary, str(store)), for_people(json, html))
-    write_out(json, lambda: formatted(summary.to_table()))
+    write_out(json, lambda: json_text(summary.to_table()) + "\n")
     write_out(html, lambda: _page(summary))
     if reproduce is not None:
         write_reproducers(campaign, summary, reproduce)

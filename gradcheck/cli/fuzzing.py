@@ -20,10 +20,10 @@ from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.run import run_campaign
 from gradcheck.campaign.shrinking.smallest import make_small
 from gradcheck.cli.live import Live
-from gradcheck.cli.output import formatted
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.versions import versions
 from gradcheck.foundation.wording import nearest, printable
+from gradcheck.foundation.writing import json_text
 from gradcheck.network.layers import LAYERS
 from gradcheck.verdict.findings import Verdict
 
@@ -131,7 +131,7 @@ def as_json(found: Sequence[Replayed]) -> str:
     """For machines."""
     fixed = [each.name for each in found if each.now != Verdict.WRONG]
     table = {"format": 1, "fixed": fixed, "cases": [each._asdict() for each in found]}
-    return formatted(table)
+    return json_text(table) + "\n"
 
 
 def _replayed(before: Record, now: Record) -> Replayed:

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-import msgspec
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -33,11 +32,6 @@ def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Pat
 def for_people(*paths: Path | None) -> TextIO:
     """The stream of a terminal to which nothing for machines is written."""
     return sys.stderr if "-" in map(str, paths) else sys.stdout
-
-
-def formatted(table: Any) -> str:
-    """Plain values as JSON."""
-    return msgspec.json.format(msgspec.json.encode(table), indent=2).decode() + "\n"
 
 
 def write_out(path: Path | None, text: Callable[[], str]) -> None:

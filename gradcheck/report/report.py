@@ -10,7 +10,7 @@ import msgspec
 
 from gradcheck.errors import GradientMismatch
 from gradcheck.foundation.wording import shown
-from gradcheck.foundation.writing import write
+from gradcheck.foundation.writing import json_text, write
 from gradcheck.verdict.findings import Verdict
 from gradcheck.verdict.outcome import Outcome, Recipe
 
@@ -63,8 +63,8 @@ class Report(Outcome, frozen=True, kw_only=True):
         write(Path(path), text(self))
 
     def to_json(self) -> str:
-        """The report as JSON, ``"format": 1``; infinite numbers are ``null``."""
-        return msgspec.json.format(msgspec.json.encode(self.to_table()), indent=2).decode()
+        """The report as JSON, ``"format": 1``; infinite numbers are ``null``, halves of characters their escapes."""
+        return json_text(self.to_table())
 
     def to_html(self) -> str:
         """The report as one page that needs nothing but itself."""

@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from gradcheck.foundation.writing import legible
 from gradcheck.report.heatmap import Legend, Picture, heat_map
-from gradcheck.report.legible import legible
 from gradcheck.report.sections import (
     UNEXPLAINED,
     Section,

@@ -24,7 +24,7 @@ from gradcheck.campaign.report.words import (
     verdicts,
 )
 from gradcheck.foundation.wording import printable
-from gradcheck.report.legible import legible
+from gradcheck.foundation.writing import legible
 from gradcheck.report.text import STYLES
 from gradcheck.verdict.findings import Verdict
 
