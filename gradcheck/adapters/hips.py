@@ -5,16 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import autograd.numpy as anp
-import msgspec
 import numpy as np
 from autograd import make_vjp
 
-from gradcheck.adapters.cotangents import combine, draw
-from gradcheck.adapters.leaves import argument_leaves, name_of, output_leaves
+from gradcheck.adapters.leaves import argument_leaves, combine, draw, name_of, output_leaves
 from gradcheck.checking.checker import check
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
-from gradcheck.report import Report
+from gradcheck.report import Report, joined
 
 
 def check_autograd(f: Callable[..., Any], args: tuple[Any, ...], accuracy: float, seed: int) -> Report:
@@ -41,7 +39,7 @@ def check_autograd(f: Callable[..., Any], args: tuple[Any, ...], accuracy: float
         return _plain(called(pull, f"the VJP of {name}", np.ones((), _dtype(value))[()]))
 
     report = check(loss, gradient, taken.arrays, accuracy=accuracy, seed=seed)
-    return msgspec.structs.replace(report.labelled("autograd"), title=f"{name}: {report.title}")
+    return joined(f"{name}: {report.title}", [report.labelled("autograd")])
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Array]:

@@ -8,8 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradcheck.adapters.cotangents import combine, draw
-from gradcheck.adapters.leaves import Arguments, argument_leaves, as_numpy, name_of, output_leaves
+from gradcheck.adapters.leaves import argument_leaves, as_numpy, combine, draw, name_of, output_leaves
 from gradcheck.checking.checker import check
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
@@ -29,16 +28,13 @@ def check_jax(
         raise DataError(f"modes: expected some of {', '.join(MODES)}, got {unknown[0] if unknown else modes!r}")
     with jax.enable_x64(True):
         function = JaxFunction(f, args, seed)
-        reports: list[Report] = []
-        notes: list[str] = []
-        if modes is None or "reverse" in modes:
-            reverse = check(function.loss, function.reverse, function.point, accuracy=accuracy, seed=seed)
-            reports.append(reverse.labelled("reverse"))
-        if modes is None and not function.has_forward():
-            notes.append(f"{function.name} has no forward mode")
-        elif modes is None or "forward" in modes:
-            forward = check(function.moved, function.forward, function.origin, accuracy=accuracy, seed=seed)
-            reports.append(forward.labelled("forward"))
+        known = MODES if modes or function.has_forward() else MODES[:1]
+        asked = {
+            "reverse": (function.loss, function.reverse, function.point),
+            "forward": (function.moved, function.forward, function.origin),
+        }
+        reports = [check(*asked[m], accuracy=accuracy, seed=seed).labelled(m) for m in known if m in (modes or known)]
+    notes = [] if known is MODES else [f"{function.name} has no forward mode"]
     return joined(f"{function.name}: {reports[0].title}", reports, notes)
 
 
@@ -47,7 +43,7 @@ class JaxFunction:
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], seed: int) -> None:
         self.f, self.name, self.seed = f, name_of(f), seed
-        self.arguments: Arguments = argument_leaves(args, self.name)
+        self.arguments = argument_leaves(args, self.name)
         self.point = self.arguments.arrays
         self.origin = dict.fromkeys(self.point, 0.0)
         self.tangents = {name: signs(name, array.shape, seed) for name, array in self.point.items()}
@@ -55,8 +51,7 @@ class JaxFunction:
 
     def call(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Floating outputs by path."""
-        typed = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
-        return output_leaves(called(self.f, self.name, *self.arguments.rebuild(typed)), self.name)
+        return output_leaves(called(self.f, self.name, *self.arguments.rebuild(_typed(arrays))), self.name)
 
     def loss(self, arrays: Mapping[str, Array]) -> float:
         """The outputs reduced by the cotangents."""
@@ -64,19 +59,18 @@ class JaxFunction:
 
     def reverse(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """By ``jax.vjp``."""
-        typed = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
-        out, pull = called(jax.vjp, f"the VJP of {self.name}", self.call, typed)
+        out, pull = called(jax.vjp, f"the VJP of {self.name}", self.call, _typed(arrays))
         cotangent = {name: jax.numpy.asarray(self.cotangents[name], dtype=value.dtype) for name, value in out.items()}
         (found,) = called(pull, f"the VJP of {self.name}", cotangent)
         return _arrays(found)
 
     def moved(self, t: Mapping[str, float]) -> float:
         """The loss where each block has moved by t along its tangent."""
-        return self.loss({name: array + t[name] * self.tangents[name] for name, array in self.point.items()})
+        return self.loss(self._along(t))
 
     def forward(self, t: Mapping[str, float]) -> dict[str, float]:
         """By ``jax.jvp``, one block at a time."""
-        point = {name: jax.numpy.asarray(array + t[name] * self.tangents[name]) for name, array in self.point.items()}
+        point = _typed(self._along(t))
         found: dict[str, float] = {}
         for name in point:
             tangents = {
@@ -89,12 +83,19 @@ class JaxFunction:
 
     def has_forward(self) -> bool:
         """Whether JAX has a forward mode for it: it has none for a ``custom_vjp``."""
-        typed = {name: jax.numpy.asarray(array) for name, array in self.point.items()}
+        typed = _typed(self.point)
         try:
             jax.jvp(self.call, (typed,), (typed,))
         except (TypeError, CallFailed) as error:
             return "custom_vjp" not in str(error)
         return True
+
+    def _along(self, t: Mapping[str, float]) -> dict[str, Array]:
+        return {name: array + t[name] * self.tangents[name] for name, array in self.point.items()}
+
+
+def _typed(arrays: Mapping[str, Any]) -> dict[str, jax.Array]:
+    return {name: jax.numpy.asarray(array) for name, array in arrays.items()}
 
 
 def _arrays(values: Mapping[str, Any]) -> dict[str, Array]:

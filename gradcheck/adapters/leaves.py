@@ -1,4 +1,7 @@
-"""Functions of arrays in whatever framework: the floating leaves of their arguments, and of what they return, by path."""
+"""Functions of arrays in whatever framework: the floating leaves of their arguments, and of what they return, by path.
+
+One random cotangent for each output leaves one number of many.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -6,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.errors import DataError
-from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.arrays import Array, dot
 from gradcheck.foundation.pytree import Flat, flatten
+from gradcheck.oracles.directions import signs
 
 
 class Arguments(NamedTuple):
@@ -48,6 +52,18 @@ def output_leaves(value: Any, what: str) -> dict[str, Any]:
     if not found:
         raise DataError(f"{what} returned no floating array, but a value of type {type(value).__name__}")
     return found
+
+
+def draw(outputs: Mapping[str, Array], seed: int) -> dict[str, Array]:
+    """A cotangent for each output, in float64: 1 for a single number, so that its own derivative is shown."""
+    if sum(value.size for value in outputs.values()) == 1:
+        return {name: np.ones(value.shape) for name, value in outputs.items()}
+    return {name: signs(name, value.shape, seed + 1) for name, value in outputs.items()}
+
+
+def combine(outputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> float:
+    """Sum over all outputs of the products of their entries with the cotangent's."""
+    return sum(dot(value.astype(np.float64), cotangents[name]) for name, value in outputs.items())
 
 
 def name_of(f: Callable[..., Any]) -> str:

@@ -4,18 +4,21 @@
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 
-from gradcheck.adapters.cotangents import combine, draw
+from gradcheck.adapters.leaves import combine, draw, name_of
 from gradcheck.adapters.pytorch_state import module_of, random_state, seed_all
-from gradcheck.adapters.pytorch_tensors import Tensors, array_of, floating_tensors, tensor_of
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
 from gradcheck.foundation.pytree import flatten
+
+Tensors: TypeAlias = dict[str, torch.Tensor]
+
+NUMPY = (torch.float64, torch.float32, torch.float16)  # NumPy has no bfloat16
 
 
 class Call(NamedTuple):
@@ -171,6 +174,31 @@ class TorchFunction:
         return dict(zip(call.leaves, found, strict=True))
 
 
+def array_of(tensor: torch.Tensor) -> Array:
+    """A copy; bfloat16 in float32."""
+    plain = tensor.to_dense() if tensor.layout != torch.strided else tensor
+    return (plain if plain.dtype in NUMPY else plain.to(torch.float32)).numpy(force=True).copy()
+
+
+def tensor_of(array: Array, shape: torch.Size) -> torch.Tensor:
+    """Contiguous, which ``torch.tensor`` of an empty array is not."""
+    return torch.tensor(np.ascontiguousarray(array)).reshape(shape).clone(memory_format=torch.contiguous_format)
+
+
+def floating_tensors(output: Any, name: str) -> Tensors:
+    """Those of a function's output, by path; complex ones as pairs of real ones."""
+    flat = flatten(output, "output")
+    found: Tensors = {}
+    for path, leaf in zip(flat.names, flat.leaves, strict=True):
+        if isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
+            dense = leaf if leaf.layout == torch.strided else leaf.to_dense()
+            found[path] = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
+    if not found:
+        kind = "None" if output is None else f"a value of type {type(output).__name__}"
+        raise DataError(f"{name} returned no floating tensor, but {kind}")
+    return found
+
+
 def _arrays(tensors: Tensors) -> dict[str, Array]:
     return {name: array_of(tensor) for name, tensor in tensors.items()}
 
@@ -179,5 +207,4 @@ def _name(f: Any) -> str:
     if isinstance(f, torch.nn.Module):
         return type(f).__name__
     owner = getattr(f, "__self__", None)
-    name = str(getattr(f, "__name__", type(f).__name__))
-    return f"{owner.__name__}.{name}" if isinstance(owner, type) else name
+    return f"{owner.__name__}.{name_of(f)}" if isinstance(owner, type) else name_of(f)
