@@ -13,7 +13,7 @@ from gradcheck.cases.case import Case
 from gradcheck.cases.files import load, naming
 from gradcheck.checking.checker import check
 from gradcheck.cli.app import Exit, app, not_negative
-from gradcheck.cli.options import Device, Failing, InArithmetic, ReportHtml, ReportJson, Reproducer
+from gradcheck.cli.options import NAMED, Accuracy, Device, Failing, InArithmetic, ReportHtml, ReportJson, Reproducer
 from gradcheck.cli.output import deliver, show
 from gradcheck.cli.points import random_point, read_point
 from gradcheck.foundation.loading import locate
@@ -31,12 +31,8 @@ def verify_command(
     file: Annotated[
         Path | None, typer.Argument(help="A .toml or .json description; without one, the two-moons network.")
     ] = None,
-    backend: Annotated[
-        list[str], typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
-    ] = list(DEFAULT),  # noqa: B006
-    accuracy: Annotated[
-        float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
-    ] = 0.0,
+    backend: Annotated[list[str], NAMED] = list(DEFAULT),  # noqa: B006
+    accuracy: Accuracy = 0.0,
     every_entry: Annotated[
         bool, typer.Option("--every-entry", help="Hold every entry against the oracle's, whatever that costs.")
     ] = False,
@@ -66,7 +62,7 @@ def verify_command(
             device=device,
             arithmetic=arithmetic,
         )
-    return deliver(report, json, html, reproduce, frozenset(map(str, fail_on)))
+    return deliver(report, json, html, reproduce, fail_on)
 
 
 @app.command("check")
@@ -82,9 +78,7 @@ def check_command(
         Path | None, typer.Option(help="Where: an .npy file, or an .npz file whose arrays become a dict by name.")
     ] = None,
     shape: Annotated[str | None, typer.Option(help="Or a random point of this shape, such as 30,40.")] = None,
-    accuracy: Annotated[
-        float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
-    ] = 1e-6,
+    accuracy: Accuracy = 1e-6,
     complex_step: Annotated[
         bool, typer.Option("--complex-step", help="Use the complex step where it can be trusted.")
     ] = False,
@@ -107,7 +101,7 @@ def check_command(
     with redirect_stdout(sys.stderr):
         found: dict[str, Any] = {n: locate(target, f"{n} {target!r}") for n, target in zip(names, functions, strict=True)}
         report = check(**found, at=point, accuracy=accuracy, complex_step=complex_step, seed=seed)
-    return deliver(report, json, html, reproduce, frozenset(map(str, fail_on)))
+    return deliver(report, json, html, reproduce, fail_on)
 
 
 @app.command("backends")

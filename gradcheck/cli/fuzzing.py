@@ -30,26 +30,6 @@ from gradcheck.verdict.findings import Verdict
 LIBRARIES = ("gradcheck", "numpy", "scipy", "hypothesis")
 
 
-class Wanted(NamedTuple):
-    """What was asked for; None where it was left open."""
-
-    backends: list[str] | None
-    seed: int | None
-    layers: str | None
-    limit: float | None
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Of a plan."""
-        given = {
-            "seed": self.seed,
-            "layers": None if self.layers is None else _layers(self.layers),
-            "backends": None if self.backends is None else tuple(map(registry.absolute, self.backends)),
-            "limit": self.limit,
-        }
-        return {name: value for name, value in given.items() if value is not None}
-
-
 class Replayed(NamedTuple):
     """A stored failure, judged again: what it was wrong because of, and its verdict now."""
 
@@ -59,15 +39,26 @@ class Replayed(NamedTuple):
     reason: str
 
 
-def planned(wanted: Wanted, store: Path | None, *, replay: bool) -> Plan:
+def fields(backends: list[str] | None, seed: int | None, layers: str | None, limit: float | None) -> dict[str, Any]:
+    """Those of a plan that were asked for."""
+    given = {
+        "seed": seed,
+        "layers": None if layers is None else _layers(layers),
+        "backends": None if backends is None else tuple(map(registry.absolute, backends)),
+        "limit": limit,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def planned(wanted: Mapping[str, Any], store: Path | None, *, replay: bool) -> Plan:
     """Of a new campaign, of one to go on with as it was begun, or of stored failures, perhaps by other backends."""
     if store is None:
-        return Plan(**wanted.fields)
+        return Plan(**wanted)
     with Store.read(store) as campaign:
         plan = campaign.plan
     if replay:
-        return msgspec.structs.replace(plan, **wanted.fields)
-    for name, value in wanted.fields.items():
+        return msgspec.structs.replace(plan, **wanted)
+    for name, value in wanted.items():
         if value != getattr(plan, name):
             raise DescriptionError(f"the campaign was begun with {name} {getattr(plan, name)!r}, not {value!r}", str(store))
     return plan
@@ -96,7 +87,8 @@ def opened(path: Path, plan: Plan, *, resume: bool) -> Store:
 def run(store: Store, workers: Pool, examples: int, seconds: float) -> bool:
     """Run the campaign for so many examples or seconds and make small what is wrong; whether it was interrupted."""
     try:
-        with Live(store.counts(), examples, seconds) as live:
+        live = Live(store.counts(), examples, seconds)
+        with live.line:
             run_campaign(store, workers, examples=examples, seconds=seconds, watch=live.watch)
             live.say("making failures small")
             make_small(store, workers)

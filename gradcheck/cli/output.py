@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -19,7 +19,7 @@ from gradcheck.report.text import WIDTH, render
 from gradcheck.verdict.findings import Verdict
 
 
-def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]) -> Exit:
+def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: Iterable[str]) -> Exit:
     """Write the report where it is wanted, and return the exit code that it deserves."""
     show(render(report), for_people(json, html))
     write_out(json, lambda: report.to_json() + "\n")
@@ -72,8 +72,8 @@ def _writing(stream: TextIO) -> Generator[None]:
             raise OutputError(f"{stream.name}: cannot be written: {error.strerror}") from None
 
 
-def exit_code(verdicts: set[Verdict], fail_on: frozenset[str]) -> Exit:
+def exit_code(verdicts: set[Verdict], fail_on: Iterable[str]) -> Exit:
     """1 for wrong or what is asked to fail, 3 for what could not be decided, else 0."""
-    if Verdict.WRONG in verdicts or verdicts & fail_on:
+    if verdicts & {Verdict.WRONG, *fail_on}:
         return Exit.WRONG
     return Exit.UNDECIDED if verdicts & {Verdict.UNRESOLVED, Verdict.NONSMOOTH} else Exit.GOOD
