@@ -31,30 +31,17 @@ class Call(NamedTuple):
 class TorchFunction:
     """Evaluated from the same random state and with the same buffers every time.
 
-    Parameters
-    ----------
-    f, args, kwargs, seed
-        As `gradcheck.check_torch` takes them.
-
-    Attributes
-    ----------
-    wide : bool
-        Whether it is judged in float64, which not all of it is and all of it follows.
-    without_gradient : set of str
-        Outputs marked as not differentiable, where others are not.
-    cotangents : dict of str to array
-        By which all other outputs are reduced to one number.
-    random : bool
-        Whether a call draws random numbers.
+    It is ``wide`` where it is judged in float64, which not all of it is and all of it follows. Outputs ``without_gradient``
+    are marked as not differentiable where others are not; by the cotangents these are reduced to one number.
     """
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int) -> None:
         self.f, self.seed, self.name = f, seed, _name(f)
         self.arguments = flatten({"args": args, "kwargs": kwargs})
         module = module_of(f)
-        parameters = dict(module.named_parameters()) if module is not None else {}
-        buffers = dict(module.named_buffers()) if module is not None else {}
-        self.state = {name: (tensor, tensor.data.clone()) for name, tensor in {**parameters, **buffers}.items()}
+        parameters = dict(module.named_parameters())
+        state = {**parameters, **dict(module.named_buffers())}
+        self.state = {name: (tensor, tensor.data.clone()) for name, tensor in state.items()}
         self.blocks = self._blocks(parameters)
         self.wide = False
         self.wide = any(tensor.dtype != torch.float64 for tensor in self.blocks.values()) and self._follows()

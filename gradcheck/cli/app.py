@@ -55,10 +55,7 @@ def positive(value: float | None) -> float | None:
 
 
 app = typer.Typer(
-    help="Verify gradients without a tolerance.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    help="Verify gradients without a tolerance.", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 
 

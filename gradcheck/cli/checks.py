@@ -54,13 +54,7 @@ def verify_command(
     case = load(file) if file else TOUR
     with redirect_stdout(sys.stderr), naming(file or "two-moons"):  # what a backend prints must not end up in the JSON
         report = verify(
-            case,
-            backend,
-            accuracy=accuracy,
-            seed=seed,
-            every_entry=every_entry,
-            device=device,
-            arithmetic=arithmetic,
+            case, backend, accuracy=accuracy, seed=seed, every_entry=every_entry, device=device, arithmetic=arithmetic
         )
     return deliver(report, json, html, reproduce, fail_on)
 

@@ -147,8 +147,4 @@ def _versions(plan: Plan) -> Mapping[str, str]:
     """Of what decides the cases and the answers."""
     entries = registry.registered()
     needs = (entries[name].requires for name in plan.backends if name in entries)
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **versions((*LIBRARIES, *needs)),
-    }
+    return {"python": platform.python_version(), "platform": platform.platform(), **versions((*LIBRARIES, *needs))}

@@ -18,8 +18,7 @@ Device: TypeAlias = Annotated[
     str | None, typer.Option(help="Where backends compute that take a device (torch): cpu, cuda, cuda:1.")
 ]
 InArithmetic: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--arithmetic", help="In which they compute and are judged: float64, float32, tf32, bfloat16."),
+    str | None, typer.Option("--arithmetic", help="In which they compute and are judged: float64, float32, tf32, bfloat16.")
 ]
 Accuracy: TypeAlias = Annotated[
     float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
