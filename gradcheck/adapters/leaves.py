@@ -31,10 +31,9 @@ def argument_leaves(args: tuple[Any, ...], what: str) -> Arguments:
     flat = flatten({"args": args})
     arrays: dict[str, Array] = {}
     for name, leaf in zip(flat.names, flat.leaves, strict=True):
-        kind = getattr(leaf, "dtype", None)
-        if isinstance(leaf, complex) or (kind is not None and np.issubdtype(_dtype(kind), np.complexfloating)):
+        if np.issubdtype(_dtype(leaf), np.complexfloating):
             raise DataError(f"{what}: {name} is complex: only real arrays are supported")
-        if isinstance(leaf, float) or (kind is not None and _is_floating(kind)):
+        if _is_floating(leaf):
             arrays[name] = as_numpy(leaf)
     if not arrays:
         raise DataError(f"{what}: nothing to check: no argument is a floating array")
@@ -44,11 +43,7 @@ def argument_leaves(args: tuple[Any, ...], what: str) -> Arguments:
 def output_leaves(value: Any, what: str) -> dict[str, Any]:
     """Floating leaves of what a function returned, by path; they may be tracers or boxes of a framework."""
     flat = flatten(value, "output")
-    found = {
-        name: leaf
-        for name, leaf in zip(flat.names, flat.leaves, strict=True)
-        if isinstance(leaf, float) or _is_floating(getattr(leaf, "dtype", np.dtype(bool)))
-    }
+    found = {name: leaf for name, leaf in zip(flat.names, flat.leaves, strict=True) if _is_floating(leaf)}
     if not found:
         raise DataError(f"{what} returned no floating array, but a value of type {type(value).__name__}")
     return found
@@ -71,17 +66,18 @@ def name_of(f: Callable[..., Any]) -> str:
     return str(getattr(f, "__name__", type(f).__name__))
 
 
-def _dtype(kind: Any) -> Any:
-    """NumPy's dtype, or bool for one that it does not have (a key of random numbers)."""
+def _dtype(leaf: Any) -> Any:
+    """NumPy's dtype; bool where there is none, or one that it does not have (a key of random numbers)."""
+    if isinstance(leaf, float | complex):
+        return np.dtype(float if isinstance(leaf, float) else complex)
     try:
-        return np.dtype(kind)
+        return np.dtype(getattr(leaf, "dtype", bool))
     except TypeError:
         return np.dtype(bool)
 
 
-def _is_floating(kind: Any) -> bool:
-    dtype = _dtype(kind)
-    return bool(np.issubdtype(dtype, np.floating)) or dtype.name in ("bfloat16",)
+def _is_floating(leaf: Any) -> bool:
+    return bool(np.issubdtype(_dtype(leaf), np.floating)) or _dtype(leaf).name == "bfloat16"
 
 
 def as_numpy(leaf: Any) -> Array:

@@ -16,7 +16,6 @@ from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.store import Store
-    from gradcheck.campaign.results.summary import Summary
 
 EXAMPLES = 1000
 
@@ -112,13 +111,10 @@ def _deliver(
     summary = summarize(campaign)
     show(render(summary, str(store)), for_people(json, html))
     write_out(json, lambda: json_text(summary.to_table()) + "\n")
-    write_out(html, lambda: _page(summary))
+    if html is not None:
+        from gradcheck.campaign.report.html import to_html
+
+        write_out(html, lambda: to_html(summary))
     if reproduce is not None:
         write_reproducers(campaign, summary, reproduce)
     return Exit.WRONG if {Verdict.WRONG, *fail_on} & summary.verdicts.keys() else Exit.GOOD
-
-
-def _page(summary: "Summary") -> str:
-    from gradcheck.campaign.report.html import to_html
-
-    return to_html(summary)

@@ -42,13 +42,7 @@ verdicts, else with 1 and one line that says what differs.
 
 
 def text(report: Outcome) -> str:
-    """The file.
-
-    Raises
-    ------
-    OutputError
-        Where the report does not know its call, or an argument cannot be written down.
-    """
+    """The file; raises `OutputError` where the report does not know its call, or an argument cannot be written down."""
     call = report.recipe.call
     if call is None:
         raise OutputError("cannot be reproduced: no check returned this report, it was built or changed afterwards")

@@ -32,12 +32,8 @@ def dumps(objects: Mapping[str, Any]) -> tuple[bytes, bool]:
     """A tuple of these objects, pickled together so that what they share they share again.
 
     Where Autograd's primitives are among what had to be pickled by value, the rules by which it differentiates them are a
-    last element, and the second value is true: Autograd keeps them apart, in a table of its own.
-
-    Raises
-    ------
-    OutputError
-        With the name of the first object that cannot be pickled, and why.
+    last element, and the second value is true: Autograd keeps them apart, in a table of its own. `OutputError` has the name
+    of the first object that cannot be pickled, and why.
     """
     rules: dict[Any, Any] = {}
     with _modules_by_value():

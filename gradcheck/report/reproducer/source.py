@@ -138,7 +138,9 @@ class Writer:
         """Arrays, and the pickle under the sources of what is in it."""
         for name, array in self.arrays.items():
             self.modules |= {"base64", "io"}
-            yield f"{name} = np.load(io.BytesIO({_block(_npy(array))}))"
+            file = io.BytesIO()
+            np.save(file, array, allow_pickle=False)
+            yield f"{name} = np.load(io.BytesIO({_block(file.getvalue())}))"
         if self.objects:
             self.modules |= {"base64", "pickle"}
             pickled, with_rules = pickles.dumps(dict(self.objects.values()))
@@ -190,12 +192,6 @@ def _folded(line: str) -> str:
 
 def _block(content: bytes) -> str:
     return f'base64.b64decode("""\n{base64.encodebytes(content).decode()}""")'
-
-
-def _npy(array: Array) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
 
 
 def _comment(name: str, value: Any) -> str:
