@@ -194,8 +194,7 @@ def _target(config: pytest.Config) -> Path | None:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
         if path.is_file() or not path.exists():  # a pipe or a device needs no room beside it
-            with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
-                pass
+            tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent).close()
     except OSError as error:
         raise pytest.UsageError(f"--gradcheck-report: {printable(given)}: cannot be written: {error.strerror}") from None
     return path

@@ -3,8 +3,9 @@
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
+import numpy as np
 import typer
 from rich.table import Table
 
@@ -15,7 +16,7 @@ from gradcheck.checking.checker import check
 from gradcheck.cli.app import Exit, app, not_negative
 from gradcheck.cli.options import NAMED, Accuracy, Device, Failing, InArithmetic, ReportHtml, ReportJson, Reproducer
 from gradcheck.cli.output import deliver, show
-from gradcheck.cli.points import random_point, read_point
+from gradcheck.errors import DataError
 from gradcheck.foundation.loading import locate
 from gradcheck.foundation.wording import printable
 from gradcheck.network.layers import Arctan, Dense
@@ -90,7 +91,7 @@ def check_command(
         raise typer.BadParameter(f"expected a loss and a gradient, got {len(functions)} functions")
     if (at is None) == (shape is None):
         raise typer.BadParameter("expected one of --at and --shape")
-    point = read_point(at) if at is not None else random_point(str(shape), seed)
+    point = _point(at) if at is not None else _random_point(str(shape), seed)
     names = ("loss", "gradient") if len(functions) == 2 else ("value_and_gradient",)
     with redirect_stdout(sys.stderr):
         found: dict[str, Any] = {n: locate(target, f"{n} {target!r}") for n, target in zip(names, functions, strict=True)}
@@ -106,3 +107,38 @@ def backends_command() -> int:
         table.add_row(*map(printable, (status.name, status.requires, status.version or "not installed")))
     show(table, sys.stdout)
     return Exit.GOOD
+
+
+def _point(path: Path) -> Any:
+    """The array of an ``.npy`` file; of an ``.npz`` file its only array, or a dict of its arrays by name."""
+    try:
+        content: Any = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or 'cannot be read'}") from None
+    except ValueError:  # NumPy's own sentence proposes to unpickle whatever it is
+        raise DataError(f"{path}: expected an .npy or .npz file") from None
+    if isinstance(content, np.ndarray):
+        return cast("Any", content)
+    with content:
+        arrays = {str(name): _member(path, content, name) for name in content.files}
+    if not arrays:
+        raise DataError(f"{path}: holds no array")
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+
+
+def _member(path: Path, archive: Any, name: str) -> Any:
+    try:
+        return archive[name]
+    except ValueError as error:
+        raise DataError(f"{path}: {name}: {' '.join(str(error).split())}") from None
+
+
+def _random_point(shape: str, seed: int) -> Any:
+    """Standard normal numbers in the shape that a string such as ``30,40`` says."""
+    try:
+        sizes = tuple(int(size) for size in shape.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise DataError(f"--shape: expected sizes >= 1 separated by commas, got {shape!r}")
+    return np.random.default_rng(seed).standard_normal(sizes)

@@ -134,9 +134,9 @@ def _replayed(before: Record, now: Record) -> Replayed:
 def _layers(names: str) -> tuple[str, ...]:
     """Rows of the table of layers, dense ones apart, which every network has."""
     chosen = tuple(name.strip() for name in names.split(",") if name.strip())
+    known = [row for row in LAYERS if row != "dense"]
     for name in chosen:
-        if name not in LAYERS or name == "dense":
-            known = [row for row in LAYERS if row != "dense"]
+        if name not in known:
             raise DescriptionError(f"unknown layer {name!r}, {nearest(name, known)}", "--layers")
     if not chosen:
         raise DescriptionError(f"expected names of layers with commas between them, got {names!r}", "--layers")

@@ -15,7 +15,6 @@ from gradcheck.verdict.findings import Verdict
 from gradcheck.verdict.outcome import Outcome, Recipe
 
 FORMAT = 1
-GOOD = (Verdict.CORRECT, Verdict.INEXACT)
 # A page of its own inside a notebook's: neither one's style reaches the other.
 FRAME = '<iframe srcdoc="{}" title="gradcheck report" style="width: 100%; height: 32rem; border: 0"></iframe>'
 
@@ -27,7 +26,7 @@ class Report(Outcome, frozen=True, kw_only=True):
     """
 
     def __bool__(self) -> bool:
-        return self.verdict in GOOD
+        return self.verdict in (Verdict.CORRECT, Verdict.INEXACT)
 
     def labelled(self, backend: str) -> "Report":
         """The same with every finding and diagnosis that of this backend; no call returns such a one."""
