@@ -8,12 +8,7 @@ class GradcheckError(Exception):
 class DescriptionError(GradcheckError, ValueError):
     """A network, layer, loss or case that cannot exist: ``layers[2].units: expected int >= 1, got 0``.
 
-    Parameters
-    ----------
-    sentence : str
-        What was expected and what was there instead.
-    path : str
-        Where, from the outermost table inwards.
+    The path is from the outermost table inwards; the sentence is what was expected and what was there instead.
     """
 
     def __init__(self, sentence: str, path: str = "") -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 import textwrap
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -135,14 +136,10 @@ def _fail(report: "Report", unaccepted: list[str]) -> None:
 
 def _accepted(item: pytest.Item) -> dict[str, str]:
     """Reasons by accepted verdict. Where two markers accept the same, the one nearest to the test speaks."""
-    reasons: dict[str, str] = {}
-    for mark in item.iter_markers("gradcheck"):
-        names, reason = _read(mark, item.nodeid)
-        reasons = {**dict.fromkeys(names, reason), **reasons}
-    return reasons
+    return dict(ChainMap(*(_read(mark, item.nodeid) for mark in item.iter_markers("gradcheck"))))
 
 
-def _read(mark: pytest.Mark, test: str) -> tuple[tuple[str, ...], str]:
+def _read(mark: pytest.Mark, test: str) -> dict[str, str]:
     accept: Any = mark.kwargs.get("accept", ())
     reason: Any = mark.kwargs.get("reason", "")
     names: tuple[Any, ...] = (accept,) if isinstance(accept, str) or not hasattr(accept, "__iter__") else tuple(accept)
@@ -155,28 +152,26 @@ def _read(mark: pytest.Mark, test: str) -> tuple[tuple[str, ...], str]:
         wrong = f"reason: expected why this is accepted, in words, got {reason!r}"
     if wrong:
         pytest.fail(f"{test}: pytest.mark.gradcheck: {wrong}", pytrace=False)
-    return tuple(map(str, names)), " ".join(reason.split())
+    return dict.fromkeys(map(str, names), " ".join(reason.split()))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("gradcheck", "gradient checks")
-    group.addoption("--gradcheck-seed", metavar="N", type=_seed, help="seed of the checks that are given none")
-    group.addoption("--gradcheck-accuracy", metavar="X", type=_accuracy, help="accuracy of the checks that are given none")
+    seed = _parsed(lambda text: seed_of(int(text)), "int >= 0")
+    accuracy = _parsed(lambda text: accuracy_of(float(text)), "a finite float >= 0")
+    group.addoption("--gradcheck-seed", metavar="N", type=seed, help="seed of the checks that are given none")
+    group.addoption("--gradcheck-accuracy", metavar="X", type=accuracy, help="accuracy of the checks that are given none")
     group.addoption("--gradcheck-report", metavar="PATH", help="write the reports of all checks as JSON")
 
 
-def _seed(text: str) -> int:
-    try:
-        return seed_of(int(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected int >= 0, got {text!r}") from None
+def _parsed(read: Callable[[str], float], expected: str) -> Callable[[str], float]:
+    def parsed(text: str) -> float:
+        try:
+            return read(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from None
 
-
-def _accuracy(text: str) -> float:
-    try:
-        return accuracy_of(float(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a finite float >= 0, got {text!r}") from None
+    return parsed
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -199,8 +194,7 @@ def _target(config: pytest.Config) -> Path | None:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
         if path.is_file() or not path.exists():  # a pipe or a device needs no room beside it
-            with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
-                pass
+            tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent).close()
     except OSError as error:
         raise pytest.UsageError(f"--gradcheck-report: {printable(given)}: cannot be written: {error.strerror}") from None
     return path
@@ -235,9 +229,8 @@ class Collector:
     def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter", config: pytest.Config) -> None:
         if self.checks or self.trouble:
             terminalreporter.write_sep("=", "gradient checks")
-        if self.checks:
-            for line, colour in summary(self.checks, everything=config.get_verbosity() > 0):
-                terminalreporter.write_line(line, **{colour: True})
+        for line, colour in summary(self.checks, everything=config.get_verbosity() > 0):
+            terminalreporter.write_line(line, **{colour: True})
         if self.trouble:
             terminalreporter.write_line(f"ERROR: --gradcheck-report: {printable(self.trouble)}", red=True)
 

@@ -2,6 +2,8 @@
 
 import importlib
 import io
+import json
+import math
 import re
 import subprocess
 import sys
@@ -32,9 +34,9 @@ from gradcheck.cli import checks
 from gradcheck.cli.output import show
 from gradcheck.foundation.loading import locate
 from gradcheck.foundation.wording import printable
+from gradcheck.foundation.writing import json_text, legible
 from gradcheck.pytest_plugin import Check, summary
 from gradcheck.report import Report
-from gradcheck.report.legible import legible
 from gradcheck.report.page import SHARED, environment
 from gradcheck.report.reproducer import pickles
 from gradcheck.report.reproducer.source import Writer
@@ -51,6 +53,7 @@ pytest_plugins = ["pytester"]
 
 CASE = Case(Network((2,), (Dense(3), Tanh(), Dense(1)), Huber()), samples=4)
 STORED = [name for name in NAMES if "udc80" not in ascii(name)]  # SQLite takes no half characters
+FINDING = Finding(name="a", backend="b", verdict=Verdict.WRONG)
 WIDE = 400  # columns, in which no name is wrapped
 PACKAGE = Path(gradcheck.__file__).parent
 TEMPLATES = sorted(PACKAGE.rglob("templates/*.html"))
@@ -199,6 +202,16 @@ def test_the_name_of_a_store_is_text(name, campaign):
     console = Console(file=io.StringIO(), width=WIDE)
     console.print(render(campaign, name))
     assert f"gradcheck fuzz --replay {NAMES[name]} " in console.file.getvalue()
+
+
+@each_name
+def test_wherever_a_text_stands_json_has_it_and_halves_of_characters_as_their_escapes(name):
+    whole = name.encode(errors="backslashreplace").decode()
+    table = json.loads(report_of(name).to_json())
+    assert table["title"] == table["notes"][0] == table["findings"][0]["name"] == table["diagnoses"][0]["evidence"]["layer"]
+    assert table["title"] == whole
+    assert json.loads(json_text({name: (name, [math.inf])})) == {whole: [whole, [None]]}
+    assert json_text(msgspec.structs.replace(FINDING, name=name)) == json_text(msgspec.structs.replace(FINDING, name=whole))
 
 
 # Other pages and measurements

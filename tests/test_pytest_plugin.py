@@ -115,6 +115,14 @@ def test_a_correct_gradient_passes_and_its_report_is_returned(run):
     assert rows(result) == [("test", "correct")]
 
 
+def test_a_check_of_a_name_with_half_a_character_in_it_passes_and_is_reported(run, pytester):
+    check = r'gradcheck(lambda p: p["\udc80"] ** 2, lambda p: {"\udc80": 2 * p["\udc80"]}, {"\udc80": 3.0})'
+    result = run(f"def test(gradcheck):\n    {check}\n", "--gradcheck-report=report.json")
+    result.assert_outcomes(passed=1)
+    (found,) = reports(pytester)["checks"]
+    assert [finding["name"] for finding in found["report"]["findings"]][-1] == r"\udc80"
+
+
 def test_a_wrong_gradient_fails_with_the_report_and_the_name_of_its_block(run):
     result = run("def test(gradcheck):\n    gradcheck(loss, wrong, AT)\n")
     result.assert_outcomes(failed=1)

@@ -25,10 +25,8 @@ def check_torch(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed:
     *args, **kwargs
         Handed on. Blocks are the tensors among them that require a gradient, ``"args.0"``, ``"kwargs.mask"``, and every
         parameter of a module that does, under its name in the ``state_dict``.
-    accuracy : float
-        As `check` takes it.
-    seed : int
-        Of the random directions, and of PyTorch's, NumPy's and Python's random numbers before every call: dropout is a
+    accuracy, seed
+        As `check` takes them. PyTorch's, NumPy's and Python's random numbers have the seed before every call: dropout is a
         function, too.
 
     Returns

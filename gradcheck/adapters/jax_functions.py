@@ -8,8 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradcheck.adapters.cotangents import combine, draw
-from gradcheck.adapters.leaves import Arguments, argument_leaves, as_numpy, name_of, output_leaves
+from gradcheck.adapters.leaves import Function, arrays_of, combine
 from gradcheck.checking.checker import check
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
@@ -28,74 +27,62 @@ def check_jax(
     if unknown or modes == ():
         raise DataError(f"modes: expected some of {', '.join(MODES)}, got {unknown[0] if unknown else modes!r}")
     with jax.enable_x64(True):
-        function = JaxFunction(f, args, seed)
-        reports: list[Report] = []
-        notes: list[str] = []
-        if modes is None or "reverse" in modes:
-            reverse = check(function.loss, function.reverse, function.point, accuracy=accuracy, seed=seed)
-            reports.append(reverse.labelled("reverse"))
-        if modes is None and not function.has_forward():
-            notes.append(f"{function.name} has no forward mode")
-        elif modes is None or "forward" in modes:
-            forward = check(function.moved, function.forward, function.origin, accuracy=accuracy, seed=seed)
-            reports.append(forward.labelled("forward"))
+        function = Function(f, args, seed, jax.numpy.asarray)
+        derivatives = Derivatives(function, seed)
+        wanted = modes or (MODES if derivatives.has_forward() else ("reverse",))
+        asked = {
+            "reverse": (function.loss, derivatives.reverse, function.point),
+            "forward": (derivatives.moved, derivatives.forward, derivatives.origin),
+        }
+        reports = [check(*asked[mode], accuracy=accuracy, seed=seed).labelled(mode) for mode in MODES if mode in wanted]
+    notes = [] if modes or "forward" in wanted else [f"{function.name} has no forward mode"]
     return joined(f"{function.name}: {reports[0].title}", reports, notes)
 
 
-class JaxFunction:
-    """A function at its arguments, as losses and gradients of NumPy arrays by name, in either mode."""
+class Derivatives:
+    """Of a function at its arguments, for NumPy arrays by name, in either mode."""
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], seed: int) -> None:
-        self.f, self.name, self.seed = f, name_of(f), seed
-        self.arguments: Arguments = argument_leaves(args, self.name)
-        self.point = self.arguments.arrays
-        self.origin = dict.fromkeys(self.point, 0.0)
-        self.tangents = {name: signs(name, array.shape, seed) for name, array in self.point.items()}
-        self.cotangents = draw(_arrays(self.call(self.point)), seed)
-
-    def call(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        """Floating outputs by path."""
-        typed = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
-        return output_leaves(called(self.f, self.name, *self.arguments.rebuild(typed)), self.name)
-
-    def loss(self, arrays: Mapping[str, Array]) -> float:
-        """The outputs reduced by the cotangents."""
-        return combine(_arrays(self.call(arrays)), self.cotangents)
+    def __init__(self, function: Function, seed: int) -> None:
+        self.function, self.origin = function, dict.fromkeys(function.point, 0.0)
+        self.tangents = {name: signs(name, array.shape, seed) for name, array in function.point.items()}
 
     def reverse(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """By ``jax.vjp``."""
-        typed = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
-        out, pull = called(jax.vjp, f"the VJP of {self.name}", self.call, typed)
-        cotangent = {name: jax.numpy.asarray(self.cotangents[name], dtype=value.dtype) for name, value in out.items()}
-        (found,) = called(pull, f"the VJP of {self.name}", cotangent)
-        return _arrays(found)
+        name, cotangents = f"the VJP of {self.function.name}", self.function.cotangents
+        out, pull = called(jax.vjp, name, self.function.call, _typed(arrays))
+        typed = {key: jax.numpy.asarray(cotangents[key], dtype=value.dtype) for key, value in out.items()}
+        (found,) = called(pull, name, typed)
+        return arrays_of(found)
 
     def moved(self, t: Mapping[str, float]) -> float:
         """The loss where each block has moved by t along its tangent."""
-        return self.loss({name: array + t[name] * self.tangents[name] for name, array in self.point.items()})
+        return self.function.loss(self._along(t))
 
     def forward(self, t: Mapping[str, float]) -> dict[str, float]:
         """By ``jax.jvp``, one block at a time."""
-        point = {name: jax.numpy.asarray(array + t[name] * self.tangents[name]) for name, array in self.point.items()}
+        point = _typed(self._along(t))
         found: dict[str, float] = {}
         for name in point:
             tangents = {
                 other: jax.numpy.asarray(self.tangents[name] if other == name else np.zeros(array.shape), dtype=array.dtype)
                 for other, array in point.items()
             }
-            _, products = called(jax.jvp, f"the JVP of {self.name}", self.call, (point,), (tangents,))
-            found[name] = combine(_arrays(products), self.cotangents)
+            _, products = called(jax.jvp, f"the JVP of {self.function.name}", self.function.call, (point,), (tangents,))
+            found[name] = combine(arrays_of(products), self.function.cotangents)
         return found
 
     def has_forward(self) -> bool:
         """Whether JAX has a forward mode for it: it has none for a ``custom_vjp``."""
-        typed = {name: jax.numpy.asarray(array) for name, array in self.point.items()}
+        typed = _typed(self.function.point)
         try:
-            jax.jvp(self.call, (typed,), (typed,))
+            jax.jvp(self.function.call, (typed,), (typed,))
         except (TypeError, CallFailed) as error:
             return "custom_vjp" not in str(error)
         return True
 
+    def _along(self, t: Mapping[str, float]) -> dict[str, Array]:
+        return {name: array + t[name] * self.tangents[name] for name, array in self.function.point.items()}
 
-def _arrays(values: Mapping[str, Any]) -> dict[str, Array]:
-    return {name: as_numpy(value) for name, value in values.items()}
+
+def _typed(arrays: Mapping[str, Any]) -> dict[str, jax.Array]:
+    return {name: jax.numpy.asarray(array) for name, array in arrays.items()}

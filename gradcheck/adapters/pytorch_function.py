@@ -4,18 +4,21 @@
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 
-from gradcheck.adapters.cotangents import combine, draw
+from gradcheck.adapters.leaves import combine, draw, name_of
 from gradcheck.adapters.pytorch_state import module_of, random_state, seed_all
-from gradcheck.adapters.pytorch_tensors import Tensors, array_of, floating_tensors, tensor_of
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
 from gradcheck.foundation.pytree import flatten
+
+Tensors: TypeAlias = dict[str, torch.Tensor]
+
+NUMPY = (torch.float64, torch.float32, torch.float16)  # NumPy has no bfloat16
 
 
 class Call(NamedTuple):
@@ -28,30 +31,17 @@ class Call(NamedTuple):
 class TorchFunction:
     """Evaluated from the same random state and with the same buffers every time.
 
-    Parameters
-    ----------
-    f, args, kwargs, seed
-        As `gradcheck.check_torch` takes them.
-
-    Attributes
-    ----------
-    wide : bool
-        Whether it is judged in float64, which not all of it is and all of it follows.
-    without_gradient : set of str
-        Outputs marked as not differentiable, where others are not.
-    cotangents : dict of str to array
-        By which all other outputs are reduced to one number.
-    random : bool
-        Whether a call draws random numbers.
+    It is ``wide`` where it is judged in float64, which not all of it is and all of it follows. Outputs ``without_gradient``
+    are marked as not differentiable where others are not; by the cotangents these are reduced to one number.
     """
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int) -> None:
         self.f, self.seed, self.name = f, seed, _name(f)
         self.arguments = flatten({"args": args, "kwargs": kwargs})
         module = module_of(f)
-        parameters = dict(module.named_parameters()) if module is not None else {}
-        buffers = dict(module.named_buffers()) if module is not None else {}
-        self.state = {name: (tensor, tensor.data.clone()) for name, tensor in {**parameters, **buffers}.items()}
+        parameters = dict(module.named_parameters())
+        state = {**parameters, **dict(module.named_buffers())}
+        self.state = {name: (tensor, tensor.data.clone()) for name, tensor in state.items()}
         self.blocks = self._blocks(parameters)
         self.wide = False
         self.wide = any(tensor.dtype != torch.float64 for tensor in self.blocks.values()) and self._follows()
@@ -171,6 +161,31 @@ class TorchFunction:
         return dict(zip(call.leaves, found, strict=True))
 
 
+def array_of(tensor: torch.Tensor) -> Array:
+    """A copy; bfloat16 in float32."""
+    plain = tensor.to_dense() if tensor.layout != torch.strided else tensor
+    return (plain if plain.dtype in NUMPY else plain.to(torch.float32)).numpy(force=True).copy()
+
+
+def tensor_of(array: Array, shape: torch.Size) -> torch.Tensor:
+    """Contiguous, which ``torch.tensor`` of an empty array is not."""
+    return torch.tensor(np.ascontiguousarray(array)).reshape(shape).clone(memory_format=torch.contiguous_format)
+
+
+def floating_tensors(output: Any, name: str) -> Tensors:
+    """Those of a function's output, by path; complex ones as pairs of real ones."""
+    flat = flatten(output, "output")
+    found: Tensors = {}
+    for path, leaf in zip(flat.names, flat.leaves, strict=True):
+        if isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
+            dense = leaf if leaf.layout == torch.strided else leaf.to_dense()
+            found[path] = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
+    if not found:
+        kind = "None" if output is None else f"a value of type {type(output).__name__}"
+        raise DataError(f"{name} returned no floating tensor, but {kind}")
+    return found
+
+
 def _arrays(tensors: Tensors) -> dict[str, Array]:
     return {name: array_of(tensor) for name, tensor in tensors.items()}
 
@@ -179,5 +194,4 @@ def _name(f: Any) -> str:
     if isinstance(f, torch.nn.Module):
         return type(f).__name__
     owner = getattr(f, "__self__", None)
-    name = str(getattr(f, "__name__", type(f).__name__))
-    return f"{owner.__name__}.{name}" if isinstance(owner, type) else name
+    return f"{owner.__name__}.{name_of(f)}" if isinstance(owner, type) else name_of(f)

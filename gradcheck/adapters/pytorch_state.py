@@ -11,29 +11,26 @@ import numpy as np
 import torch
 
 
-def module_of(f: Callable[..., Any]) -> torch.nn.Module | None:
-    """The module itself, or that of a method."""
+def module_of(f: Callable[..., Any]) -> torch.nn.Module:
+    """The module itself, or that of a method; an empty one of a function."""
     owner = getattr(f, "__self__", f)
-    return owner if isinstance(owner, torch.nn.Module) else None
+    return owner if isinstance(owner, torch.nn.Module) else torch.nn.Module()
 
 
 @contextmanager
-def kept(module: torch.nn.Module | None) -> Generator[None]:
+def kept(module: torch.nn.Module) -> Generator[None]:
     """Parameters, buffers, gradients, modes and other attributes of a module are afterwards what they were before."""
-    parts = list(module.modules()) if module is not None else []
-    attributes = [(part, dict(vars(part)), dict(part._parameters), dict(part._buffers)) for part in parts]
-    tensors = [*module.parameters(), *module.buffers()] if module is not None else []
-    data = [(tensor, tensor.data, tensor.grad) for tensor in tensors]
+    holders: list[dict[str, Any]] = []
+    for part in module.modules():
+        holders += [vars(part), part._parameters, part._buffers]
+    contents = [(holder, dict(holder)) for holder in holders]
+    data = [(tensor, tensor.data, tensor.grad) for tensor in (*module.parameters(), *module.buffers())]
     try:
         yield
     finally:
-        for part, values, parameters, buffers in attributes:
-            vars(part).clear()
-            vars(part).update(values)
-            part._parameters.clear()
-            part._parameters.update(parameters)
-            part._buffers.clear()
-            part._buffers.update(buffers)
+        for holder, content in contents:
+            holder.clear()
+            holder.update(content)
         for tensor, value, gradient in data:
             tensor.data, tensor.grad = value, gradient
 

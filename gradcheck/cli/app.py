@@ -35,13 +35,7 @@ class FailOn(StrEnum):
 
 
 def not_negative(value: float) -> float:
-    """For options.
-
-    Raises
-    ------
-    BadParameter
-        Where the value is negative, infinite or no number.
-    """
+    """For options; raises `BadParameter` where the value is negative, infinite or no number."""
     if not 0 <= value < math.inf:
         raise typer.BadParameter(f"expected a finite number >= 0, got {value}")
     return value
@@ -55,26 +49,13 @@ def positive(value: float | None) -> float | None:
 
 
 app = typer.Typer(
-    help="Verify gradients without a tolerance.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    help="Verify gradients without a tolerance.", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 
 
-@app.callback()
-def options() -> None:
-    """Verify gradients without a tolerance."""
-
-
 def _named_in_help() -> None:
-    """In place of a command until its module is imported, which enters the command under the same name.
-
-    Raises
-    ------
-    NotImplementedError
-        Where it is run all the same: nothing that was not verified may look like a success.
-    """
+    """In place of a command until its module is imported, which enters the command under the same name."""
+    # Nothing that was not verified may look like a success.
     raise NotImplementedError("the module of this command was not imported")
 
 

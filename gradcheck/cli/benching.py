@@ -1,30 +1,26 @@
 """The command that measures: ``bench``."""
 
 import re
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gradcheck.bench import cases
 from gradcheck.bench.measuring.environment import here
 from gradcheck.bench.measuring.job import Settings
-from gradcheck.bench.measuring.measure import Watch, labels, rounds_of
+from gradcheck.bench.measuring.measure import labels, rounds_of
 from gradcheck.bench.rendering import pictures, text
 from gradcheck.bench.results import compare
 from gradcheck.bench.results.schema import Result, read
 from gradcheck.bench.run import run_benchmark
 from gradcheck.builds import registry
 from gradcheck.cli.app import Exit, app, positive
-from gradcheck.cli.options import Device, InArithmetic
-from gradcheck.cli.output import for_people, formatted, show, write_out
+from gradcheck.cli.live import timed
+from gradcheck.cli.options import Backends, Device, InArithmetic
+from gradcheck.cli.output import for_people, show, write_out
 from gradcheck.foundation.wording import printable
-from gradcheck.report.legible import legible
+from gradcheck.foundation.writing import json_text, legible
 
 BACKENDS = ("manual", "autograd", "torch", "jax")  # those of them that are installed
 FIRST = Settings(backends=())
@@ -40,9 +36,13 @@ def _numbers(given: str | None) -> tuple[int, ...]:
 
 
 def _list(given: str | None) -> str | None:
-    """For options: what it is, if it is one."""
     _numbers(given)
     return given
+
+
+def _listed(*names: str, help: str) -> Any:
+    """An option whose value is for `_numbers`."""
+    return typer.Option(*names, metavar="N,N", callback=_list, help=help)
 
 
 @app.command("bench")
@@ -56,22 +56,12 @@ def bench_command(
     ] = None,
     activation: Annotated[str, typer.Option(help="After every dense layer.")] = "arctan",
     loss: Annotated[str, typer.Option(help="Of networks that are not descriptions.")] = "logistic",
-    widths: Annotated[
-        str | None, typer.Option("--widths", "--width", metavar="N,N", callback=_list, help="Units of hidden layers.")
-    ] = None,
-    depths: Annotated[
-        str | None, typer.Option("--depths", "--depth", metavar="N,N", callback=_list, help="How many dense layers.")
-    ] = None,
-    batches: Annotated[
-        str | None, typer.Option("--batches", "--batch", metavar="N,N", callback=_list, help="Samples.")
-    ] = None,
+    widths: Annotated[str | None, _listed("--widths", "--width", help="Units of hidden layers.")] = None,
+    depths: Annotated[str | None, _listed("--depths", "--depth", help="How many dense layers.")] = None,
+    batches: Annotated[str | None, _listed("--batches", "--batch", help="Samples.")] = None,
     dtypes: Annotated[str | None, typer.Option("--dtypes", "--dtype", metavar="NAME,NAME", help="float64, float32.")] = None,
-    threads: Annotated[
-        str | None, typer.Option(metavar="N,N", callback=_list, help="Threads that libraries may use; by default 1.")
-    ] = None,
-    backend: Annotated[
-        list[str] | None, typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
-    ] = None,
+    threads: Annotated[str | None, _listed(help="Threads that libraries may use; by default 1.")] = None,
+    backend: Backends = None,
     device: Device = None,
     arithmetic: InArithmetic = None,
     verification: Annotated[bool, typer.Option("--verification", help="Time gradcheck.verify itself, too.")] = False,
@@ -116,7 +106,7 @@ def bench_command(
         result = _measured(points, settings, old)
     people = for_people(json)
     show(text.render(legible(result)), people)
-    write_out(json, lambda: formatted(msgspec.to_builtins(result)))
+    write_out(json, lambda: json_text(result) + "\n")
     if old is not None:
         show(text.comparison(compare.compare(legible(old), legible(result))), people)
     if drawn is not None:
@@ -148,19 +138,10 @@ def _measured(points: list[cases.Point], settings: Settings, old: Result | None)
     labels(settings.backends)
     if old is not None:
         compare.refuse(old, here(), compare.of_points(points))
-    with _progress(len(points) * rounds_of(settings)) as watch:
-        return run_benchmark(points, settings, watch)
-
-
-@contextmanager
-def _progress(total: int) -> Generator[Watch]:
-    """A line on the terminal; nothing where standard error is none."""
-    columns = [BarColumn(20), TextColumn("{task.description}", markup=False), TimeElapsedColumn(), TimeRemainingColumn()]
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("starting", total=total)
+    with timed() as line:
+        task = line.add_task("starting", total=len(points) * rounds_of(settings))
 
         def watch(what: str, further: int) -> None:
-            progress.update(task, description=printable(what), advance=further)
+            line.update(task, description=printable(what), advance=further)
 
-        yield watch
+        return run_benchmark(points, settings, watch)

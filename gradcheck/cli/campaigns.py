@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradcheck.cli.app import Exit, app, positive
-from gradcheck.cli.options import Failing, Reproducers, SummaryHtml, SummaryJson
-from gradcheck.cli.output import for_people, formatted, show, write_out
+from gradcheck.cli.app import Exit, FailOn, app, positive
+from gradcheck.cli.options import Backends, Failing, Reproducers, SummaryHtml, SummaryJson
+from gradcheck.cli.output import for_people, show, write_out
+from gradcheck.foundation.writing import json_text
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.store import Store
-    from gradcheck.campaign.results.summary import Summary
 
 EXAMPLES = 1000
 
@@ -26,9 +26,7 @@ def fuzz_command(
         int | None, typer.Option(min=1, help=f"How many examples to draw; {EXAMPLES} unless --minutes is given.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(callback=positive, help="Or for how long.")] = None,
-    backend: Annotated[
-        list[str] | None, typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
-    ] = None,
+    backend: Backends = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same cases; by default 0.")] = None,
     layers: Annotated[
         str | None, typer.Option(help="Only these between dense layers: tanh,relu. By default all that there are.")
@@ -64,7 +62,7 @@ def fuzz_command(
         raise typer.BadParameter("expected one of --examples and --minutes")
     if resume and store is None:
         raise typer.BadParameter("--resume needs --store")
-    wanted = fuzzing.Wanted(backend, seed, layers, limit)
+    wanted = fuzzing.fields(backend, seed, layers, limit)
     plan = fuzzing.planned(wanted, replay or (store if resume else None), replay=replay is not None)
     with fuzzing.pool(plan, jobs or os.cpu_count() or 1, scheduler) as workers:
         if replay is not None:
@@ -75,7 +73,7 @@ def fuzz_command(
         path = store or Path(time.strftime("fuzz-%Y%m%d-%H%M%S.db"))
         with fuzzing.opened(path, plan, resume=resume) as campaign:
             interrupted = fuzzing.run(campaign, workers, examples or (0 if minutes else EXAMPLES), 60 * (minutes or 0))
-            code = _deliver(campaign, path, json, html, reproduce, frozenset(map(str, fail_on)))
+            code = _deliver(campaign, path, json, html, reproduce, fail_on)
     if interrupted:
         show(f"interrupted: gradcheck fuzz --resume --store {path} goes on", sys.stderr)
     elif store is None and code is Exit.GOOD:
@@ -99,11 +97,11 @@ def report_command(
     from gradcheck.campaign.results.store import Store
 
     with Store.read(store) as campaign:
-        return _deliver(campaign, store, json, html, reproduce, frozenset())
+        return _deliver(campaign, store, json, html, reproduce, [])
 
 
 def _deliver(
-    campaign: "Store", store: Path, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]
+    campaign: "Store", store: Path, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: list[FailOn]
 ) -> Exit:
     """Show a summary, write it where it is wanted, and return the exit code that it deserves."""
     from gradcheck.campaign.report.text import render
@@ -112,14 +110,11 @@ def _deliver(
 
     summary = summarize(campaign)
     show(render(summary, str(store)), for_people(json, html))
-    write_out(json, lambda: formatted(summary.to_table()))
-    write_out(html, lambda: _page(summary))
+    write_out(json, lambda: json_text(summary.to_table()) + "\n")
+    if html is not None:
+        from gradcheck.campaign.report.html import to_html
+
+        write_out(html, lambda: to_html(summary))
     if reproduce is not None:
         write_reproducers(summary, reproduce)
     return Exit.WRONG if {Verdict.WRONG, *fail_on} & summary.verdicts.keys() else Exit.GOOD
-
-
-def _page(summary: "Summary") -> str:
-    from gradcheck.campaign.report.html import to_html
-
-    return to_html(summary)

@@ -3,8 +3,9 @@
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
+import numpy as np
 import typer
 from rich.table import Table
 
@@ -13,9 +14,9 @@ from gradcheck.cases.case import Case
 from gradcheck.cases.files import load, naming
 from gradcheck.checking.checker import check
 from gradcheck.cli.app import Exit, app, not_negative
-from gradcheck.cli.options import Device, Failing, InArithmetic, ReportHtml, ReportJson, Reproducer
+from gradcheck.cli.options import NAMED, Accuracy, Device, Failing, InArithmetic, ReportHtml, ReportJson, Reproducer
 from gradcheck.cli.output import deliver, show
-from gradcheck.cli.points import random_point, read_point
+from gradcheck.errors import DataError
 from gradcheck.foundation.loading import locate
 from gradcheck.foundation.wording import printable
 from gradcheck.network.layers import Arctan, Dense
@@ -31,12 +32,8 @@ def verify_command(
     file: Annotated[
         Path | None, typer.Argument(help="A .toml or .json description; without one, the two-moons network.")
     ] = None,
-    backend: Annotated[
-        list[str], typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
-    ] = list(DEFAULT),  # noqa: B006
-    accuracy: Annotated[
-        float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
-    ] = 0.0,
+    backend: Annotated[list[str], NAMED] = list(DEFAULT),  # noqa: B006
+    accuracy: Accuracy = 0.0,
     every_entry: Annotated[
         bool, typer.Option("--every-entry", help="Hold every entry against the oracle's, whatever that costs.")
     ] = False,
@@ -58,15 +55,9 @@ def verify_command(
     case = load(file) if file else TOUR
     with redirect_stdout(sys.stderr), naming(file or "two-moons"):  # what a backend prints must not end up in the JSON
         report = verify(
-            case,
-            backend,
-            accuracy=accuracy,
-            seed=seed,
-            every_entry=every_entry,
-            device=device,
-            arithmetic=arithmetic,
+            case, backend, accuracy=accuracy, seed=seed, every_entry=every_entry, device=device, arithmetic=arithmetic
         )
-    return deliver(report, json, html, reproduce, frozenset(map(str, fail_on)))
+    return deliver(report, json, html, reproduce, fail_on)
 
 
 @app.command("check")
@@ -82,9 +73,7 @@ def check_command(
         Path | None, typer.Option(help="Where: an .npy file, or an .npz file whose arrays become a dict by name.")
     ] = None,
     shape: Annotated[str | None, typer.Option(help="Or a random point of this shape, such as 30,40.")] = None,
-    accuracy: Annotated[
-        float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
-    ] = 1e-6,
+    accuracy: Accuracy = 1e-6,
     complex_step: Annotated[
         bool, typer.Option("--complex-step", help="Use the complex step where it can be trusted.")
     ] = False,
@@ -102,12 +91,12 @@ def check_command(
         raise typer.BadParameter(f"expected a loss and a gradient, got {len(functions)} functions")
     if (at is None) == (shape is None):
         raise typer.BadParameter("expected one of --at and --shape")
-    point = read_point(at) if at is not None else random_point(str(shape), seed)
+    point = _point(at) if at is not None else _random_point(str(shape), seed)
     names = ("loss", "gradient") if len(functions) == 2 else ("value_and_gradient",)
     with redirect_stdout(sys.stderr):
         found: dict[str, Any] = {n: locate(target, f"{n} {target!r}") for n, target in zip(names, functions, strict=True)}
         report = check(**found, at=point, accuracy=accuracy, complex_step=complex_step, seed=seed)
-    return deliver(report, json, html, reproduce, frozenset(map(str, fail_on)))
+    return deliver(report, json, html, reproduce, fail_on)
 
 
 @app.command("backends")
@@ -118,3 +107,38 @@ def backends_command() -> int:
         table.add_row(*map(printable, (status.name, status.requires, status.version or "not installed")))
     show(table, sys.stdout)
     return Exit.GOOD
+
+
+def _point(path: Path) -> Any:
+    """The array of an ``.npy`` file; of an ``.npz`` file its only array, or a dict of its arrays by name."""
+    try:
+        content: Any = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or 'cannot be read'}") from None
+    except ValueError:  # NumPy's own sentence proposes to unpickle whatever it is
+        raise DataError(f"{path}: expected an .npy or .npz file") from None
+    if isinstance(content, np.ndarray):
+        return cast("Any", content)
+    with content:
+        arrays = {str(name): _member(path, content, name) for name in content.files}
+    if not arrays:
+        raise DataError(f"{path}: holds no array")
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+
+
+def _member(path: Path, archive: Any, name: str) -> Any:
+    try:
+        return archive[name]
+    except ValueError as error:
+        raise DataError(f"{path}: {name}: {' '.join(str(error).split())}") from None
+
+
+def _random_point(shape: str, seed: int) -> Any:
+    """Standard normal numbers in the shape that a string such as ``30,40`` says."""
+    try:
+        sizes = tuple(int(size) for size in shape.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise DataError(f"--shape: expected sizes >= 1 separated by commas, got {shape!r}")
+    return np.random.default_rng(seed).standard_normal(sizes)

@@ -20,34 +20,14 @@ from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.run import run_campaign
 from gradcheck.campaign.shrinking.smallest import make_small
 from gradcheck.cli.live import Live
-from gradcheck.cli.output import formatted
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.versions import versions
 from gradcheck.foundation.wording import nearest, printable
+from gradcheck.foundation.writing import json_text
 from gradcheck.network.layers import LAYERS
 from gradcheck.verdict.findings import Verdict
 
 LIBRARIES = ("gradcheck", "numpy", "scipy", "hypothesis")
-
-
-class Wanted(NamedTuple):
-    """What was asked for; None where it was left open."""
-
-    backends: list[str] | None
-    seed: int | None
-    layers: str | None
-    limit: float | None
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Of a plan."""
-        given = {
-            "seed": self.seed,
-            "layers": None if self.layers is None else _layers(self.layers),
-            "backends": None if self.backends is None else tuple(map(registry.absolute, self.backends)),
-            "limit": self.limit,
-        }
-        return {name: value for name, value in given.items() if value is not None}
 
 
 class Replayed(NamedTuple):
@@ -59,15 +39,26 @@ class Replayed(NamedTuple):
     reason: str
 
 
-def planned(wanted: Wanted, store: Path | None, *, replay: bool) -> Plan:
+def fields(backends: list[str] | None, seed: int | None, layers: str | None, limit: float | None) -> dict[str, Any]:
+    """Those of a plan that were asked for."""
+    given = {
+        "seed": seed,
+        "layers": None if layers is None else _layers(layers),
+        "backends": None if backends is None else tuple(map(registry.absolute, backends)),
+        "limit": limit,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def planned(wanted: Mapping[str, Any], store: Path | None, *, replay: bool) -> Plan:
     """Of a new campaign, of one to go on with as it was begun, or of stored failures, perhaps by other backends."""
     if store is None:
-        return Plan(**wanted.fields)
+        return Plan(**wanted)
     with Store.read(store) as campaign:
         plan = campaign.plan
     if replay:
-        return msgspec.structs.replace(plan, **wanted.fields)
-    for name, value in wanted.fields.items():
+        return msgspec.structs.replace(plan, **wanted)
+    for name, value in wanted.items():
         if value != getattr(plan, name):
             raise DescriptionError(f"the campaign was begun with {name} {getattr(plan, name)!r}, not {value!r}", str(store))
     return plan
@@ -96,7 +87,8 @@ def opened(path: Path, plan: Plan, *, resume: bool) -> Store:
 def run(store: Store, workers: Pool, examples: int, seconds: float) -> bool:
     """Run the campaign for so many examples or seconds and make small what is wrong; whether it was interrupted."""
     try:
-        with Live(store.counts(), examples, seconds) as live:
+        live = Live(store.counts(), examples, seconds)
+        with live.line:
             run_campaign(store, workers, examples=examples, seconds=seconds, watch=live.watch)
             live.say("making failures small")
             make_small(store, workers)
@@ -131,7 +123,7 @@ def as_json(found: Sequence[Replayed]) -> str:
     """For machines."""
     fixed = [each.name for each in found if each.now != Verdict.WRONG]
     table = {"format": 1, "fixed": fixed, "cases": [each._asdict() for each in found]}
-    return formatted(table)
+    return json_text(table) + "\n"
 
 
 def _replayed(before: Record, now: Record) -> Replayed:
@@ -142,9 +134,9 @@ def _replayed(before: Record, now: Record) -> Replayed:
 def _layers(names: str) -> tuple[str, ...]:
     """Rows of the table of layers, dense ones apart, which every network has."""
     chosen = tuple(name.strip() for name in names.split(",") if name.strip())
+    known = [row for row in LAYERS if row != "dense"]
     for name in chosen:
-        if name not in LAYERS or name == "dense":
-            known = [row for row in LAYERS if row != "dense"]
+        if name not in known:
             raise DescriptionError(f"unknown layer {name!r}, {nearest(name, known)}", "--layers")
     if not chosen:
         raise DescriptionError(f"expected names of layers with commas between them, got {names!r}", "--layers")
@@ -155,8 +147,4 @@ def _versions(plan: Plan) -> Mapping[str, str]:
     """Of what decides the cases and the answers."""
     entries = registry.registered()
     needs = (entries[name].requires for name in plan.backends if name in entries)
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **versions((*LIBRARIES, *needs)),
-    }
+    return {"python": platform.python_version(), "platform": platform.platform(), **versions((*LIBRARIES, *needs))}

@@ -1,42 +1,41 @@
-"""What is seen while a campaign runs: how far it is, how fast, what was found, the worst error, the time left."""
+"""What is seen while something runs: how far it is, and of a campaign how fast, what was found and the worst error."""
 
 import time
 from collections import Counter
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING
 
+from rich import progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gradcheck.campaign.run import Progress as Course
+if TYPE_CHECKING:
+    from gradcheck.campaign.run import Progress as Course
+
+
+def line(*columns: progress.ProgressColumn, past: bool = True) -> progress.Progress:
+    """A line on the terminal that is written anew; nothing where standard error is none. What is printed goes past it."""
+    terminal = Console(stderr=True)
+    return progress.Progress(
+        *columns, console=terminal, transient=True, disable=not terminal.is_terminal, redirect_stdout=past
+    )
+
+
+def timed(*columns: progress.ProgressColumn) -> progress.Progress:
+    """A bar, what is going on, the time that has passed and that is left."""
+    what = progress.TextColumn("{task.description}", markup=False)
+    return line(*columns, progress.BarColumn(20), what, progress.TimeElapsedColumn(), progress.TimeRemainingColumn())
 
 
 class Live:
-    """A line on the terminal that is written anew; nothing where standard error is no terminal."""
+    """The line of a campaign."""
 
     def __init__(self, counts: Mapping[str, int], examples: int, seconds: float) -> None:
         self.counts, self.seconds, self.worst, self.begun = Counter(counts), seconds, 0.0, time.monotonic()
         self.new = 0
-        columns = [
-            SpinnerColumn(),
-            BarColumn(20),
-            TextColumn("{task.description}", markup=False),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        ]
-        console = Console(stderr=True)
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task("drawing", total=examples or seconds)
+        self.line = timed(progress.SpinnerColumn())
+        self._task = self.line.add_task("drawing", total=examples or seconds)
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._progress.stop()
-
-    def watch(self, course: Course) -> None:
+    def watch(self, course: "Course") -> None:
         """After every commit."""
         self.counts.update(record.verdict for record in course.records)
         self.new += len(course.records)
@@ -45,12 +44,9 @@ class Live:
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.most_common())
         rate = f"{self.new / spent:.0f}/s  {verdicts}  worst error {self.worst:.2g} bounds"
         self.say(rate if self.new else "drawing")
-        self._progress.update(self._task, completed=min(spent, self.seconds) if self.seconds else self._done(course))
+        done = min(spent, self.seconds) if self.seconds else course.drawn - course.waiting  # as far as judging goes
+        self.line.update(self._task, completed=done)
 
     def say(self, what: str) -> None:
         """What is going on."""
-        self._progress.update(self._task, description=what)
-
-    def _done(self, course: Course) -> float:
-        """Examples over, as far as judging goes."""
-        return course.drawn - course.waiting
+        self.line.update(self._task, description=what)

@@ -2,12 +2,11 @@
 
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-import msgspec
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -20,7 +19,7 @@ from gradcheck.report.text import WIDTH, render
 from gradcheck.verdict.findings import Verdict
 
 
-def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: frozenset[str]) -> Exit:
+def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: Iterable[str]) -> Exit:
     """Write the report where it is wanted, and return the exit code that it deserves."""
     show(render(report), for_people(json, html))
     write_out(json, lambda: report.to_json() + "\n")
@@ -33,11 +32,6 @@ def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Pat
 def for_people(*paths: Path | None) -> TextIO:
     """The stream of a terminal to which nothing for machines is written."""
     return sys.stderr if "-" in map(str, paths) else sys.stdout
-
-
-def formatted(table: Any) -> str:
-    """Plain values as JSON."""
-    return msgspec.json.format(msgspec.json.encode(table), indent=2).decode() + "\n"
 
 
 def write_out(path: Path | None, text: Callable[[], str]) -> None:
@@ -78,8 +72,8 @@ def _writing(stream: TextIO) -> Generator[None]:
             raise OutputError(f"{stream.name}: cannot be written: {error.strerror}") from None
 
 
-def exit_code(verdicts: set[Verdict], fail_on: frozenset[str]) -> Exit:
+def exit_code(verdicts: set[Verdict], fail_on: Iterable[str]) -> Exit:
     """1 for wrong or what is asked to fail, 3 for what could not be decided, else 0."""
-    if Verdict.WRONG in verdicts or verdicts & fail_on:
+    if verdicts & {Verdict.WRONG, *fail_on}:
         return Exit.WRONG
     return Exit.UNDECIDED if verdicts & {Verdict.UNRESOLVED, Verdict.NONSMOOTH} else Exit.GOOD

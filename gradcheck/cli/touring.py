@@ -1,24 +1,22 @@
 """The command that shows it all: ``tour``."""
 
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from gradcheck.cli.app import Exit, app
+from gradcheck.cli.live import line
 from gradcheck.cli.output import show
 from gradcheck.errors import LibraryNotInstalled
 from gradcheck.foundation.plotting import pyplot
 from gradcheck.foundation.wording import printable
 from gradcheck.foundation.writing import write
 from gradcheck.tour.page import INDEX, prepare, to_html
-from gradcheck.tour.step import Outcome, Step, run
+from gradcheck.tour.step import Outcome, run
 from gradcheck.tour.table import select
 from gradcheck.tour.tour import Tour
 
@@ -47,11 +45,14 @@ def tour_command(
     for note in notes:
         show(note, sys.stdout)
     outcomes: list[Outcome] = []
-    with _progress(steps) as begin:
-        for outcome in run(steps, tour, out, plot):
+    titles = [*(step.title for step in steps.values()), ""]
+    columns = [BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
+    with line(*columns, past=sys.stdout.isatty()) as bar:
+        task = bar.add_task(titles[0], total=len(steps))
+        for outcome, following in zip(run(steps, tour, out, plot), titles[1:], strict=True):
             outcomes.append(outcome)
-            show(_line(outcome), sys.stdout)
-            begin(outcome.number)
+            show(_said(outcome), sys.stdout)
+            bar.update(task, advance=1, description=following)
     write(out / INDEX, to_html(outcomes, notes))
     show(f"{out / INDEX}: {sum(outcome.seconds for outcome in outcomes):.1f} s", sys.stdout)
     return Exit.GOOD if all(outcome.held for outcome in outcomes) else Exit.WRONG
@@ -65,24 +66,6 @@ def _plot() -> tuple[Any, list[str]]:
         return None, [f"no pictures: {reason}"]
 
 
-def _line(outcome: Outcome) -> Text:
+def _said(outcome: Outcome) -> Text:
     style = "dim" if outcome.result is None else "" if outcome.held else "bold red"
     return Text(printable(f"{outcome.number:>2} {outcome.step.name:<12}{outcome.said}"), style)
-
-
-@contextmanager
-def _progress(steps: dict[int, Step]) -> Generator[Any]:
-    """A bar on the terminal; nothing where standard error is none. Lines go past it where they share a terminal."""
-    columns = [BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
-    console = Console(stderr=True)
-    past = sys.stdout.isatty()
-    quiet = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=quiet, redirect_stdout=past) as progress:
-        waiting = iter([*steps.values()][1:])
-        task = progress.add_task(next(iter(steps.values())).title, total=len(steps))
-
-        def done(_number: int) -> None:
-            step = next(waiting, None)
-            progress.update(task, advance=1, description=step.title if step else "")
-
-        yield done

@@ -6,20 +6,9 @@ STEPS = (1, 2, 5)
 
 
 class Column(NamedTuple):
-    """A column of a chart.
+    """From start to end along the axis, and as high as it has cases.
 
-    Attributes
-    ----------
-    start, end : float
-        Along the axis.
-    cases : int
-        Its height.
-    said : str
-        What it shows, for a pointer and for a screen reader.
-    kind : str
-        Class of its colour.
-    label : str
-        Written above it.
+    ``said`` is for a pointer and for a screen reader, ``kind`` the class of its colour, and the label stands above it.
     """
 
     start: float
@@ -31,24 +20,10 @@ class Column(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """What is drawn.
+    """What is drawn; the label is for who cannot see it.
 
-    Attributes
-    ----------
-    label : str
-        What it is, for who cannot see it.
-    axis : str
-        What lies along it, with its unit.
-    length : float
-        Of the axis.
-    columns : tuple of Column
-    ticks : tuple of (float, str)
-        Places along the axis, and what is written there.
-    most : int
-        The largest count of all charts that are compared.
-    limit : float, optional
-        Where a line crosses the chart.
-    limit_label : str
+    ``axis`` says what lies along it, with its unit; ticks are places along it, and what is written there. ``most`` is the
+    largest count of all charts that are compared, and a line crosses the chart at the limit.
     """
 
     label: str

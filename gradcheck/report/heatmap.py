@@ -1,7 +1,7 @@
-"""Where in a block the error sits, as shades: what the cells of a map mean, in terminals and pages alike."""
+"""Where in a block the error sits, as shades: what the cells of a map mean, in a terminal and on a page."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -14,6 +14,12 @@ LIMITS = (1.0, 1e1, 1e3, 1e6)  # of the shades, in units of the bound
 BLOCKS, ASCII = "·░▒▓█", ".:+*#"
 STYLES = ("dim", "yellow", "dark_orange", "red", "bold red")
 UNKNOWN = "?"
+RANGES = (f"{low:g} to {high:g} bounds" for low, high in pairwise(LIMITS))
+SHADES = (
+    *((f"h{level}", said) for level, said in enumerate(("within its bound", *RANGES, f"above {LIMITS[-1]:g}"))),
+    ("hx", "no number"),
+)
+Shade = tuple[str, str, str]  # of a cell: the class of its colour, what it says, and what a pointer is told
 
 
 def shade(error: float) -> int | None:
@@ -29,14 +35,9 @@ def ranges(size: int, parts: int) -> list[str]:
 
 
 class Map(NamedTuple):
-    """A finding's map, with the indices that its rows and columns stand for.
+    """A finding's map, with the ranges of indices that its rows and columns stand for.
 
-    Attributes
-    ----------
-    cells : tuple of rows
-    rows, columns : list of str
-        Ranges of indices; empty where they are not known, or where a vector has but one row.
-    caption : str
+    These are empty where they are not known; rows also where a vector has but one.
     """
 
     cells: tuple[tuple[float, ...], ...]
@@ -98,3 +99,42 @@ def _cell(error: float, options: ConsoleOptions) -> Any:
     if level is None:
         return UNKNOWN * 2, STYLES[-1]
     return (ASCII if options.ascii_only else BLOCKS)[level] * 2, STYLES[level]
+
+
+class Grid(NamedTuple):
+    """A map for a page: rows of cells, and what these show; names of columns and rows where they have any."""
+
+    label: str
+    columns: Sequence[str]
+    names: Sequence[str]
+    rows: Sequence[Sequence[Shade]]
+
+
+def grid(finding: Finding) -> Grid | None:
+    """The map of a finding; None where there is none."""
+    found = heat_map(finding)
+    if found is None:
+        return None
+    rows = [[_shade(found, i, j, error) for j, error in enumerate(row)] for i, row in enumerate(found.cells)]
+    return Grid(f"Where the error sits: {found.caption}", found.columns, found.rows, rows)
+
+
+def _shade(found: Map, row: int, column: int, error: float) -> Shade:
+    level = shade(error)
+    title = f"{_place(found, row, column)}: {error:.2g} bounds"
+    return f"h{'x' if level is None else level}", _decades(error), title
+
+
+def _place(found: Map, row: int, column: int) -> str:
+    """Which entries a cell holds."""
+    if not found.columns:
+        return f"part {row + 1}, {column + 1}" if len(found.cells) > 1 else f"part {column + 1}"
+    across = f"{'column' if found.rows else 'entry'} {found.columns[column]}"
+    return f"row {found.rows[row]}, {across}" if found.rows else across
+
+
+def _decades(error: float) -> str:
+    """The power of ten, rounded down; a dot within the bound."""
+    if not math.isfinite(error):
+        return "?" if math.isnan(error) else "∞"
+    return str(math.floor(math.log10(error))) if error > 1 else "·"

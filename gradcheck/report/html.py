@@ -1,11 +1,10 @@
 """A report as one page for a browser: no script, nothing from elsewhere."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
+from gradcheck.report.heatmap import SHADES, grid
 from gradcheck.report.page import rendered
-from gradcheck.report.pictures import SHADES, grid
-from gradcheck.report.sections import UNEXPLAINED, Section, correct, in_common, measures, numbers, sections, spent, strays
-from gradcheck.verdict.causes import advice, sentence
+from gradcheck.report.sections import UNEXPLAINED, correct, in_common, measures, numbers, sections, spent, strays
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.outcome import Outcome
 
@@ -18,7 +17,7 @@ LEGEND = (
 def to_html(report: Outcome) -> str:
     """The page: verdict, all blocks, a section for each that is not correct, notes, versions."""
     found = [
-        (section, listing(section.finding.entries), grid(section.finding), list(_causes(section)))
+        (section, listing(section.finding.entries), grid(section.finding), list(section.causes))
         for section in sections(report)
     ]
     return rendered(
@@ -31,7 +30,7 @@ def to_html(report: Outcome) -> str:
         sections=found,
         shades=SHADES if any(shown for _, _, shown, _ in found) else (),
         unexplained=UNEXPLAINED,
-        strays=[f"{each.name}: {sentence(each)}" for each in strays(report)],
+        strays=strays(report),
         notes=[*in_common(report), *report.notes],
     )
 
@@ -44,11 +43,3 @@ def _row(finding: Finding) -> tuple[str | tuple[str, str], ...]:
 def listing(entries: Iterable[Entry], block: str = "") -> list[tuple[str, ...]]:
     """Rows for entries, in the order that they are in."""
     return [(f"{block}{index}" or "the number", *rest) for index, *rest in map(numbers, entries)]
-
-
-def _causes(section: Section) -> Iterator[tuple[str, str]]:
-    """The first diagnosis is the cause; the others would explain it too."""
-    for number, diagnosis in enumerate(section.diagnoses):
-        yield "Or" if number else "Cause", sentence(diagnosis)
-        if not number:
-            yield "Remedy", advice(diagnosis)

@@ -2,13 +2,13 @@
 
 import platform
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from gradcheck.foundation.versions import versions
 from gradcheck.foundation.wording import printable
 
 SHARED = Path(__file__).with_name("templates")
@@ -16,9 +16,9 @@ SHARED = Path(__file__).with_name("templates")
 
 def rendered(template: str, folder: Path = SHARED, /, **data: Any) -> str:
     """A whole page, from a template of the folder, which may use those of `SHARED`."""
-    installed = [f"{name} {metadata.version(name)}" for name in ("gradcheck", "numpy")]
-    versions = ", ".join([*installed, f"Python {platform.python_version()}"])
-    return environment(folder).get_template(template).render(versions=versions, **data)
+    found = {**versions(("gradcheck", "numpy")), "Python": platform.python_version()}
+    said = ", ".join(map(" ".join, found.items()))
+    return environment(folder).get_template(template).render(versions=said, **data)
 
 
 @cache

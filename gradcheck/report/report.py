@@ -10,12 +10,11 @@ import msgspec
 
 from gradcheck.errors import GradientMismatch
 from gradcheck.foundation.wording import shown
-from gradcheck.foundation.writing import write
+from gradcheck.foundation.writing import json_text, write
 from gradcheck.verdict.findings import Verdict
 from gradcheck.verdict.outcome import Outcome, Recipe
 
 FORMAT = 1
-GOOD = (Verdict.CORRECT, Verdict.INEXACT)
 # A page of its own inside a notebook's: neither one's style reaches the other.
 FRAME = '<iframe srcdoc="{}" title="gradcheck report" style="width: 100%; height: 32rem; border: 0"></iframe>'
 
@@ -27,7 +26,7 @@ class Report(Outcome, frozen=True, kw_only=True):
     """
 
     def __bool__(self) -> bool:
-        return self.verdict in GOOD
+        return self.verdict in (Verdict.CORRECT, Verdict.INEXACT)
 
     def labelled(self, backend: str) -> "Report":
         """The same with every finding and diagnosis that of this backend; no call returns such a one."""
@@ -63,8 +62,8 @@ class Report(Outcome, frozen=True, kw_only=True):
         write(Path(path), text(self))
 
     def to_json(self) -> str:
-        """The report as JSON, ``"format": 1``; infinite numbers are ``null``."""
-        return msgspec.json.format(msgspec.json.encode(self.to_table()), indent=2).decode()
+        """The report as JSON, ``"format": 1``; infinite numbers are ``null``, halves of characters their escapes."""
+        return json_text(self.to_table())
 
     def to_html(self) -> str:
         """The report as one page that needs nothing but itself."""

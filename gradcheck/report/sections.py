@@ -1,11 +1,11 @@
 """What there is to say of each block that is not correct, as data: once for backends that have it in common."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
-from gradcheck.verdict.causes import sentence
+from gradcheck.verdict.causes import advice, sentence
 from gradcheck.verdict.findings import Diagnosis, Entry, Finding, Verdict
 from gradcheck.verdict.outcome import Outcome
 
@@ -24,6 +24,14 @@ class Section(NamedTuple):
     def heading(self) -> str:
         """Whose block, the verdict and the size of the error."""
         return f"{self.finding.name} of {', '.join(self.backends)}: {headline(self.finding)}"
+
+    @property
+    def causes(self) -> Iterator[tuple[str, str]]:
+        """The cause and what to change, if there is something; then what else would explain it."""
+        for number, diagnosis in enumerate(self.diagnoses):
+            yield "Or" if number else "Cause", sentence(diagnosis)
+            if not number and advice(diagnosis):
+                yield "Remedy", advice(diagnosis)
 
     @property
     def unexplained(self) -> bool:
@@ -62,9 +70,10 @@ def belongs(diagnosis: Diagnosis, finding: Finding) -> bool:
     return diagnosis.name == finding.name and diagnosis.backend in ("", finding.backend)
 
 
-def strays(report: Outcome) -> list[Diagnosis]:
-    """Diagnoses of no finding."""
-    return [each for each in report.diagnoses if not any(belongs(each, finding) for finding in report.findings)]
+def strays(report: Outcome) -> list[str]:
+    """Diagnoses of no finding, in sentences."""
+    loose = (each for each in report.diagnoses if not any(belongs(each, finding) for finding in report.findings))
+    return [f"{each.name}: {sentence(each)}" for each in loose]
 
 
 def in_common(report: Outcome) -> list[str]:
@@ -83,13 +92,6 @@ def in_common(report: Outcome) -> list[str]:
 def correct(findings: Iterable[Finding]) -> list[Finding]:
     """Those of them that are."""
     return [finding for finding in findings if finding.verdict is Verdict.CORRECT]
-
-
-def folded(findings: list[Finding]) -> str:
-    """The correct ones in a line."""
-    error = max(finding.ratio for finding in findings)
-    resolution = max(finding.resolution for finding in findings)
-    return f"{len(findings)} more: correct (error at most {error:.2g} of its bound, resolution at worst {resolution:.1e})"
 
 
 def measures(finding: Finding) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
@@ -10,21 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from gradcheck.foundation.writing import legible
 from gradcheck.report.heatmap import Legend, Picture, heat_map
-from gradcheck.report.legible import legible
-from gradcheck.report.sections import (
-    UNEXPLAINED,
-    Section,
-    correct,
-    folded,
-    in_common,
-    measures,
-    numbers,
-    sections,
-    spent,
-    strays,
-)
-from gradcheck.verdict.causes import advice, sentence
+from gradcheck.report.sections import UNEXPLAINED, Section, correct, in_common, measures, numbers, sections, spent, strays
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.outcome import Outcome
 
@@ -46,35 +35,29 @@ LAYOUTS = ((17, 2), (17, 1), (12, 1), (9, 1))  # digits of numbers and space bet
 
 def render(report: Outcome) -> RenderableType:
     """The whole report: a table, what there is to say of each block that is not correct, notes, and the verdict."""
-    report = legible(report)
-    verdict = Text.assemble("verdict: ", (str(report.verdict), STYLES[report.verdict]))
-    verdict.append(f"   ({spent(report)})", style="dim")
-    parts = [part for section in sections(report) if (part := _section(section)) is not None]
-    pictures = any(heat_map(finding) for finding in report.findings)
-    loose = [Text(f"{each.name}: {sentence(each)}", style="bold") for each in strays(report)]
-    common = [Text(line, style="bold") for line in in_common(report)]
-    notes = [Text(f"note: {note}") for note in report.notes]
-    return Group(
-        Text(report.title, style="bold"),
-        *_summary(report),
-        Text(LEGEND, style="dim"),
-        *([Legend()] if pictures else []),
-        *parts,
-        *([Text()] if parts else []),
-        *loose,
-        *common,
-        *notes,
-        verdict,
-    )
+    return Group(*_parts(legible(report)))
 
 
 def to_text(report: Outcome, width: int = WIDTH) -> str:
     """The report as plain text, 110 columns wide unless told."""
-    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
-    console.print(render(report))
-    text = console.file
-    assert isinstance(text, io.StringIO)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None, force_terminal=False).print(render(report))
+    return "\n".join(map(str.rstrip, file.getvalue().splitlines()))
+
+
+def _parts(report: Outcome) -> Iterator[RenderableType]:
+    yield Text(report.title, style="bold")
+    yield from _summary(report)
+    yield Text(LEGEND, style="dim")
+    if any(map(heat_map, report.findings)):
+        yield Legend()
+    found = [part for section in sections(report) if (part := _section(section)) is not None]
+    yield from found
+    if found:
+        yield Text()
+    yield from (Text(line, style="bold") for line in (*strays(report), *in_common(report)))
+    yield from (Text(f"note: {note}") for note in report.notes)
+    yield Text.assemble("verdict: ", (report.verdict, STYLES[report.verdict]), (f"   ({spent(report)})", "dim"))
 
 
 def _summary(report: Outcome) -> Iterator[RenderableType]:
@@ -82,7 +65,14 @@ def _summary(report: Outcome) -> Iterator[RenderableType]:
     others = [finding for finding in report.findings if finding.verdict is not Verdict.CORRECT]
     yield _table(others or report.findings)
     if others and (fine := correct(report.findings)):
-        yield Text(folded(fine), style=STYLES[Verdict.CORRECT])
+        yield Text(_folded(fine), style=STYLES[Verdict.CORRECT])
+
+
+def _folded(findings: list[Finding]) -> str:
+    """The correct ones in a line."""
+    error = max(finding.ratio for finding in findings)
+    resolution = max(finding.resolution for finding in findings)
+    return f"{len(findings)} more: correct (error at most {error:.2g} of its bound, resolution at worst {resolution:.1e})"
 
 
 def _table(findings: Sequence[Finding]) -> Table:
@@ -95,12 +85,11 @@ def _table(findings: Sequence[Finding]) -> Table:
     with_reason = any(finding.reason for finding in findings)
     if with_reason:
         table.add_column("why", overflow="fold")
-    before = ""
-    for finding in findings:
-        if finding.name != before and before:
-            table.add_section()
-        table.add_row(*_row(finding, finding.name if finding.name != before else "", with_reason), style=_style(finding))
-        before = finding.name
+    for name, group in groupby(findings, lambda finding: finding.name):
+        table.add_section()
+        for index, finding in enumerate(group):
+            style = "red" if finding.verdict is Verdict.WRONG else ""
+            table.add_row(*_row(finding, "" if index else name, with_reason), style=style)
     return table
 
 
@@ -110,19 +99,15 @@ def _row(finding: Finding, name: str, with_reason: bool) -> list[Text]:
     return [*row, Text(finding.reason)] if with_reason else row
 
 
-def _style(finding: Finding) -> str:
-    return "red" if finding.verdict is Verdict.WRONG else ""
-
-
 def _section(section: Section) -> RenderableType | None:
     """Heading, entries, picture, cause; None where the table has said it all."""
-    parts = [*_where(section), *_why(section)]
+    parts = [Padding.indent(part, 2) for part in _said(section)]
     if not parts:
         return None
-    return Group(Text(), Text(section.heading, style=STYLES[section.finding.verdict]), *(_indented(part) for part in parts))
+    return Group(Text(), Text(section.heading, style=STYLES[section.finding.verdict]), *parts)
 
 
-def _where(section: Section) -> Iterator[RenderableType]:
+def _said(section: Section) -> Iterator[RenderableType]:
     entries = section.finding.entries
     if entries:
         yield Entries(entries[:ENTRIES])
@@ -133,14 +118,8 @@ def _where(section: Section) -> Iterator[RenderableType]:
     found = heat_map(section.finding)
     if found:
         yield Picture(found)
-
-
-def _why(section: Section) -> Iterator[RenderableType]:
-    """The cause and what to change; then what else would explain it."""
-    for number, diagnosis in enumerate(section.diagnoses):
-        yield _hanging("or:" if number else "cause:", Text(sentence(diagnosis), style="" if number else "bold"))
-        if not number and advice(diagnosis):
-            yield _hanging("remedy:", Text(advice(diagnosis)))
+    for label, said in section.causes:
+        yield _hanging(f"{label.lower()}:", Text(said, style="bold" if label == "Cause" else ""))
     if section.unexplained:
         yield Text(UNEXPLAINED, style="dim")
 
@@ -152,10 +131,6 @@ def _hanging(label: str, said: Text) -> Table:
     grid.add_column(overflow="fold")
     grid.add_row(label, said)
     return grid
-
-
-def _indented(part: RenderableType) -> Padding:
-    return Padding(part, (0, 0, 0, 2), expand=False)
 
 
 class Entries(NamedTuple):

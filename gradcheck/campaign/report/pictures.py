@@ -9,7 +9,7 @@ from gradcheck.campaign.report.words import counted
 from gradcheck.network.layers import LAYERS
 from gradcheck.network.losses import LOSSES
 from gradcheck.report.charts import Chart, Column
-from gradcheck.report.pictures import Grid, Shade
+from gradcheck.report.heatmap import Grid, Shade
 
 if TYPE_CHECKING:
     from gradcheck.campaign.results.summary import Errors, Summary

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gradcheck.campaign.report import words
 from gradcheck.foundation.wording import printable
-from gradcheck.report.legible import legible
+from gradcheck.foundation.writing import legible
 from gradcheck.report.text import STYLES
 from gradcheck.verdict.findings import Verdict
 

@@ -42,25 +42,19 @@ verdicts, else with 1 and one line that says what differs.
 
 
 def text(report: Outcome) -> str:
-    """The file.
-
-    Raises
-    ------
-    OutputError
-        Where the report does not know its call, or an argument cannot be written down.
-    """
+    """The file; raises `OutputError` where the report does not know its call, or an argument cannot be written down."""
     call = report.recipe.call
     if call is None:
         raise OutputError("cannot be reproduced: no check returned this report, it was built or changed afterwards")
     writer = Writer()
     source = writer.call(call)
-    definitions = "".join(f"{each}\n\n" for each in writer.definitions())
+    definitions = "".join(f"{each}\n\n" for each in writer.definitions())  # before what is imported: they add to it
     verdicts = {(finding.name, finding.backend): str(finding.verdict) for finding in report.findings}
     return FILE.format(
         docstring=_docstring(report, bool(writer.objects)).replace("\\", "\\\\").replace('"""', "'''"),
         imports=writer.imported(),
         definitions=definitions,
-        expected="".join(f"    {_pair(block)}: {quoted(verdict)},\n" for block, verdict in verdicts.items()),
+        expected="".join(f"    ({quoted(n)}, {quoted(b)}): {quoted(verdict)},\n" for (n, b), verdict in verdicts.items()),
         attempt=textwrap.indent(f"report = {source}\n", "    "),
     )
 
@@ -80,7 +74,3 @@ def _docstring(report: Outcome, pickled: bool) -> str:
         python=platform.python_version(),
         libraries=", ".join(f"{name} {version(name)}" for name in FRAMEWORKS if name in sys.modules),
     )
-
-
-def _pair(block: tuple[str, str]) -> str:
-    return f"({', '.join(map(quoted, block))})"

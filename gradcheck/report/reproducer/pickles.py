@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -32,15 +32,11 @@ def dumps(objects: Mapping[str, Any]) -> tuple[bytes, bool]:
     """A tuple of these objects, pickled together so that what they share they share again.
 
     Where Autograd's primitives are among what had to be pickled by value, the rules by which it differentiates them are a
-    last element, and the second value is true: Autograd keeps them apart, in a table of its own.
-
-    Raises
-    ------
-    OutputError
-        With the name of the first object that cannot be pickled, and why.
+    last element, and the second value is true: Autograd keeps them apart, in a table of its own. `OutputError` has the name
+    of the first object that cannot be pickled, and why.
     """
     rules: dict[Any, Any] = {}
-    with _by_value({module.__name__: module for module in list(sys.modules.values()) if not is_importable(module)}):
+    with _modules_by_value():
         while True:
             pickled, needed = _dumped((*objects.values(), rules) if rules else tuple(objects.values()), objects)
             if needed.keys() <= rules.keys():
@@ -99,17 +95,11 @@ def _why_not(objects: Mapping[str, Any], error: Exception) -> str:
 
 
 class _Pickler(cloudpickle.Pickler):
-    """Cloudpickle's, with two things that frameworks need.
-
-    Attributes
-    ----------
-    rules : dict
-        How Autograd differentiates the primitives that were pickled by value.
-    """
+    """Cloudpickle's, with two things that frameworks need."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
-        self.rules: dict[Any, Any] = {}
+        self.rules: dict[Any, Any] = {}  # by which Autograd differentiates the primitives that were pickled by value
 
     def reducer_override(self, obj: Any) -> Any:
         """Called for every object that is no plain value."""
@@ -136,14 +126,11 @@ def _asks_for_more(kind: Any) -> bool:
 
 
 @contextmanager
-def _by_value(modules: Mapping[str, ModuleType]) -> Generator[None]:
-    """Functions and classes of these modules are pickled whole."""
-    before = cloudpickle.list_registry_pickle_by_value()
-    mine = [module for name, module in modules.items() if name in sys.modules and name not in before]
-    try:
-        for module in mine:
-            cloudpickle.register_pickle_by_value(module)
+def _modules_by_value() -> Generator[None]:
+    """Functions and classes of modules that a fresh process does not find are pickled whole."""
+    modules = {module.__name__: module for module in list(sys.modules.values()) if not is_importable(module)}
+    with ExitStack() as stack:
+        for name in modules.keys() & sys.modules.keys() - cloudpickle.list_registry_pickle_by_value():
+            cloudpickle.register_pickle_by_value(modules[name])
+            stack.callback(cloudpickle.unregister_pickle_by_value, modules[name])
         yield
-    finally:
-        for module in mine:
-            cloudpickle.unregister_pickle_by_value(module)

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import tokenize
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import accumulate, groupby, pairwise
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, cast
@@ -33,23 +33,13 @@ UFUNCS = ("numpy", "scipy.special")  # ufuncs do not all say where they are
 
 
 class Writer:
-    """Turns arguments into expressions, and keeps what these need above them.
-
-    Attributes
-    ----------
-    modules, names : set
-        To import whole, or as ``(module, name)``.
-    arrays : dict
-        Those that are too large to be read.
-    objects : dict
-        What must be pickled, by name: where it stood in the call, and itself.
-    """
+    """Turns arguments into expressions, and keeps what these need above them: imports, large arrays, and pickles."""
 
     def __init__(self) -> None:
         self.modules = {"sys", "gradcheck"}
-        self.names: set[tuple[str, str]] = set()
+        self.names: set[tuple[str, str]] = set()  # to import, each from its module
         self.arrays: dict[str, Array] = {}
-        self.objects: dict[str, tuple[str, Any]] = {}
+        self.objects: dict[str, tuple[str, Any]] = {}  # by name: where it stood in the call, and itself
 
     def call(self, call: Call) -> str:
         """The call, an argument a line."""
@@ -123,7 +113,8 @@ class Writer:
     def _reference(self, value: Any) -> str:
         """Of a function or class that is an attribute of a module, or of a file that was loaded by its path."""
         path = str(getattr(value, "__qualname__", getattr(value, "__name__", "")))
-        for name in (*_prefixes(str(getattr(value, "__module__", ""))), *UFUNCS):
+        prefixes = accumulate(str(getattr(value, "__module__", "")).split("."), "{}.{}".format)
+        for name in (*prefixes, *UFUNCS):  # what a package shows at its top is imported from there
             module = sys.modules.get(name)
             if module is None or not callable(value) or not _same(pickles.lookup(module, path), value):
                 continue
@@ -148,7 +139,9 @@ class Writer:
         """Arrays, and the pickle under the sources of what is in it."""
         for name, array in self.arrays.items():
             self.modules |= {"base64", "io"}
-            yield f"{name} = np.load(io.BytesIO({_block(_npy(array))}))"
+            file = io.BytesIO()
+            np.save(file, array, allow_pickle=False)
+            yield f"{name} = np.load(io.BytesIO({_block(file.getvalue())}))"
         if self.objects:
             self.modules |= {"base64", "pickle"}
             pickled, with_rules = pickles.dumps(dict(self.objects.values()))
@@ -162,12 +155,10 @@ class Writer:
 
     def imported(self) -> str:
         """The standard library first, as linters want it."""
-        froms: dict[str, list[str]] = {}
-        for module, name in sorted(self.names):
-            froms.setdefault(module, []).append(name)
         standard = {module for module in self.modules if module.partition(".")[0] in sys.stdlib_module_names}
         plain = [f"import {module}" for module in sorted(self.modules - standard)]
-        taken = [f"from {module} import {', '.join(names)}" for module, names in froms.items()]
+        froms = groupby(sorted(self.names), lambda pair: pair[0])
+        taken = [f"from {module} import {', '.join(name for _, name in names)}" for module, names in froms]
         return "\n".join([*(f"import {module}" for module in sorted(standard)), "", *plain, *taken])
 
 
@@ -176,12 +167,6 @@ def _place(call: Call, index: int) -> str:
     parameters = inspect.signature(call.check).parameters.values()
     names = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
     return names[index] if index < len(names) else f"args[{index - len(names)}]"
-
-
-def _prefixes(module: str) -> list[str]:
-    """``a.b.c`` from ``a`` on: what a package shows at its top is imported from there."""
-    parts = module.split(".")
-    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -208,12 +193,6 @@ def _folded(line: str) -> str:
 
 def _block(content: bytes) -> str:
     return f'base64.b64decode("""\n{base64.encodebytes(content).decode()}""")'
-
-
-def _npy(array: Array) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
 
 
 def _comment(name: str, value: Any) -> str:
