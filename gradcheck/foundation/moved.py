@@ -1,7 +1,8 @@
-"""Modules under the names that they had before 0.2: what people have kept, reproducers and pickles, still finds them."""
+"""Modules under the names that they had before they had rooms: reproducers and pickles that people have kept find them."""
 
 import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -24,25 +25,21 @@ MOVED = {
 
 
 class Moved:
-    """Finds a module under its former name; both names are one module. Asked last, when nothing else has found it."""
+    """Loads a module under its former name; both names are one module."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    @classmethod
-    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
-        """As `importlib` asks for it."""
-        package, _, former = name.partition(".")
-        if package != "gradcheck" or former not in MOVED:
-            return None
-        from importlib.machinery import ModuleSpec  # rarely needed, and importing the package takes milliseconds
-
-        loader: Any = cls(f"{package}.{MOVED[former]}")
-        return ModuleSpec(name, loader)
-
-    def create_module(self, spec: Any) -> None:
+    def create_module(self, spec: ModuleSpec) -> None:
         """A module as always, which `exec_module` puts the other one in the place of."""
 
     def exec_module(self, module: ModuleType) -> None:
         """``import`` returns whatever a module has put in its own place."""
         sys.modules[module.__name__] = import_module(self.name)
+
+
+def spec_of(name: str) -> ModuleSpec | None:
+    """How to load ``gradcheck.locate`` and its like; None where no module was called so."""
+    home = MOVED.get(name.removeprefix("gradcheck."))
+    loader: Any = Moved(f"gradcheck.{home}")
+    return ModuleSpec(name, loader) if home else None
