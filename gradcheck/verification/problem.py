@@ -50,6 +50,8 @@ class Problem(NamedTuple):
         The same by finite differences.
     seed : int
         Of random directions.
+    own : float
+        The reference's rounding relative to that of the builds: 1, or u64 / u32 where they compute in float32.
     """
 
     case: Case
@@ -62,6 +64,7 @@ class Problem(NamedTuple):
     tangents: Tangents
     real: RealDifferences
     seed: int
+    own: float
 
     @property
     def loss(self) -> float:
@@ -72,11 +75,6 @@ class Problem(NamedTuple):
     def parameters(self) -> Parameters:
         """Those that are given, in float64."""
         return self.real.point.parameters
-
-    @property
-    def own(self) -> float:
-        """The reference's rounding relative to that of the builds: 1, or u64 / u32 where they compute in float32."""
-        return precision("float64").u / precision(self.arithmetic).u
 
     @property
     def evaluations(self) -> int:
@@ -95,10 +93,10 @@ def posed(case: Case, accuracy: float, seed: int, arithmetic: str) -> Problem:
         name: Allowance(bounds.rounding[name], bounds.exact[name], bounds.low[name], bounds.high[name]) for name in given
     }
     tangents = Tangents(case.network, parameters, inputs, targets)
-    noise = precision("float64").u / precision(arithmetic).u * bounds.loss / NOISE
-    real = RealDifferences(_point(case, parameters, wide, tangents), noise)
+    own = precision("float64").u / precision(arithmetic).u
+    real = RealDifferences(_point(case, parameters, wide, tangents), own * bounds.loss / NOISE)
     limits = Limits(accuracy, max(accuracy, SEEING[arithmetic]), float(np.finfo(held(arithmetic)).tiny))
-    return Problem(case, arithmetic, given, batch, bounds, allowed, limits, tangents, real, seed)
+    return Problem(case, arithmetic, given, batch, bounds, allowed, limits, tangents, real, seed, own)
 
 
 def _point(case: Case, parameters: Parameters, batch: Batch, tangents: Tangents) -> Point:
