@@ -17,6 +17,14 @@ ODD = (0, 2, 4, 6, 8, 10)  # powers of a central difference
 EVEN = (0, 1, 3, 5, 7, 9)  # of a second difference divided by h
 SIDED = (0, 1, 2, 3, 4, 5)  # of a one-sided difference
 LARGEST = 6
+# Digits at random. Where steps are multiples of the smallest and that is nearly a period of the function, all of them see
+# one slow function, and extrapolate what is not there.
+UNEVEN = (1.0, 0.91753, 0.97183, 0.88427, 0.95291, 0.93019, 0.98547)
+
+
+def ladder(widest: float, count: int, after: int = 0) -> list[float]:
+    """Steps from the widest on, each about half of the one before and no multiple of another, after so many others."""
+    return [widest / 2**i * UNEVEN[(after + i) % len(UNEVEN)] for i in range(count)]
 
 
 class Windows(NamedTuple):
@@ -75,7 +83,8 @@ def weights(steps: tuple[float, ...], powers: tuple[int, ...]) -> Array:
 
 def extrapolate(steps: Sequence[float], values: Sequence[float], noise: Sequence[float], powers: tuple[int, ...]) -> Windows:
     """The value of every window (`spans`), compared with the two windows that leave out one of its ends."""
-    w = _all_weights(tuple(h / steps[0] for h in steps), powers)
+    # Rounded, so that ladders that differ in their first step alone share their weights; the constant stays exact.
+    w = _all_weights(tuple(round(h / steps[0], 14) for h in steps), powers)
     inner, outer, alone = _smaller(len(steps))
     known = np.isfinite(values) & np.isfinite(noise)
     with np.errstate(all="ignore"):

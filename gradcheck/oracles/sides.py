@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles.line import Estimate, Function, Line, Point
 from gradcheck.oracles.noise import AHEAD, BEHIND, USUAL, noise, unit
-from gradcheck.oracles.richardson import NOTHING, SIDED, Limit, extrapolate, least, limits
+from gradcheck.oracles.richardson import NOTHING, SIDED, Limit, extrapolate, ladder, least, limits
 
 FIRST = 1 / 8
 RUNGS = 12  # of ratio 2, to a side
@@ -39,7 +39,7 @@ def sides(
 
     The noise is measured on either side by itself where it is not given.
     """
-    steps = [step / 2**i for i in range(rungs)]
+    steps = ladder(step, rungs)
     found: list[Estimate] = []
     for sign, offsets in ((-1, BEHIND), (1, AHEAD)):
         before = line.evaluations
