@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-import gradcheck
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
-from gradcheck.oracles import richardson
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.oracles.differences import differences, slope
 from gradcheck.oracles.directions import TELLING, direction, scales, signs
@@ -249,30 +247,3 @@ def test_the_format_of_values_is_told_unless_they_are_few_and_round():
     assert unit(list(values.astype(np.float16).astype(float))) == 2.0**-11
     assert unit([1.0, 1.5]) == 2.0**-53
     assert unit([float(np.float16(0.66))]) == 2.0**-11
-
-
-FAST = {
-    "a fast sine": (lambda x: np.sin(1e3 * x), lambda x: 1e3 * np.cos(1e3 * x)),
-    "a faster sine": (lambda x: np.sin(1e5 * x), lambda x: 1e5 * np.cos(1e5 * x)),
-    "ripples": (lambda x: x * x + 1e-3 * np.sin(2e4 * x), lambda x: 2 * x + 20 * np.cos(2e4 * x)),
-    "a sum of two": (lambda x: np.sin(3e4 * x) + np.cos(7e4 * x), lambda x: 3e4 * np.cos(3e4 * x) - 7e4 * np.sin(7e4 * x)),
-}
-PLACES = np.random.default_rng(3).uniform(0.3, 3, 60)
-
-
-def accused(f, gradient):
-    return [x for x in PLACES if gradcheck.check(f, gradient, float(x)).wrong]
-
-
-@pytest.mark.parametrize("name", FAST)
-def test_no_step_is_a_multiple_of_others_so_a_period_near_the_smallest_does_not_look_slow(name):
-    f, gradient = FAST[name]
-    assert accused(f, gradient) == []
-    missed = [x for x in PLACES[:20] if gradcheck.check(f, lambda x: 1.01 * gradient(x), float(x)).verdict == "correct"]
-    assert missed == []
-
-
-def test_steps_that_are_all_halved_accuse_a_fast_sine(monkeypatch):
-    """The twin."""
-    monkeypatch.setattr(richardson, "UNEVEN", (1.0,))
-    assert len(accused(*FAST["a faster sine"])) > 3

@@ -13,6 +13,7 @@ from gradcheck.checking.prober import Prober
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.differences import AT_LARGE
+from gradcheck.oracles.line import Line
 from gradcheck.oracles.sides import lies_between
 from gradcheck.verdict.findings import LISTED, Verdict
 from gradcheck.verdict.localize import Located, halves
@@ -63,10 +64,12 @@ def bisected(prober: Prober, name: str, probe: Probe) -> Parts:
             left += halves(part)
             continue
         index = part.start
-        side = _side(prober, name, index, seen, float(lengths.flat[index]), noise)
+        line = prober.along_entry(name, index, float(lengths.flat[index]))
+        side = _side(prober, name, index, seen, line, noise)
         if isinstance(side, Kink):
             kink = kink or side  # one is enough to say where there is no derivative
-        elif side.verdict is Verdict.WRONG and not seen.within:  # refuted across the point and by a side
+        elif side.verdict is Verdict.WRONG and not seen.within and prober.settles(line, seen.value, AT_LARGE.step):
+            # Refuted across the point, by a side, and however near one looks.
             wrong.add(index, probes.value(index, seen), probes.bound(index, seen))
         elif side.verdict is Verdict.CORRECT and seen.within:
             unseen = max(unseen, side.resolution)
@@ -80,9 +83,9 @@ def _resolution(seen: Residual, v: Array, scale: Array) -> float:
     return (seen.bound + min(abs(seen.value), seen.bound)) / float(np.min(np.abs(v) * scale))
 
 
-def _side(prober: Prober, name: str, index: int, seen: Residual, length: float, noise: float) -> Side | Kink:
+def _side(prober: Prober, name: str, index: int, seen: Residual, line: Line, noise: float) -> Side | Kink:
     """What the two sides of one entry say: of different slopes a kink, else whether a side refutes the claim."""
-    line = prober.along_entry(name, index, length)
+    length = float(line.direction[name].flat[index])
     claimed, scale = float(prober.claim.gradient[name].flat[index]), float(prober.scale[name].flat[index])
     rounding = prober.allowed[name].along(line.direction[name]) / length
     slopes = prober.sides(line, noise)
