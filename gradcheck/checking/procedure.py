@@ -151,7 +151,12 @@ def _confirmed(block: Block, probe: Probe) -> Judgement:
     if again.within or nearer is Nearer.SUPPORTS or _is_kinked(block, again):
         return _bisected(block, probe)._replace(unconfirmed=True)
     rounded = prober.knowing_rounded(again.line)
-    return Judgement(accusation(prober, name, again), prober) if rounded is None else Judgement(None, rounded)
+    if rounded is not None:
+        return Judgement(None, rounded)
+    finding = accusation(prober, name, again)
+    # An error spread thinly over a block shows in no entry; but a kink that no direction has shown does so, too.
+    parted = _bisected(block, probe) if not finding.entries and finding.verdict is Verdict.WRONG else None
+    return parted if parted and parted.finding and parted.finding.slopes else Judgement(finding, prober)
 
 
 def _is_kinked(block: Block, probe: Probe) -> bool:
