@@ -18,7 +18,7 @@ EVEN = (0, 1, 3, 5, 7, 9)  # of a second difference divided by h
 SIDED = (0, 1, 2, 3, 4, 5)  # of a one-sided difference
 LARGEST = 6
 # Digits at random. Where steps are multiples of the smallest and that is nearly a period of the function, all of them see
-# one slow function, and extrapolate what is not there. Within 12 % in place of 7 two of 440 correct ones more were undecided.
+# one slow function, and extrapolate what is not there. Within 12 % and not 7 two of 440 correct ones more were undecided.
 UNEVEN = (1.0, 0.95317, 0.98371, 0.93429, 0.97183, 0.96037, 0.99113)
 
 
