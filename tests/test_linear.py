@@ -47,6 +47,22 @@ def test_a_fault_in_a_normalised_layer_is_not_hidden_by_the_cotangent(check, pro
     assert check(f, lambda p, c: product(p, c, softmax=-1.0), AT).wrong == {"x", "y"}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_dot_product_test_judges_a_pair_in_its_own_precision(dtype):
+    """The twin: a pair that is off by more than its rounding."""
+    rng = np.random.default_rng(0)
+    for rows, columns in ((3, 5), (40, 200), (500, 300)):
+        matrix = rng.standard_normal((rows, columns)).astype(dtype)
+        at = rng.standard_normal(columns).astype(dtype)
+
+        def pair(factor, matrix=matrix, at=at):
+            f, vjp = (lambda x: matrix @ x), (lambda x, c: (factor * (matrix.T @ c)).astype(dtype))
+            return check_adjoint(f, lambda x, v: matrix @ v, vjp, at)
+
+        assert pair(1.0).verdict is Verdict.CORRECT
+        assert pair(1.1).wrong == {"adjoint"}
+
+
 def test_the_dot_product_test_sees_a_pair_that_is_not_adjoint():
     assert check_adjoint(f, jvp, lambda p, c: vjp(p, c, y=1 + 1e-9), AT).wrong == {"adjoint"}
 

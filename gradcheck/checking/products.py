@@ -12,7 +12,6 @@ from gradcheck.checking.accusation import BACKEND
 from gradcheck.checking.checker import check
 from gradcheck.errors import DataError
 from gradcheck.foundation import arrays
-from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.foundation.calling import guarded
 from gradcheck.foundation.pytree import Pytree, take_apart
@@ -84,9 +83,8 @@ def check_adjoint(
     tree, c = take_apart(at), cotangent(f(at), seed)
     v = tree.rebuild({name: _random(name, value, seed) for name, value in tree.arrays.items()})
     forward, backward = jvp(at, v), vjp(at, c)
-    finding = _equal(
-        "adjoint", dot(c, forward, jvp.__name__), dot(v, backward, vjp.__name__), _size(c, forward) + _size(v, backward)
-    )
+    products = dot(c, forward, jvp.__name__), dot(v, backward, vjp.__name__)
+    finding = _equal("adjoint", *products, _size(c, forward) + _size(v, backward), _unit(c, v, forward, backward))
     return Report(title="dot-product test of jvp and vjp", findings=(finding,))
 
 
@@ -118,7 +116,8 @@ def check_hvp(
     tree = take_apart(at)
     u, v = (tree.rebuild({n: _random(n, a, seed + k) for n, a in tree.arrays.items()}) for k in (1, 2))
     hu, hv = hvp(at, u), hvp(at, v)
-    symmetry = _equal("symmetry", dot(u, hv, hvp.__name__), dot(v, hu, hvp.__name__), _size(u, hv) + _size(v, hu), accuracy)
+    products = dot(u, hv, hvp.__name__), dot(v, hu, hvp.__name__)
+    symmetry = _equal("symmetry", *products, _size(u, hv) + _size(v, hu), _unit(u, v, hu, hv), accuracy)
     reports = [second.labelled("hvp"), Report(title="", findings=(symmetry,)).labelled("hvp")]
     if loss is not None:
         reports.insert(0, check(loss, gradient, at, accuracy=accuracy, seed=seed).labelled("gradient"))
@@ -167,9 +166,14 @@ def _size(a: Any, b: Any) -> float:
     return float(sum(norm(left[name]) * norm(right[name]) for name in left))
 
 
-def _equal(name: str, one: float, other: float, size: float, accuracy: float = 0.0) -> Finding:
+def _unit(*trees: Any) -> float:
+    """Unit roundoff of the coarsest arithmetic among the leaves."""
+    return max(float(np.finfo(leaf.dtype).eps) / 2 for tree in trees for leaf in take_apart(tree).arrays.values())
+
+
+def _equal(name: str, one: float, other: float, size: float, unit: float, accuracy: float = 0.0) -> Finding:
     """Two sums that must agree to rounding; an excess within the accuracy asked for, relative to their size, is inexact."""
-    error, bound = abs(one - other), ROUNDING * UNIT * size
+    error, bound = abs(one - other), ROUNDING * unit * size
     excess = not error <= bound
     reason = reasons.should_be_equal(one, other) if excess else ""
     scale = max(abs(one), abs(other)) or 1.0
