@@ -11,6 +11,7 @@ import numpy as np
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import one_line
 from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.compare import place
 
 
 class Defect(NamedTuple):
@@ -101,7 +102,7 @@ def repeated(first: Mapping[str, Array], second: Mapping[str, Array], eps: Calla
     notes: list[str] = []
     for name in (name for name in first if name in second and not np.array_equal(first[name], second[name])):
         difference = np.abs(first[name] - second[name])
-        worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), difference.shape))
+        worst = place(int(np.argmax(difference)), difference.shape)
         change = f"from {first[name][worst]:.17g} to {second[name][worst]:.17g} at {list(worst)}"
         if is_another(first[name], second[name], eps(name)):
             defects[name] = Defect(Cause.NONDETERMINISTIC, f"a second call changed the gradient {change}")

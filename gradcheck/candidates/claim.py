@@ -100,8 +100,8 @@ def _asked_twice(gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str
     first = gradients(gradient, tree, tree.arrays)
     second = gradients(gradient, tree, tree.arrays)
     repeats = repeated(first.gradients, second.gradients, lambda name: float(np.finfo(first.gradients[name].dtype).eps))
-    late = {name: defect for name, defect in second.defects.items() if name not in first.defects}
-    repeats = repeats._replace(defects={**repeats.defects, **{name: _late(defect) for name, defect in late.items()}})
+    late = {name: _late(defect) for name, defect in second.defects.items() if name not in first.defects}
+    repeats = repeats._replace(defects={**repeats.defects, **late})
     del second
     if all(value.dtype == np.float64 for value in tree.arrays.values()):
         return first, repeats

@@ -78,9 +78,9 @@ def bisected(prober: Prober, name: str, probe: Probe) -> Parts:
     return Parts(wrong, kink, undecided or bool(left), unseen)
 
 
-def _resolution(seen: Residual, v: Array, scale: Array) -> float:
+def _resolution(probed: Residual, v: Array, scale: Array) -> float:
     """The smallest relative error of an entry that the probe of a part would have shown."""
-    return (seen.bound + min(abs(seen.value), seen.bound)) / float(np.min(np.abs(v) * scale))
+    return probed.seen / float(np.min(np.abs(v) * scale))
 
 
 def _side(prober: Prober, name: str, index: int, seen: Residual, line: Line, noise: float) -> Side | Kink:

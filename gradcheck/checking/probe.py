@@ -9,6 +9,7 @@ from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.oracles.differences import AT_LARGE
 from gradcheck.oracles.line import Estimate, Line
+from gradcheck.verdict.settle import Residual
 
 LAST = AT_LARGE.step / 2 ** (AT_LARGE.rungs - 1)
 # A bound within so many times the noise at its step is the noise's doing. At 3 five of 360 correct ones more were undecided;
@@ -51,7 +52,7 @@ class Probe(NamedTuple):
     @property
     def seen(self) -> float:
         """The smallest change of the slope that would have been flagged, whatever its sign."""
-        return self.bound + min(abs(self.residual), self.bound)
+        return Residual(self.residual, self.bound).seen
 
     def resolution(self, name: str, scale: Array) -> float:
         """The smallest relative error of one entry of a block that would have moved this probe beyond its bound."""

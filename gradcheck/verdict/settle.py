@@ -49,6 +49,11 @@ class Residual(NamedTuple):
         """Whether the claim stands."""
         return abs(self.value) <= self.bound
 
+    @property
+    def seen(self) -> float:
+        """The smallest change of the slope that would have been flagged, whatever its sign."""
+        return self.bound + min(abs(self.value), self.bound)
+
 
 def residual(slope: Slope, v: Array, claim: Array, allowed: Allowance) -> Residual:
     """Oracle minus claim along ``v``."""
