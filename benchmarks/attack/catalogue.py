@@ -7,8 +7,11 @@ from zlib import crc32
 import numpy as np
 from base import ILL, Maker, Problem, own_errors
 from curves_smooth import SMOOTH_CURVES
+from kinks import STRUCTURED_KINKS
+from pieces import PIECES
+from shifted import SHIFTED_PROBLEMS
 
-KINDS: dict[str, Maker] = SMOOTH_CURVES
+KINDS: dict[str, Maker] = SMOOTH_CURVES | SHIFTED_PROBLEMS | PIECES | STRUCTURED_KINKS
 
 
 @dataclass(frozen=True)

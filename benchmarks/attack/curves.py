@@ -12,12 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from base import Array, Maker, Problem, Tree, draw_size, log_uniform
 
-# By arity, so that the arguments of a lambda have types: the constants of a row are as many as its ranges.
-Function = Callable[[Array], Any] | Callable[[Array, float], Any] | Callable[[Array, float, float], Any]
 Generator = np.random.Generator
-Points = (
-    Callable[[Generator, int], Any] | Callable[[Generator, int, float], Any] | Callable[[Generator, int, float, float], Any]
-)
+Points = Callable[[Generator, int], Any]
+Range = tuple[float, float]
 
 
 class Row(NamedTuple):
@@ -28,19 +25,48 @@ class Row(NamedTuple):
     k : tuple
         Log-uniform ranges of the constants.
     points : callable
-        ``points(rng, n, *k)``: where it is taken.
+        Where it is taken: ``points(rng, n)``, or ``points(rng, n, *k)``.
     most : int
         Entries at most.
     flags : dict
         Of the problem.
     """
 
-    value: Function
-    slope: Function
-    k: tuple[tuple[float, float], ...]
-    points: Points
+    value: Any
+    slope: Any
+    k: tuple[Range, ...]
+    points: Any
     most: int = 60
-    flags: Mapping[str, bool] = {}
+    flags: Mapping[str, Any] = {}
+
+
+# One for each number of constants, so that the arguments of a lambda have types.
+
+
+def plain(value: Callable[[Array], Any], slope: Callable[[Array], Any], points: Points, most: int = 60, **flags: Any) -> Row:
+    return Row(value, slope, (), points, most, flags)
+
+
+def one(
+    value: Callable[[Array, float], Any],
+    slope: Callable[[Array, float], Any],
+    k: Range,
+    points: Points | Callable[[Generator, int, float], Any],
+    most: int = 60,
+    **flags: Any,
+) -> Row:
+    return Row(value, slope, (k,), points, most, flags)
+
+
+def two(
+    value: Callable[[Array, float, float], Any],
+    slope: Callable[[Array, float, float], Any],
+    k: tuple[Range, Range],
+    points: Points | Callable[[Generator, int, float, float], Any],
+    most: int = 60,
+    **flags: Any,
+) -> Row:
+    return Row(value, slope, k, points, most, flags)
 
 
 def normal(rng: Generator, n: int) -> Array:
@@ -59,10 +85,10 @@ def problem_of(rng: np.random.Generator, row: Row) -> Problem:
     """A row in one of five surroundings."""
     k = [log_uniform(rng, *each) for each in row.k]
     surrounding = str(rng.choice(["alone", "rest", "squared", "bare", "number"]))
-    points: Any = row.points
-    constants = k[: len(inspect.signature(points).parameters) - 2]  # most points need none of them
+    accepts = inspect.signature(row.points).parameters
+    constants = k if len(accepts) > 2 else []  # most points need none of them
     n = 1 if surrounding == "number" else draw_size(rng, row.most)
-    x, weights = np.asarray(points(rng, n, *constants), "float64"), rng.uniform(0.2, 2, n) * rng.choice([-1, 1], n)
+    x, weights = np.asarray(row.points(rng, n, *constants), "float64"), rng.uniform(0.2, 2, n) * rng.choice([-1, 1], n)
     value, slope = partial(weighed, row.value, weights, k), partial(sloped, row.slope, weights, k)
     if surrounding == "number":
         return Problem(

@@ -1,0 +1,279 @@
+"""Kinks and jumps that arise among several entries: maxima, sorting, tables, networks of relu, histograms."""
+
+from typing import Any
+
+import numpy as np
+from base import Array, Maker, Problem, Tree, draw_sign, draw_size, log_uniform
+
+
+def largest(rng: np.random.Generator) -> Problem:
+    """The largest of some, the second as near as drawn."""
+    x = rng.standard_normal(1 + draw_size(rng, 1000))
+    x[np.argsort(x)[-2]] = x.max() - log_uniform(rng, 1e-9, 1)
+    return Problem(
+        lambda at: at["x"].max() ** 2 + np.sin(at["x"]).mean(),
+        lambda at: {"x": 2 * at["x"].max() * (at["x"] == at["x"].max()) + np.cos(at["x"]) / at["x"].size},
+        {"x": x},
+        beside=True,
+    )
+
+
+def tied(rng: np.random.Generator) -> Problem:
+    """Two equal largest ones."""
+    x = rng.standard_normal(1 + draw_size(rng, 50))
+    x[np.argsort(x)[-2]] = x.max()
+    first = int(np.argmax(x))
+    return Problem(
+        lambda at: at["x"].max() + (at["x"] ** 2).sum(),
+        lambda at: {"x": 2 * at["x"] + (np.arange(at["x"].size) == first)},
+        {"x": x},
+        exact=True,
+    )
+
+
+def ordered(rng: np.random.Generator) -> Problem:
+    """Weights by rank: the median, trimmed means, the top k, losses of a tail."""
+    n = 2 + draw_size(rng, 1000)
+    chosen = rng.integers(4)
+    weights = np.zeros(n)
+    if chosen == 0:
+        weights[n // 2] = 1
+    elif chosen == 1:
+        weights[-max(1, n // 10) :] = 1
+    elif chosen == 2:
+        weights[n // 4 : 3 * n // 4 + 1] = 1 / n
+    else:
+        weights = rng.standard_normal(n)
+    target = rng.standard_normal(n)
+
+    def gradient(at: Tree) -> Tree:
+        r = at["x"] - target
+        g = np.zeros_like(r)
+        g[np.argsort(r * r)] = weights
+        return {"x": 2 * r * g + 1e-2 * at["x"]}
+
+    return Problem(
+        lambda at: (weights * np.sort((at["x"] - target) ** 2)).sum() + 5e-3 * (at["x"] ** 2).sum(),
+        gradient,
+        {"x": rng.standard_normal(n)},
+        beside=True,
+    )
+
+
+def relu_network(rng: np.random.Generator, most: int) -> Problem:
+    """Two layers with up to so many pre-activations in all."""
+    units = draw_size(rng, most // 16) + 4
+    batch, inputs = max(1, min(64, most // units)), int(rng.integers(1, 9))
+    data, target = rng.standard_normal((batch, inputs)), rng.standard_normal(batch)
+    slope = float(rng.choice([0.0, 0.01, 0.3]))
+
+    def forward(at: Tree) -> tuple[Any, Any, Any]:
+        z = data @ at["w"] + at["b"]
+        h = np.where(z > 0, z, slope * z)
+        return z, h, h @ at["v"] - target
+
+    def gradient(at: Tree) -> Tree:
+        z, h, r = forward(at)
+        back = r[:, None] / batch * at["v"] * np.where(z > 0, 1, slope)
+        return {"w": data.T @ back, "b": back.sum(axis=0), "v": h.T @ r / batch}
+
+    at = {
+        "w": rng.standard_normal((inputs, units)) / np.sqrt(inputs),
+        "b": 0.1 * rng.standard_normal(units),
+        "v": rng.standard_normal(units) / np.sqrt(units),
+    }
+    return Problem(lambda at: (forward(at)[2] ** 2).mean() / 2, gradient, at, beside=True)
+
+
+def multiclass_hinge(rng: np.random.Generator) -> Problem:
+    n, d, k = draw_size(rng, 100), draw_size(rng, 20), int(rng.integers(2, 8))
+    data, labels = rng.standard_normal((n, d)), rng.integers(0, k, n)
+    rows = np.arange(n)
+
+    def violations(w: Array) -> Any:
+        scores = data @ w
+        margins = scores - scores[rows, labels][:, None] + 1
+        margins[rows, labels] = 0
+        return np.maximum(margins, 0)
+
+    def gradient(at: Tree) -> Tree:
+        active = (violations(at["w"]) > 0).astype(at["w"].dtype)
+        active[rows, labels] = -active.sum(axis=1)
+        return {"w": data.T @ active / n + 0.02 * at["w"]}
+
+    return Problem(
+        lambda at: violations(at["w"]).sum() / n + 0.01 * (at["w"] ** 2).sum(),
+        gradient,
+        {"w": rng.standard_normal((d, k))},
+        beside=True,
+    )
+
+
+def pooling(rng: np.random.Generator) -> Problem:
+    """The largest of each square of an image."""
+    rows, columns, size = draw_size(rng, 30), draw_size(rng, 30), int(rng.integers(2, 4))
+    weights = rng.standard_normal((rows, columns))
+
+    def cut(image: Array) -> Array:
+        parts = image.reshape(rows, size, columns, size).transpose(0, 2, 1, 3)
+        return parts.reshape(rows, columns, size * size)
+
+    def gradient(at: Tree) -> Tree:
+        parts = cut(at["image"])
+        top = parts.max(axis=2, keepdims=True)
+        back = (parts == top) * (weights * np.cos(top[:, :, 0]))[:, :, None]
+        back = back.reshape(rows, columns, size, size).transpose(0, 2, 1, 3)
+        return {"image": back.reshape(at["image"].shape)}
+
+    at = {"image": rng.standard_normal((rows * size, columns * size))}
+    return Problem(lambda at: (weights * np.sin(cut(at["image"]).max(axis=2))).sum(), gradient, at, beside=True)
+
+
+def table(rng: np.random.Generator, smoothness: int) -> Problem:
+    """Interpolated linearly (0) or by cubic Hermite pieces with one continuous derivative (1)."""
+    knots, n = 3 + draw_size(rng, 1000), draw_size(rng, 200)
+    values, slopes = np.sin(np.linspace(0, 9, knots)), 9 / knots * np.cos(np.linspace(0, 9, knots))
+    values += 1e-3 * rng.standard_normal(knots)
+
+    def parts(x: Array) -> tuple[Any, Any, Any, Any, Any]:
+        place = np.clip(np.floor(x * (knots - 1)).astype(int), 0, knots - 2)
+        return x * (knots - 1) - place, values[place], values[place + 1], slopes[place], slopes[place + 1]
+
+    def loss(at: Tree) -> Any:
+        t, a, b, p, q = parts(at["x"])
+        if smoothness == 0:
+            return (a + (b - a) * t).sum()
+        return (a + t * p + t * t * (3 * (b - a) - 2 * p - q) + t**3 * (p + q - 2 * (b - a))).sum()
+
+    def gradient(at: Tree) -> Tree:
+        t, a, b, p, q = parts(at["x"])
+        if smoothness == 0:
+            return {"x": (b - a + 0 * t) * (knots - 1)}
+        return {"x": (knots - 1) * (p + 2 * t * (3 * (b - a) - 2 * p - q) + 3 * t * t * (p + q - 2 * (b - a)))}
+
+    return Problem(loss, gradient, {"x": rng.uniform(0.01, 0.99, n)}, beside=True)
+
+
+def total_variation(rng: np.random.Generator) -> Problem:
+    """Of a picture, which is rows of almost equal numbers."""
+    rows, columns, strength = draw_size(rng, 30), draw_size(rng, 30), log_uniform(rng, 1e-3, 10)
+    target = rng.standard_normal((rows, columns))
+
+    def gradient(at: Tree) -> Tree:
+        g = at["u"] - target
+        for axis in (0, 1):
+            steps = strength * np.sign(np.diff(at["u"], axis=axis))
+            pad = [(0, 0), (0, 0)]
+            pad[axis] = (1, 1)
+            g = g - np.diff(np.pad(steps, pad), axis=axis)
+        return {"u": g}
+
+    def loss(at: Tree) -> Any:
+        edges = np.abs(np.diff(at["u"], axis=0)).sum() + np.abs(np.diff(at["u"], axis=1)).sum()
+        return ((at["u"] - target) ** 2).sum() / 2 + strength * edges
+
+    at = {"u": np.repeat(rng.standard_normal((rows, 1)), columns, axis=1) + 1e-4 * rng.standard_normal((rows, columns))}
+    return Problem(loss, gradient, at, beside=True)
+
+
+def histogram(rng: np.random.Generator) -> Problem:
+    """Counts, which jump, beside what is smooth."""
+    n, width = draw_size(rng, 300), log_uniform(rng, 1e-3, 1)
+    weight = log_uniform(rng, 1e-6, 1)
+
+    def loss(at: Tree) -> Any:
+        return (weight * np.cos(np.floor(at["x"] / width))).sum() / n + (at["x"] ** 2).sum()
+
+    return Problem(loss, lambda at: {"x": 2 * at["x"]}, {"x": rng.standard_normal(n)}, beside=True)
+
+
+def chosen_branch(rng: np.random.Generator) -> Problem:
+    """A linear function of the entry that is largest, by argmax: it jumps where two change places."""
+    n = 1 + draw_size(rng, 100)
+    x, rewards = rng.standard_normal(n), rng.standard_normal(n)
+    x[np.argsort(x)[-2]] = x.max() - log_uniform(rng, 1e-7, 1e-1)
+    return Problem(
+        lambda at: rewards[np.argmax(at["x"])] + np.sin(at["x"]).sum(),
+        lambda at: {"x": np.cos(at["x"])},
+        {"x": x},
+        beside=True,
+    )
+
+
+def root_of_clip(rng: np.random.Generator) -> Problem:
+    """``sqrt(relu(w a) + eps)`` at ``w = 0``: steep on one side and flat on the other."""
+    a, eps = rng.standard_normal(draw_size(rng, 40)), log_uniform(rng, 1e-12, 1e-2)
+
+    def inside(w: Array) -> Any:
+        return np.sqrt((w * a).clip(0) + eps)
+
+    return Problem(
+        lambda at: inside(at["w"]).sum(),
+        lambda at: {"w": np.where(at["w"] * a > 0, a / (2 * inside(at["w"])), 0)},
+        {"w": np.zeros(a.size)},
+        exact=True,
+    )
+
+
+def gate_at_threshold(rng: np.random.Generator) -> Problem:
+    x = rng.standard_normal(draw_size(rng, 40))
+    threshold = float(x[0])
+    return Problem(
+        lambda at: ((at["x"] > threshold) * at["x"]).sum(),
+        lambda at: {"x": np.where(at["x"] > threshold, 1.0, 0.0)},
+        {"x": x},
+        exact=True,
+    )
+
+
+def norm_near_zero(rng: np.random.Generator) -> Problem:
+    """Norms of groups, one of them as near to 0 as drawn."""
+    groups, size = draw_size(rng, 30), int(rng.integers(1, 8))
+    w = rng.standard_normal((groups, size))
+    w[0] *= log_uniform(rng, 1e-10, 1e-1)
+
+    def norms(w: Array) -> Any:
+        return np.sqrt((w * w).sum(axis=1, keepdims=True))
+
+    return Problem(
+        lambda at: norms(at["w"]).sum() + (at["w"] ** 2).sum() / 2,
+        lambda at: {"w": at["w"] / norms(at["w"]) + at["w"]},
+        {"w": w},
+        beside=True,
+    )
+
+
+def edge_of_support(rng: np.random.Generator) -> Problem:
+    """A compactly supported kernel between points: it ends at distance 1 with a kink of its own."""
+    n, power = 2 + draw_size(rng, 60), int(rng.integers(1, 4))
+    x = np.sort(rng.uniform(0, n / 3, n))
+    x[1] = x[0] + 1 + draw_sign(rng) * log_uniform(rng, 1e-9, 1e-2)
+
+    def gradient(at: Tree) -> Tree:
+        apart = at["x"][:, None] - at["x"]
+        inside = np.maximum(1 - np.abs(apart), 0)
+        return {"x": -2 * power * (np.sign(apart) * (np.abs(apart) < 1) * inside ** (power - 1)).sum(axis=1)}
+
+    return Problem(
+        lambda at: (np.maximum(1 - np.abs(at["x"][:, None] - at["x"]), 0) ** power).sum(), gradient, {"x": x}, beside=True
+    )
+
+
+STRUCTURED_KINKS: dict[str, Maker] = {
+    "kink.largest": largest,
+    "exact kink.tied": tied,
+    "kink.ordered": ordered,
+    "kink.relu network of 1e3": lambda rng: relu_network(rng, 1000),
+    "kink.relu network of 1e5": lambda rng: relu_network(rng, 100_000),
+    "kink.multiclass hinge": multiclass_hinge,
+    "kink.pooling": pooling,
+    "kink.linear table": lambda rng: table(rng, 0),
+    "joint.hermite table": lambda rng: table(rng, 1),
+    "kink.total variation": total_variation,
+    "jump.histogram": histogram,
+    "jump.chosen branch": chosen_branch,
+    "exact kink.root of clip": root_of_clip,
+    "exact jump.gate at its threshold": gate_at_threshold,
+    "kink.norm near zero": norm_near_zero,
+    "kink.edge of support": edge_of_support,
+}
