@@ -8,10 +8,12 @@ import numpy as np
 from base import ILL, Maker, Problem, own_errors
 from curves_smooth import SMOOTH_CURVES
 from kinks import STRUCTURED_KINKS
+from models import MODELS
 from pieces import PIECES
 from shifted import SHIFTED_PROBLEMS
+from zeros import ZEROS
 
-KINDS: dict[str, Maker] = SMOOTH_CURVES | SHIFTED_PROBLEMS | PIECES | STRUCTURED_KINKS
+KINDS: dict[str, Maker] = SMOOTH_CURVES | MODELS | SHIFTED_PROBLEMS | PIECES | STRUCTURED_KINKS | ZEROS
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ kink itself is the slope of the left side.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from base import Array, Maker, Problem, Tree, draw_sign, draw_size, log_uniform
@@ -14,7 +14,8 @@ from base import Array, Maker, Problem, Tree, draw_sign, draw_size, log_uniform
 Function = Callable[[Array], Array]
 
 
-class Piece(NamedTuple):
+@dataclass(frozen=True)
+class Piece:
     """A function of pieces and its slope."""
 
     value: Function
