@@ -6,14 +6,27 @@ from zlib import crc32
 
 import numpy as np
 from base import ILL, Maker, Problem, own_errors
+from blocks import BLOCKS
 from curves_smooth import SMOOTH_CURVES
 from kinks import STRUCTURED_KINKS
 from models import MODELS
+from noise import NOISE
 from pieces import PIECES
 from shifted import SHIFTED_PROBLEMS
+from specials import SPECIALS
 from zeros import ZEROS
 
-KINDS: dict[str, Maker] = SMOOTH_CURVES | MODELS | SHIFTED_PROBLEMS | PIECES | STRUCTURED_KINKS | ZEROS
+KINDS: dict[str, Maker] = {
+    **SMOOTH_CURVES,
+    **MODELS,
+    **SPECIALS,
+    **SHIFTED_PROBLEMS,
+    **PIECES,
+    **STRUCTURED_KINKS,
+    **ZEROS,
+    **NOISE,
+    **BLOCKS,
+}
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,14 @@ def largest(rng: np.random.Generator) -> Problem:
     """The largest of some, the second as near as drawn."""
     x = rng.standard_normal(1 + draw_size(rng, 1000))
     x[np.argsort(x)[-2]] = x.max() - log_uniform(rng, 1e-9, 1)
+
+    def gradient(at: Tree) -> Tree:
+        top: Any = at["x"].max()
+        return {"x": np.where(at["x"] == top, 2 * top, 0) + np.cos(at["x"]) / len(at["x"])}
+
     return Problem(
         lambda at: at["x"].max() ** 2 + np.sin(at["x"]).mean(),
-        lambda at: {"x": 2 * at["x"].max() * (at["x"] == at["x"].max()) + np.cos(at["x"]) / at["x"].size},
+        gradient,
         {"x": x},
         beside=True,
     )
@@ -25,7 +30,7 @@ def tied(rng: np.random.Generator) -> Problem:
     first = int(np.argmax(x))
     return Problem(
         lambda at: at["x"].max() + (at["x"] ** 2).sum(),
-        lambda at: {"x": 2 * at["x"] + (np.arange(at["x"].size) == first)},
+        lambda at: {"x": 2 * at["x"] + np.eye(len(at["x"]))[first]},
         {"x": x},
         exact=True,
     )
@@ -68,8 +73,8 @@ def relu_network(rng: np.random.Generator, most: int) -> Problem:
     slope = float(rng.choice([0.0, 0.01, 0.3]))
 
     def forward(at: Tree) -> tuple[Any, Any, Any]:
-        z = data @ at["w"] + at["b"]
-        h = np.where(z > 0, z, slope * z)
+        z: Any = data @ at["w"] + at["b"]
+        h: Any = z * np.where(z > 0, 1, slope)
         return z, h, h @ at["v"] - target
 
     def gradient(at: Tree) -> Tree:

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from base import Array, Maker, Problem, Tree, draw_size, log_uniform
-from scipy import linalg, special
 
 
 def inverse(a: Array) -> Any:
@@ -298,7 +297,7 @@ def logistic_map(rng: np.random.Generator) -> Problem:
 def product(rng: np.random.Generator) -> Problem:
     """Of many factors near 1, as in reliabilities."""
     n = draw_size(rng, 1000)
-    return Problem(np.prod, lambda at: np.prod(at) / at, 1 + 0.3 * rng.uniform(-1, 1, n) / np.sqrt(n))
+    return Problem(lambda at: at.prod(), lambda at: at.prod() / at, 1 + 0.3 * rng.uniform(-1, 1, n) / np.sqrt(n))
 
 
 def integral(rng: np.random.Generator) -> Problem:
@@ -323,59 +322,6 @@ def integral(rng: np.random.Generator) -> Problem:
     return Problem(lambda at: at["T"] * (w * parts(at)[1]).sum(), gradient, at)
 
 
-def in_double(function: Any) -> Any:
-    """SciPy's functions of special kinds have no long double."""
-    return lambda x: function(np.asarray(x, "float64"))
-
-
-def special_function(rng: np.random.Generator, value: Any, slope: Any, low: float, high: float) -> Problem:
-    x, weights = rng.uniform(low, high, draw_size(rng, 60)), rng.standard_normal()
-    f, g = in_double(value), in_double(slope)
-    return Problem(lambda at: weights * f(at["x"]).sum(), lambda at: {"x": weights * g(at["x"])}, {"x": x})
-
-
-SPECIAL: dict[str, tuple[Any, Any, float, float]] = {
-    "bessel j0": (special.j0, lambda x: -special.j1(x), 0.1, 30),
-    "bessel k1": (special.k1, lambda x: -special.k0(x) - special.k1(x) / x, 0.05, 10),
-    "log gamma": (special.gammaln, special.digamma, 0.01, 200),
-    "digamma": (special.digamma, lambda x: special.polygamma(1, x), 0.05, 50),
-    "erf": (special.erf, lambda x: 2 / np.sqrt(np.pi) * np.exp(-x * x), -3, 3),
-    "log of normal tail": (
-        special.log_ndtr,
-        lambda x: np.exp(-x * x / 2 - special.log_ndtr(x)) / np.sqrt(2 * np.pi),
-        -20,
-        4,
-    ),
-    "airy": (lambda x: special.airy(x)[0], lambda x: special.airy(x)[1], -15, 4),
-    "elliptic k": (special.ellipk, lambda m: (special.ellipe(m) / (1 - m) - special.ellipk(m)) / (2 * m), 0.1, 0.95),
-    "lambert w": (
-        lambda x: special.lambertw(x).real,
-        lambda x: special.lambertw(x).real / (x * (1 + special.lambertw(x).real)),
-        0.1,
-        20,
-    ),
-}
-
-
-def special_maker(name: str) -> Maker:
-    return lambda rng: special_function(rng, *SPECIAL[name])
-
-
-def least_eigenvalue(rng: np.random.Generator) -> Problem:
-    """Of a symmetric matrix whose eigenvalues are apart."""
-    n = 1 + draw_size(rng, 12)
-    a = rng.standard_normal((n, n))
-    a = a + a.T + 5 * np.diag(np.arange(n))
-
-    def least(x: Array) -> Any:
-        return linalg.eigh((x + x.T).astype("float64") / 2)
-
-    def gradient(at: Tree) -> Tree:
-        return {"a": np.outer(v := least(at["a"])[1][:, 0], v)}
-
-    return Problem(lambda at: least(at["a"])[0][0], gradient, {"a": a})
-
-
 MODELS: dict[str, Maker] = {
     "smooth.logdet": log_determinant,
     "smooth.quadratic": quadratic,
@@ -395,6 +341,4 @@ MODELS: dict[str, Maker] = {
     "fast.logistic map": logistic_map,
     "smooth.product": product,
     "smooth.integral": integral,
-    "smooth.least eigenvalue": least_eigenvalue,
-    **{f"special.{name}": special_maker(name) for name in SPECIAL},
 }

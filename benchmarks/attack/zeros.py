@@ -106,7 +106,7 @@ def normalised(rng: np.random.Generator, kind: str) -> Problem:
 
     What is claimed for the bias is what backpropagation gets there: rounding, as often as an exact zero.
     """
-    n, d, units = 4 + draw_size(rng, 40), 1 + draw_size(rng, 10), 4 * (1 + draw_size(rng, 6))
+    n, d, units = 4 + draw_size(rng, 40), 1 + draw_size(rng, 10), 4 * (2 + draw_size(rng, 4))
     data, out, eps = rng.standard_normal((n, d)), rng.standard_normal((n, units)), float(rng.choice([0.0, 1e-5]))
     shape = {"batch": (n, units), "layer": (n, units), "group": (n, 4, units // 4)}[kind]
     axis = {"batch": 0, "layer": 1, "group": 2}[kind]
