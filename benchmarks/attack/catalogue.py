@@ -7,6 +7,7 @@ from zlib import crc32
 import numpy as np
 from base import ILL, Maker, Problem, own_errors
 from blocks import BLOCKS
+from corners import CORNERS
 from curves_smooth import SMOOTH_CURVES
 from kinks import STRUCTURED_KINKS
 from models import MODELS
@@ -14,15 +15,18 @@ from noise import NOISE
 from pieces import PIECES
 from shifted import SHIFTED_PROBLEMS
 from specials import SPECIALS
+from steps import STEPS
 from zeros import ZEROS
 
 KINDS: dict[str, Maker] = {
     **SMOOTH_CURVES,
     **MODELS,
+    **STEPS,
     **SPECIALS,
     **SHIFTED_PROBLEMS,
     **PIECES,
     **STRUCTURED_KINKS,
+    **CORNERS,
     **ZEROS,
     **NOISE,
     **BLOCKS,

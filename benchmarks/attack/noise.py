@@ -9,7 +9,7 @@ from base import EPS, Array, Maker, Problem, Tree, draw_size, log_uniform, mappe
 from models import MODELS
 
 integrate: Any = scipy.integrate
-SMOOTH = [kind for kind in MODELS if kind not in ("fast.logistic map", "smooth.norm", "smooth.product")]
+SMOOTH = list(MODELS)
 
 
 def smooth(rng: np.random.Generator) -> Problem:
@@ -153,7 +153,7 @@ def adaptive_quadrature(rng: np.random.Generator) -> Problem:
         def inside(t: float) -> float:
             return float(np.exp(-a * t) * np.cos(b * t))
 
-        return integrate.quad(inside, 0, 3, epsabs=tolerance, epsrel=tolerance)[0]
+        return integrate.quad(inside, 0, 3, epsabs=tolerance, epsrel=tolerance, full_output=True)[0]
 
     def gradient(at: Tree) -> Tree:
         s = at["a"] + 1j * at["b"]
