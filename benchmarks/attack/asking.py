@@ -46,6 +46,7 @@ class Reply:
     evaluations: int
     seconds: float
     own: float
+    off: float
     blind: bool = False
 
     @property
@@ -73,7 +74,9 @@ def asked(subject: Subject, problem: Problem, planted: planting.Planted | None =
     blind = verdict in UNDECIDED and planted is None and _blind(problem, said)
     seconds = time.perf_counter() - start
     what = planted.what if planted else ""
-    return report, Reply(subject.name, subject.kind, subject.group, what, verdict, said, spent, seconds, subject.own, blind)
+    return report, Reply(
+        subject.name, subject.kind, subject.group, what, verdict, said, spent, seconds, subject.own, problem.off, blind
+    )
 
 
 def _said(finding: Any, planted: planting.Planted | None) -> Said:

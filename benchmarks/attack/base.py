@@ -36,6 +36,8 @@ class Problem:
         Blocks whose derivative is zero, whatever rounding the gradient returns there.
     truth : callable
         The gradient of more digits, where the gradient itself cannot be taken in long double.
+    off : float
+        How far the claim may be from the slope of what is computed, a solver stopping early: to say so is no defect.
     """
 
     loss: Loss
@@ -46,6 +48,7 @@ class Problem:
     buried: bool = False
     zero: tuple[str, ...] = ()
     truth: Gradient | None = None
+    off: float = 0.0
 
 
 Maker: TypeAlias = Callable[[np.random.Generator], Problem]

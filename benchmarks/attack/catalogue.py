@@ -48,7 +48,7 @@ class Subject:
     @cached_property
     def own(self) -> float:
         """How far its claim is off by rounding; not a number where it overflows."""
-        return float(np.max([*own_errors(self.problem).values()], initial=0))
+        return float(np.max([*own_errors(self.problem).values(), self.problem.off], initial=0))
 
     @property
     def ill(self) -> bool:

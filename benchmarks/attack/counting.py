@@ -16,8 +16,8 @@ Test = Callable[[Reply], bool]
 
 
 def accused(reply: Reply) -> bool:
-    """Wrong, or inexact although the claim is as good as float64 makes it."""
-    return reply.verdict in ("wrong", "inexact") and reply.own < ILL
+    """Wrong, or inexact although the claim is as good as float64 makes it and the loss is not computed inexactly."""
+    return reply.verdict == "wrong" or (reply.verdict == "inexact" and reply.own < ILL and reply.off == 0)
 
 
 def undecided(reply: Reply) -> bool:

@@ -123,8 +123,8 @@ def bisection(rng: np.random.Generator) -> Problem:
 
 
 def iterated(rng: np.random.Generator) -> Problem:
-    """The golden logarithm: ``z = cos(z) x`` by damped steps until they are below 1e-8..1e-13."""
-    stop = log_uniform(rng, 1e-13, 1e-8)
+    """The root of ``z = cos(z) x`` by damped steps until they are below 1e-9..1e-13."""
+    stop = log_uniform(rng, 1e-13, 1e-9)
 
     def solved(x: Array, stop: float) -> Any:
         z = np.zeros_like(x)
@@ -140,7 +140,7 @@ def iterated(rng: np.random.Generator) -> Problem:
         return {"x": np.cos(z) / (1 + at["x"] * np.sin(z))}
 
     x = rng.uniform(0.1, 0.9, draw_size(rng, 30))
-    return Problem(lambda at: solved(at["x"], stop).sum(), gradient, {"x": x}, buried=stop > 1e-10)
+    return Problem(lambda at: solved(at["x"], stop).sum(), gradient, {"x": x}, off=50 * stop)
 
 
 def adaptive_quadrature(rng: np.random.Generator) -> Problem:
@@ -165,7 +165,7 @@ def adaptive_quadrature(rng: np.random.Generator) -> Problem:
 
 def adaptive_steps(rng: np.random.Generator) -> Problem:
     """``y' = -k y`` by steps that a tolerance chooses."""
-    tolerance = log_uniform(rng, 1e-10, 1e-4)
+    tolerance = log_uniform(rng, 1e-13, 1e-10)
 
     def loss(at: Tree) -> Any:
         k, y = float(at["k"]), float(at["y"])
@@ -178,7 +178,7 @@ def adaptive_steps(rng: np.random.Generator) -> Problem:
     def gradient(at: Tree) -> Tree:
         return {"k": -at["y"] * np.exp(-at["k"]), "y": np.exp(-at["k"])}
 
-    return Problem(loss, gradient, {"k": rng.uniform(0.5, 3), "y": rng.uniform(0.5, 3)}, buried=True)
+    return Problem(loss, gradient, {"k": rng.uniform(0.5, 3), "y": rng.uniform(0.5, 3)}, off=500 * tolerance)
 
 
 def fixed_dice(rng: np.random.Generator) -> Problem:
@@ -214,11 +214,17 @@ def rounded_argument(rng: np.random.Generator) -> Problem:
 
 
 def table_of_rounded(rng: np.random.Generator) -> Problem:
-    """A smooth table of a sine, rounded to six to ten digits, read between its rows."""
+    """A sine in a table of six to ten digits, read linearly between its rows; and the slope of that."""
     knots, digits = int(rng.integers(50, 2000)), int(rng.integers(6, 11))
     t = np.linspace(-6, 6, knots)
     table = np.round(np.sin(t), digits)
-    return sines(rng, lambda x: np.interp(np.asarray(x, "float64"), t, table).sum(), True)
+    slopes = np.diff(table) / np.diff(t)
+
+    def gradient(at: Tree) -> Tree:
+        return {"x": slopes[np.searchsorted(t, at["x"], "right") - 1]}
+
+    x = rng.uniform(-5.9, 5.9, draw_size(rng, 100))
+    return Problem(lambda at: np.interp(np.asarray(at["x"], "float64"), t, table).sum(), gradient, {"x": x}, beside=True)
 
 
 def textbook_variance(rng: np.random.Generator) -> Problem:
