@@ -111,8 +111,8 @@ def spoilt(name: str, what: str) -> planting.Planted | None:
     if subject.ill or subject.problem.exact:
         return None
     if what.startswith("at "):
-        _, times, block, resolution = what.split(" ", 3)
-        return at_resolution(subject, block, float(times) * float(resolution))
+        _, size, block = what.split(" ", 2)
+        return at_resolution(subject, block, float(size))
     rng = np.random.default_rng([crc32(subject.name.encode()), crc32(what.encode())])
     planted = planting.plant(rng, subject.problem, what)
     return planted if planted and planted.size >= planting.SIZES[0] else None
@@ -130,7 +130,7 @@ def at_resolution(subject: Subject, block: str, size: float) -> planting.Planted
     if not np.any(g) or block in subject.problem.zero:
         return None
     change = planting.entry_off(int(rng.integers(g.size)), size * float(rng.choice([-1.0, 1.0])))
-    return planting.spoilt(subject.problem, "resolution", block, change)
+    return planting.spoilt(subject.problem, f"at {size:.17g} {block}", block, change)
 
 
 def planted_at_resolution(name: str) -> list[tuple[float, Reply]]:

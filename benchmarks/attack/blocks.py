@@ -66,7 +66,7 @@ def simplex(rng: np.random.Generator) -> Problem:
 
 def many(rng: np.random.Generator, vanishing: str) -> Problem:
     """From 50 to 500 small blocks, each with a path of its own to the loss; some count for little or for nothing."""
-    names = [f"block {i}" for i in range(int(rng.integers(50, 500)))]
+    names = [f"block {i}" for i in range(int(log_uniform(rng, 50, 500)))]
     at = {name: rng.standard_normal(int(rng.integers(1, 6))) for name in names}
     weight = dict.fromkeys(names, 1.0)
     for name in names[:: int(rng.integers(3, 20))]:

@@ -49,8 +49,8 @@ def overlooked(reply: Reply) -> bool:
 
 
 def innocent(reply: Reply) -> bool:
-    """A right block accused."""
-    return any(each.fault == 0 for each in reply.blocks("wrong", "inexact"))
+    """A right block accused; ``inexact`` is no accusation where the loss is computed inexactly."""
+    return any(each.fault == 0 for each in reply.blocks("wrong", *(() if reply.off else ("inexact",))))
 
 
 def misplaced(reply: Reply) -> bool:

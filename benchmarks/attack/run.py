@@ -2,7 +2,8 @@
 
 ``python benchmarks/attack/run.py`` asks about correct gradients of every kind in turn and about gradients with a fault
 planted in them, and prints who was accused, left undecided or overlooked. ``--planted`` plants faults of the size of
-the resolution that was stated. ``--only NAME`` asks about one subject again, in full; ``NAME/FAULT`` about a fault.
+the resolution that was stated. ``--only NAME`` asks about one subject again, in full; ``NAME/FAULT``
+about a fault, as it was printed.
 """
 
 import argparse
@@ -84,7 +85,9 @@ def planted(console: Console, chosen: argparse.Namespace, kinds: list[str]) -> N
     found = answers(asking.planted_at_resolution, [(name,) for name in names], chosen.jobs, "planted")
     pairs = [pair for each in found for pair in each]
     console.print(counting.resolution_table(pairs))
-    passed = sorted({f"{reply.name} ({times:g})" for times, reply in pairs if reply.verdict == "correct" and times > 1})
+    passed = sorted(
+        {f"{reply.full_name} ({times:g} times)" for times, reply in pairs if reply.verdict == "correct" and times > 1}
+    )
     console.print(f"correct at 2 or 10 times: {', '.join(passed)}", markup=False, highlight=False)
 
 
