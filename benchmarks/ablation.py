@@ -29,11 +29,10 @@ from rich.progress import track
 from subjects import Subject, awkward, faulty, find
 
 from gradcheck.candidates import claim
-from gradcheck.checking import accusation, bisection, overview, prober, procedure
+from gradcheck.checking import accusation, bisection, overview, prober
 from gradcheck.checking.prober import Prober
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles import differences, directions
-from gradcheck.oracles.sides import Chosen
 
 
 def without_kink_term(odd: Any, _: Any, slack: float) -> Any:
@@ -58,8 +57,8 @@ def no_rounding(*arguments: Any) -> dict[str, Any]:
     return {name: np.zeros(g.shape) for name, g in arguments[3].items()}
 
 
-def silent(*_: Any) -> Chosen:
-    return Chosen(near=float("inf"))
+def no_farther(_: Any, __: Any, best: Any) -> Any:
+    return best
 
 
 def unlooked(line: Any, *_: Any) -> Any:
@@ -83,13 +82,13 @@ def first_step(step: float) -> Any:
     return differences.AT_LARGE._replace(step=step)
 
 
-PROBING = (accusation, bisection, overview, prober, procedure)
+PROBING = (accusation, bisection, overview, prober)
 PARTS: dict[str, list[Place]] = {
     "everything": [],
     "no kink term in the bound": [(differences, "_bounds", without_kink_term)],
     "noise assumed, not measured": [(overview, "quiet", assumed_noise), (differences, "noise", assumed_noise)],
     "first step 1/64": [(module, "AT_LARGE", first_step(1 / 64)) for module in PROBING],
-    "no side speaks for the point": [(differences, "choose", silent)],
+    "no longer steps": [(differences.Search, "farther", no_farther)],
     "no second direction over all": [(overview, "second_look", unlooked)],
     "one direction accuses": [(Prober, "draw", one_direction(Prober.draw))],
     "positive directions": [(directions, "signs", positive)],

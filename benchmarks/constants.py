@@ -113,8 +113,6 @@ CONSTANTS: tuple[Constant, ...] = (
     Constant("gradcheck.oracles.differences", "STRAIGHT", 0.1, (0.01, 1.0), "staircases"),
     Constant("gradcheck.oracles.differences", "PLATEAU", 1e-4, (1e-6, 1e-2)),
     Constant("gradcheck.oracles.differences", "WORTH", 16, (0, 256)),
-    Constant("gradcheck.oracles.differences", "PROMISING", 1000, (10, 1e5)),
-    Constant("gradcheck.oracles.differences", "SIDES", 1000, (10, 1e5)),
     Constant("gradcheck.oracles.differences", "PLATEAU", 1e-4, (1e-6, 1e-2), "staircases"),
     Constant("gradcheck.oracles.noise", "PLAIN", 1e4, (100, 1e6), "staircases"),
     Constant(

@@ -36,6 +36,8 @@ class Claim(NamedTuple):
         In float64; the gradient holds the blocks that can be compared.
     rounding : dict of str to array
         How far the gradient's own rounding may put each entry off.
+    unit : dict of str to float
+        Unit roundoff of the dtype that each block's gradient came in.
     defects, doubts : dict of str to Defect
         What is wrong, and what cannot be decided, before any comparison, by block.
     notes : tuple of str
@@ -50,6 +52,7 @@ class Claim(NamedTuple):
     point: dict[str, Array]
     gradient: dict[str, Array]
     rounding: dict[str, Array]
+    unit: dict[str, float]
     defects: dict[str, Defect]
     doubts: dict[str, Defect]
     notes: tuple[str, ...]
@@ -79,8 +82,9 @@ def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any,
         doubts |= dict.fromkeys(wide, Defect(Cause.NONDETERMINISTIC, "the loss changes from call to call"))
     rounding = _rounding(gradient, tree, wide, claimed, seed)
     kept = {name: value.astype(np.float64, copy=False) for name, value in claimed.items() if name not in defects}
+    unit = {name: float(np.finfo(value.dtype).eps) / 2 for name, value in claimed.items()}
     notes = (*answer.notes, *repeats.notes)
-    return Claim(function, analytic, here, 2, wide, kept, rounding, defects, doubts, notes, precise)
+    return Claim(function, analytic, here, 2, wide, kept, rounding, unit, defects, doubts, notes, precise)
 
 
 def _point(at: Any) -> Pytree:

@@ -25,12 +25,10 @@ def accusation(prober: Prober, name: str, probe: Probe) -> Finding:
     lengths, known = np.abs(probe.v[name]), prober.known
     located = localize(search(prober, name, lengths, known.quick), enough)
     if not located.indices:  # too little for cheap probes
-        located = localize(search(prober, name, lengths, known.large), enough // 2)
+        located = localize(search(prober, name, lengths, known.large), enough)
     if on_a_staircase(prober, name, probe, located) or (known.rounded and not located.indices):
         return finding_of(prober, name, Verdict.UNRESOLVED, probe, reasons.STAIRCASE)
-    # Off by the same relative error everywhere, a block of P entries moves the probe by sqrt(P) times as much as one.
-    whole = (abs(probe.residual) - probe.bound) / norm(prober.scale[name] * probe.v[name])
-    return sized(prober, name, probe, located, whole)
+    return sized(prober, name, probe, located)
 
 
 def on_a_staircase(prober: Prober, name: str, probe: Probe, located: Located) -> bool:
@@ -42,16 +40,21 @@ def on_a_staircase(prober: Prober, name: str, probe: Probe, located: Located) ->
     return any(one.within or one.estimate.staircase for one in further)
 
 
-def sized(prober: Prober, name: str, probe: Probe, located: Located, whole: float) -> Finding:
+def sized(prober: Prober, name: str, probe: Probe, located: Located) -> Finding:
     """Wrong or inexact, by the worst entry found and the error of the whole block."""
     scale, entries = prober.scale[name], _entries(prober, name, located)
+    # Off by the same relative error everywhere, a block of P entries moves the probe by sqrt(P) times as much as one.
+    whole = (abs(probe.residual) - probe.bound) / norm(scale * probe.v[name])
     off = max([whole, *(each.error for each in entries)]) if prober.claim.gradient[name].any() else 1.0  # all is missing
-    if off > prober.accuracy:
-        count = reasons.found_wrong(len(entries), scale.size, complete=located.complete)
-        finding = finding_of(prober, name, Verdict.WRONG, probe, count)
+    alone = (abs(probe.residual) + probe.bound) / float(np.min(scale * np.abs(probe.v[name]), initial=np.inf))
+    if off > prober.asked.accuracy:
+        verdict, reason = Verdict.WRONG, reasons.found_wrong(len(entries), scale.size, complete=located.complete)
+    elif entries or alone <= prober.asked.accuracy:
+        verdict, reason = Verdict.INEXACT, reasons.accurate_enough(off, prober.asked.accuracy)
     else:
-        finding = finding_of(prober, name, Verdict.INEXACT, probe, reasons.accurate_enough(off, prober.accuracy))
+        verdict, reason = Verdict.UNRESOLVED, reasons.found_nowhere(off, alone)
     worst = entries[0].entry.index if entries else None
+    finding = finding_of(prober, name, verdict, probe, reason)
     return msgspec.structs.replace(finding, error=off, entries=tuple(each.entry for each in entries), worst_index=worst)
 
 
@@ -61,21 +64,25 @@ def search(prober: Prober, name: str, lengths: Array, start: Start) -> Search:
     def slope(v: Array, _: Array) -> Estimate:
         return prober.block_slope(name, v, start)
 
-    return Search(name, prober.claim.gradient[name], prober.allowed[name], slope, prober.seed, lengths)
+    claimed, allowed = prober.claim.gradient[name], prober.allowed[name]
+    return Search(name, claimed, allowed, slope, prober.asked.seed, lengths, prober.scale[name])
 
 
 def finding_of(prober: Prober, name: str, verdict: Verdict, probe: Probe, reason: str = "") -> Finding:
-    """What a probe says of a block."""
-    scale = prober.scale[name]
-    size = norm(scale * probe.v[name])
+    """What a probe says of a block; of a zero, relative to the whole gradient."""
+    scale, zero = prober.scale[name], name in prober.known.zeros and verdict is not Verdict.WRONG
+    size = prober.known.magnitude if zero else norm(scale * probe.v[name])
+    resolution = prober.resolution(name, probe) if zero else probe.resolution(name, scale)
+    if zero and verdict is Verdict.CORRECT:
+        reason = reasons.zero_to_rounding(resolution)
     return Finding(
         name=name,
         backend=BACKEND,
         verdict=verdict,
         error=abs(probe.residual) / size if size else 0.0,
         bound=probe.bound / size if size else 0.0,
-        resolution=probe.resolution(name, scale),
-        block_resolution=probe.block_resolution(name, scale),
+        resolution=resolution,
+        block_resolution=resolution if zero else probe.block_resolution(name, scale),
         reason=reason,
         shape=scale.shape,
     )

@@ -6,9 +6,10 @@ from typing import Any
 from gradcheck.candidates.claim import Claim, examine
 from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.mapping import mapped
+from gradcheck.checking.prober import Asked
 from gradcheck.checking.procedure import judge
-from gradcheck.diagnosis.engine import diagnose
-from gradcheck.foundation.validation import accuracy_of, seed_of, two_functions
+from gradcheck.diagnosis.engine import diagnose as explained
+from gradcheck.foundation.validation import accuracy_of, count_of, seed_of, two_functions
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
 
@@ -21,6 +22,9 @@ def check(
     *,
     value_and_gradient: Callable[[Any], Any] | None = None,
     accuracy: float = 1e-6,
+    resolve: float = 1e-3,
+    max_evaluations: int = 400,
+    diagnose: bool = True,
     complex_step: bool = False,
     seed: int = 0,
 ) -> Report:
@@ -39,6 +43,14 @@ def check(
         In place of the two: one function that returns both, as a pair.
     accuracy : float
         Relative to the larger of an entry and its block's RMS: an error beyond its bound and within this is ``inexact``.
+    resolve : float
+        Relative, too: ``correct`` is said of a block only where an error of this size in any one entry would have been seen
+        (where the loss computes with a roundoff of u, of 100 sqrt(u)). Finer errors are looked for while that is cheap.
+    max_evaluations : int
+        Of the loss, for a gradient that is right: about as many as may be spent on reaching ``resolve``. One that is not
+        takes more, which name what is wrong.
+    diagnose : bool
+        Whether to look for causes, and where the error sits, once a block is found wrong.
     complex_step : bool
         Use the complex step, which resolves to rounding, if real differences vouch for it: ``loss`` must be analytic and
         take complex arrays. Where it is refused, a note says why.
@@ -55,16 +67,17 @@ def check(
     DataError
         Where two leaves of the point have one name, or the loss is no number.
     DescriptionError
-        Where ``accuracy`` or ``seed`` is none, or the functions are not given.
+        Where ``accuracy``, ``resolve``, ``max_evaluations`` or ``seed`` is none, or the functions are not given.
     CallFailed
         Where a function raises.
     """
-    accuracy, seed = accuracy_of(accuracy), seed_of(seed)
+    asked = asked_of(accuracy, resolve, max_evaluations, diagnose, seed)
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
-    claim = examine(loss, gradient, at, seed)
-    findings, prober = judge(claim, accuracy, seed, complex_step)
+    claim = examine(loss, gradient, at, asked.seed)
+    findings, prober = judge(claim, asked, complex_step)
     spent = prober.meter.spent
-    diagnoses, findings = diagnose(ProbeEvidence(prober), findings), mapped(prober, findings)
+    diagnoses = explained(ProbeEvidence(prober), findings) if diagnose else ()
+    findings = mapped(prober, findings) if diagnose else findings
     return Report(
         title=_title(claim),
         findings=findings,
@@ -73,6 +86,12 @@ def check(
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
     )
+
+
+def asked_of(accuracy: float, resolve: float, max_evaluations: int, diagnose: bool, seed: int) -> Asked:
+    """What is asked for, if it can be."""
+    count = count_of(max_evaluations, "max_evaluations")
+    return Asked(accuracy_of(accuracy), accuracy_of(resolve, "resolve"), count, bool(diagnose), seed_of(seed))
 
 
 def _title(claim: Claim) -> str:

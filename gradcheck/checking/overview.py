@@ -8,7 +8,7 @@ import numpy as np
 from gradcheck.checking.probe import Probe
 from gradcheck.checking.prober import Knowledge, Prober
 from gradcheck.foundation.arithmetic import UNIT
-from gradcheck.foundation.arrays import norm
+from gradcheck.foundation.arrays import norm, rms
 from gradcheck.oracles.analytic import refusal
 from gradcheck.oracles.differences import AT_LARGE, Start, second_look
 from gradcheck.oracles.line import Estimate
@@ -24,6 +24,9 @@ VOUCHED = 1e-6
 # with 5 11% more; beginning where others do a fault took 396 evaluations, not 366, at 64 365. No verdict of 460 changed.
 QUICK = 3
 NEARER = 8
+NOTHING = 1e3  # bounds: what the whole gradient contributes may be nothing at all
+TINY = 1e-6  # a length of steps, in the numbers' own unit, from which on they are taken for the parameters' scale
+ZERO = 1e3  # unit roundoffs of the whole gradient: a block that contributes no more is zero, for all that rounding tells
 LOUD = 40  # roundings of the value; at 4 or 4000 no verdict of 460 changed
 
 
@@ -53,10 +56,9 @@ class Overview(NamedTuple):
 def look(prober: Prober, names: Sequence[str], complex_step: bool) -> tuple[Prober, Overview]:
     """One direction with every care, one at the three steps that the noise is measured at; and what they have taught."""
     beside = prober.draw(names, 3)
-    first = prober.probe(names, 0, AT_LARGE._replace(noise=quiet(beside), sided=True))
-    prober = prober.knowing(**_learned(prober, first.estimate)._asdict())
-    if first.estimate.sided and not first.within:  # one side may acquit, but not accuse
-        first = prober.carefully(first.line)
+    first = prober.probe(names, 0, AT_LARGE._replace(noise=quiet(beside)))
+    prober = _learned(prober, first)
+    first = prober.judged(first.line, first.estimate)
     if complex_step:
         prober, first = _vouched(prober, first)
     if prober.known.analytic:
@@ -66,13 +68,35 @@ def look(prober: Prober, names: Sequence[str], complex_step: bool) -> tuple[Prob
     if not second.within:  # three steps may agree by accident
         second = prober.carefully(beside)
     overview = Overview(first, second)
-    rounded = None if overview.within else prober.knowing_rounded(first.line, beside)
+    rounded = prober.knowing_rounded(first, second)
     if rounded is None:
         return prober, overview
     return rounded, Overview(*(rounded.again(line, rounded.known.large) for line in (first.line, beside)))
 
 
-def _learned(prober: Prober, estimate: Estimate) -> Knowledge:
+def _learned(prober: Prober, first: Probe) -> Prober:
+    """With what a first probe over all blocks tells of the function, and of the sizes of their contributions."""
+    known = _of_function(prober, first.estimate)
+    line, step = first.line, first.estimate.step or 1.0
+    parts = {name: norm(prober.claim.gradient[name] * v) for name, v in line.direction.items()}
+    far = max(step, 1.0) if line.spread <= NOTHING * first.bound and step >= AT_LARGE.step / 8 else step
+    magnitude = _magnitude(line.spread, [abs(change) / far for change in line.changes(far)]) or abs(prober.claim.loss)
+    # A block of tiny numbers is followed by itself: how far it may be moved is not known from their size.
+    zeros = frozenset(
+        name
+        for name, part in parts.items()
+        if part <= ZERO * prober.claim.unit[name] * magnitude and rms(line.direction[name]) >= TINY
+    )
+    return prober.knowing(**known._replace(magnitude=magnitude, zeros=zeros, moves=not first.estimate.still)._asdict())
+
+
+def _magnitude(whole: float, changes: Sequence[float]) -> float:
+    """What the whole gradient contributes; where that is nothing, as at an optimum, what the function changes by."""
+    changed = max(changes)
+    return changed if whole <= ZERO * UNIT * changed < np.inf else whole
+
+
+def _of_function(prober: Prober, estimate: Estimate) -> Knowledge:
     """Noise, precision and a step to begin at, from a first estimate."""
     known, noise, unit = prober.known, estimate.noise, estimate.unit
     # One block may be louder than another; but where a narrow function stands still there is nothing to measure.
@@ -81,14 +105,15 @@ def _learned(prober: Prober, estimate: Estimate) -> Knowledge:
     known = known._replace(
         noise=noise,
         unit=unit,
-        large=AT_LARGE._replace(noise=None if loud else noise),
+        large=AT_LARGE._replace(step=max(AT_LARGE.step, estimate.step), noise=None if loud else noise),
         quick=Start(step=step, noise=noise, rungs=QUICK, patient=False),
     )
     if unit == UNIT:
         return known
-    seeing = max(prober.accuracy, min(100 * unit**0.5, COARSEST))  # judged at its own precision
+    narrow = min(100 * unit**0.5, COARSEST)  # judged at its own precision
+    seeing, resolving = max(prober.asked.accuracy, narrow), max(prober.asked.resolve, narrow)
     note = f"the loss has unit roundoff {unit:.1e}: errors below {seeing:.1e} may pass"
-    return known._replace(seeing=seeing, notes=(*known.notes, note))
+    return known._replace(seeing=seeing, resolving=resolving, notes=(*known.notes, note))
 
 
 def _vouched(prober: Prober, real: Probe) -> tuple[Prober, Probe]:

@@ -18,8 +18,9 @@ from gradcheck.foundation.arrays import Array, norm, zeros
 from gradcheck.oracles.analytic import analytic_slope
 from gradcheck.oracles.differences import AT_LARGE, Start, slope
 from gradcheck.oracles.directions import direction
+from gradcheck.oracles.lattice import is_rounded
 from gradcheck.oracles.line import Estimate, Line, Meter
-from gradcheck.oracles.noise import grain, noise
+from gradcheck.oracles.noise import grain, noise, noise_at
 from gradcheck.oracles.regression import regression
 from gradcheck.oracles.sides import Slopes, across, sides
 from gradcheck.verdict.bounds import Allowance
@@ -37,6 +38,10 @@ VANISHED = 1e-4  # of a residual: an error of a thousandth is never taken for no
 # Noises that a residual must amount to at a smaller step for that step to be telling. At 1 or 100 no verdict of 970 changed,
 # nor of 460 at 0 or 1e6.
 SEEN = 10
+ROUNDING = 32  # unit roundoffs of the whole gradient, as for the blocks themselves
+FINER, CHEAP = 10, 100  # ten times finer than what must be seen is worth no more evaluations than this
+OTHER = 1.37  # digits at random: longer than the steps that a refutation rests on, and in no simple ratio to them
+SUPPORTED = 4  # times smaller than what refutes a claim is a residual that supports it
 
 
 class Nearer(Enum):
@@ -53,7 +58,17 @@ class Knowledge(NamedTuple):
     Attributes
     ----------
     seeing : float
-        The relative error that must be seen to say "correct": the accuracy asked for, or in a narrow precision less.
+        The relative error that is looked for: the accuracy asked for, or in a narrow precision less.
+    resolving : float
+        The relative error of a single entry that must be seen to say "correct"; in a narrow precision less, too.
+    magnitude : float
+        What the whole gradient contributes along a direction; where that is nothing, by what the function changes.
+    zeros : frozenset of str
+        Blocks whose claim is nothing beside that: zero, for all that rounding can tell.
+    moves : bool
+        Whether the function changes at all along a direction over all blocks.
+    aside : int
+        Evaluations that were spent on accusing blocks, which the rest does not pay for.
     noise, unit : float
         Of its values: noise, and the roundoff of its arithmetic.
     quick, large : Start
@@ -67,6 +82,11 @@ class Knowledge(NamedTuple):
     """
 
     seeing: float
+    resolving: float
+    magnitude: float = 0.0
+    zeros: frozenset[str] = frozenset()
+    moves: bool = True
+    aside: int = 0
     noise: float = 0.0
     unit: float = UNIT
     quick: Start = AT_LARGE
@@ -76,6 +96,21 @@ class Knowledge(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Asked(NamedTuple):
+    """What a caller asks of a check (`gradcheck.check`)."""
+
+    accuracy: float = 1e-6
+    resolve: float = 1e-3
+    max_evaluations: int = 400
+    diagnose: bool = True
+    seed: int = 0
+
+
+def line_moves(probe: Probe) -> bool:
+    """Whether the function changes further off: one that never does is no staircase."""
+    return any(probe.line.moves(h) for h in (AT_LARGE.step, probe.estimate.step))
+
+
 @dataclass(frozen=True)
 class Prober:
     """Directions and oracles for one claim.
@@ -83,10 +118,8 @@ class Prober:
     Parameters
     ----------
     claim : Claim
-    accuracy : float
-        Asked for.
-    seed : int
-        Of the directions.
+    asked : Asked
+        The accuracy, what must be resolved, at how many evaluations, and the seed of the directions.
     known : Knowledge
     allowed : dict of str to Allowance
         How far the claim's own rounding may put it off.
@@ -97,36 +130,45 @@ class Prober:
     """
 
     claim: Claim
-    accuracy: float
-    seed: int
+    asked: Asked
     known: Knowledge
     allowed: Mapping[str, Allowance]
     scale: Mapping[str, Array]
     meter: Meter
 
     @classmethod
-    def of(cls, claim: Claim, accuracy: float, seed: int) -> "Prober":
+    def of(cls, claim: Claim, asked: Asked) -> "Prober":
         """One that knows nothing yet."""
         zero = {name: zeros(g.shape) for name, g in claim.gradient.items()}
         allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
         scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items() if g.size}
-        known = Knowledge(accuracy, notes=claim.notes)
-        return cls(claim, accuracy, seed, known, allowed, scale, Meter(claim.evaluations))
+        known = Knowledge(asked.accuracy, asked.resolve, notes=claim.notes)
+        return cls(claim, asked, known, allowed, scale, Meter(claim.evaluations))
 
     def knowing(self, **more: Any) -> "Prober":
         """The same with more knowledge."""
         return replace(self, known=self.known._replace(**more))
 
-    def knowing_rounded(self, *lines: Line) -> "Prober | None":
-        """The same, once some of the arguments turn out to be rounded along one of these lines, which was not known."""
+    def knowing_rounded(self, *probes: Probe) -> "Prober | None":
+        """The same, once some of the arguments turn out to be rounded along one of these probes, which was not known."""
         if self.known.rounded or self.known.unit > UNIT:
             return None
-        return self.knowing(rounded=True) if any(grain(line) > 0 for line in lines) else None
+        seen = any(self._supports_further_off(one) and is_rounded(one.line, one.estimate.noise) for one in probes)
+        return self.knowing(rounded=True) if seen else None
+
+    def _supports_further_off(self, probe: Probe) -> bool:
+        """Whether a step longer than a probe's agrees with a claim that the probe refutes, as over many small jumps."""
+        h, refuted = AT_LARGE.step, not probe.within
+        while refuted and h > 2 * probe.estimate.step:
+            if abs(across(probe.line, h)) <= abs(probe.residual) / SUPPORTED:
+                return True
+            h /= 8
+        return False
 
     def draw(self, names: Sequence[str], attempt: int) -> Line:
         """A random direction over these blocks, one for each attempt."""
         gradient = {name: self.claim.gradient[name] for name in names}
-        return self.line(direction(self.claim.point, gradient, self.seed + 1000 * attempt))
+        return self.line(direction(self.claim.point, gradient, self.asked.seed + 1000 * attempt))
 
     def line(self, v: Mapping[str, Array]) -> Line:
         """Along any direction."""
@@ -148,15 +190,22 @@ class Prober:
         return self.judged(line, self._slope(line, start))
 
     def carefully(self, line: Line) -> Probe:
-        """With patience; one side may speak for the claim, but what refutes it rests on both."""
-        probe = self.again(line, self.known.large._replace(sided=True))
-        return self.again(line, self.known.large) if probe.estimate.sided and not probe.within else probe
+        """With patience."""
+        return self.again(line, self.known.large)
 
     def block_slope(self, name: str, v: Array, start: Start) -> Estimate:
-        """The slope of one block along a direction of its own; what refutes the claim rests on both sides."""
-        probe = self.again(self.line({name: v}), start)
-        refuted = probe.estimate.sided and not probe.within
-        return self.again(probe.line, start._replace(sided=False)).estimate if refuted else probe.estimate
+        """The slope of one block along a direction of its own."""
+        return self.again(self.line({name: v}), start).estimate
+
+    def otherwise(self, probe: Probe) -> Probe:
+        """The same line by steps of another base, and by the noise beside those that a refutation rests on.
+
+        What does not stand that was a bound too narrow: it is then as wide as what it has refuted.
+        """
+        line, estimate = probe.line, probe.estimate
+        noise = max(estimate.noise, noise_at(line, estimate.step)) if estimate.step else estimate.noise
+        other = self.again(line, self.known.large._replace(step=OTHER * estimate.step or AT_LARGE.step, noise=noise))
+        return other._replace(bound=max(other.bound, abs(probe.residual))) if other.within else other
 
     def regressed(self, probe: Probe) -> Probe:
         """By many steps along the same line, which average the noise."""
@@ -169,14 +218,14 @@ class Prober:
 
     def nearer(self, probe: Probe) -> Nearer:
         """What steps far smaller than a probe's say of its residual, as far as the noise lets them see it."""
-        line, still = probe.line, True
+        line, still = probe.line, line_moves(probe)
         own = probe.bound - probe.estimate.bound
         for ratio in SMALLER:
             h = probe.estimate.step / ratio
             carried = max(probe.estimate.noise, 2 * UNIT * abs(self.claim.loss)) / h if h else np.inf
             if not abs(probe.residual) > SEEN * (carried + own):
                 break
-            still &= line.sample(h).value == line.origin == line.sample(-h).value
+            still &= not line.moves(h)
             if abs(across(line, h)) <= 2 * carried + own:
                 return Nearer.STILL if still else Nearer.SUPPORTS
         return Nearer.REFUTES if self.settles(line, probe.residual, probe.estimate.step) else Nearer.SUPPORTS
@@ -191,7 +240,7 @@ class Prober:
         """
         before = abs(residual)
         for h in (step / ratio for ratio in TINIER):
-            if line.sample(h).value == line.origin == line.sample(-h).value:
+            if not line.moves(h):
                 continue
             left = abs(across(line, h))
             if before <= abs(residual) / 2 and left <= VANISHED * abs(residual):
@@ -200,26 +249,51 @@ class Prober:
         return True
 
     def is_fine(self, name: str, probe: Probe) -> bool:
-        """Whether the probe would have seen an error of the accuracy asked for; a zero gradient is known to the noise."""
-        zero = not self.claim.gradient[name].any()
-        return probe.seen <= 2 * self.level(name, probe.v[name]) or (zero and probe.quiet)
+        """Whether a probe would have seen all that is looked for."""
+        return probe.seen <= 2 * self.level(name, probe.v[name]) and self.resolves(name, probe)
+
+    def resolves(self, name: str, probe: Probe) -> bool:
+        """Whether a probe has seen enough of a block to say that it is correct."""
+        return self.resolution(name, probe) <= self.known.resolving
+
+    def resolution(self, name: str, probe: Probe) -> float:
+        """The smallest error of one entry that a probe would have shown: of a zero, relative to the whole gradient."""
+        if name not in self.known.zeros:
+            return probe.resolution(name, self.scale[name])
+        return 2 * probe.seen / self.known.magnitude if probe.seen else 0.0
 
     def level(self, name: str, v: Array) -> float:
         """The bound at which a probe along ``v`` sees an error of the accuracy asked for.
 
         In a single entry; in the block where it has very many, or where the function is of a narrow precision: single
-        entries are then beyond any one probe.
+        entries are then beyond any one probe. Of a zero it is relative to the whole gradient.
         """
+        if name in self.known.zeros or not self.claim.gradient[name].any():
+            return self.known.seeing * self.known.magnitude / 4
         moved = times(np.abs(v), self.scale[name])
         moved = moved if (v != 0).all() else moved[v != 0]
         if moved.size >= MANY or self.known.unit > UNIT:
             return self.known.seeing * norm(moved) / 2
         return self.known.seeing * float(np.min(moved)) / 2
 
+    def may_spend(self, resolution: float, besides: int = 0) -> bool:
+        """Whether a finer look is worth its evaluations: all that were asked for up to what must be seen, few beyond.
+
+        A claim that is not simply right may cost more ``besides``.
+        """
+        enough = self.asked.max_evaluations if resolution > self.known.resolving / FINER else CHEAP
+        return self.meter.spent - self.known.aside < max(enough, besides)
+
     def judged(self, line: Line, estimate: Estimate) -> Probe:
         """An estimate held against the claim."""
-        rounding = norm(np.array([self.allowed[name].along(v) for name, v in line.direction.items()]))
-        return Probe(line, estimate.value - line.product, estimate.bound + rounding, estimate)
+        rounding = norm(np.array([self._rounding(name, v) for name, v in line.direction.items()]))
+        bound = estimate.bound + rounding if self.known.moves or not estimate.still or not line.product else np.inf
+        return Probe(line, estimate.value - line.product, bound, estimate)
+
+    def _rounding(self, name: str, v: Array) -> float:
+        """Of a block's claim along ``v``; where that is nothing but rounding, the size of it is not its own."""
+        own = self.allowed[name].along(v)
+        return own if name not in self.known.zeros else own + ROUNDING * self.claim.unit[name] * self.known.magnitude
 
     def by_complex_step(self, line: Line) -> Estimate:
         """The slope along a line, without real differences."""

@@ -22,10 +22,9 @@ from gradcheck.checking.accusation import BACKEND, accusation, finding_of, on_a_
 from gradcheck.checking.bisection import Parts, bisected
 from gradcheck.checking.overview import Overview, look
 from gradcheck.checking.probe import Probe
-from gradcheck.checking.prober import Nearer, Prober
+from gradcheck.checking.prober import Asked, Nearer, Prober
 from gradcheck.foundation.arrays import norm
-from gradcheck.oracles.differences import AT_LARGE
-from gradcheck.oracles.sides import lies_between
+from gradcheck.oracles.sides import is_at_a_jump, lies_between
 from gradcheck.verdict import reasons
 from gradcheck.verdict.compare import place
 from gradcheck.verdict.findings import Finding, Verdict
@@ -33,7 +32,6 @@ from gradcheck.verdict.findings import Finding, Verdict
 # A cheap probe's residual beyond this many bounds needs no dearer one. At 0 three more small faults of 50 were undecided; at
 # 1 or 100 no verdict of 970 changed.
 CLEAR = 10.0
-FAR = 2.0  # where noise is all that matters, steps may be as long
 RUNGS = 6  # to either side of an accused point
 
 
@@ -57,9 +55,9 @@ class Judgement(NamedTuple):
     unconfirmed: bool = False
 
 
-def judge(claim: Claim, accuracy: float, seed: int, complex_step: bool) -> tuple[tuple[Finding, ...], Prober]:
+def judge(claim: Claim, asked: Asked, complex_step: bool) -> tuple[tuple[Finding, ...], Prober]:
     """A finding for each block, in the order of the point; and the prober, with all that it knows by then."""
-    prober = Prober.of(claim, accuracy, seed)
+    prober = Prober.of(claim, asked)
     sound = [name for name in claim.gradient if name not in claim.defects and name not in claim.doubts]
     found = {name: _empty(name) for name in sound}
     found |= {name: _unprobed(name, Verdict.UNRESOLVED, doubt.sentence) for name, doubt in claim.doubts.items()}
@@ -91,28 +89,39 @@ def _judge_all(prober: Prober, names: list[str], overview: Overview) -> tuple[di
 
 def _judge(block: Block) -> tuple[Finding, Prober, bool]:
     """Anew where it is learned that arguments are rounded, which happens once."""
+    before = block.prober.meter.spent
     while True:
         finding, prober, unconfirmed = _decide(block)
         if finding is not None:
-            return finding, prober, unconfirmed
+            break
         block = block._replace(prober=prober)
+    if finding.verdict in (Verdict.WRONG, Verdict.INEXACT):
+        prober = prober.knowing(aside=prober.known.aside + prober.meter.spent - before)
+    return finding, prober, unconfirmed
 
 
 def _decide(block: Block) -> Judgement:
     """Steps 1 to 5, as far as they are needed."""
     name, prober, overview, _ = block
-    if overview.within and prober.is_fine(name, overview.first):
+    if overview.within and _is_enough(prober, name, overview.first):
         return _found(block, Verdict.CORRECT, overview.coarser(prober, name))
     probe = _alone(block)
     if probe.estimate.staircase:  # two slopes, and the claim cannot be both
         return _found(block, Verdict.UNRESOLVED, probe, reasons.STAIRCASE)
-    if probe.within and not prober.is_fine(name, probe):
+    if probe.within and not _is_enough(prober, name, probe):
         probe = _averaged(block, probe)
     if not probe.within:
         return _confirmed(block, probe)
-    if prober.is_fine(name, probe):
+    if _is_enough(prober, name, probe):
         return _found(block, Verdict.CORRECT, probe)
     return _bisected(block, probe)
+
+
+def _is_enough(prober: Prober, name: str, probe: Probe) -> bool:
+    """Whether a probe that bears the claim out has seen all that is looked for, or what must be at no more evaluations."""
+    return prober.is_fine(name, probe) or (
+        prober.resolves(name, probe) and not prober.may_spend(prober.resolution(name, probe))
+    )
 
 
 def _alone(block: Block) -> Probe:
@@ -129,28 +138,29 @@ def _alone(block: Block) -> Probe:
 
 def _averaged(block: Block, probe: Probe) -> Probe:
     """Step 3."""
-    name, prober, *_ = block
     if not probe.noisy:  # a kink forbids longer steps, and no average mends it
         return probe
-    longer = prober.again(probe.line, AT_LARGE._replace(step=FAR, noise=probe.estimate.noise))
-    best = min(probe, longer, key=lambda one: one.bound)
-    if not best.within or prober.is_fine(name, best):
-        return best
-    return min(best, prober.regressed(probe), key=lambda one: one.bound)
+    return min(probe, block.prober.regressed(probe), key=lambda one: one.bound)
 
 
 def _confirmed(block: Block, probe: Probe) -> Judgement:
     """Step 4."""
     name, prober, *_ = block
+    probe = prober.otherwise(probe)
+    if probe.within:
+        enough = _is_enough(prober, name, probe)
+        found = _found(block, Verdict.CORRECT, probe) if enough else _bisected(block, probe)
+        return found._replace(unconfirmed=True)
     again = prober.probe([name], 2, prober.known.quick)
     if again.within:  # cheap probes may see too little to refute
         again = prober.again(again.line, prober.known.large)
+    again = again if again.within else prober.otherwise(again)
     nearer = Nearer.REFUTES if again.within else prober.nearer(again)
     if nearer is Nearer.STILL:  # flat at the point itself: whose slope is meant?
         return _found(block, Verdict.UNRESOLVED, again, reasons.STAIRCASE)
     if again.within or nearer is Nearer.SUPPORTS or _is_kinked(block, again):
         return _bisected(block, probe)._replace(unconfirmed=True)
-    rounded = prober.knowing_rounded(again.line)
+    rounded = prober.knowing_rounded(again)
     if rounded is not None:
         return Judgement(None, rounded)
     finding = accusation(prober, name, again)
@@ -160,12 +170,14 @@ def _confirmed(block: Block, probe: Probe) -> Judgement:
 
 
 def _is_kinked(block: Block, probe: Probe) -> bool:
-    """Whether the slopes to the left and right differ by more than their bounds and the accuracy asked for."""
+    """Whether the values jump, or the slopes to either side differ by more than their bounds and the accuracy asked for."""
     name, prober, *_ = block
+    if is_at_a_jump(probe.line):
+        return True
     # The slope across a kink is that of neither side, and refutes whichever convention the claim takes.
     slopes = prober.sides(probe.line, probe.estimate.noise, RUNGS, probe.estimate.step)
     jump = abs(slopes.right.value - slopes.left.value) - slopes.right.bound - slopes.left.bound
-    if not np.isfinite(jump) or jump <= prober.accuracy * norm(prober.scale[name] * probe.v[name]):
+    if not np.isfinite(jump) or jump <= prober.asked.accuracy * norm(prober.scale[name] * probe.v[name]):
         return False
     return lies_between(probe.line, slopes, probe.estimate.noise)
 
@@ -174,7 +186,7 @@ def _bisected(block: Block, probe: Probe) -> Judgement:
     """Step 5."""
     name, prober, *_ = block
     parts = bisected(prober, name, probe)
-    rounded = prober.knowing_rounded(probe.line) if parts.wrong.indices else None
+    rounded = prober.knowing_rounded(probe) if parts.wrong.indices else None
     if rounded is not None:
         prober, probe = rounded, rounded.again(probe.line, rounded.known.large)
         parts = bisected(prober, name, probe)
@@ -186,17 +198,18 @@ def _of_parts(prober: Prober, name: str, probe: Probe, parts: Parts) -> Finding:
     if on_a_staircase(prober, name, probe, parts.wrong):
         return finding_of(prober, name, Verdict.UNRESOLVED, probe, reasons.STAIRCASE)
     if parts.wrong.indices:
-        return sized(prober, name, probe, parts.wrong, 0.0)
+        return sized(prober, name, probe, parts.wrong)
     if parts.kink:
         finding = finding_of(prober, name, Verdict.NONSMOOTH, probe, reasons.KINK)
         index = place(parts.kink.entry, prober.scale[name].shape)
         return msgspec.structs.replace(finding, slopes=parts.kink.slopes, worst_index=index)
-    if parts.undecided:
-        reason = reasons.unseen_in_noise(probe.resolution(name, prober.scale[name]))
-        return finding_of(prober, name, Verdict.UNRESOLVED, probe, reason)
-    finding = finding_of(prober, name, Verdict.CORRECT, probe)
-    # The parts have seen more than the whole.
-    return msgspec.structs.replace(finding, resolution=min(finding.resolution, parts.resolution))
+    if not parts.undecided:
+        finding = finding_of(prober, name, Verdict.CORRECT, probe)
+        return msgspec.structs.replace(finding, resolution=parts.resolution)
+    if probe.within and prober.resolves(name, probe):
+        return finding_of(prober, name, Verdict.CORRECT, probe)
+    reason = reasons.unseen_in_noise(prober.resolution(name, probe)) if probe.within else reasons.DISPUTED
+    return finding_of(prober, name, Verdict.UNRESOLVED, probe, reason)
 
 
 def _found(block: Block, verdict: Verdict, probe: Probe, reason: str = "") -> Judgement:

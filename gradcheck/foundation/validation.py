@@ -10,10 +10,10 @@ from gradcheck.errors import DataError, DescriptionError
 Function: TypeAlias = Callable[[Any], Any]
 
 
-def accuracy_of(value: object) -> float:
+def accuracy_of(value: object, name: str = "accuracy") -> float:
     """A finite number >= 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-        raise DescriptionError(f"expected a finite float >= 0, got {value!r}", "accuracy")
+        raise DescriptionError(f"expected a finite float >= 0, got {value!r}", name)
     return float(value)
 
 

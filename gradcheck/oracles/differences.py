@@ -11,11 +11,13 @@ A is even in h and B odd, so Richardson windows (`richardson`) find the limits T
 
 and the least one is taken, unless a window nearer the point contradicts it. T_B in the bound is what keeps a kink inside
 the step from becoming an accusation. Because A is a difference to the claim, a correct claim leaves nothing to extrapolate.
-Where the least bound is too coarse, the two sides are asked (`sides`), and then smaller steps.
+Where the least bound is too coarse, longer steps are taken while noise is what makes it so, and else smaller ones:
+how far a function can be followed is not told by the size of its parameters. Only at the edge of where it exists does one
+side speak for the point.
 """
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -23,9 +25,9 @@ import numpy as np
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.line import Estimate, Function, Line, Point
-from gradcheck.oracles.noise import BESIDE, CENTRED, NEAR, USUAL, noise, stands_still, unit
+from gradcheck.oracles.noise import BESIDE, CENTRED, NEAR, QUIET, USUAL, noise, stands_still, unit
 from gradcheck.oracles.richardson import EVEN, LARGEST, ODD, Limit, Windows, extrapolate, ladder, least, limits
-from gradcheck.oracles.sides import FIRST, NEAREST, choose
+from gradcheck.oracles.sides import FIRST, NEAREST, fit
 
 # Rungs of ratio 2 before anything is decided. At 4 two of 460 verdicts changed, with 2% more evaluations; at 10 none, with
 # 16% more.
@@ -39,12 +41,14 @@ PLATEAU = 1e-4  # within which a function in float16 stands still; at 1e-6 or 1e
 # Noises of the last rung: to a bound of less, windows of smaller steps have nothing to add. At 0 3% more evaluations, at 256
 # as many; no verdict of 460 changed.
 WORTH = 16
-# Times too coarse a side may be to be asked at smaller steps. At 10 1% more evaluations, at 1e5 as many; no verdict of 460
-# changed.
-PROMISING = 1000
-# Times coarser than `Start.enough` a side may be: what it saves is many small steps. At 10 3% more evaluations, at 1e5 as
-# many; no verdict of 460 changed.
-SIDES = 1000
+# A bound within so many times the noise at its step is the noise's doing. At 3 five of 360 correct ones more were undecided;
+# at 1e4 nothing changed but 2% more evaluations.
+NOISY = 100
+FARTHEST = 2.0**1000
+FAR = 2.0  # where noise is louder than rounding, it may be what longer steps would step over
+LEAP, LONGEST = 8.0, 2.0**60  # by how much a step is lengthened, at first and at last
+GAIN = 0.5  # of what a longer step takes from the noise, where it does nothing else
+BARELY = 1 + 1e-6  # the ratio of two steps at the shorter of which a function does not move
 
 
 class Rung(NamedTuple):
@@ -73,8 +77,8 @@ class Start(NamedTuple):
         At least the roundoff of the function's arithmetic.
     enough : float
         A bound that is good enough to stop at.
-    sided : bool
-        Whether one side may speak for the point, where small steps across it say which.
+    farthest : float
+        No step is longer than this one, or than ``step``.
     """
 
     step: float = FIRST
@@ -83,7 +87,7 @@ class Start(NamedTuple):
     patient: bool = True
     unit: float = UNIT
     enough: float = 0.0
-    sided: bool = False
+    farthest: float = FARTHEST
 
 
 AT_LARGE = Start()
@@ -115,25 +119,135 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
     if spread is None:
         spread = noise(line, at_least=u)
         u = max(u, _narrow(line, spread))
-    slack = SLACK * UNIT * line.spread
-    rungs = [_rung(line, h, spread, u) for h in steps]
-    best, sided = least(_judge_all(rungs, slack)), False
-    good_enough = best.bound <= max(2 * slack, start.enough, WORTH * rungs[-1].noise) and best.bound < inf
-    if start.patient and not good_enough:
-        best, sided = _patiently(line, rungs, best, slack, spread, u, start)
-    staircase = _is_staircase(line, rungs, best.step)
+    farthest = start.farthest if spread <= QUIET * 2 * u * abs(line.origin) else min(start.farthest, FAR)
+    if not line.moves(steps[-1]) and start.patient and (line.product or start.noise is None):
+        steps, spread = _awakened(line, steps, spread, start.farthest)
+        farthest = start.farthest
+    still = not any(line.moves(h) for h in steps)
+    search = Search(line, spread, u, SLACK * UNIT * line.spread, start._replace(farthest=farthest))
+    best, step = search.best([search.rung(h) for h in steps])
+    staircase = _is_staircase(line, steps, step)
     bound = inf if staircase else best.bound
-    return Estimate(line.product + best.value, bound, line.evaluations, spread, best.step, u, sided, staircase)
+    return Estimate(line.product + best.value, bound, line.evaluations, spread, step, u, staircase, still)
 
 
-def _is_staircase(line: Line, rungs: Sequence[Rung], step: float) -> bool:
+def _awakened(line: Line, steps: list[float], spread: float, farthest: float) -> tuple[list[float], float]:
+    """Steps at which a function moves that stands still at the smallest of these, and the least that it is seen to move by.
+
+    Its rounding is no less than that. Of a function that never moves nothing else is known.
+    """
+    near, far, leap = steps[-1], steps[-1] * LEAP, LEAP
+    while not line.moves(far):
+        near, far, leap = far, far * leap, min(leap * leap, LONGEST)
+        if not far < farthest:
+            return steps, spread
+    while far > BARELY * near:
+        middle = near**0.5 * far**0.5
+        near, far = (near, middle) if line.moves(middle) else (middle, far)
+    least_move = min(abs(change) for change in line.changes(far) if change)
+    return ladder(max(far * LEAP, steps[0]), len(steps)), max(spread, least_move)
+
+
+class Search(NamedTuple):
+    """For the steps that know a slope best."""
+
+    line: Line
+    spread: float
+    u: float
+    slack: float
+    start: Start
+
+    def rung(self, h: float) -> Rung:
+        """Both residuals at one step."""
+        self.line.prepare((h, -h))
+        ahead, behind = self.line.sample(h), self.line.sample(-h)
+        noisy = max(self.spread, 2 * self.u * max(abs(ahead.value), abs(behind.value)))
+        odd, even = (ahead.residual - behind.residual) / (2 * h), (ahead.residual + behind.residual) / (2 * h)
+        return Rung(h, odd, even, noisy / h)
+
+    @property
+    def enough(self) -> float:
+        """A bound that needs no improvement."""
+        return max(2 * self.slack, self.start.enough)
+
+    def best(self, rungs: list[Rung]) -> tuple[Limit, float]:
+        """The limit of least bound and its widest step, after longer or smaller steps where they may improve it."""
+        best = self.least(rungs)
+        if best.bound <= max(self.enough, WORTH * rungs[-1].noise) and best.bound < inf and not self.loud(rungs, best):
+            return best, best.step
+        if not self.start.patient:
+            return best, best.step
+        longer = self.farther(rungs, best) if self.loud(rungs, best) else best
+        best = self.nearer(rungs) if longer is best else longer
+        return (best, best.step) if best.bound < inf else self.at_the_edge(rungs, best)
+
+    def least(self, rungs: Sequence[Rung]) -> Limit:
+        """Of all windows."""
+        return least(_judge_all(rungs, self.slack))
+
+    def loud(self, rungs: Sequence[Rung], best: Limit) -> bool:
+        """Whether noise is what makes the bound coarse at the widest of steps, which longer ones mend."""
+        there = self.enough < best.bound <= NOISY * rungs[len(rungs) // 2].noise and best.step == rungs[0].h
+        return there and self.line.moves(best.step)
+
+    def farther(self, rungs: list[Rung], best: Limit) -> Limit:
+        """Longer steps, by leaps that grow while all that they change is the noise; and a ladder from where that ends."""
+        ratio, top, before = LEAP, list(rungs[:LARGEST]), best
+        while best.bound > self.enough and top[0].h * ratio < self.start.farthest:
+            (h,) = ladder(top[0].h * ratio, 1, len(top))
+            longer = [self.rung(h), *top]
+            found = self.least(longer[:LARGEST])
+            if found.bound < best.bound and found.step == h:
+                ratio = min(ratio * ratio, LONGEST) if found.bound * ratio * GAIN <= best.bound else LEAP
+                best, top = found, longer
+            elif ratio > LEAP:
+                ratio = LEAP
+            else:
+                break
+        if best is before or best.bound <= self.enough:
+            return best
+        while (h := min(LEAP / 2 * best.step, self.start.farthest)) > best.step:
+            again = self.least([self.rung(h) for h in ladder(h, CERTAIN)])
+            if again.bound >= GAIN * best.bound:
+                return min(best, again, key=lambda one: one.bound)
+            best = again
+        return best
+
+    def nearer(self, rungs: list[Rung]) -> Limit:
+        """Smaller steps, in ratio 2 while that improves the bound, and else in larger ones: down to below a kink."""
+        judged = _judge_all(rungs, self.slack)
+        best, ratio = least(judged), 2
+        while best.bound > self.enough and rungs[-1].h > NEAREST:
+            if best.bound < inf and rungs[-1].noise >= best.bound:
+                break
+            (h,) = ladder(rungs[-1].h / ratio, 1, len(rungs))
+            rungs.append(self.rung(h))
+            judged += _judge_last(rungs, self.slack)
+            before, best = best, least(judged)
+            ratio = 2 if best.bound < before.bound / 4 else 8
+        if ratio == 8 and best.step:  # rungs that were jumped over on the way below a kink are less noisy than the last
+            taken = {rung.h for rung in rungs}
+            rungs += [self.rung(h) for h in (2 * best.step, 4 * best.step) if h not in taken and h <= self.start.step]
+            best = self.least(sorted(rungs, key=lambda rung: -rung.h))
+        return best
+
+    def at_the_edge(self, rungs: Sequence[Rung], best: Limit) -> tuple[Limit, float]:
+        """The slope of the one side on which the function exists, if the point is its edge."""
+        exists = [sign for sign in (-1, 1) if not isnan(self.line.sample(sign * NEAREST).value)]
+        if len(exists) != 1:
+            return best, best.step
+        one = fit(self.line, exists[0], [rung.h for rung in rungs], self.spread)
+        return one._replace(bound=one.bound + self.slack), one.step
+
+
+def _is_staircase(line: Line, steps: Sequence[float], step: float) -> bool:
     """Whether f stands still at the steps that were chosen and is sloped alike at both of the widest: whose slope is meant?
 
     Where it is flat up to a kink, the second difference is of the size of the first.
     """
-    if not all(line.sample(side * step).value == line.origin for side in (1, -1)):
+    if line.moves(step):
         return False
-    odd, even = ([side(line, rung.h) for rung in rungs[:2]] for side in (_slope_across, _bend))
+    odd, even = ([side(line, h) for h in steps[:2]] for side in (_slope_across, _bend))
     return 0 < abs(odd[0] - odd[-1]) < ALIKE * abs(odd[0]) and abs(even[0]) < STRAIGHT * abs(odd[0])
 
 
@@ -142,7 +256,7 @@ def _slope_across(line: Line, h: float) -> float:
 
 
 def _bend(line: Line, h: float) -> float:
-    return (line.sample(h).value + line.sample(-h).value - 2 * line.origin) / (2 * h)
+    return sum(line.changes(h)) / (2 * h)
 
 
 def _narrow(line: Line, spread: float) -> float:
@@ -154,50 +268,9 @@ def _narrow(line: Line, spread: float) -> float:
 
 def second_look(line: Line, spread: float, u: float) -> Estimate:
     """A slope from the three pairs of steps at which `is_quiet` has looked: far from large, and nearly free."""
-    rungs = [_rung(line, h, spread, u) for h in BESIDE]
-    best = least(_judge_all(rungs, SLACK * UNIT * line.spread))
+    search = Search(line, spread, u, SLACK * UNIT * line.spread, AT_LARGE)
+    best = search.least([search.rung(h) for h in BESIDE])
     return Estimate(line.product + best.value, best.bound, line.evaluations, spread, best.step, u)
-
-
-def _patiently(
-    line: Line, rungs: list[Rung], best: Limit, slack: float, spread: float, u: float, start: Start
-) -> tuple[Limit, bool]:
-    """Ask the sides, and then descend while that may improve the bound."""
-    while start.sided and len(rungs) <= 2 * CERTAIN:
-        chosen = choose(line, [rung.h for rung in rungs], spread, SIDES * start.enough)
-        if chosen.limit.bound + slack < best.bound:
-            return chosen.limit._replace(bound=chosen.limit.bound + slack), True
-        if chosen.kink:  # no smaller step will tell another story
-            return best, False
-        if chosen.near > min(PROMISING * SIDES * start.enough, best.bound):
-            break
-        rungs += [_rung(line, h, spread, u) for h in ladder(rungs[-1].h / 2, 3, len(rungs))]
-    return _descend(line, rungs, slack, spread, u, start), False
-
-
-def _descend(line: Line, rungs: list[Rung], slack: float, spread: float, u: float, start: Start) -> Limit:
-    judged = _judge_all(rungs, slack)
-    best, ratio = least(judged), 2
-    enough = max(2 * slack, start.enough)
-    while best.bound > enough and (best.bound == inf or not rungs[-1].noise >= best.bound) and rungs[-1].h > NEAREST:
-        (h,) = ladder(rungs[-1].h / ratio, 1, len(rungs))
-        rungs.append(_rung(line, h, spread, u))
-        judged += _judge_last(rungs, slack)
-        before, best = best, least(judged)
-        ratio = 2 if best.bound < before.bound / 4 else 8
-    if ratio == 8 and best.step:  # rungs that were jumped over on the way below a kink are less noisy than the last
-        taken = {rung.h for rung in rungs}
-        rungs += [_rung(line, h, spread, u) for h in (2 * best.step, 4 * best.step) if h not in taken and h <= start.step]
-        best = least(_judge_all(sorted(rungs, key=lambda rung: -rung.h), slack))
-    return best
-
-
-def _rung(line: Line, h: float, spread: float, u: float) -> Rung:
-    line.prepare((h, -h))
-    ahead, behind = line.sample(h), line.sample(-h)
-    noisy = max(spread, 2 * u * max(abs(ahead.value), abs(behind.value)))
-    odd, even = (ahead.residual - behind.residual) / (2 * h), (ahead.residual + behind.residual) / (2 * h)
-    return Rung(h, odd, even, noisy / h)
 
 
 def _judge_all(rungs: Sequence[Rung], slack: float) -> list[Limit]:

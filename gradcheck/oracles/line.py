@@ -32,10 +32,10 @@ class Estimate(NamedTuple):
         The widest one of the window that was chosen.
     unit : float
         Roundoff of the arithmetic that the function's values show.
-    sided : bool
-        Whether it is the slope of one side, chosen by what small steps across the point say.
     staircase : bool
         Whether the function is flat nearby and sloped further off; the bound is then infinite.
+    still : bool
+        Whether the function did not move at all at the widest steps.
     """
 
     value: float
@@ -44,8 +44,8 @@ class Estimate(NamedTuple):
     noise: float = 0.0
     step: float = 0.0
     unit: float = UNIT
-    sided: bool = False
     staircase: bool = False
+    still: bool = False
 
 
 class Sample(NamedTuple):
@@ -113,6 +113,20 @@ class Line:
         if h not in self._known:
             self._known[h] = self._sample(h)
         return self._known[h]
+
+    def changes(self, h: float) -> tuple[float, float]:
+        """Of the value, by a step ahead and by one back."""
+        return self.sample(h).value - self.origin, self.sample(-h).value - self.origin
+
+    def moves(self, h: float) -> bool:
+        """Whether either step changes the value, or leads where there is none."""
+        return self.changes(h) != (0.0, 0.0)
+
+    def distance(self, h: float) -> float:
+        """How far along the direction the numbers lie that stand for the point at distance ``h``."""
+        away = {name: (self.point[name] + h * v) - self.point[name] for name, v in self.direction.items()}
+        size = norm(np.array([norm(v) for v in self.direction.values()]))
+        return sum(dot(away[name] / size, v / size) for name, v in self.direction.items())
 
     def _sample(self, h: float) -> Sample:
         moved = {name: self.point[name] + h * v for name, v in self.direction.items()}

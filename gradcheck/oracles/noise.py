@@ -7,11 +7,13 @@ noise*, SIAM J. Sci. Comput. 33 (2011), who difference equally spaced values.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
+from gradcheck.oracles.lattice import rounded_nearby
 from gradcheck.oracles.line import Line
 
 CENTRED = (-2.31847, -1.08713, 0.73519, 1.92561, 3.17943)  # digits at random: no common measure
@@ -22,6 +24,7 @@ QUARTIC = 4
 BESIDE = (3.12917 * 2**-13, 1.71463 * 2**-13, 2**-13)  # below u^(1/5): of a smooth function a quartic leaves rounding
 USUAL = UNIT**0.4
 NEAR = UNIT**0.62
+FEW = (2.0**-48, 2.0**-42)  # of a parameter: some thirty numbers, over which rounding may run in step, and two thousand
 WIDEST = 2.0**-8
 QUIET = 20  # times rounding; at 2 6% more evaluations, at 200 as many, and no verdict of 460 changed
 # Roundings that a change must amount to before its absence is telling. At 100 or 1e6 no verdict of 460 changed.
@@ -84,15 +87,9 @@ def stands_still(line: Line, spacing: float = NEAR, ends: tuple[float, float] = 
 
 
 def grain(line: Line) -> float:
-    """The rounding of some of the arguments, 0 if there is none: all of it at one spacing and at the next, nothing below.
-
-    Where others are not rounded, the function moves at the tiniest spacing and is smooth there, as if there were a kink
-    further off. But what is kinked or strongly curved grows through all that lies between.
-    """
+    """The noise of a function that is known to round some of its arguments: what no longer grows with the spacing."""
     floor = 2 * UNIT * abs(line.origin)
     below, here = _spread(line, CENTRED, NEAR), _spread(line, CENTRED, USUAL)
-    if not below >= floor / ALIKE:
-        return 0.0  # it stands still
     for wider in WIDER:
         beyond = _spread(line, CENTRED, wider * USUAL)
         if QUIET * floor < here and beyond < GROWING * here and (below <= ALIKE * floor or here < GROWING * below):
@@ -102,20 +99,56 @@ def grain(line: Line) -> float:
 
 
 def _measured(line: Line, offsets: tuple[float, ...], at_least: float, spacing: float) -> float:
-    """Measured at two spacings, the other one tiny.
+    """Measured at a wide spacing, at a tiny one, and at one of a few numbers.
 
-    Noise is the same at both. What is seen at the wide one alone may be a kink; but where the tiny one shows next to
-    nothing, the function stands still over it or its rounding happens to run in step with it.
+    Noise is the same at all of them. What is seen at wide ones alone may be a kink, or the function itself, which may be
+    faster than its parameters' size tells; but where a tiny one shows next to nothing, the function stands still over it, or
+    its rounding happens to run in step with it. What jumps on either side of the point is rounded, and that is its noise.
     """
     floor = 2 * at_least * abs(line.origin)
     wide = _spread(line, offsets, spacing)
-    if at_least == UNIT and wide <= floor:
-        return floor
-    tiny = 0.0 if stands_still(line, NEAR, (offsets[0], offsets[-1])) else _spread(line, offsets, NEAR)
     if at_least > UNIT:
-        wide, tiny = max(wide, tiny, _spread(line, offsets, at_least**0.4)), 0.0
-    kinked = wide > ALIKE * tiny and tiny >= floor / ALIKE
-    measured = tiny if kinked else max(wide, tiny)
+        return _cautious(max(wide, *(_spread(line, offsets, s) for s in (NEAR, at_least**0.4))), floor)
+    if wide <= floor:
+        return floor
+    told = [_moving(line, offsets, NEAR), wide]
+    if not told[0] <= QUIET * floor:
+        told = [*(_moving(line, offsets, few) for few in FEW), *told]
+    measured = _plateau([max(spread, floor / 10) for spread in told if spread > 0 and spread >= floor / ALIKE])
+    if measured < wide and wide > QUIET * floor and rounded_nearby(line, measured):
+        measured = wide
+    return _cautious(measured, floor)
+
+
+def _plateau(spreads: Sequence[float]) -> float:
+    """From tiny spacings to wide ones, the first two that are alike; the tiniest where none are."""
+    for narrower, wider in pairwise(spreads):
+        if wider <= ALIKE * narrower and narrower <= ALIKE * wider:
+            return max(narrower, wider)
+    return spreads[0] if spreads else float("nan")
+
+
+def noise_at(line: Line, h: float) -> float:
+    """What is left over beside a distance, on both sides of the point: the noise of what a slope at this step rests on."""
+    spacing = max(h * USUAL, FEW[-1])
+    offsets = [h + spacing * offset for offset in CENTRED]
+    line.prepare(side * offset for side in (1, -1) for offset in offsets)
+    return max(_left(line, side * h, [side * offset for offset in offsets]) for side in (1, -1))
+
+
+def _left(line: Line, centre: float, places: Sequence[float]) -> float:
+    values = np.array([line.sample(h).residual - line.sample(centre).residual for h in (centre, *places)])
+    if not np.isfinite(values).all():
+        return 0.0
+    return CAUTION * float(np.linalg.norm(_left_over(CENTRED, CUBIC) @ values)) / (len(values) - CUBIC - 1) ** 0.5
+
+
+def _moving(line: Line, offsets: tuple[float, ...], spacing: float) -> float:
+    """What a spacing shows; nothing where the function stands still over it."""
+    return 0.0 if stands_still(line, spacing, (offsets[0], offsets[-1])) else _spread(line, offsets, spacing)
+
+
+def _cautious(measured: float, floor: float) -> float:
     return max(CAUTION * measured if measured > floor else measured, floor)
 
 
@@ -141,6 +174,8 @@ def _spread(line: Line, offsets: tuple[float, ...], spacing: float, degree: int 
     values = np.array([0.0, *(line.sample(i * spacing).residual for i in offsets)])
     if not np.isfinite(values).all():
         return float("nan")
+    if spacing <= FEW[-1]:  # where points are not quite where they should be
+        offsets = tuple(line.distance(i * spacing) / spacing for i in offsets)
     return float(np.linalg.norm(_left_over(offsets, degree) @ values)) / (len(values) - degree - 1) ** 0.5
 
 

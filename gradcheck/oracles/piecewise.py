@@ -96,7 +96,7 @@ class RealDifferences:
         step = self._below_switches(v)
         if not step:
             return Estimate(sum(dot(claim[name], v[name]) for name in v), float("inf"), 0)
-        return differences.slope(self._line(v, claim), start._replace(step=min(step, start.step)))
+        return differences.slope(self._line(v, claim), start._replace(step=min(step, start.step), farthest=0.0))
 
     def one_sided(self, name: str, index: tuple[int, ...], gradient: Array) -> Slopes:
         """Derivatives to the left and to the right along one entry; each is looked at once."""

@@ -47,18 +47,23 @@ NOTHING = Limit(0.0, float("inf"))
 
 
 def least(windows: Iterable[Limit]) -> Limit:
-    """The window of least bound, unless one that comes later, nearer the point, contradicts it: that one takes over."""
-    best = NOTHING
-    nearer: list[Limit] = []
-    for window in windows:
-        if window.bound < best.bound:
-            best, nearer = window, []
-        elif window.bound < float("inf"):
-            nearer.append(window)
-    for window in nearer:
-        if abs(window.value - best.value) > window.bound + best.bound:
-            best = window
-    return best
+    """The window of least bound; where one that comes later, nearer the point, contradicts it, the least from there on.
+
+    To steps that are far too long for a function its slope is that from end to end, which they agree on.
+    """
+    left = [window for window in windows if window.bound < float("inf")]
+    while left:
+        place, best = min(enumerate(left), key=lambda each: each[1].bound)
+        left = left[place + 1 :]
+        there = next((i for i, nearer in enumerate(left) if _contradict(nearer, best)), None)
+        if there is None:
+            return best
+        left = left[there:]
+    return NOTHING
+
+
+def _contradict(one: Limit, other: Limit) -> bool:
+    return abs(one.value - other.value) > one.bound + other.bound
 
 
 def limits(steps: Sequence[float], values: Array, bounds: Array) -> list[Limit]:

@@ -1,22 +1,26 @@
 """Either side of a point by itself, from samples along a line: at a kink symmetric extrapolation is not valid.
 
 A side is fitted through the point in all powers of h, so a fit is good only if the point lies on that side's own piece.
-With a kink beside the point one side is therefore known far better than steps across the kink can tell; which one it is,
-a single pair of steps says, small enough to stay below the kink and large enough to show the jump.
+Whether the point is a kink itself, a single pair of steps says that is small and shows the jump of slope.
 """
 
 from collections.abc import Sequence
-from math import isnan
 from typing import NamedTuple
+
+import numpy as np
 
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles.line import Estimate, Function, Line, Point
 from gradcheck.oracles.noise import AHEAD, BEHIND, USUAL, noise, unit
-from gradcheck.oracles.richardson import NOTHING, SIDED, Limit, extrapolate, ladder, least, limits
+from gradcheck.oracles.richardson import SIDED, Limit, extrapolate, ladder, least, limits
 
 FIRST = 1 / 8
 RUNGS = 12  # of ratio 2, to a side
-NEAREST = 1e-12
+NEAREST = 2.0**-46  # of a parameter: some hundred numbers
+FINE = 1e-6  # of the slope: well enough known
+# Steps between which a jump stays the same, but for this part of it: what has a slope changes by a factor of 40.
+TINY, SAME = (2.0**-48, 1.7 * 2.0**-47, 1.3 * 2.0**-45, 1.2 * 2.0**-43), 0.1
+PLAIN = 40  # unit roundoffs of the value that a jump must amount to
 CLEAR = 8  # jumps of slope are told from this many times less noise; at 1 or 100 no verdict of 460 changed
 
 
@@ -47,9 +51,31 @@ def sides(
         line.prepare([*(sign * h for h in steps), *usual])
         u = max(at_least, unit([line.sample(sign * h).value for h in steps]))
         own = noise(line, offsets, u) if spread is None else spread
-        limit = fit(line, sign, steps, own)
+        limit = _followed(line, sign, steps, own)
         found.append(Estimate(line.product + limit.value, limit.bound, line.evaluations - before))
     return Slopes(*found)
+
+
+def _followed(line: Line, sign: int, steps: list[float], spread: float) -> Limit:
+    """The slope of one side, followed down to where it is known as well as the noise allows: it may end beside the point."""
+    limit = fit(line, sign, steps, spread)
+    while limit.bound > FINE * max(abs(limit.value), line.spread) and spread / steps[-1] < limit.bound:
+        if steps[-1] < NEAREST:
+            break
+        steps = [*steps, *ladder(steps[-1] / 8, 1, len(steps))]
+        limit = fit(line, sign, steps, spread)
+    return limit
+
+
+def is_at_a_jump(line: Line) -> bool:
+    """Whether the function is not continuous at the point itself: on a side it changes by the same at every tiny step.
+
+    What is continuous changes less by smaller steps, and noise by another amount at each.
+    """
+    plain = PLAIN * UNIT * max(abs(line.origin), abs(line.sample(TINY[0]).value), abs(line.sample(-TINY[0]).value))
+    changes = np.array([line.changes(h) for h in TINY])
+    jumps = (np.abs(changes[0]) > plain) & (np.ptp(changes, axis=0) <= SAME * np.abs(changes[0]))
+    return bool(jumps.any())
 
 
 def fit(line: Line, sign: int, steps: Sequence[float], spread: float) -> Limit:
@@ -58,38 +84,6 @@ def fit(line: Line, sign: int, steps: Sequence[float], spread: float) -> Limit:
     noises = [max(spread, UNIT * UNIT) / h for h in steps]
     found = extrapolate(steps, values, noises, SIDED)
     return least(limits(steps, found.value, found.disagreement + found.noise))
-
-
-class Chosen(NamedTuple):
-    """The slope at the point as far as its sides tell, whether it is a kink, and how well the better side is known."""
-
-    limit: Limit = NOTHING
-    kink: bool = False
-    near: float = 0.0
-
-
-def choose(line: Line, steps: Sequence[float], spread: float, fine: float) -> Chosen:
-    """The residual slope at the point, where a side knows it to ``fine``; nothing where none does."""
-    found = [fit(line, sign, steps, spread) for sign in (-1, 1)]
-    near, far = sorted(found, key=lambda side: side.bound)
-    apart = abs(near.value - far.value)
-    if near.bound > fine:
-        return Chosen(near=near.bound)
-    if apart <= near.bound + far.bound and apart + near.bound <= fine:
-        return Chosen(Limit(near.value, near.bound + apart, near.step))
-    jump = apart if far.bound <= apart else _jump(line, steps[-1])
-    if not jump > 0:
-        return Chosen(near) if isnan(jump) else Chosen()
-    h = max(NEAREST, CLEAR * spread / jump)
-    if h > steps[-1] / 2:
-        return Chosen()
-    seen = across(line, h)
-    if isnan(seen):  # the point lies on the edge of where the function exists
-        return Chosen(near)
-    agreeing = [side for side in (near, far) if side.bound <= fine and abs(side.value - seen) <= jump / 4]
-    if len(agreeing) == 1:
-        return Chosen(agreeing[0])
-    return Chosen(kink=far.bound <= jump / 4 and abs(seen - (near.value + far.value) / 2) <= jump / 4)
 
 
 def across(line: Line, h: float) -> float:
@@ -102,8 +96,3 @@ def lies_between(line: Line, slopes: Slopes, spread: float) -> bool:
     jump = abs(slopes.right.value - slopes.left.value)
     seen = line.product + across(line, max(NEAREST, CLEAR * spread / jump))
     return not abs(seen - (slopes.left.value + slopes.right.value) / 2) > jump / 4
-
-
-def _jump(line: Line, h: float) -> float:
-    """How far the slopes of two sides are apart, as one step across both shows it."""
-    return abs(line.sample(h).residual + line.sample(-h).residual) / h

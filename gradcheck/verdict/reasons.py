@@ -6,6 +6,7 @@ NEAR_A_KINK = "a unit lies within rounding of a kink, and this build took the ot
 NO_PARAMETERS = "the network has no parameters: there is no gradient"
 ON_A_KINK = "a unit lies exactly on a kink: there is no derivative here"
 OVERFLOW = "a correct build may overflow here"
+DISPUTED = "refuted along one direction, and borne out by others and by smaller steps: which is right cannot be told here"
 STAIRCASE = "a staircase: flat nearby, and sloped further off"
 
 
@@ -22,6 +23,11 @@ def beyond_bound(count: int, size: int) -> str:
 def found_wrong(count: int, size: int, *, complete: bool) -> str:
     """Of a wrong block, some entries of which were looked for."""
     return f"{'' if complete else 'at least '}{count} of {size} entries found wrong"
+
+
+def found_nowhere(spread: float, alone: float) -> str:
+    """Of a block that is refuted by less than the accuracy asked for, if no single entry is: and none was found."""
+    return f"off by {spread:.1e} if every entry is, and by {alone:.1e} if one is alone: none was found"
 
 
 def refuted(count: int, size: int, *, complete: bool) -> str:
@@ -48,6 +54,11 @@ def unseen_under_rounding(resolution: float) -> str:
 def refuted_together(residual: float, bound: float) -> str:
     """Of blocks none of which explains what refutes them all."""
     return f"all blocks together are off by {abs(residual):.1e} along a direction, beyond {bound:.1e}"
+
+
+def zero_to_rounding(resolution: float) -> str:
+    """Of a block whose derivative is zero, and claimed to be, as far as rounding can tell."""
+    return f"zero to rounding: an error of {resolution:.0e} of the whole gradient would have been seen"
 
 
 def should_be_equal(one: float, other: float) -> str:
