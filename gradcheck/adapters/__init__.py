@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradcheck.foundation.loading import needing
+from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
 
@@ -14,7 +15,16 @@ __all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch"]
 
 
 @reproducible
-def check_torch(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed: int = 0, **kwargs: Any) -> Report:
+def check_torch(
+    f: Callable[..., Any],
+    *args: Any,
+    accuracy: float = 1e-6,
+    resolve: float = 1e-3,
+    max_evaluations: int = 400,
+    diagnose: bool = True,
+    seed: int = 0,
+    **kwargs: Any,
+) -> Report:
     """Whether PyTorch's backward pass through ``f(*args, **kwargs)`` is its derivative.
 
     Parameters
@@ -25,7 +35,7 @@ def check_torch(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed:
     *args, **kwargs
         Handed on. Blocks are the tensors among them that require a gradient, ``"args.0"``, ``"kwargs.mask"``, and every
         parameter of a module that does, under its name in the ``state_dict``.
-    accuracy, seed
+    accuracy, resolve, max_evaluations, diagnose, seed
         As `check` takes them. PyTorch's, NumPy's and Python's random numbers have the seed before every call: dropout is a
         function, too.
 
@@ -44,12 +54,19 @@ def check_torch(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed:
     """
     with needing("torch"):
         from gradcheck.adapters import pytorch
-    return pytorch.check_torch(f, args, kwargs, accuracy, seed)
+    return pytorch.check_torch(f, args, kwargs, Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked())
 
 
 @reproducible
 def check_jax(
-    f: Callable[..., Any], *args: Any, modes: tuple[str, ...] | None = None, accuracy: float = 1e-6, seed: int = 0
+    f: Callable[..., Any],
+    *args: Any,
+    modes: tuple[str, ...] | None = None,
+    accuracy: float = 1e-6,
+    resolve: float = 1e-3,
+    max_evaluations: int = 400,
+    diagnose: bool = True,
+    seed: int = 0,
 ) -> Report:
     """Whether JAX's derivatives of ``f(*args)`` are right: ``custom_vjp`` and ``custom_jvp`` functions, jitted or not.
 
@@ -61,7 +78,7 @@ def check_jax(
         Every leaf of floating dtype is a block: ``"args.0"``, ``"args.1.weight"``.
     modes : tuple of str, optional
         ``"reverse"``, ``"forward"`` or both; by default both, forward where ``f`` has it (a ``custom_vjp`` has not).
-    accuracy, seed
+    accuracy, resolve, max_evaluations, diagnose, seed
         As `check` takes them.
 
     Returns
@@ -72,11 +89,19 @@ def check_jax(
     """
     with needing("jax"):
         from gradcheck.adapters import jax_functions
-    return jax_functions.check_jax(f, args, modes, accuracy, seed)
+    return jax_functions.check_jax(f, args, modes, Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked())
 
 
 @reproducible
-def check_autograd(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, seed: int = 0) -> Report:
+def check_autograd(
+    f: Callable[..., Any],
+    *args: Any,
+    accuracy: float = 1e-6,
+    resolve: float = 1e-3,
+    max_evaluations: int = 400,
+    diagnose: bool = True,
+    seed: int = 0,
+) -> Report:
     """Whether HIPS Autograd's derivative of ``f(*args)`` is right, primitives with ``defvjp`` included.
 
     Parameters
@@ -85,12 +110,12 @@ def check_autograd(f: Callable[..., Any], *args: Any, accuracy: float = 1e-6, se
         From arrays (or nestings of dicts, lists and tuples of them) to an array or such a nesting.
     *args
         Every leaf of floating dtype is a block: ``"args.0"``.
-    accuracy, seed
+    accuracy, resolve, max_evaluations, diagnose, seed
         As `check` takes them.
     """
     with needing("autograd"):
         from gradcheck.adapters import hips
-    return hips.check_autograd(f, args, accuracy, seed)
+    return hips.check_autograd(f, args, Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked())
 
 
 @reproducible
@@ -103,6 +128,9 @@ def check_scipy(
     args: tuple[Any, ...] = (),
     *,
     accuracy: float = 1e-6,
+    resolve: float = 1e-3,
+    max_evaluations: int = 400,
+    diagnose: bool = True,
     seed: int = 0,
 ) -> Report:
     """Whether ``jac``, ``hess`` and ``hessp`` are the derivatives of ``fun``, as `scipy.optimize.minimize` means them.
@@ -119,9 +147,10 @@ def check_scipy(
         ``hess(x, *args)``: a matrix, sparse matrix or linear operator. Its products and its symmetry are checked.
     hessp : callable, optional
         ``hessp(x, p, *args)``, the product of the Hessian with p.
-    accuracy, seed
+    accuracy, resolve, max_evaluations, diagnose, seed
         As `check` takes them.
     """
     from gradcheck.adapters import minimize
 
-    return minimize.check_scipy(fun, x0, jac, hess, hessp, args, accuracy, seed)
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked()
+    return minimize.check_scipy(fun, x0, jac, hess, hessp, args, asked)

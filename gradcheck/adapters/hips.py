@@ -12,12 +12,13 @@ from gradcheck.adapters.leaves import Function
 from gradcheck.checking.checker import check
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
+from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report, joined
 
 
-def check_autograd(f: Callable[..., Any], args: tuple[Any, ...], accuracy: float, seed: int) -> Report:
+def check_autograd(f: Callable[..., Any], args: tuple[Any, ...], asked: Asked) -> Report:
     """What `gradcheck.check_autograd` does."""
-    function = Function(f, args, seed)
+    function = Function(f, args, asked.seed)
 
     def reduced(arrays: Mapping[str, Any]) -> Any:
         found = function.call(arrays)
@@ -31,7 +32,7 @@ def check_autograd(f: Callable[..., Any], args: tuple[Any, ...], accuracy: float
         found = called(pull, f"the VJP of {function.name}", np.ones((), _dtype(value))[()])
         return {name: np.asarray(block) for name, block in found.items()}
 
-    report = check(function.loss, gradient, function.point, accuracy=accuracy, seed=seed)
+    report = check(function.loss, gradient, function.point, **asked._asdict())
     return joined(f"{function.name}: {report.title}", [report.labelled("autograd")])
 
 

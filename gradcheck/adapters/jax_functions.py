@@ -13,28 +13,27 @@ from gradcheck.checking.checker import check
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
+from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.directions import signs
 from gradcheck.report import Report, joined
 
 MODES = ("reverse", "forward")
 
 
-def check_jax(
-    f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] | None, accuracy: float, seed: int
-) -> Report:
+def check_jax(f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] | None, asked: Asked) -> Report:
     """What `gradcheck.check_jax` does."""
     unknown = [mode for mode in modes or () if mode not in MODES]
     if unknown or modes == ():
         raise DataError(f"modes: expected some of {', '.join(MODES)}, got {unknown[0] if unknown else modes!r}")
     with jax.enable_x64(True):
-        function = Function(f, args, seed, jax.numpy.asarray)
-        derivatives = Derivatives(function, seed)
+        function = Function(f, args, asked.seed, jax.numpy.asarray)
+        derivatives = Derivatives(function, asked.seed)
         wanted = modes or (MODES if derivatives.has_forward() else ("reverse",))
-        asked = {
+        questions = {
             "reverse": (function.loss, derivatives.reverse, function.point),
             "forward": (derivatives.moved, derivatives.forward, derivatives.origin),
         }
-        reports = [check(*asked[mode], accuracy=accuracy, seed=seed).labelled(mode) for mode in MODES if mode in wanted]
+        reports = [check(*questions[mode], **asked._asdict()).labelled(mode) for mode in MODES if mode in wanted]
     notes = [] if modes or "forward" in wanted else [f"{function.name} has no forward mode"]
     return joined(f"{function.name}: {reports[0].title}", reports, notes)
 

@@ -11,22 +11,20 @@ from gradcheck.checking.checker import check
 from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.validation import pair_of
+from gradcheck.foundation.validation import Asked, pair_of
 from gradcheck.report import Report, joined
 
 
-def check_scipy(
-    fun: Callable[..., Any], x0: Any, jac: Any, hess: Any, hessp: Any, args: Any, accuracy: float, seed: int
-) -> Report:
+def check_scipy(fun: Callable[..., Any], x0: Any, jac: Any, hess: Any, hessp: Any, args: Any, asked: Asked) -> Report:
     """What `gradcheck.check_scipy` does."""
     name, x = name_of(fun), _point(x0)
     rest: tuple[Any, ...] = cast("tuple[Any, ...]", args) if isinstance(args, tuple) else (args,)
     gradient = _gradient(fun, jac, rest)
-    reports = [check(_loss(fun, jac, rest), gradient, x, accuracy=accuracy, seed=seed).labelled("jac")]
+    reports = [check(_loss(fun, jac, rest), gradient, x, **asked._asdict()).labelled("jac")]
     for label, given in (("hess", hess), ("hessp", hessp)):
         if given is not None:
             product = _product(label, given, rest)
-            reports.append(check_hvp(gradient, product, x, accuracy=accuracy, seed=seed).labelled(label))
+            reports.append(check_hvp(gradient, product, x, **asked._asdict()).labelled(label))
     return joined(f"{name}: {reports[0].title}", reports)
 
 

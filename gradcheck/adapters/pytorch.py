@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gradcheck.adapters.pytorch_function import TorchFunction
 from gradcheck.adapters.pytorch_state import kept, module_of, random_kept
 from gradcheck.checking.checker import check
+from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
 
@@ -19,16 +20,16 @@ BACKEND = "torch"
 ROUNDING = 1000
 
 
-def check_torch(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], accuracy: float, seed: int) -> Report:
+def check_torch(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], asked: Asked) -> Report:
     """What `gradcheck.check_torch` does."""
     with kept(module_of(f)), random_kept(), torch.enable_grad():
-        function = TorchFunction(f, args, kwargs, seed)
-        report = check(function.loss, function.gradient, function.point(), accuracy=accuracy, seed=seed)
+        function = TorchFunction(f, args, kwargs, asked.seed)
+        report = check(function.loss, function.gradient, function.point(), **asked._asdict())
         unused = function.unused()
         report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
         if report.verdict is not Verdict.WRONG and not adds_up(function):
             for output in function.cotangents:
-                report = _with_output_alone(report, function, output, accuracy, seed)
+                report = _with_output_alone(report, function, output, asked)
     notes = (*report.notes, *_notes(function, unused, report.findings))
     return replace(report.labelled(BACKEND), title=f"{function.name}: {report.title}", notes=notes)
 
@@ -50,9 +51,9 @@ def adds_up(function: TorchFunction) -> bool:
     return True
 
 
-def _with_output_alone(report: Report, function: TorchFunction, output: str, accuracy: float, seed: int) -> Report:
+def _with_output_alone(report: Report, function: TorchFunction, output: str, asked: Asked) -> Report:
     alone = function.alone(output)
-    found = check(alone.loss, alone.gradient, alone.point(), accuracy=accuracy, seed=seed)
+    found = check(alone.loss, alone.gradient, alone.point(), **asked._asdict())
     fresh = {
         finding.name: replace(finding, reason=f"where output {output} is used alone: {finding.reason}")
         for finding in found.findings

@@ -14,6 +14,7 @@ from gradcheck.verdict import reasons
 from gradcheck.verdict.compare import place
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.localize import Located, Search, localize
+from gradcheck.verdict.settle import Residual
 
 BACKEND = "claimed"
 ENTRIES = 28  # cheap probes to spend on the entries of one block: about 200 evaluations
@@ -22,11 +23,11 @@ ENTRIES = 28  # cheap probes to spend on the entries of one block: about 200 eva
 def accusation(prober: Prober, name: str, probe: Probe) -> Finding:
     """Name the wrong entries, by cheap probes or by dearer ones, and say how far off the block is."""
     enough = max(ENTRIES, 2 * prober.scale[name].size.bit_length() + 4)  # to find one entry by halving, too
-    lengths, known = np.abs(probe.v[name]), prober.known
-    located = localize(search(prober, name, lengths, known.quick), enough)
+    v, plain = probe.v[name], Residual(probe.residual, probe.bound)
+    located = localize(search(prober, name, v, prober.known.quick), enough, plain)
     if not located.indices:  # too little for cheap probes
-        located = localize(search(prober, name, lengths, known.large), enough)
-    if on_a_staircase(prober, name, probe, located) or (known.rounded and not located.indices):
+        located = localize(search(prober, name, v, prober.known.large), enough, plain)
+    if on_a_staircase(prober, name, probe, located) or (prober.known.rounded and not located.indices):
         return finding_of(prober, name, Verdict.UNRESOLVED, probe, reasons.STAIRCASE)
     return sized(prober, name, probe, located)
 
@@ -58,14 +59,14 @@ def sized(prober: Prober, name: str, probe: Probe, located: Located) -> Finding:
     return msgspec.structs.replace(finding, error=off, entries=tuple(each.entry for each in entries), worst_index=worst)
 
 
-def search(prober: Prober, name: str, lengths: Array, start: Start) -> Search:
-    """Probes of parts of a block, each entry moved by its length."""
+def search(prober: Prober, name: str, plain: Array, start: Start) -> Search:
+    """Probes of parts of a block along parts of one direction."""
 
     def slope(v: Array, _: Array) -> Estimate:
         return prober.block_slope(name, v, start)
 
     claimed, allowed = prober.claim.gradient[name], prober.allowed[name]
-    return Search(name, claimed, allowed, slope, prober.asked.seed, lengths, prober.scale[name])
+    return Search(name, claimed, allowed, slope, prober.asked.seed, scale=prober.scale[name], plain=plain)
 
 
 def finding_of(prober: Prober, name: str, verdict: Verdict, probe: Probe, reason: str = "") -> Finding:

@@ -51,8 +51,8 @@ class Parts(NamedTuple):
 
 def bisected(prober: Prober, name: str, probe: Probe) -> Parts:
     """Halve whatever a probe of its own does not find correct and well resolved."""
-    lengths, noise = np.abs(probe.v[name]), probe.estimate.noise
-    probes = search(prober, name, lengths, AT_LARGE._replace(noise=noise))
+    v, noise = probe.v[name], probe.estimate.noise
+    probes = search(prober, name, v, AT_LARGE._replace(noise=noise))
     left, wrong, kink, undecided, unseen = [probes.everything], Located([], [], [], False), None, False, 0.0
     wanted = prober.known.seeing if prober.may_spend(0.0) else prober.known.resolving
     while left and probes.spent < PARTS and len(wrong.indices) < LISTED:
@@ -68,7 +68,7 @@ def bisected(prober: Prober, name: str, probe: Probe) -> Parts:
             left += halves(part)
             continue
         index = part.start
-        line = prober.along_entry(name, index, float(lengths.flat[index]))
+        line = prober.along_entry(name, index, abs(float(v.flat[index])))
         side = _side(prober, name, index, seen, line, noise)
         if isinstance(side, Kink):
             kink = kink or side  # one is enough to say where there is no derivative

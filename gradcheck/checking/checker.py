@@ -6,10 +6,9 @@ from typing import Any
 from gradcheck.candidates.claim import Claim, examine
 from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.mapping import mapped
-from gradcheck.checking.prober import Asked
 from gradcheck.checking.procedure import judge
 from gradcheck.diagnosis.engine import diagnose as explained
-from gradcheck.foundation.validation import accuracy_of, count_of, seed_of, two_functions
+from gradcheck.foundation.validation import Asked, two_functions
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
 
@@ -71,7 +70,7 @@ def check(
     CallFailed
         Where a function raises.
     """
-    asked = asked_of(accuracy, resolve, max_evaluations, diagnose, seed)
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked()
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
     claim = examine(loss, gradient, at, asked.seed)
     findings, prober = judge(claim, asked, complex_step)
@@ -86,12 +85,6 @@ def check(
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
     )
-
-
-def asked_of(accuracy: float, resolve: float, max_evaluations: int, diagnose: bool, seed: int) -> Asked:
-    """What is asked for, if it can be."""
-    count = count_of(max_evaluations, "max_evaluations")
-    return Asked(accuracy_of(accuracy), accuracy_of(resolve, "resolve"), count, bool(diagnose), seed_of(seed))
 
 
 def _title(claim: Claim) -> str:

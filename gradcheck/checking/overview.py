@@ -11,7 +11,6 @@ from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import norm, rms
 from gradcheck.oracles.analytic import refusal
 from gradcheck.oracles.differences import AT_LARGE, Start, second_look
-from gradcheck.oracles.line import Estimate
 from gradcheck.oracles.noise import quiet
 
 # An error that a check must see to say "correct", in whatever precision. At 1e-3 two correct ones in float16 were undecided;
@@ -65,10 +64,10 @@ def look(prober: Prober, names: Sequence[str], complex_step: bool) -> tuple[Prob
         return prober, Overview(first, prober.again(beside, AT_LARGE))
     # Nearly free: these are the steps at which the noise was looked for, far from those of the first direction.
     second = prober.judged(beside, second_look(beside, prober.known.noise, prober.known.unit))
-    if not second.within:  # three steps may agree by accident
+    if first.within and not second.within:  # three steps may agree by accident
         second = prober.carefully(beside)
     overview = Overview(first, second)
-    rounded = prober.knowing_rounded(first, second)
+    rounded = prober.knowing_rounded(overview.refuting)
     if rounded is None:
         return prober, overview
     return rounded, Overview(*(rounded.again(line, rounded.known.large) for line in (first.line, beside)))
@@ -76,7 +75,7 @@ def look(prober: Prober, names: Sequence[str], complex_step: bool) -> tuple[Prob
 
 def _learned(prober: Prober, first: Probe) -> Prober:
     """With what a first probe over all blocks tells of the function, and of the sizes of their contributions."""
-    known = _of_function(prober, first.estimate)
+    known = _of_function(prober, first)
     line, step = first.line, first.estimate.step or 1.0
     parts = {name: norm(prober.claim.gradient[name] * v) for name, v in line.direction.items()}
     far = max(step, 1.0) if line.spread <= NOTHING * first.bound and step >= AT_LARGE.step / 8 else step
@@ -96,9 +95,10 @@ def _magnitude(whole: float, changes: Sequence[float]) -> float:
     return changed if whole <= ZERO * UNIT * changed < np.inf else whole
 
 
-def _of_function(prober: Prober, estimate: Estimate) -> Knowledge:
+def _of_function(prober: Prober, first: Probe) -> Knowledge:
     """Noise, precision and a step to begin at, from a first estimate."""
-    known, noise, unit = prober.known, estimate.noise, estimate.unit
+    known, estimate = prober.known, first.estimate
+    noise, unit = estimate.noise, estimate.unit
     # One block may be louder than another; but where a narrow function stands still there is nothing to measure.
     loud = noise > LOUD * UNIT * abs(prober.claim.loss) and unit == UNIT
     step = (estimate.step or AT_LARGE.step) / NEARER

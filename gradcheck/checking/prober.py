@@ -15,6 +15,7 @@ from gradcheck.candidates.claim import Claim
 from gradcheck.checking.probe import Probe, times
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm, zeros
+from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.analytic import analytic_slope
 from gradcheck.oracles.differences import AT_LARGE, Start, slope
 from gradcheck.oracles.directions import direction
@@ -33,13 +34,14 @@ MANY = 1000
 # kinks, were undecided; at 1 a correct one was accused and a fault missed.
 ENOUGH = 1e-4
 SMALLER = (2**5, 2**8, 2**11)  # times than the steps that an accusation rests on
-TINIER = (2**16, 2**21, 2**26, 2**31, 2**34, 2**37)
+TINIER = (2**16, 2**24, 2**31, 2**37)
 VANISHED = 1e-4  # of a residual: an error of a thousandth is never taken for none
 # Noises that a residual must amount to at a smaller step for that step to be telling. At 1 or 100 no verdict of 970 changed,
 # nor of 460 at 0 or 1e6.
 SEEN = 10
 ROUNDING = 32  # unit roundoffs of the whole gradient, as for the blocks themselves
 FINER, CHEAP = 10, 100  # ten times finer than what must be seen is worth no more evaluations than this
+BEYOND = 1000.0  # bounds: no noise beside a step that the one at the point does not show explains this much
 OTHER = 1.37  # digits at random: longer than the steps that a refutation rests on, and in no simple ratio to them
 SUPPORTED = 4  # times smaller than what refutes a claim is a residual that supports it
 
@@ -94,16 +96,6 @@ class Knowledge(NamedTuple):
     analytic: bool = False
     rounded: bool = False
     notes: tuple[str, ...] = ()
-
-
-class Asked(NamedTuple):
-    """What a caller asks of a check (`gradcheck.check`)."""
-
-    accuracy: float = 1e-6
-    resolve: float = 1e-3
-    max_evaluations: int = 400
-    diagnose: bool = True
-    seed: int = 0
 
 
 def line_moves(probe: Probe) -> bool:
@@ -203,7 +195,8 @@ class Prober:
         What does not stand that was a bound too narrow: it is then as wide as what it has refuted.
         """
         line, estimate = probe.line, probe.estimate
-        noise = max(estimate.noise, noise_at(line, estimate.step)) if estimate.step else estimate.noise
+        unclear = estimate.step and abs(probe.residual) <= BEYOND * probe.bound
+        noise = max(estimate.noise, noise_at(line, estimate.step)) if unclear else estimate.noise
         other = self.again(line, self.known.large._replace(step=OTHER * estimate.step or AT_LARGE.step, noise=noise))
         return other._replace(bound=max(other.bound, abs(probe.residual))) if other.within else other
 

@@ -22,9 +22,10 @@ from gradcheck.checking.accusation import BACKEND, accusation, finding_of, on_a_
 from gradcheck.checking.bisection import Parts, bisected
 from gradcheck.checking.overview import Overview, look
 from gradcheck.checking.probe import Probe
-from gradcheck.checking.prober import Asked, Nearer, Prober
+from gradcheck.checking.prober import BEYOND, Nearer, Prober
 from gradcheck.foundation.arrays import norm
-from gradcheck.oracles.sides import is_at_a_jump, lies_between
+from gradcheck.foundation.validation import Asked
+from gradcheck.oracles.sides import TINY, across, is_at_a_jump, lies_between
 from gradcheck.verdict import reasons
 from gradcheck.verdict.compare import place
 from gradcheck.verdict.findings import Finding, Verdict
@@ -130,6 +131,8 @@ def _alone(block: Block) -> Probe:
     if overview.within:
         several = len(overview.first.v) > 1
         return prober.carefully(prober.draw([name], 1)) if several else overview.first
+    if len(overview.refuting.v) == 1 and not careful:
+        return overview.refuting
     line = prober.line({name: overview.refuting.v[name]})  # the direction that has refuted all blocks, or this one's part
     probe = prober.again(line, prober.known.quick)
     acquitted = not careful and probe.within and prober.is_fine(name, probe)
@@ -146,7 +149,7 @@ def _averaged(block: Block, probe: Probe) -> Probe:
 def _confirmed(block: Block, probe: Probe) -> Judgement:
     """Step 4."""
     name, prober, *_ = block
-    probe = prober.otherwise(probe)
+    probe = probe if abs(probe.residual) > BEYOND * probe.bound else prober.otherwise(probe)
     if probe.within:
         enough = _is_enough(prober, name, probe)
         found = _found(block, Verdict.CORRECT, probe) if enough else _bisected(block, probe)
@@ -172,7 +175,8 @@ def _confirmed(block: Block, probe: Probe) -> Judgement:
 def _is_kinked(block: Block, probe: Probe) -> bool:
     """Whether the values jump, or the slopes to either side differ by more than their bounds and the accuracy asked for."""
     name, prober, *_ = block
-    if is_at_a_jump(probe.line):
+    grown = abs(across(probe.line, TINY[-1])) - 2 * probe.estimate.noise / TINY[-1]
+    if grown > 2 * abs(probe.residual) and is_at_a_jump(probe.line):
         return True
     # The slope across a kink is that of neither side, and refutes whichever convention the claim takes.
     slopes = prober.sides(probe.line, probe.estimate.noise, RUNGS, probe.estimate.step)
@@ -203,7 +207,7 @@ def _of_parts(prober: Prober, name: str, probe: Probe, parts: Parts) -> Finding:
         finding = finding_of(prober, name, Verdict.NONSMOOTH, probe, reasons.KINK)
         index = place(parts.kink.entry, prober.scale[name].shape)
         return msgspec.structs.replace(finding, slopes=parts.kink.slopes, worst_index=index)
-    if not parts.undecided:
+    if not parts.undecided and probe.within:
         finding = finding_of(prober, name, Verdict.CORRECT, probe)
         return msgspec.structs.replace(finding, resolution=parts.resolution)
     if probe.within and prober.resolves(name, probe):

@@ -15,6 +15,7 @@ from gradcheck.foundation import arrays
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.foundation.calling import guarded
 from gradcheck.foundation.pytree import Pytree, take_apart
+from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.directions import signs
 from gradcheck.report import Report, joined
 from gradcheck.report.reproducer.recipe import reproducible
@@ -28,7 +29,15 @@ ROUNDING = 1000
 
 @reproducible
 def check_vjp(
-    f: Callable[[Any], Any], vjp: Callable[[Any, Any], Any], at: Any, *, accuracy: float = 1e-6, seed: int = 0
+    f: Callable[[Any], Any],
+    vjp: Callable[[Any, Any], Any],
+    at: Any,
+    *,
+    accuracy: float = 1e-6,
+    resolve: float = 1e-3,
+    max_evaluations: int = 400,
+    diagnose: bool = True,
+    seed: int = 0,
 ) -> Report:
     """Whether ``vjp(x, c)`` is c^T J, the vector-Jacobian product of ``f``, by one random cotangent c.
 
@@ -38,7 +47,7 @@ def check_vjp(
         From a pytree like ``at`` to a pytree of arrays.
     vjp : callable
         From a point and a cotangent of the structure of ``f``'s output to a pytree like ``at``.
-    at, accuracy, seed
+    at, accuracy, resolve, max_evaluations, diagnose, seed
         As `check` takes them.
     """
     f, vjp = guarded(f, "f"), guarded(vjp, "vjp")
@@ -48,12 +57,21 @@ def check_vjp(
         return vjp(x, c)
 
     pulled.__name__ = vjp.__name__
-    return check(lambda x: dot(c, f(x), f.__name__), pulled, at, accuracy=accuracy, seed=seed)
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
+    return check(lambda x: dot(c, f(x), f.__name__), pulled, at, **asked._asdict())
 
 
 @reproducible
 def check_jvp(
-    f: Callable[[Any], Any], jvp: Callable[[Any, Any], Any], at: Any, *, accuracy: float = 1e-6, seed: int = 0
+    f: Callable[[Any], Any],
+    jvp: Callable[[Any, Any], Any],
+    at: Any,
+    *,
+    accuracy: float = 1e-6,
+    resolve: float = 1e-3,
+    max_evaluations: int = 400,
+    diagnose: bool = True,
+    seed: int = 0,
 ) -> Report:
     """Whether ``jvp(x, v)`` is J v, the Jacobian-vector product of ``f``, by one random tangent a block.
 
@@ -71,7 +89,8 @@ def check_jvp(
         return {name: dot(c, jvp(moved(t), _only(tree, name, tangents[name])), jvp.__name__) for name in tangents}
 
     start = dict.fromkeys(tangents, 0.0)
-    return check(lambda t: dot(c, f(moved(t)), f.__name__), products, start, accuracy=accuracy, seed=seed)
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
+    return check(lambda t: dot(c, f(moved(t)), f.__name__), products, start, **asked._asdict())
 
 
 @reproducible
@@ -96,6 +115,9 @@ def check_hvp(
     *,
     loss: Callable[[Any], Any] | None = None,
     accuracy: float = 1e-6,
+    resolve: float = 1e-3,
+    max_evaluations: int = 400,
+    diagnose: bool = True,
     seed: int = 0,
 ) -> Report:
     """Whether ``hvp(x, v)`` is H v, H the Jacobian of ``gradient``, and whether H is symmetric: u^T (H v) = v^T (H u).
@@ -108,11 +130,12 @@ def check_hvp(
         From a point and a tangent, both like ``at``, to the same pytree.
     loss : callable, optional
         Then the gradient is checked too, in the same report: its findings have the backend ``"gradient"``.
-    at, accuracy, seed
+    at, accuracy, resolve, max_evaluations, diagnose, seed
         As `check` takes them.
     """
     gradient, hvp = guarded(gradient, "gradient"), guarded(hvp, "hvp")
-    second = check_jvp(gradient, hvp, at, accuracy=accuracy, seed=seed)
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
+    second = check_jvp(gradient, hvp, at, **asked._asdict())
     tree = take_apart(at)
     u, v = (tree.rebuild({n: _random(n, a, seed + k) for n, a in tree.arrays.items()}) for k in (1, 2))
     hu, hv = hvp(at, u), hvp(at, v)
@@ -120,7 +143,7 @@ def check_hvp(
     symmetry = _equal("symmetry", *products, _size(u, hv) + _size(v, hu), _unit(u, v, hu, hv), accuracy)
     reports = [second.labelled("hvp"), Report(title="", findings=(symmetry,)).labelled("hvp")]
     if loss is not None:
-        reports.insert(0, check(loss, gradient, at, accuracy=accuracy, seed=seed).labelled("gradient"))
+        reports.insert(0, check(loss, gradient, at, **asked._asdict()).labelled("gradient"))
     return joined("Hessian-vector products", reports)
 
 

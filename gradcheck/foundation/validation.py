@@ -3,11 +3,27 @@
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from gradcheck.errors import DataError, DescriptionError
 
 Function: TypeAlias = Callable[[Any], Any]
+
+
+class Asked(NamedTuple):
+    """What a caller asks of a check, as `gradcheck.check` describes it."""
+
+    accuracy: float = 1e-6
+    resolve: float = 1e-3
+    max_evaluations: int = 400
+    diagnose: bool = True
+    seed: int = 0
+
+    def checked(self) -> "Asked":
+        """The same, if it can be asked for."""
+        count = count_of(self.max_evaluations, "max_evaluations")
+        accuracy, resolve = accuracy_of(self.accuracy), accuracy_of(self.resolve, "resolve")
+        return Asked(accuracy, resolve, count, bool(self.diagnose), seed_of(self.seed))
 
 
 def accuracy_of(value: object, name: str = "accuracy") -> float:

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from math import ceil, floor, inf, log10
 from typing import Any
 
 # Control characters, ends of lines, turns of the direction of writing, halves of characters.
@@ -27,6 +28,14 @@ def shown(value: Any) -> str:
     """What was there instead, in so few words that the sentence stays one line."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def at_most(value: float) -> str:
+    """A size in one digit, rounded up: what is said to have been seen was."""
+    if not 0 < value < inf:
+        return f"{value:g}"
+    digit = 10.0 ** floor(log10(value))
+    return f"{ceil(value / digit) * digit:.0e}"
 
 
 def printable(text: str) -> str:

@@ -120,7 +120,7 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
         spread = noise(line, at_least=u)
         u = max(u, _narrow(line, spread))
     farthest = start.farthest if spread <= QUIET * 2 * u * abs(line.origin) else min(start.farthest, FAR)
-    if not line.moves(steps[-1]) and start.patient and (line.product or start.noise is None):
+    if start.patient and _stands_still(line, start, steps):
         steps, spread = _awakened(line, steps, spread, start.farthest)
         farthest = start.farthest
     still = not any(line.moves(h) for h in steps)
@@ -131,12 +131,20 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
     return Estimate(line.product + best.value, bound, line.evaluations, spread, step, u, staircase, still)
 
 
+def _stands_still(line: Line, start: Start, steps: Sequence[float]) -> bool:
+    """Whether the function does not move nearby; where its value is 0, that says nothing of its rounding."""
+    if not line.product and start.noise is not None:
+        return False
+    return not line.moves(steps[-1]) or (not line.origin and not line.moves(USUAL))
+
+
 def _awakened(line: Line, steps: list[float], spread: float, farthest: float) -> tuple[list[float], float]:
     """Steps at which a function moves that stands still at the smallest of these, and the least that it is seen to move by.
 
     Its rounding is no less than that. Of a function that never moves nothing else is known.
     """
-    near, far, leap = steps[-1], steps[-1] * LEAP, LEAP
+    near = steps[-1] if not line.moves(steps[-1]) else USUAL
+    far, leap = near * LEAP, LEAP
     while not line.moves(far):
         near, far, leap = far, far * leap, min(leap * leap, LONGEST)
         if not far < farthest:

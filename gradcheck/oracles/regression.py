@@ -43,7 +43,7 @@ def regression(line: Line, spread: float, pairs: int = PAIRS) -> Estimate:
 def _within_reach(line: Line, reach: float, pairs: int, spread: float) -> Estimate:
     t = np.cos((2 * np.arange(pairs) + 1) * np.pi / (4 * pairs))
     ahead, behind = (np.array([line.sample(side * reach * x).residual for x in t]) for side in (1, -1))
-    if not np.isfinite(ahead + behind).all():
+    if not np.isfinite(ahead + behind).all() or not line.moves(reach * t[0]):
         return Estimate(line.product, inf, 0)
     odd = _fewest([_odd(t, (ahead - behind) / 2, count) for count in range(1, POWERS + 2)])
     even = _fewest([_even(t, (ahead + behind) / 2, count) for count in range(1, POWERS + 2)])

@@ -82,7 +82,7 @@ class Report(Outcome, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         wrong = f" in {shown(', '.join(sorted(self.wrong)))}" if self.wrong else ""
-        return f"<Report: {self.verdict}{wrong}; {shown(self.title)}>"
+        return f"<Report: {self.words}{wrong}; {shown(self.title)}>"
 
     def _repr_html_(self) -> str:
         """The page, as notebooks show it."""

@@ -57,7 +57,7 @@ def _parts(report: Outcome) -> Iterator[RenderableType]:
         yield Text()
     yield from (Text(line, style="bold") for line in (*strays(report), *in_common(report)))
     yield from (Text(f"note: {note}") for note in report.notes)
-    yield Text.assemble("verdict: ", (report.verdict, STYLES[report.verdict]), (f"   ({spent(report)})", "dim"))
+    yield Text.assemble("verdict: ", (report.words, STYLES[report.verdict]), (f"   ({spent(report)})", "dim"))
 
 
 def _summary(report: Outcome) -> Iterator[RenderableType]:

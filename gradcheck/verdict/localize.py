@@ -52,10 +52,10 @@ class Search:
     allowed : Allowance
     slope : callable
         The oracle: (direction, claimed gradient) -> Estimate.
-    lengths : array, optional
-        How far each entry is to be moved.
     scale : array, optional
         To which the error of each entry is relative.
+    plain : array, optional
+        The direction whose parts are probed; by default one of random signs.
     """
 
     def __init__(
@@ -65,14 +65,12 @@ class Search:
         allowed: Allowance,
         slope: Slope,
         seed: int,
-        lengths: Array | None = None,
         scale: Array | None = None,
+        plain: Array | None = None,
     ) -> None:
         self.claim, self.allowed, self.slope = claim, allowed, slope
-        self.lengths = np.ones(claim.size) if lengths is None else lengths.ravel()
         self.scale = np.ones(claim.size) if scale is None else scale.ravel()
-        self.plain = signs(name, (claim.size,), seed, attempt=2)
-        self.plain *= self.lengths
+        self.plain = signs(name, (claim.size,), seed, attempt=2) if plain is None else plain.ravel()
         self.spent = 0
 
     @property
@@ -81,7 +79,7 @@ class Search:
         return slice(0, self.claim.size)
 
     def probe(self, part: Part, tilt: Array | float = 1.0) -> Residual:
-        """The residual of a part, each entry moved by its length, tilted or not."""
+        """The residual of a part, tilted or not."""
         self.spent += 1
         v = np.zeros(self.claim.size)
         np.multiply(self.plain[part], tilt, out=v[part])
@@ -101,9 +99,9 @@ class Search:
         return seen.bound / abs(float(self.plain[index]))
 
 
-def localize(search: Search, budget: int = BUDGET) -> Located:
-    """The first few wrong entries of a block, those with the largest error first."""
-    plain = search.probe(search.everything)
+def localize(search: Search, budget: int = BUDGET, plain: Residual | None = None) -> Located:
+    """The first few wrong entries of a block, those with the largest error first; ``plain`` is the whole's, if known."""
+    plain = plain or search.probe(search.everything)
     if plain.within:
         return Located([], [], [], True)
     return _single(search, plain) or _largest_first(search, plain, budget)

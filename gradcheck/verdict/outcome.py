@@ -1,10 +1,12 @@
 """What a check found, as data; `gradcheck.report` says it to people."""
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from gradcheck.foundation.wording import at_most
 from gradcheck.verdict.findings import Diagnosis, Finding, Verdict, overall
 
 
@@ -83,6 +85,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def verdict(self) -> Verdict:
         """The first that occurs of wrong, unresolved, nonsmooth, inexact, correct; unresolved if nothing was checked."""
         return overall(finding.verdict for finding in self.findings)
+
+    @property
+    def words(self) -> str:
+        """The verdict; where that is correct, to what: ``"correct to 4e-11"``, the worst resolution of any block."""
+        resolution = max((finding.resolution for finding in self.findings), default=0.0)
+        known = self.verdict is Verdict.CORRECT and 0 < resolution < inf
+        return f"{self.verdict} to {at_most(resolution)}" if known else str(self.verdict)
 
     @property
     def wrong(self) -> frozenset[str]:

@@ -1,5 +1,7 @@
 """Why a block that was compared is not correct, in one sentence: every wording of such a reason."""
 
+from gradcheck.foundation.wording import at_most
+
 EMPTY = "holds no entry"
 KINK = "a kink: the slopes to the left and right differ"
 NEAR_A_KINK = "a unit lies within rounding of a kink, and this build took the other side"
@@ -58,7 +60,7 @@ def refuted_together(residual: float, bound: float) -> str:
 
 def zero_to_rounding(resolution: float) -> str:
     """Of a block whose derivative is zero, and claimed to be, as far as rounding can tell."""
-    return f"zero to rounding: an error of {resolution:.0e} of the whole gradient would have been seen"
+    return f"zero to rounding: an error of {at_most(resolution)} of the whole gradient would have been seen"
 
 
 def should_be_equal(one: float, other: float) -> str:
