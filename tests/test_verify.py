@@ -67,9 +67,9 @@ def test_every_point_that_is_evaluated_is_counted_however_many_are_asked_for_at_
     counted = []
     losses, loss = copies.losses, reference.loss
 
-    def many(network, parameters, inputs, targets, stacks):
+    def many(network, parameters, inputs, targets, stacks, coupled):
         counted.append(len(next(iter(stacks.values()))))
-        return losses(network, parameters, inputs, targets, stacks)
+        return losses(network, parameters, inputs, targets, stacks, coupled)
 
     def one(network, parameters, inputs, targets):
         counted.append(1)
