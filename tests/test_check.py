@@ -157,6 +157,37 @@ def test_a_random_loss_is_unresolved_and_last_bits_are_not():
     assert last_bits.verdict is Verdict.CORRECT
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_what_changes_from_call_to_call_is_told_from_rounding_at_any_scale(scale):
+    for change, verdict in ((1e-3, Verdict.UNRESOLVED), (1e-15, Verdict.CORRECT)):
+        for what in ("loss", "gradient"):
+            calls = {"loss": 0, "gradient": 0}
+
+            def shaken(name, value, what=what, calls=calls, change=change):
+                calls[name] += 1
+                return value * (1 + change * (calls[name] % 2) * (name == what))
+
+            report = check(
+                lambda x, shaken=shaken: shaken("loss", scale * (x @ x)),
+                lambda x, shaken=shaken: shaken("gradient", scale * 2 * x),
+                np.array([1.0, -2.0]),
+            )
+            assert report.verdict is verdict, (what, change)
+
+
+def test_a_nan_in_one_block_hides_no_error_in_another_and_an_error_no_nan():
+    """The twin: either of them alone."""
+    at = {"a": np.array([1.0, 2.0]), "b": np.array([3.0, -1.0])}
+    for nan, error in ((np.nan, 1e-3), (np.nan, 0.0), (0.0, 1e-3)):
+        report = check(
+            lambda x: x["a"] @ x["a"] + np.sin(x["b"]).sum(),
+            lambda x, nan=nan, error=error: {"a": 2 * x["a"] * (1 + error) + [0, nan], "b": np.cos(x["b"]) * (1 + error)},
+            at,
+        )
+        assert report.wrong == ({"a", "b"} if error else {"a"})
+        assert (report.findings[0].reason == "the gradient is nan at [1]") == bool(np.isnan(nan))
+
+
 @pytest.mark.parametrize("second", [lambda x: None, lambda x: np.zeros(5), lambda x: 2 * x * np.nan])
 def test_what_only_a_second_call_has_not_the_form_of_is_unresolved(second):
     """The twin: the same function where every call answers alike."""

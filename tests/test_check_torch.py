@@ -275,3 +275,26 @@ def test_empty_tensors_are_correct_and_judge_nothing_else():
     assert [str(finding.verdict) for finding in report.findings] == ["correct", "correct"]
     assert check_torch(affine(off), rand(0, 4), rand(4, 5)).verdict is Verdict.CORRECT
     assert check_torch(lambda x, y: f(x, elementwise(lambda g: 2 * g)(y)), rand(0, 3), rand(2)).wrong == {"args.1"}
+
+
+@pytest.mark.parametrize(
+    "draw", [random.random, np.random.random, lambda: torch.rand(()).item()], ids=["python", "numpy", "torch"]
+)
+def test_each_generator_is_seeded_before_every_call_and_goes_on_as_if_none_had_been_drawn(draw):
+    """The twin: a generator that nobody knows of."""
+
+    def scaled(x, draw=draw):
+        return x.sin() * (1 + draw())
+
+    for start in (0, 1):
+        random.seed(start)
+        np.random.seed(start)
+        torch.manual_seed(start)
+        before = random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()
+        report = check_torch(scaled, rand(3))
+        assert report.verdict is Verdict.CORRECT
+        assert "random numbers are drawn from seed 0 at every call" in report.notes
+        after = random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()
+        assert after == before
+    own = np.random.default_rng(0)
+    assert check_torch(lambda x: scaled(x, own.random), rand(3)).verdict is Verdict.UNRESOLVED

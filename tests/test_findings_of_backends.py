@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from gradcheck import Arctan, Case, Dense, Logistic, Network, Verdict, backend, verify
+from gradcheck import Arctan, Case, Dense, Given, Logistic, Network, Verdict, backend, verify
 from gradcheck.verification.answers import ask
 
 NETWORK = Network((2,), (Dense(3), Arctan(), Dense(1)), Logistic())
@@ -260,6 +260,16 @@ def test_a_loss_that_differs_between_the_two_methods_is_a_finding():
         assert finding.error == pytest.approx(1e-9, rel=1e-3)
 
 
+@pytest.mark.parametrize("factor", [0.5, 2.0, 0.0, -1.0])
+def test_a_loss_method_that_returns_another_multiple_is_a_finding_however_right_the_pair_is(factor):
+    """The twin is `test_a_model_in_both_methods_right_is_correct`."""
+    findings = judged(model(loss=lambda right, *a: factor * right.loss(*a)))
+    assert findings.keys() == {"loss"}
+    assert findings["loss"].verdict is Verdict.WRONG
+    (entry,) = findings["loss"].entries
+    assert entry.claimed == pytest.approx(factor * entry.reference)
+
+
 def test_a_loss_that_raises_leaves_the_gradients_to_be_judged():
     def broken(right, parameters, batch):
         raise NotImplementedError("later")
@@ -367,6 +377,53 @@ def test_a_last_bit_that_changes_from_call_to_call_is_a_note():
     report = verify(CASE, [model(loss_and_gradients=trembling)])
     assert report.verdict is Verdict.CORRECT
     assert any(note.startswith("faulty: 2.bias: the gradient changes from call to call") for note in report.notes)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_what_changes_from_call_to_call_is_told_from_rounding_at_any_scale(scale):
+    """Rounding is relative to the gradient: neither a tiny gradient's change nor a huge one's rounding is the other."""
+    case = Case(NETWORK, data="random", samples=8, init=Given.of(scaled_last(scale)))
+    for change, verdict in ((1e-3, Verdict.WRONG), (1e-15, Verdict.CORRECT)):
+        calls = []
+
+        def shaken(right, parameters, batch, change=change, calls=calls):
+            calls.append(change)
+            loss, gradients = right.loss_and_gradients(parameters, batch)
+            return loss, {name: gradient * (1 + change * (len(calls) == 2)) for name, gradient in gradients.items()}
+
+        report = verify(case, [model(loss_and_gradients=shaken)])
+        (finding,) = (each for each in report.findings if each.name == "0.weight")
+        assert finding.verdict is verdict
+        assert ("a second call changed the gradient" in finding.reason) == (verdict is Verdict.WRONG)
+
+
+def scaled_last(scale):
+    """Parameters whose gradients below the last layer have this scale."""
+    rng = np.random.default_rng(5)
+    drawn = {name: rng.standard_normal(shape) for name, shape in NETWORK.parameter_shapes.items()}
+    return drawn | {"2.weight": scale * drawn["2.weight"], "2.bias": np.zeros(1)}
+
+
+def test_a_nan_in_one_block_hides_no_error_in_another_and_an_error_no_nan():
+    """The twin: either of them alone."""
+
+    def both(_, gradients, nan=True, error=True):
+        if nan:
+            gradients["0.weight"][2, 1] = np.nan
+        if error:
+            gradients["0.weight"][0, 0] *= 2
+            gradients["2.weight"][0, 1] *= 1 + 1e-6
+
+    for nan, error in ((True, True), (True, False), (False, True)):
+        findings = judged(returning(lambda loss, g, nan=nan, error=error: both(loss, g, nan, error)))
+        assert findings.keys() == ({"0.weight", "2.weight"} if error else {"0.weight"})
+        assert {finding.verdict for finding in findings.values()} == {Verdict.WRONG}
+        if nan:
+            assert findings["0.weight"].reason == "the gradient is nan at [2, 1]"
+        else:
+            assert findings["0.weight"].worst_index == (0, 0)
+        if error:
+            assert findings["2.weight"].worst_index == (0, 1)
 
 
 def test_every_kind_of_failure_at_once_leaves_the_others_judged():

@@ -265,3 +265,48 @@ def test_a_large_network_takes_a_few_copies_of_its_parameters(layer):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12 * 8 * sum(np.prod(shape) for shape in network.parameter_shapes.values())
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-3, 1.0, 70.0])
+def test_the_slopes_to_either_side_of_a_kink_are_per_unit_of_the_parameter_whatever_its_size(size):
+    """And where the parameter and its gradient are zero, so that nothing says how far to go."""
+    init = {"0.weight": [[size]], "0.bias": [-size], "2.weight": [[3.0]], "2.bias": [0.5]}
+    data = Given.of({"inputs": [[1.0]], "targets": [[2.5]]})
+    case = Case(Network((1,), (Dense(1), ReLU(), Dense(1)), MSE()), data=data, init=Given.of(init))
+    report = gradcheck.verify(case, ["manual"])
+    assert {finding.name for finding in report.findings if finding.verdict is Verdict.NONSMOOTH} == {"0.weight", "0.bias"}
+    for finding in report.findings[1:3]:
+        assert finding.slopes == pytest.approx((0.0, 2 * (0.5 - 2.5) * 3.0), abs=1e-6)
+
+    def beyond(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        return loss, gradients | {"0.bias": gradients["0.bias"] + 1e-6}
+
+    assert gradcheck.verify(case, [beyond]).wrong == {"0.bias"}
+
+
+def test_a_claim_of_zero_is_measured_by_the_reference():
+    """The twin: the right claim of the same block, and two zeros, which no ratio divides by."""
+
+    def zero(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        return loss, gradients | {"0.weight": 0 * gradients["0.weight"]}
+
+    def of(case, backend):
+        return next(each for each in gradcheck.verify(case, [backend]).findings if each.name == "0.weight")
+
+    reference = manual(CASE.network, CASE.parameters, CASE.batch)[1]["0.weight"]
+    finding = of(CASE, zero)
+    size = np.abs(reference[finding.worst_index])
+    assert finding.verdict is Verdict.WRONG
+    assert finding.error == pytest.approx(size / max(size, np.sqrt(np.mean(reference**2))))
+    assert finding.ratio == pytest.approx(finding.error / finding.bound)
+    assert finding.block_resolution < 1e-9
+    assert 0 <= of(CASE, manual).ratio < 1
+    dead = of(Case(CASE.network, samples=5, init=Given.of(CASE.parameters | {"2.weight": np.zeros((2, 4))})), manual)
+    assert (dead.verdict, dead.error, dead.ratio) == (Verdict.CORRECT, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("error", "bound", "ratio"), [(0, 0, 0), (0, 2, 0), (3, 1.5, 2), (1, 0, np.inf)])
+def test_an_error_of_zero_has_a_ratio_of_zero_and_any_other_beyond_a_bound_of_zero_an_infinite_one(error, bound, ratio):
+    assert gradcheck.Finding(name="x", backend="-", verdict=Verdict.WRONG, error=error, bound=bound).ratio == ratio
