@@ -144,7 +144,7 @@ def test_a_product_of_another_shape_is_refused_in_one_line_also_where_it_would_b
         lambda: check_hvp(np.sin, lambda x, v: product(x, v, answer), x),
     ):
         with pytest.raises(
-            gradcheck.DataError, match=r"^[jvh]vp returned shape \(.*\) at 'x', expected shape \(3,\)"
+            gradcheck.DataError, match=r"^(jvp|vjp|hvp) returned shape \(.*\) at 'x', expected shape \(3,\)"
         ) as caught:
             call()
         assert "\n" not in str(caught.value)
