@@ -31,15 +31,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 from mutation_reach import RECORD, TESTS
+from mutation_report import Outcome, room_of, summary, told
 from mutation_sites import Site, sites
 from mutation_survivors import reason
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("oracles", "verdict", "checking", "verification", "network/analysis", "adapters", "candidates")
-LEFT = shutil.ignore_patterns(".git", ".hypothesis", ".*_cache", "*.egg-info", "build", "dist")
+LEFT = shutil.ignore_patterns(".git", ".venv", ".hypothesis", ".*_cache", "*.egg-info", "build", "dist")
 FIRST = 3  # files that are asked before all others: most mutants die there, and collecting all files takes seconds
 PATIENCE = 5  # times what the tests took when they were recorded, and a minute: beyond that a mutant hangs
 
@@ -52,36 +52,6 @@ class Mutant(NamedTuple):
 
     name: str
     site: Site
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of a mutant: ``killed``, ``timed out``, ``survived`` or ``unreached``, and by which test."""
-
-    mutant: str
-    path: str
-    function: str
-    line: int
-    kind: str
-    before: str
-    after: str
-    fate: str
-    test: str = ""
-    reason: str = ""
-
-    @property
-    def room(self) -> str:
-        """In which it is."""
-        return room_of(self.path)
-
-    @property
-    def dead(self) -> bool:
-        """Whether a test has noticed it."""
-        return self.fate in ("killed", "timed out")
-
-
-def room_of(path: str) -> str:
-    """The folder of a module within the package."""
-    return path.removeprefix("gradcheck/").rpartition("/")[0]
 
 
 def drawn(seed: int, rooms: Sequence[str] = ROOMS) -> list[Mutant]:
@@ -206,25 +176,6 @@ def recorded(file: Path, again: Sequence[str]) -> Reach:
     return reach
 
 
-def summary(outcomes: Sequence[Outcome], console: Console) -> None:
-    """A row a room, and every mutant that no test has noticed."""
-    table = Table("room", "mutants", "killed", "timed out", "equivalent", "survived", "unreached", title="mutants")
-    for room in [*dict.fromkeys(each.room for each in outcomes), ""]:
-        here = [each for each in outcomes if not room or each.room == room]
-        counts = [len(here), *(sum(each.fate == fate for each in here) for fate in ("killed", "timed out"))]
-        counts.append(sum(bool(each.reason) for each in here))
-        counts += [sum(each.fate == fate and not each.reason for each in here) for fate in ("survived", "unreached")]
-        table.add_row(room or "all", *map(str, counts))
-    console.print(table)
-    for each in outcomes:
-        if not each.dead:
-            console.print(f"{each.mutant} {each.fate} {each.path}:{each.line} {each.function} ({each.kind})", markup=False)
-            console.print(f"  - {each.before}\n  + {each.after}", markup=False)
-            console.print(f"  {each.reason or 'not explained'}", markup=False)
-    counted = [each for each in outcomes if not each.reason]
-    console.print(f"{sum(each.dead for each in counted)} of {len(counted)} killed, equivalent ones set aside")
-
-
 def main(arguments: Iterable[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -243,9 +194,8 @@ def main(arguments: Iterable[str] | None = None) -> None:
     for mutant in mutants if asked.only else ():
         console.print("".join(difference(mutant.site)), markup=False)
     with ThreadPoolExecutor(asked.jobs) as pool:
-        outcomes = [
-            *track(pool.map(partial(judged, reach=reach, seconds=asked.seconds), mutants), "mutants", total=len(mutants))
-        ]
+        each = pool.map(partial(judged, reach=reach, seconds=asked.seconds), mutants)
+        outcomes = [told(outcome, console) for outcome in track(each, "mutants", total=len(mutants), console=console)]
     summary(outcomes, console)
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(outcomes)))

@@ -8,6 +8,7 @@ raised), imports, and what stands in a format.
 import ast
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import cache
 from typing import Any, NamedTuple
 
 COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -55,11 +56,12 @@ class Site(NamedTuple):
         return source[: self.start] + self.text.encode() + source[self.stop :]
 
 
-def sites(path: str, source: bytes) -> list[Site]:
+@cache
+def sites(path: str, source: bytes) -> tuple[Site, ...]:
     """All changes of a module, in the order of its text."""
     finder = _Finder(path, source)
     finder.visit(ast.parse(source))
-    return sorted(finder.found, key=lambda site: (site.start, site.stop, site.kind, site.text))
+    return tuple(sorted(finder.found, key=lambda site: (site.start, site.stop, site.kind, site.text)))
 
 
 class _Finder(ast.NodeVisitor):

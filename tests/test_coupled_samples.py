@@ -13,6 +13,7 @@ from gradcheck.network.analysis import layer_rounding
 from gradcheck.network.analysis.calculus import Cotangent, Uncertain
 from gradcheck.network.reference import copies
 from gradcheck.network.reference.coupling import coupled
+from gradcheck.network.reference.tangents import Tangents
 
 EPS = 0.1
 
@@ -184,6 +185,20 @@ def test_entries_are_taken_one_by_one_only_where_samples_are_coupled():
         for name in problem.given:
             problem.tangents.gradient(name)
         assert problem.tangents.evaluations == tangents
+
+
+def test_what_every_entry_costs_counts_a_tangent_an_entry_where_samples_are_coupled():
+    """So a large network goes by directions, where its faults are found as well."""
+    costs = [tangents_of(case_of(layer, Tanh(), units=50)).cost for layer in (Scaled(), BatchNorm())]
+    forward, last = 50 * 3 + 2 * 50, 2 * 50
+    assert costs == [1, (forward + 50 * (3 + 1) * last) / forward]
+    large = case_of(BatchNorm(), Tanh(), units=400, samples=30)
+    assert gradcheck.verify(large, [build]).verdict is Verdict.CORRECT
+    assert gradcheck.verify(large, [off]).wrong == {"0.weight"}
+
+
+def tangents_of(case):
+    return Tangents(case.network, case.parameters, *case.batch)
 
 
 def test_our_own_layers_are_not_measured(monkeypatch):

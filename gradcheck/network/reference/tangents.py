@@ -70,9 +70,12 @@ class Tangents:
         """Multiply-adds that every entry of every gradient costs, divided by those of one forward."""
         dense = [index for index, layer in enumerate(self.network.layers) if isinstance(layer, ly.Dense)]
         work = [prod(self.network.shapes[index]) * prod(self.network.shapes[index + 1]) for index in dense]
-        each = [1 if self._by_units(index) else prod(self.network.shapes[index]) + 1 for index in dense]  # a unit's entries
         units = [prod(self.network.shapes[index + 1]) for index in dense]
-        pushed = sum(many * count * sum(work[i + 2 :]) for i, (many, count) in enumerate(zip(each, units, strict=True)))
+        entries = [0 if self._by_units(index) else prod(self.network.shapes[index]) + 1 for index in dense]
+        pushed = sum(
+            count * (many * sum(work[i + 1 :]) if many else sum(work[i + 2 :]))
+            for i, (count, many) in enumerate(zip(units, entries, strict=True))
+        )
         return (pushed + sum(work)) / max(sum(work), 1)
 
     def along(self, directions: Stacks) -> Array:
