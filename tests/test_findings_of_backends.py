@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from gradcheck import Arctan, Case, Dense, Given, Logistic, Network, Verdict, backend, verify
+from gradcheck import MSE, Arctan, Case, Dense, Given, Logistic, Network, Verdict, backend, verify
 from gradcheck.verification.answers import ask
 
 NETWORK = Network((2,), (Dense(3), Arctan(), Dense(1)), Logistic())
@@ -440,3 +440,22 @@ def test_every_kind_of_failure_at_once_leaves_the_others_judged():
     correct = [finding for finding in report.findings if finding.backend == "manual"]
     assert {finding.verdict for finding in correct} == {Verdict.CORRECT}
     assert report.wrong == {"0.weight", "loss"}
+
+
+@pytest.mark.parametrize("shake", [1e-17, 1e-3])
+def test_where_a_gradient_is_zero_to_rounding_its_last_bits_may_change_from_call_to_call(shake):
+    """As sums on a GPU do, in another order each time: 0.1 - 0.1 is 1e-17 or -2e-17. The twin changes beyond rounding."""
+    data = Given.of({"inputs": [[1.0], [1.0]], "targets": [[0.3], [0.1]]})
+    case = Case(Network((1,), (Dense(1),), MSE()), data=data, init=Given.of({"0.weight": [[0.1]], "0.bias": [0.1]}))
+    calls = []
+
+    def shaken(right, parameters, batch):
+        loss, gradients = right.loss_and_gradients(parameters, batch)
+        calls.append(loss)
+        return loss, gradients | {"0.bias": gradients["0.bias"] + shake * (1 - len(calls))}
+
+    report = verify(case, [model(loss_and_gradients=shaken)])
+    (finding,) = (finding for finding in report.findings if finding.name == "0.bias")
+    assert ("a second call changed the gradient" in finding.reason) == (shake == 1e-3)
+    assert (finding.verdict is Verdict.WRONG) == (shake == 1e-3)
+    assert any("the gradient changes from call to call" in note for note in report.notes) == (shake != 1e-3)
