@@ -397,6 +397,22 @@ def test_what_changes_from_call_to_call_is_told_from_rounding_at_any_scale(scale
         assert ("a second call changed the gradient" in finding.reason) == (verdict is Verdict.WRONG)
 
 
+@pytest.mark.parametrize("way", [1, -1])
+def test_the_entry_that_changes_most_from_call_to_call_is_named_whichever_way_it_goes(way):
+    calls = []
+
+    def shaken(right, parameters, batch):
+        calls.append(way)
+        loss, gradients = right.loss_and_gradients(parameters, batch)
+        gradients["0.weight"][1, 1] += way * len(calls)
+        gradients["0.weight"][2, 0] -= way * len(calls) / 2
+        return loss, gradients
+
+    findings = judged(model(loss_and_gradients=shaken))
+    assert findings.keys() == {"0.weight"}
+    assert findings["0.weight"].reason.endswith(" at [1, 1]")
+
+
 def scaled_last(scale):
     """Parameters whose gradients below the last layer have this scale."""
     rng = np.random.default_rng(5)
