@@ -471,6 +471,29 @@ def test_where_some_arguments_are_rounded_inside_and_others_not_only_a_fault_is_
     assert check(mixed, halved, at).verdict in (Verdict.WRONG, *([Verdict.UNRESOLVED] if rounding == "float16" else []))
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_a_loss_that_raises_outside_its_domain_has_no_value_there_and_at_the_point_itself_it_has_failed(blocks):
+    """The twins: the same gradient wrong, and what raises for another reason than its numbers."""
+
+    def f(p):
+        return math.sqrt(1 - p["a"] ** 2) + sum(p.values())
+
+    def g(p, factor=1.0):
+        return {name: 1.0 - (factor * p["a"] / math.sqrt(1 - p["a"] ** 2) if name == "a" else 0) for name in p}
+
+    at = dict(zip("ab", [0.999, 0.5], strict=True)) if blocks == 2 else {"a": 0.999}
+    assert check(f, g, at).verdict is Verdict.CORRECT
+    assert check(f, lambda p: g(p, 1.001), at).wrong == {"a"}
+
+    def indexed(p):
+        return f(p) if p["a"] == at["a"] else {}["moved"]
+
+    with pytest.raises(gradcheck.CallFailed, match="f raised ValueError"):
+        check(f, lambda p: g(at), at | {"a": 2.0})
+    with pytest.raises(gradcheck.CallFailed, match="indexed raised KeyError"):
+        check(indexed, g, at)
+
+
 def test_a_block_may_be_called_loss():
     assert check(lambda p: p["loss"] ** 2, lambda p: {"loss": 2 * p["loss"]}, {"loss": 1.0}).verdict is Verdict.CORRECT
 

@@ -232,6 +232,14 @@ def test_a_function_that_computes_in_float32_is_judged_at_its_own_precision():
     assert any("unit roundoff" in note for note in report.notes)
 
 
+def test_a_function_is_judged_in_float64_only_where_all_of_it_follows():
+    """The twin follows in both outputs."""
+    for second, followed in ((torch.cos, True), (lambda x: x.float().cos(), False)):
+        report = check_torch(lambda x, second=second: (x.sin(), second(x)), rand(4, dtype=torch.float32))
+        assert report.verdict is Verdict.CORRECT
+        assert ("judged in float64, which the function follows" in report.notes) == followed
+
+
 @pytest.mark.parametrize(
     ("f", "arguments", "sentence"),
     [
