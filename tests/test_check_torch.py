@@ -232,6 +232,12 @@ def test_a_function_that_computes_in_float32_is_judged_at_its_own_precision():
     assert any("unit roundoff" in note for note in report.notes)
 
 
+@pytest.mark.parametrize("seed", [2**32 - 1, 2**32, 2**40 + 1])
+def test_a_seed_may_be_larger_than_numpy_takes(seed):
+    assert check_torch(affine(), rand(2, 3), rand(3, 2), seed=seed).verdict is Verdict.CORRECT
+    assert check_torch(affine(off), rand(2, 3), rand(3, 3), seed=seed).wrong == {"args.1"}
+
+
 def test_a_function_is_judged_in_float64_only_where_all_of_it_follows():
     """The twin follows in both outputs."""
     for second, followed in ((torch.cos, True), (lambda x: x.float().cos(), False)):

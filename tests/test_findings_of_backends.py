@@ -161,6 +161,12 @@ def test_a_missing_parameter_and_one_too_many_are_findings():
     assert {finding.verdict for finding in findings.values()} == {Verdict.WRONG}
 
 
+def test_gradients_for_what_does_not_exist_come_last_and_in_order():
+    strangers = [f"z{i}" for i in range(12)]
+    findings = judged(returning(lambda loss, g: g.update(dict.fromkeys(reversed(strangers), 1.0))))
+    assert [*findings] == sorted(strangers)
+
+
 def test_a_name_that_is_no_string_is_a_finding():
     def number(_, gradients):
         gradients[7] = 1.0
