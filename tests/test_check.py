@@ -173,6 +173,8 @@ def test_what_changes_from_call_to_call_is_told_from_rounding_at_any_scale(scale
                 np.array([1.0, -2.0]),
             )
             assert report.verdict is verdict, (what, change)
+            if verdict is Verdict.UNRESOLVED and what == "loss":
+                assert report.findings[0].reason == "the loss changes from call to call"
 
 
 def test_a_nan_in_one_block_hides_no_error_in_another_and_an_error_no_nan():
