@@ -109,8 +109,8 @@ def test_of_two_claims_apart_by_more_than_their_bound_the_nearer_to_the_oracle_i
 
 
 def test_two_claims_within_their_bounds_are_no_dispute():
-    """The twin: what is apart by less than a bound costs no more, and nobody is wrong."""
-    claims = {"one": np.zeros(3), "other": np.array([0.0, 0.9, 0.0])}
+    """The twin: what is apart by no more than a bound costs no more, and nobody is wrong."""
+    claims = {"one": np.zeros(3), "other": np.array([0.0, 1.0, 0.0])}
     asked = []
 
     def slope(v, _claim):

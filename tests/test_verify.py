@@ -10,6 +10,7 @@ import gradcheck
 from gradcheck import MSE, Activation, Case, Dense, Given, Network, ReLU, Tanh, Verdict
 from gradcheck.network import reference
 from gradcheck.network.reference import copies
+from gradcheck.verification import arbiter
 
 CASE = Case(Network((3,), (Dense(4), Tanh(), Dense(2)), MSE()), samples=5)
 
@@ -310,3 +311,34 @@ def test_a_claim_of_zero_is_measured_by_the_reference():
 @pytest.mark.parametrize(("error", "bound", "ratio"), [(0, 0, 0), (0, 2, 0), (3, 1.5, 2), (1, 0, np.inf)])
 def test_an_error_of_zero_has_a_ratio_of_zero_and_any_other_beyond_a_bound_of_zero_an_infinite_one(error, bound, ratio):
     assert gradcheck.Finding(name="x", backend="-", verdict=Verdict.WRONG, error=error, bound=bound).ratio == ratio
+
+
+def test_who_dissents_is_noted_only_where_some_are_right():
+    def off(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        return loss, gradients | {"0.bias": 1.5 * gradients["0.bias"]}
+
+    for backends, noted in (
+        (["manual", "torch"], []),
+        ([off], []),
+        ([off, "manual"], ["0.bias: off against manual and the reference"]),
+    ):
+        report = gradcheck.verify(CASE, backends)
+        assert [note for note in report.notes if " against " in note] == noted
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_what_real_differences_confirm_is_relative_to_what_each_block_contributes(scale, monkeypatch):
+    """However large its entries are, and when every block is looked at by itself."""
+    network = Network((6,), (Dense(8), ReLU(), Dense(2)), MSE())
+    rng = np.random.default_rng(0)
+    drawn = {name: rng.standard_normal(shape) for name, shape in network.parameter_shapes.items()}
+    init = {name: value * (scale if name.startswith("0") else 1 / scale) for name, value in drawn.items()}
+    case = Case(network, "random", samples=20, init=Given.of(init))
+    first = gradcheck.verify(case, ["manual"])
+    monkeypatch.setattr(arbiter, "COARSE", 0.0)
+    alone = gradcheck.verify(case, ["manual"])
+    assert alone.evaluations > first.evaluations
+    for report in (first, alone):
+        (note,) = (note for note in report.notes if note.startswith("real differences confirm"))
+        assert 1e-14 < float(note.rpartition(" ")[2]) < 1e-6
