@@ -218,6 +218,20 @@ def test_a_backward_pass_that_fails_where_one_output_is_used_alone_is_found(brok
     assert broken == ("where output 1 is used alone" in report.findings[0].reason)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.001, 0.5, -1.0])
+def test_a_backward_pass_that_answers_otherwise_for_one_output_alone_is_found_however_little(factor):
+    class Sometimes(TwoOutputs):
+        @staticmethod
+        def backward(ctx, first, second):
+            (x,) = ctx.saved_tensors
+            if first is None:
+                return factor * 2 * x * second
+            return first if second is None else first + 2 * x * second
+
+    report = check_torch(Sometimes.apply, torch.linspace(0.5, 2, 4, dtype=torch.float64, requires_grad=True))
+    assert report.wrong == (set() if factor == 1 else {"args.0"})
+
+
 def test_complex_outputs_of_real_arguments_are_checked_as_pairs_of_numbers():
     assert check_torch(torch.fft.rfft, rand(8)).verdict is Verdict.CORRECT
     assert check_torch(elementwise(lambda g: 1.01 * g), rand(8)).verdict is Verdict.WRONG

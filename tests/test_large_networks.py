@@ -13,7 +13,7 @@ from gradcheck.oracles.line import Estimate
 from gradcheck.verdict import settle
 from gradcheck.verdict.bounds import Allowance
 from gradcheck.verdict.settle import by_witness, residual
-from gradcheck.verification import verifier
+from gradcheck.verification import arbiter, verifier
 from gradcheck.verification.problem import posed
 
 DTYPES = ("float64", "float32")
@@ -34,6 +34,25 @@ def _no_gradient_as_a_whole(monkeypatch):
     """These networks really are large: nobody asks the reference for a whole gradient. Causes are not looked for."""
     monkeypatch.setattr(Tangents, "gradient", None)
     monkeypatch.setattr(verifier, "_diagnoses", lambda *_: ())
+
+
+@pytest.mark.parametrize(
+    ("widths", "samples", "whole"),
+    [
+        ((60, 60, 60, 60), 24, False),  # 51 passes, 19 million multiply-adds
+        ((12,) * 12, 24, True),  # 68 passes, 3 million
+        ((12,) * 12, 400, False),  # 68 passes, 52 million
+        ((400, 10), 60, True),  # 1 pass of 10 million
+    ],
+)
+def test_every_entry_is_known_where_that_costs_few_passes_or_little_arithmetic(widths, samples, whole, monkeypatch):
+    layers = tuple(layer for units in widths for layer in (Dense(units), Tanh()))
+    case = Case(Network((widths[0],), (*layers, Dense(2)), CrossEntropy()), "random", samples=samples, init="glorot")
+    asked: list[str] = []
+    monkeypatch.setattr(Tangents, "gradient", lambda self, name: asked.append(name) or np.zeros_like(self.parameters[name]))
+    monkeypatch.setattr(arbiter, "_confirm", lambda *_: arbiter._Confirmation([], {}))
+    arbiter.settle(posed(case, 0.0, 0, "float64"), {}, every_entry=False)
+    assert bool(asked) == whole
 
 
 def guilty(report):
