@@ -15,7 +15,52 @@ class Equivalent(NamedTuple):
     reason: str
 
 
-EQUIVALENT: tuple[Equivalent, ...] = ()
+DEVICES = "asks for a device that the machine of these figures does not have; PyTorch then seeds nothing"
+
+EQUIVALENT = (
+    Equivalent(
+        "gradcheck/adapters/pytorch_state.py",
+        "if torch.cuda.is_initialized():",
+        "if (not torch.cuda.is_initialized()):",
+        DEVICES,
+    ),
+    Equivalent(
+        "gradcheck/adapters/pytorch_state.py",
+        "if torch.backends.mps.is_available():",
+        "if (not torch.backends.mps.is_available()):",
+        DEVICES,
+    ),
+    Equivalent(
+        "gradcheck/candidates/claim.py",
+        "towards = np.where(rng.random(value.shape) < 0.5, -np.inf, np.inf)",
+        "towards = np.where(rng.random(value.shape) < 1.0, -np.inf, np.inf)",
+        "one ulp downward shows rounding as well as one in a random direction; what a jump shows is left out either way",
+    ),
+    Equivalent(
+        "gradcheck/network/analysis/layer_rounding.py",
+        "own = p * (1 - hot) + np.minimum(loss.cancellation.slope, calculus.SATURATED * rest / u) * hot",
+        "own = (p * (1 - hot) - np.minimum(loss.cancellation.slope, calculus.SATURATED * rest / u) * hot)",
+        "only the square is used, and in each entry one of the two terms is 0",
+    ),
+    Equivalent(
+        "gradcheck/verdict/causes.py",
+        "continue",
+        "pass",
+        "the last statement of its loop",
+    ),
+    Equivalent(
+        "gradcheck/verdict/localize.py",
+        "if not -0.5 < position < search.claim.size - 0.5:",
+        "if not (-0.5 < position <= search.claim.size - 0.5):",
+        "one value of a ratio of two measured residuals; the probe of no entry that follows sends it to bisection as well",
+    ),
+    Equivalent(
+        "gradcheck/verification/problem.py",
+        "parameters = {name: value.astype(np.float64, copy=False) for name, value in given.items()}",
+        "parameters = {name: value.astype(np.float64, copy=True) for name, value in given.items()}",
+        "a copy that nobody changes",
+    ),
+)
 
 
 def reason(path: str, before: str, after: str) -> str:
