@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 import gradcheck
 from gradcheck.network.analysis import calculus
 from gradcheck.network.analysis.calculus import FAR, Uncertain, bend, coherence, curvature, or_inf, slope_rounding, steepest
 from gradcheck.network.analysis.kinks import freedom, through_factor, through_product, through_slope
+from gradcheck.network.analysis.layer_rounding import _carried
 from gradcheck.network.layers import Cancellation, Kink
 
 U = 2.0**-53
@@ -99,6 +101,7 @@ def test_the_freedom_of_a_slope_is_what_the_other_side_would_have_given():
     np.testing.assert_array_equal(down, [0, 0, 0, 3, 0])
     np.testing.assert_array_equal(up, [0, 3, 3, 0, 0])
     assert not freedom((), z, np.full(5, np.inf)).any()
+    np.testing.assert_array_equal(freedom(BENT, np.zeros(1), np.zeros(1)).ravel(), [3, 0, 3])  # on it without any rounding
     other = (*BENT, Kink(0.5, left=2.0, right=0.0, chosen=2.0))
     np.testing.assert_array_equal(freedom(other, z, np.full(5, 1e-8))[:, 4], [2, 2, 0])
 
@@ -119,6 +122,18 @@ def test_a_slope_that_is_open_and_a_gradient_that_is_multiply():
     assert not through_slope(0 * rows, np.ones(1), np.ones(1), 0 * free).any()
     np.testing.assert_array_equal(through_slope(0 * rows, -np.ones(1), np.ones(1), free).ravel(), [0, 4, 1])
     np.testing.assert_array_equal(through_slope(rows, np.ones(1), np.ones(1), 0 * free).ravel(), [1, 2, 5])
+
+
+@pytest.mark.parametrize("times", [1.0, 1.01, 100.0])
+def test_a_probability_is_carried_by_twice_the_reach_of_its_logit_where_that_is_far(times):
+    gap, reach = np.array([[0.0, -1.0]]), times * FAR
+    p = np.exp(gap) / np.exp(gap).sum()
+    found = _carried(gap, p, np.array([[reach / 2, 0.0]]), U)
+    odds = np.array([[1.0, -1.0]])
+    moved = np.maximum(expit(odds + reach) - p, p - expit(odds - reach))
+    factor = 2**0.5 if reach / 2 > FAR else 1.0  # both may be carried together
+    np.testing.assert_allclose(found, (times > 1) * factor * moved, rtol=1e-9)
+    assert not _carried(gap, p, np.array([[np.inf, 0.0]]), U).any()
 
 
 def test_huber_and_elu_bend_on_one_side_of_their_joint_only():
