@@ -28,6 +28,15 @@ def test_curvature_is_that_of_the_function_to_a_few_digits(z):
     np.testing.assert_allclose(found, np.abs(np.cos(z)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e6, 1e12])
+def test_curvature_is_seen_however_large_the_argument(size):
+    z = np.array([size, -size])
+    np.testing.assert_allclose(curvature(lambda t: 2 * t, z, 2 * z, np.zeros(2), ()), 2.0, rtol=1e-6)
+    np.testing.assert_allclose(
+        curvature(lambda t: t**2, z, z**2, np.full(2, size), ()), np.full(2, 3 * size), rtol=1e-5, atol=3e-6
+    )
+
+
 def test_curvature_is_that_of_the_bent_side_of_a_joint_and_of_the_smoother_side_of_a_kink():
     z = np.zeros(1)
 

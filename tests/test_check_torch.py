@@ -247,6 +247,16 @@ def test_gradients_of_single_outputs_add_up_to_rounding_and_are_then_not_checked
     assert not pytorch.adds_up(function)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.01])
+def test_a_sparse_gradient_is_taken_as_the_dense_one_that_it_stands_for(factor):
+    table = nn.Embedding(6, 3, sparse=True, dtype=torch.float64)
+    table.weight.data.copy_(rand(6, 3))
+    if factor != 1:
+        table.weight.register_hook(lambda gradient: factor * gradient)
+    report = check_torch(table, torch.tensor([1, 4, 1]))
+    assert report.wrong == (set() if factor == 1 else {"weight"})
+
+
 def test_complex_outputs_of_real_arguments_are_checked_as_pairs_of_numbers():
     assert check_torch(torch.fft.rfft, rand(8)).verdict is Verdict.CORRECT
     assert check_torch(elementwise(lambda g: 1.01 * g), rand(8)).verdict is Verdict.WRONG

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from gradcheck import MSE, Arctan, Case, Dense, Given, Logistic, Network, Verdict, backend, verify
+from gradcheck import MSE, Arctan, Case, Dense, Given, Identity, Logistic, Network, Verdict, backend, verify
 from gradcheck.verification.answers import ask
 
 NETWORK = Network((2,), (Dense(3), Arctan(), Dense(1)), Logistic())
@@ -340,6 +340,22 @@ def test_overflow_is_seen_in_the_numbers_and_not_in_a_warning():
         gradients["2.bias"] = np.float64([1e300]) * np.float64(1e300)
 
     assert only(judged(returning(overflowing))) == ("2.bias", "the gradient is inf at [0]")
+
+
+@pytest.mark.parametrize("size", [1e19, 1.0])
+def test_a_unit_that_may_overflow_excuses_what_is_not_finite_in_its_block(size):
+    """The twin has none, and the same gradient is wrong."""
+    network = Network((2,), (Dense(2, bias=False), Identity()), MSE())
+    data = Given.of({"inputs": [[1.0, 1.0]], "targets": [[0.0, 0.0]]})
+    case = Case(network, data=data, init=Given.of({"0.weight": [[size, -size], [1.0, 1.0]]}), dtype="float32")
+
+    def infinite(network, parameters, batch):
+        loss, gradients = right(network, parameters, batch)
+        gradients["0.weight"][0, 0] = np.inf
+        return loss, gradients
+
+    found = next(finding for finding in verify(case, [infinite]).findings if finding.name == "0.weight")
+    assert found.verdict is (Verdict.UNRESOLVED if size > 1 else Verdict.WRONG)
 
 
 def test_gradients_that_add_up_from_call_to_call_are_a_finding():
