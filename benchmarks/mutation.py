@@ -71,17 +71,30 @@ def named(names: Sequence[str]) -> list[Mutant]:
 
 
 def reaching(reach: Reach, site: Site, seconds: float) -> list[str]:
-    """The tests that call the function, fastest first; where it runs at import only, those that call its module.
+    """The tests that call the function, fastest first; of what runs at import those that call its module, or name it.
 
     As many as take so long together: what only slower ones would notice is counted as a survivor.
     """
     own = f"{site.path}:{site.function}"
-    exact = [name for name, test in reach.items() if own in test["functions"]]
-    module = [name for name, test in reach.items() if any(each.startswith(f"{site.path}:") for each in test["functions"])]
-    called = exact if site.function and exact else module
+    called = [name for name, test in reach.items() if site.function and own in test["functions"]]
+    if not called:
+        called = [
+            name for name, test in reach.items() if any(each.startswith(f"{site.path}:") for each in test["functions"])
+        ]
     ordered = sorted(called, key=lambda name: reach[name]["seconds"])
+    first = [] if site.function else naming(reach, site)
+    ordered = [*first, *(name for name in ordered if name not in first)]
     spent = [*accumulate(reach[name]["seconds"] for name in ordered)]
     return ordered[: 1 + bisect(spent, seconds)]
+
+
+def naming(reach: Reach, site: Site) -> list[str]:
+    """The tests of files that name the constant which is changed: they may look at it and call nothing."""
+    lines = (ROOT / site.path).read_text().splitlines()
+    name = lines[site.line - 1].partition(":")[0].partition("=")[0].strip() if site.line <= len(lines) else ""
+    files = {test.partition("::")[0] for test in reach} if name.isidentifier() else set[str]()
+    found = {file for file in files if (ROOT / file).exists() and name in (ROOT / file).read_text()}
+    return [test for test in reach if test.partition("::")[0] in found]
 
 
 def stages(tests: Sequence[str]) -> list[list[str]]:

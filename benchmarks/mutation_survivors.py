@@ -55,6 +55,12 @@ EQUIVALENT = (
         "one value of a ratio of two measured residuals; the probe of no entry that follows sends it to bisection as well",
     ),
     Equivalent(
+        "gradcheck/verification/arbiter.py",
+        "return Settlement(problem.tangents.gradient(name), either if problem.own == 1 else problem.own * either)",
+        "return Settlement(problem.tangents.gradient(name), either if problem.own == 2 else problem.own * either)",
+        "spares a multiplication by 1",
+    ),
+    Equivalent(
         "gradcheck/verification/problem.py",
         "parameters = {name: value.astype(np.float64, copy=False) for name, value in given.items()}",
         "parameters = {name: value.astype(np.float64, copy=True) for name, value in given.items()}",

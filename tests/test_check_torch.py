@@ -247,6 +247,31 @@ def test_gradients_of_single_outputs_add_up_to_rounding_and_are_then_not_checked
     assert not pytorch.adds_up(function)
 
 
+def test_only_a_wrong_block_that_has_no_gradient_is_told_so():
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.hidden, self.idle = (nn.Parameter(rand(3, seed=i)) for i in range(3))
+
+        def forward(self, x):
+            return Third.apply(x * self.used) + self.hidden.detach() ** 2
+
+    class Third(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x / 3
+
+        @staticmethod
+        def backward(ctx, c):
+            return c
+
+    reasons = {finding.name: finding.reason for finding in check_torch(Half(), rand(3, grad=False)).findings}
+    told = "PyTorch has no gradient for it, and the output depends on it"
+    assert reasons["hidden"] == told
+    assert reasons["idle"] == ""
+    assert reasons["used"] not in ("", told)
+
+
 @pytest.mark.parametrize("factor", [1.0, 1.01])
 def test_a_sparse_gradient_is_taken_as_the_dense_one_that_it_stands_for(factor):
     table = nn.Embedding(6, 3, sparse=True, dtype=torch.float64)

@@ -82,6 +82,10 @@ def test_the_tests_that_call_a_function_are_asked_fastest_first(mutation):
     assert mutation.reaching(REACH, site, 60) == ["tests/test_a.py::quick", "tests/test_a.py::slow"]
     assert mutation.reaching(REACH, site, 0.5) == ["tests/test_a.py::quick"]
     assert len(mutation.reaching(REACH, site._replace(function=""), 60)) == 3
+    probes = next(each for each in mutation.sites(site.path, (mutation.ROOT / site.path).read_bytes()) if not each.function)
+    assert mutation.naming({"tests/test_large_networks.py::any": {}, "tests/test_store.py::any": {}}, probes) == [
+        "tests/test_large_networks.py::any"
+    ]
     assert mutation.reaching(REACH, site._replace(path="gradcheck/verdict/new.py"), 60) == []
 
 
