@@ -37,6 +37,12 @@ EQUIVALENT = (
         "one ulp downward shows rounding as well as one in a random direction; what a jump shows is left out either way",
     ),
     Equivalent(
+        "gradcheck/network/analysis/kinks.py",
+        "margin = states[-1] * targets if network.loss.targets is ls.Targets.SIGNS else np.abs(states[-1] - targets)",
+        "margin = (states[-1] / targets) if network.loss.targets is ls.Targets.SIGNS else np.abs(states[-1] - targets)",
+        "signs are 1 and -1",
+    ),
+    Equivalent(
         "gradcheck/network/analysis/layer_rounding.py",
         "own = p * (1 - hot) + np.minimum(loss.cancellation.slope, calculus.SATURATED * rest / u) * hot",
         "own = (p * (1 - hot) - np.minimum(loss.cancellation.slope, calculus.SATURATED * rest / u) * hot)",

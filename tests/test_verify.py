@@ -11,6 +11,7 @@ from gradcheck import MSE, Activation, Case, Dense, Given, Network, ReLU, Tanh, 
 from gradcheck.network import reference
 from gradcheck.network.reference import copies
 from gradcheck.verification import arbiter
+from gradcheck.verification.problem import posed
 
 CASE = Case(Network((3,), (Dense(4), Tanh(), Dense(2)), MSE()), samples=5)
 
@@ -284,6 +285,21 @@ def test_the_slopes_to_either_side_of_a_kink_are_per_unit_of_the_parameter_whate
         return loss, gradients | {"0.bias": gradients["0.bias"] + 1e-6}
 
     assert gradcheck.verify(case, [beyond]).wrong == {"0.bias"}
+
+
+@pytest.mark.parametrize(("dtype", "part"), [("float64", 1.0), ("float32", 2.0**-29)])
+def test_what_goes_unseen_where_every_entry_is_known_is_the_references_own_rounding_and_what_kinks_leave_open(dtype, part):
+    init = {"0.weight": [[1.0], [2.0]], "0.bias": [-1.0, 3.0], "2.weight": [[3.0, 1.0]], "2.bias": [0.5]}
+    data = Given.of({"inputs": [[1.0], [0.5]], "targets": [[2.5], [1.0]]})
+    case = Case(Network((1,), (Dense(2), ReLU(), Dense(1)), MSE()), data=data, init=Given.of(init), dtype=dtype)
+    problem = posed(case, 0.0, 0, dtype)
+    settled = arbiter.settle(problem, {}, every_entry=False)
+    kinked = 0
+    for name, allowed in problem.allowed.items():
+        kinks = allowed.high - allowed.low
+        kinked += kinks.any()
+        np.testing.assert_allclose(settled.gradients[name].unseen, part * (allowed.rounding + kinks), rtol=1e-12)
+    assert kinked == 2
 
 
 def test_a_claim_of_zero_is_measured_by_the_reference():
