@@ -67,6 +67,18 @@ EQUIVALENT = (
         "spares a multiplication by 1",
     ),
     Equivalent(
+        "gradcheck/verification/arbiter.py",
+        "known[:] = [(v, Estimate(value, problem.own * problem.allowed[name].along(v), 1))]",
+        "known[:] = [(v, Estimate(value, problem.own * problem.allowed[name].along(v), 2))]",
+        "evaluations of this oracle are counted where they are spent, and nobody reads these",
+    ),
+    Equivalent(
+        "gradcheck/verification/verifier.py",
+        "findings.append(_defect(name, backend, answer, may_overflow=not np.isfinite(bound).all()))",
+        "findings.append(_defect(name, backend, answer, may_overflow=not (np.isfinite(bound).any())))",
+        "a bound holds the mean of its block: it is infinite as a whole",
+    ),
+    Equivalent(
         "gradcheck/verification/problem.py",
         "parameters = {name: value.astype(np.float64, copy=False) for name, value in given.items()}",
         "parameters = {name: value.astype(np.float64, copy=True) for name, value in given.items()}",
