@@ -49,6 +49,12 @@ EQUIVALENT = (
         "only the square is used, and in each entry one of the two terms is 0",
     ),
     Equivalent(
+        "gradcheck/network/analysis/layer_rounding.py",
+        "spread = ((np.abs(gradient) + wide) ** 2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2",
+        "spread = ((np.abs(gradient) + wide) ** 2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**3",
+        "of cross entropy it is 1",
+    ),
+    Equivalent(
         "gradcheck/verdict/causes.py",
         "continue",
         "pass",

@@ -52,8 +52,15 @@ def test_every_entry_is_known_where_that_costs_few_passes_or_little_arithmetic(w
     asked: list[str] = []
     monkeypatch.setattr(Tangents, "gradient", lambda self, name: asked.append(name) or np.zeros_like(self.parameters[name]))
     monkeypatch.setattr(arbiter, "_confirm", lambda *_: arbiter._Confirmation([], {}))
-    arbiter.settle(posed(case, 0.0, 0, "float64"), {}, every_entry=False)
+    problem = posed(case, 0.0, 0, "float64")
+    arbiter.settle(problem, {}, every_entry=False)
     assert bool(asked) == whole
+    monkeypatch.setattr(arbiter, "CHEAP", 0)
+    for passes, few in ((problem.tangents.cost, True), (0.999 * problem.tangents.cost, False)):
+        asked.clear()
+        monkeypatch.setattr(arbiter, "PASSES", passes)
+        arbiter.settle(problem, {}, every_entry=False)
+        assert bool(asked) == few
 
 
 def guilty(report):
