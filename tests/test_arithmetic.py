@@ -63,6 +63,9 @@ def test_every_arithmetic_has_its_constants_and_a_line_that_a_check_must_see():
     from gradcheck.verification.problem import SEEING
 
     assert set(SEEING) == set(ARITHMETICS)
+    for name in ("float64", "float32"):  # half of the digits
+        assert SEEING[name] == pytest.approx(100 * precision(name).u ** 0.5, rel=0.1)
+    assert SEEING["tf32"] == SEEING["bfloat16"] == 0.5  # a factor of 1.5
     assert [precision(name).u for name in ARITHMETICS] == sorted(precision(name).u for name in ARITHMETICS)
     assert {str(representable(np.ones(1), name).dtype) for name in ARITHMETICS[1:]} == {"float32"}
 

@@ -50,6 +50,8 @@ MISTAKES = {
     "missing-mean": ("weight", lambda g, _: 50 * g, {"n": 50}),
     "extra-mean": ("bias", lambda g, _: g / 50, {"n": 50}),
     "factor": ("wide", lambda g, _: 1.7 * g, {"factor": pytest.approx(1.7)}),
+    "factor, of another sign": ("wide", lambda g, _: -2 * g, {"factor": pytest.approx(-2)}),
+    "factor, small": ("weight", lambda g, _: g / 3.3, {"factor": pytest.approx(1 / 3.3)}),
     "zero": ("bias", lambda g, _: 0 * g, {}),
     "transposed": ("weight", lambda g, _: g.T, {}),
     "permuted, rolled": ("weight", lambda g, _: np.roll(g, 1, 0), {"rolled": 1, "axis": 0}),
@@ -152,6 +154,7 @@ def build(spoil):
 NETWORK_MISTAKES = {
     "missing-mean": (lambda g: {name: 400 * value for name, value in g.items()}, {"n": 400}),
     "factor": (lambda g: g | {"0.bias": 2 * g["0.bias"]}, {"factor": pytest.approx(2)}),
+    "factor, of another sign": (lambda g: g | {"0.bias": -2 * g["0.bias"]}, {"factor": pytest.approx(-2)}),
     "sign": (lambda g: g | {"2.weight": -g["2.weight"]}, {}),
     "transposed": (lambda g: g | {"0.weight": g["0.weight"].T.reshape(15, 2)}, {"reshaped": True}),
     "low-precision": (lambda g: {name: v.astype(np.float32).astype(float) for name, v in g.items()}, {"format": "float32"}),
@@ -159,9 +162,9 @@ NETWORK_MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("cause", NETWORK_MISTAKES)
-def test_in_a_network_the_cause_is_held_against_the_reference_and_n_is_the_number_of_samples(cause):
-    spoil, evidence = NETWORK_MISTAKES[cause]
+@pytest.mark.parametrize("mistake", NETWORK_MISTAKES)
+def test_in_a_network_the_cause_is_held_against_the_reference_and_n_is_the_number_of_samples(mistake):
+    (spoil, evidence), cause = NETWORK_MISTAKES[mistake], mistake.split(",")[0]
     case = gradcheck.Case(
         gradcheck.Network((2,), (gradcheck.Dense(15), gradcheck.Arctan(), gradcheck.Dense(1)), gradcheck.Logistic()),
         data="two-moons",

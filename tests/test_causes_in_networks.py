@@ -12,6 +12,7 @@ from gradcheck import Arctan, Case, CrossEntropy, Dense, Logistic, Network, SiLU
 from gradcheck.builds import registry
 from gradcheck.diagnosis.library import MistakeLibrary
 from gradcheck.network.batch import Batch
+from gradcheck.verification import evidence
 
 DEEP = (Dense(5), Tanh(), Dense(5), Softplus(), Dense(5), Arctan())
 SIGNS = Case(Network((5,), (*DEEP, Dense(1)), Logistic()), samples=24, seed=3)
@@ -268,3 +269,20 @@ def test_every_mistake_of_the_library_is_recognised_as_itself_or_as_one_with_the
 
 def answered(gradients, network, parameters, batch):
     return gradcheck.backend("manual").build(network).loss(parameters, batch), gradients
+
+
+@pytest.mark.parametrize("standing", [True, False])
+def test_in_a_large_network_a_cause_is_held_against_the_library_where_no_claim_stands(standing, monkeypatch):
+    """The twin: a library that is wrong itself is no reference, and names nothing."""
+    layers = tuple(layer for _ in range(4) for layer in (Dense(60), Tanh()))
+    case = Case(Network((60,), (*layers, Dense(3)), CrossEntropy()), "random", samples=24, init="he")
+
+    def library(network, parameters, batch):
+        found = registry.mistakes(network, parameters, batch)
+        found.gradients = {name: gradient * (1 if standing else 1 + 1e-6) for name, gradient in found.gradients.items()}
+        return found
+
+    monkeypatch.setattr(evidence, "library_of", library)
+    report = gradcheck.verify(case, [spoiled(w2=lambda g: 1.7 * g)])
+    assert report.wrong == {"2.weight"}
+    assert [diagnosis.cause for diagnosis in report.diagnoses] == (["factor"] if standing else [])

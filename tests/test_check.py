@@ -157,6 +157,39 @@ def test_a_random_loss_is_unresolved_and_last_bits_are_not():
     assert last_bits.verdict is Verdict.CORRECT
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_what_changes_from_call_to_call_is_told_from_rounding_at_any_scale(scale):
+    for change, verdict in ((1e-3, Verdict.UNRESOLVED), (1e-15, Verdict.CORRECT)):
+        for what in ("loss", "gradient"):
+            calls = {"loss": 0, "gradient": 0}
+
+            def shaken(name, value, what=what, calls=calls, change=change):
+                calls[name] += 1
+                return value * (1 + change * (calls[name] % 2) * (name == what))
+
+            report = check(
+                lambda x, shaken=shaken: shaken("loss", scale * (x @ x)),
+                lambda x, shaken=shaken: shaken("gradient", scale * 2 * x),
+                np.array([1.0, -2.0]),
+            )
+            assert report.verdict is verdict, (what, change)
+            if verdict is Verdict.UNRESOLVED and what == "loss":
+                assert report.findings[0].reason == "the loss changes from call to call"
+
+
+def test_a_nan_in_one_block_hides_no_error_in_another_and_an_error_no_nan():
+    """The twin: either of them alone."""
+    at = {"a": np.array([1.0, 2.0]), "b": np.array([3.0, -1.0])}
+    for nan, error in ((np.nan, 1e-3), (np.nan, 0.0), (0.0, 1e-3)):
+        report = check(
+            lambda x: x["a"] @ x["a"] + np.sin(x["b"]).sum(),
+            lambda x, nan=nan, error=error: {"a": 2 * x["a"] * (1 + error) + [0, nan], "b": np.cos(x["b"]) * (1 + error)},
+            at,
+        )
+        assert report.wrong == ({"a", "b"} if error else {"a"})
+        assert (report.findings[0].reason == "the gradient is nan at [1]") == bool(np.isnan(nan))
+
+
 @pytest.mark.parametrize("second", [lambda x: None, lambda x: np.zeros(5), lambda x: 2 * x * np.nan])
 def test_what_only_a_second_call_has_not_the_form_of_is_unresolved(second):
     """The twin: the same function where every call answers alike."""
@@ -438,6 +471,29 @@ def test_where_some_arguments_are_rounded_inside_and_others_not_only_a_fault_is_
 
     assert check(mixed, lambda x: c * np.cos(x), at).verdict in (Verdict.UNRESOLVED, Verdict.CORRECT)
     assert check(mixed, halved, at).verdict in (Verdict.WRONG, *([Verdict.UNRESOLVED] if rounding == "float16" else []))
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_a_loss_that_raises_outside_its_domain_has_no_value_there_and_at_the_point_itself_it_has_failed(blocks):
+    """The twins: the same gradient wrong, and what raises for another reason than its numbers."""
+
+    def f(p):
+        return math.sqrt(1 - p["a"] ** 2) + sum(p.values())
+
+    def g(p, factor=1.0):
+        return {name: 1.0 - (factor * p["a"] / math.sqrt(1 - p["a"] ** 2) if name == "a" else 0) for name in p}
+
+    at = dict(zip("ab", [0.999, 0.5], strict=True)) if blocks == 2 else {"a": 0.999}
+    assert check(f, g, at).verdict is Verdict.CORRECT
+    assert check(f, lambda p: g(p, 1.001), at).wrong == {"a"}
+
+    def indexed(p):
+        return f(p) if p["a"] == at["a"] else {}["moved"]
+
+    with pytest.raises(gradcheck.CallFailed, match="f raised ValueError"):
+        check(f, lambda p: g(at), at | {"a": 2.0})
+    with pytest.raises(gradcheck.CallFailed, match="indexed raised KeyError"):
+        check(indexed, g, at)
 
 
 def test_a_block_may_be_called_loss():

@@ -1,5 +1,6 @@
 """`check_jax`, `check_autograd`, `check_scipy`: each framework's own objects, broken and whole."""
 
+import inspect
 import subprocess
 import sys
 
@@ -195,3 +196,10 @@ def test_value_and_gradient_from_one_function():
         gradcheck.check(value_and_gradient=np.sum, at=at)
     with pytest.raises(gradcheck.DescriptionError, match="gradient: expected a function"):
         gradcheck.check(np.sum, at=at)
+
+
+def test_every_door_asks_for_the_same_accuracy_and_seed_unless_told_otherwise():
+    doors = ("check", "check_torch", "check_jax", "check_autograd", "check_scipy", "check_vjp", "check_jvp", "check_hvp")
+    for door in doors:
+        defaults = inspect.signature(getattr(gradcheck, door)).parameters
+        assert (defaults["accuracy"].default, defaults["seed"].default) == (1e-6, 0), door

@@ -218,6 +218,70 @@ def test_a_backward_pass_that_fails_where_one_output_is_used_alone_is_found(brok
     assert broken == ("where output 1 is used alone" in report.findings[0].reason)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.001, 0.5, -1.0])
+def test_a_backward_pass_that_answers_otherwise_for_one_output_alone_is_found_however_little(factor):
+    class Sometimes(TwoOutputs):
+        @staticmethod
+        def backward(ctx, first, second):
+            (x,) = ctx.saved_tensors
+            if first is None:
+                return factor * 2 * x * second
+            return first if second is None else first + 2 * x * second
+
+    report = check_torch(Sometimes.apply, torch.linspace(0.5, 2, 4, dtype=torch.float64, requires_grad=True))
+    assert report.wrong == (set() if factor == 1 else {"args.0"})
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_gradients_of_single_outputs_add_up_to_rounding_and_are_then_not_checked_one_by_one(scale):
+    """The twin: a sum that is off by more than that."""
+    from gradcheck.adapters import pytorch
+    from gradcheck.adapters.pytorch_function import TorchFunction
+
+    function = TorchFunction(lambda x: tuple(scale * (x * k).sin() for k in range(1, 9)), (rand(50),), {}, 0)
+    whole = function.gradient(function.point())["args.0"]
+    parts = [function.alone(output).gradient(function.point())["args.0"] for output in function.cotangents]
+    assert not np.array_equal(sum(parts), whole)
+    assert pytorch.adds_up(function)
+    function.gradient = lambda _: {"args.0": whole + 1e-9 * np.abs(whole).max()}
+    assert not pytorch.adds_up(function)
+
+
+def test_only_a_wrong_block_that_has_no_gradient_is_told_so():
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.hidden, self.idle = (nn.Parameter(rand(3, seed=i)) for i in range(3))
+
+        def forward(self, x):
+            return Third.apply(x * self.used) + self.hidden.detach() ** 2
+
+    class Third(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x / 3
+
+        @staticmethod
+        def backward(ctx, c):
+            return c
+
+    reasons = {finding.name: finding.reason for finding in check_torch(Half(), rand(3, grad=False)).findings}
+    told = "PyTorch has no gradient for it, and the output depends on it"
+    assert reasons["hidden"] == told
+    assert reasons["idle"] == ""
+    assert reasons["used"] not in ("", told)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.01])
+def test_a_sparse_gradient_is_taken_as_the_dense_one_that_it_stands_for(factor):
+    table = nn.Embedding(6, 3, sparse=True, dtype=torch.float64)
+    table.weight.data.copy_(rand(6, 3))
+    if factor != 1:
+        table.weight.register_hook(lambda gradient: factor * gradient)
+    report = check_torch(table, torch.tensor([1, 4, 1]))
+    assert report.wrong == (set() if factor == 1 else {"weight"})
+
+
 def test_complex_outputs_of_real_arguments_are_checked_as_pairs_of_numbers():
     assert check_torch(torch.fft.rfft, rand(8)).verdict is Verdict.CORRECT
     assert check_torch(elementwise(lambda g: 1.01 * g), rand(8)).verdict is Verdict.WRONG
@@ -230,6 +294,20 @@ def test_a_function_that_computes_in_float32_is_judged_at_its_own_precision():
     report = check_torch(narrow, rand(20))
     assert report.verdict is Verdict.CORRECT
     assert any("unit roundoff" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("seed", [2**32 - 1, 2**32, 2**40 + 1])
+def test_a_seed_may_be_larger_than_numpy_takes(seed):
+    assert check_torch(affine(), rand(2, 3), rand(3, 2), seed=seed).verdict is Verdict.CORRECT
+    assert check_torch(affine(off), rand(2, 3), rand(3, 3), seed=seed).wrong == {"args.1"}
+
+
+def test_a_function_is_judged_in_float64_only_where_all_of_it_follows():
+    """The twin follows in both outputs."""
+    for second, followed in ((torch.cos, True), (lambda x: x.float().cos(), False)):
+        report = check_torch(lambda x, second=second: (x.sin(), second(x)), rand(4, dtype=torch.float32))
+        assert report.verdict is Verdict.CORRECT
+        assert ("judged in float64, which the function follows" in report.notes) == followed
 
 
 @pytest.mark.parametrize(
@@ -275,3 +353,26 @@ def test_empty_tensors_are_correct_and_judge_nothing_else():
     assert [str(finding.verdict) for finding in report.findings] == ["correct", "correct"]
     assert check_torch(affine(off), rand(0, 4), rand(4, 5)).verdict is Verdict.CORRECT
     assert check_torch(lambda x, y: f(x, elementwise(lambda g: 2 * g)(y)), rand(0, 3), rand(2)).wrong == {"args.1"}
+
+
+@pytest.mark.parametrize(
+    "draw", [random.random, np.random.random, lambda: torch.rand(()).item()], ids=["python", "numpy", "torch"]
+)
+def test_each_generator_is_seeded_before_every_call_and_goes_on_as_if_none_had_been_drawn(draw):
+    """The twin: a generator that nobody knows of."""
+
+    def scaled(x, draw=draw):
+        return x.sin() * (1 + draw())
+
+    for start in (0, 1):
+        random.seed(start)
+        np.random.seed(start)
+        torch.manual_seed(start)
+        before = random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()
+        report = check_torch(scaled, rand(3))
+        assert report.verdict is Verdict.CORRECT
+        assert "random numbers are drawn from seed 0 at every call" in report.notes
+        after = random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()
+        assert after == before
+    own = np.random.default_rng(0)
+    assert check_torch(lambda x: scaled(x, own.random), rand(3)).verdict is Verdict.UNRESOLVED

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from gradcheck import Arctan, Case, Dense, Logistic, Network, Verdict, backend, verify
+from gradcheck import MSE, Arctan, Case, Dense, Given, Identity, Logistic, Network, Verdict, backend, verify
 from gradcheck.verification.answers import ask
 
 NETWORK = Network((2,), (Dense(3), Arctan(), Dense(1)), Logistic())
@@ -161,6 +161,12 @@ def test_a_missing_parameter_and_one_too_many_are_findings():
     assert {finding.verdict for finding in findings.values()} == {Verdict.WRONG}
 
 
+def test_gradients_for_what_does_not_exist_come_last_and_in_order():
+    strangers = [f"z{i}" for i in range(12)]
+    findings = judged(returning(lambda loss, g: g.update(dict.fromkeys(reversed(strangers), 1.0))))
+    assert [*findings] == sorted(strangers)
+
+
 def test_a_name_that_is_no_string_is_a_finding():
     def number(_, gradients):
         gradients[7] = 1.0
@@ -260,6 +266,16 @@ def test_a_loss_that_differs_between_the_two_methods_is_a_finding():
         assert finding.error == pytest.approx(1e-9, rel=1e-3)
 
 
+@pytest.mark.parametrize("factor", [0.5, 2.0, 0.0, -1.0])
+def test_a_loss_method_that_returns_another_multiple_is_a_finding_however_right_the_pair_is(factor):
+    """The twin is `test_a_model_in_both_methods_right_is_correct`."""
+    findings = judged(model(loss=lambda right, *a: factor * right.loss(*a)))
+    assert findings.keys() == {"loss"}
+    assert findings["loss"].verdict is Verdict.WRONG
+    (entry,) = findings["loss"].entries
+    assert entry.claimed == pytest.approx(factor * entry.reference)
+
+
 def test_a_loss_that_raises_leaves_the_gradients_to_be_judged():
     def broken(right, parameters, batch):
         raise NotImplementedError("later")
@@ -326,6 +342,22 @@ def test_overflow_is_seen_in_the_numbers_and_not_in_a_warning():
     assert only(judged(returning(overflowing))) == ("2.bias", "the gradient is inf at [0]")
 
 
+@pytest.mark.parametrize("size", [1e19, 1.0])
+def test_a_unit_that_may_overflow_excuses_what_is_not_finite_in_its_block(size):
+    """The twin has none, and the same gradient is wrong."""
+    network = Network((2,), (Dense(2, bias=False), Identity()), MSE())
+    data = Given.of({"inputs": [[1.0, 1.0]], "targets": [[0.0, 0.0]]})
+    case = Case(network, data=data, init=Given.of({"0.weight": [[size, -size], [1.0, 1.0]]}), dtype="float32")
+
+    def infinite(network, parameters, batch):
+        loss, gradients = right(network, parameters, batch)
+        gradients["0.weight"][0, 0] = np.inf
+        return loss, gradients
+
+    found = next(finding for finding in verify(case, [infinite]).findings if finding.name == "0.weight")
+    assert found.verdict is (Verdict.UNRESOLVED if size > 1 else Verdict.WRONG)
+
+
 def test_gradients_that_add_up_from_call_to_call_are_a_finding():
     """The classic: nobody sets them to zero. They add up in place, in the arrays that the first call returned."""
     total = {}
@@ -369,6 +401,69 @@ def test_a_last_bit_that_changes_from_call_to_call_is_a_note():
     assert any(note.startswith("faulty: 2.bias: the gradient changes from call to call") for note in report.notes)
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_what_changes_from_call_to_call_is_told_from_rounding_at_any_scale(scale):
+    """Rounding is relative to the gradient: neither a tiny gradient's change nor a huge one's rounding is the other."""
+    case = Case(NETWORK, data="random", samples=8, init=Given.of(scaled_last(scale)))
+    for change, verdict in ((1e-3, Verdict.WRONG), (1e-15, Verdict.CORRECT)):
+        calls = []
+
+        def shaken(right, parameters, batch, change=change, calls=calls):
+            calls.append(change)
+            loss, gradients = right.loss_and_gradients(parameters, batch)
+            return loss, {name: gradient * (1 + change * (len(calls) == 2)) for name, gradient in gradients.items()}
+
+        report = verify(case, [model(loss_and_gradients=shaken)])
+        (finding,) = (each for each in report.findings if each.name == "0.weight")
+        assert finding.verdict is verdict
+        assert ("a second call changed the gradient" in finding.reason) == (verdict is Verdict.WRONG)
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_the_entry_that_changes_most_from_call_to_call_is_named_whichever_way_it_goes(way):
+    calls = []
+
+    def shaken(right, parameters, batch):
+        calls.append(way)
+        loss, gradients = right.loss_and_gradients(parameters, batch)
+        gradients["0.weight"][1, 1] += way * len(calls)
+        gradients["0.weight"][2, 0] -= way * len(calls) / 2
+        return loss, gradients
+
+    findings = judged(model(loss_and_gradients=shaken))
+    assert findings.keys() == {"0.weight"}
+    assert findings["0.weight"].reason.endswith(" at [1, 1]")
+
+
+def scaled_last(scale):
+    """Parameters whose gradients below the last layer have this scale."""
+    rng = np.random.default_rng(5)
+    drawn = {name: rng.standard_normal(shape) for name, shape in NETWORK.parameter_shapes.items()}
+    return drawn | {"2.weight": scale * drawn["2.weight"], "2.bias": np.zeros(1)}
+
+
+def test_a_nan_in_one_block_hides_no_error_in_another_and_an_error_no_nan():
+    """The twin: either of them alone."""
+
+    def both(_, gradients, nan=True, error=True):
+        if nan:
+            gradients["0.weight"][2, 1] = np.nan
+        if error:
+            gradients["0.weight"][0, 0] *= 2
+            gradients["2.weight"][0, 1] *= 1 + 1e-6
+
+    for nan, error in ((True, True), (True, False), (False, True)):
+        findings = judged(returning(lambda loss, g, nan=nan, error=error: both(loss, g, nan, error)))
+        assert findings.keys() == ({"0.weight", "2.weight"} if error else {"0.weight"})
+        assert {finding.verdict for finding in findings.values()} == {Verdict.WRONG}
+        if nan:
+            assert findings["0.weight"].reason == "the gradient is nan at [2, 1]"
+        else:
+            assert findings["0.weight"].worst_index == (0, 0)
+        if error:
+            assert findings["2.weight"].worst_index == (0, 1)
+
+
 def test_every_kind_of_failure_at_once_leaves_the_others_judged():
     def second(network, parameters, batch):
         sys.exit("bye")
@@ -383,3 +478,22 @@ def test_every_kind_of_failure_at_once_leaves_the_others_judged():
     correct = [finding for finding in report.findings if finding.backend == "manual"]
     assert {finding.verdict for finding in correct} == {Verdict.CORRECT}
     assert report.wrong == {"0.weight", "loss"}
+
+
+@pytest.mark.parametrize("shake", [1e-17, 1e-3])
+def test_where_a_gradient_is_zero_to_rounding_its_last_bits_may_change_from_call_to_call(shake):
+    """As sums on a GPU do, in another order each time: 0.1 - 0.1 is 1e-17 or -2e-17. The twin changes beyond rounding."""
+    data = Given.of({"inputs": [[1.0], [1.0]], "targets": [[0.3], [0.1]]})
+    case = Case(Network((1,), (Dense(1),), MSE()), data=data, init=Given.of({"0.weight": [[0.1]], "0.bias": [0.1]}))
+    calls = []
+
+    def shaken(right, parameters, batch):
+        loss, gradients = right.loss_and_gradients(parameters, batch)
+        calls.append(loss)
+        return loss, gradients | {"0.bias": gradients["0.bias"] + shake * (1 - len(calls))}
+
+    report = verify(case, [model(loss_and_gradients=shaken)])
+    (finding,) = (finding for finding in report.findings if finding.name == "0.bias")
+    assert ("a second call changed the gradient" in finding.reason) == (shake == 1e-3)
+    assert (finding.verdict is Verdict.WRONG) == (shake == 1e-3)
+    assert any("the gradient changes from call to call" in note for note in report.notes) == (shake != 1e-3)

@@ -127,6 +127,29 @@ def test_a_product_of_another_structure_is_one_sentence():
         check_jvp(np.sin, lambda x, v: 1j * v, AT["x"])
 
 
+@pytest.mark.parametrize("answer", [lambda d: d.sum(), lambda d: d[:1], lambda d: d[:, None], lambda d: d[None]])
+def test_a_product_of_another_shape_is_refused_in_one_line_also_where_it_would_broadcast(answer):
+    """The twin: the same product in its own shape."""
+    x = np.array([0.1, -0.4, 0.7])
+
+    def product(x, v, answer=lambda d: d):
+        return np.asarray(answer(np.cos(x) * v))
+
+    assert check_jvp(np.sin, product, x).verdict is Verdict.CORRECT
+    assert check_adjoint(np.sin, product, product, x).verdict is Verdict.CORRECT
+    for call in (
+        lambda: check_jvp(np.sin, lambda x, v: product(x, v, answer), x),
+        lambda: check_adjoint(np.sin, lambda x, v: product(x, v, answer), product, x),
+        lambda: check_adjoint(np.sin, product, lambda x, v: product(x, v, answer), x),
+        lambda: check_hvp(np.sin, lambda x, v: product(x, v, answer), x),
+    ):
+        with pytest.raises(
+            gradcheck.DataError, match=r"^(jvp|vjp|hvp) returned shape \(.*\) at 'x', expected shape \(3,\)"
+        ) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
 def boom(*_):
     raise KeyError("boom")
 

@@ -124,6 +124,20 @@ def test_where_a_build_may_overflow_nothing_is_promised(layer):
     assert np.isfinite(error_bounds(network, wide, large, np.zeros((1, 1)), "float64").loss)
 
 
+def test_where_terms_may_overflow_that_cancel_only_what_they_reach_is_open():
+    """The twin: the other unit of the same layer, of which all is known."""
+    network = Network((2,), (Dense(2, bias=False), gradcheck.Identity()), gradcheck.MSE())
+    weight = {"0.weight": np.array([[1e19, -1e19], [1.0, 1.0]])}
+    bounds = error_bounds(network, weight, np.ones((1, 2)), np.zeros((1, 2)), "float32")
+    assert np.isinf(bounds.rounding["0.weight"][0]).all()
+    assert np.isinf(error_bounds(network, weight, np.ones((1, 2)), np.zeros((1, 2)), "float32").loss)
+    assert np.isfinite(
+        error_bounds(network, weight, np.ones((1, 2)), np.zeros((1, 2)), "float64").rounding["0.weight"]
+    ).all()
+    single = {"0.weight": np.array([[1.0, -1.0], [1.0, 1.0]])}
+    assert np.isfinite(error_bounds(network, single, np.ones((1, 2)), np.zeros((1, 2)), "float32").loss)
+
+
 def test_a_block_lost_to_saturation_is_unresolved_and_not_called_correct():
     case = Case(
         Network((1,), (Dense(1), gradcheck.Tanh(), Dense(1)), gradcheck.MSE()),

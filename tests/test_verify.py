@@ -10,6 +10,8 @@ import gradcheck
 from gradcheck import MSE, Activation, Case, Dense, Given, Network, ReLU, Tanh, Verdict
 from gradcheck.network import reference
 from gradcheck.network.reference import copies
+from gradcheck.verification import arbiter
+from gradcheck.verification.problem import posed
 
 CASE = Case(Network((3,), (Dense(4), Tanh(), Dense(2)), MSE()), samples=5)
 
@@ -67,9 +69,9 @@ def test_every_point_that_is_evaluated_is_counted_however_many_are_asked_for_at_
     counted = []
     losses, loss = copies.losses, reference.loss
 
-    def many(network, parameters, inputs, targets, stacks):
+    def many(network, parameters, inputs, targets, stacks, coupled):
         counted.append(len(next(iter(stacks.values()))))
-        return losses(network, parameters, inputs, targets, stacks)
+        return losses(network, parameters, inputs, targets, stacks, coupled)
 
     def one(network, parameters, inputs, targets):
         counted.append(1)
@@ -265,3 +267,94 @@ def test_a_large_network_takes_a_few_copies_of_its_parameters(layer):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12 * 8 * sum(np.prod(shape) for shape in network.parameter_shapes.values())
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-3, 1.0, 70.0])
+def test_the_slopes_to_either_side_of_a_kink_are_per_unit_of_the_parameter_whatever_its_size(size):
+    """And where the parameter and its gradient are zero, so that nothing says how far to go."""
+    init = {"0.weight": [[size]], "0.bias": [-size], "2.weight": [[3.0]], "2.bias": [0.5]}
+    data = Given.of({"inputs": [[1.0]], "targets": [[2.5]]})
+    case = Case(Network((1,), (Dense(1), ReLU(), Dense(1)), MSE()), data=data, init=Given.of(init))
+    report = gradcheck.verify(case, ["manual"])
+    assert {finding.name for finding in report.findings if finding.verdict is Verdict.NONSMOOTH} == {"0.weight", "0.bias"}
+    for finding in report.findings[1:3]:
+        assert finding.slopes == pytest.approx((0.0, 2 * (0.5 - 2.5) * 3.0), abs=1e-6)
+
+    def beyond(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        return loss, gradients | {"0.bias": gradients["0.bias"] + 1e-6}
+
+    assert gradcheck.verify(case, [beyond]).wrong == {"0.bias"}
+
+
+@pytest.mark.parametrize(("dtype", "part"), [("float64", 1.0), ("float32", 2.0**-29)])
+def test_what_goes_unseen_where_every_entry_is_known_is_the_references_own_rounding_and_what_kinks_leave_open(dtype, part):
+    init = {"0.weight": [[1.0], [2.0]], "0.bias": [-1.0, 3.0], "2.weight": [[3.0, 1.0]], "2.bias": [0.5]}
+    data = Given.of({"inputs": [[1.0], [0.5]], "targets": [[2.5], [1.0]]})
+    case = Case(Network((1,), (Dense(2), ReLU(), Dense(1)), MSE()), data=data, init=Given.of(init), dtype=dtype)
+    problem = posed(case, 0.0, 0, dtype)
+    settled = arbiter.settle(problem, {}, every_entry=False)
+    kinked = 0
+    for name, allowed in problem.allowed.items():
+        kinks = allowed.high - allowed.low
+        kinked += kinks.any()
+        np.testing.assert_allclose(settled.gradients[name].unseen, part * (allowed.rounding + kinks), rtol=1e-12)
+    assert kinked == 2
+
+
+def test_a_claim_of_zero_is_measured_by_the_reference():
+    """The twin: the right claim of the same block, and two zeros, which no ratio divides by."""
+
+    def zero(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        return loss, gradients | {"0.weight": 0 * gradients["0.weight"]}
+
+    def of(case, backend):
+        return next(each for each in gradcheck.verify(case, [backend]).findings if each.name == "0.weight")
+
+    reference = manual(CASE.network, CASE.parameters, CASE.batch)[1]["0.weight"]
+    finding = of(CASE, zero)
+    size = np.abs(reference[finding.worst_index])
+    assert finding.verdict is Verdict.WRONG
+    assert finding.error == pytest.approx(size / max(size, np.sqrt(np.mean(reference**2))))
+    assert finding.ratio == pytest.approx(finding.error / finding.bound)
+    assert finding.block_resolution < 1e-9
+    assert 0 <= of(CASE, manual).ratio < 1
+    dead = of(Case(CASE.network, samples=5, init=Given.of(CASE.parameters | {"2.weight": np.zeros((2, 4))})), manual)
+    assert (dead.verdict, dead.error, dead.ratio) == (Verdict.CORRECT, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("error", "bound", "ratio"), [(0, 0, 0), (0, 2, 0), (3, 1.5, 2), (1, 0, np.inf)])
+def test_an_error_of_zero_has_a_ratio_of_zero_and_any_other_beyond_a_bound_of_zero_an_infinite_one(error, bound, ratio):
+    assert gradcheck.Finding(name="x", backend="-", verdict=Verdict.WRONG, error=error, bound=bound).ratio == ratio
+
+
+def test_who_dissents_is_noted_only_where_some_are_right():
+    def off(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        return loss, gradients | {"0.bias": 1.5 * gradients["0.bias"]}
+
+    for backends, noted in (
+        (["manual", "torch"], []),
+        ([off], []),
+        ([off, "manual"], ["0.bias: off against manual and the reference"]),
+    ):
+        report = gradcheck.verify(CASE, backends)
+        assert [note for note in report.notes if " against " in note] == noted
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_what_real_differences_confirm_is_relative_to_what_each_block_contributes(scale, monkeypatch):
+    """However large its entries are, and when every block is looked at by itself."""
+    network = Network((6,), (Dense(8), ReLU(), Dense(2)), MSE())
+    rng = np.random.default_rng(0)
+    drawn = {name: rng.standard_normal(shape) for name, shape in network.parameter_shapes.items()}
+    init = {name: value * (scale if name.startswith("0") else 1 / scale) for name, value in drawn.items()}
+    case = Case(network, "random", samples=20, init=Given.of(init))
+    first = gradcheck.verify(case, ["manual"])
+    monkeypatch.setattr(arbiter, "COARSE", 0.0)
+    alone = gradcheck.verify(case, ["manual"])
+    assert alone.evaluations > first.evaluations
+    for report in (first, alone):
+        (note,) = (note for note in report.notes if note.startswith("real differences confirm"))
+        assert 1e-14 < float(note.rpartition(" ")[2]) < 1e-6

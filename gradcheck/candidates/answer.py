@@ -89,14 +89,23 @@ def changed(own: Mapping[str, Any], given: Mapping[str, Array], what: str) -> di
     return {name: defect for name, value in given.items() if name not in own or not np.array_equal(own[name], value)}
 
 
-def repeated(first: Mapping[str, Array], second: Mapping[str, Array], eps: Callable[[str], float]) -> Answer:
+def repeated(
+    first: Mapping[str, Array],
+    second: Mapping[str, Array],
+    eps: Callable[[str], float],
+    rounding: Mapping[str, Array] = {},
+) -> Answer:
     """What two calls disagree on: a note where it may be the order of additions, a defect beyond that (`is_another`).
+
+    Where a gradient is zero but for rounding, its own size says nothing of what another order of additions may change.
 
     Parameters
     ----------
     first, second : dict of str to array
     eps : callable
         From a block's name to the spacing of 1 in the arithmetic that it was computed in.
+    rounding : dict of str to array, optional
+        How far rounding may put each entry off, where that is known.
     """
     defects: dict[str, Defect] = {}
     notes: list[str] = []
@@ -104,7 +113,8 @@ def repeated(first: Mapping[str, Array], second: Mapping[str, Array], eps: Calla
         difference = np.abs(first[name] - second[name])
         worst = place(int(np.argmax(difference)), difference.shape)
         change = f"from {first[name][worst]:.17g} to {second[name][worst]:.17g} at {list(worst)}"
-        if is_another(first[name], second[name], eps(name)):
+        rounded = bool(np.all(difference <= rounding.get(name, 0.0)))
+        if not rounded and is_another(first[name], second[name], eps(name)):
             defects[name] = Defect(Cause.NONDETERMINISTIC, f"a second call changed the gradient {change}")
         else:
             notes.append(f"{name}: the gradient changes from call to call, {change}")

@@ -62,15 +62,20 @@ def residual(slope: Slope, v: Array, claim: Array, allowed: Allowance) -> Residu
 
 
 def _arbitrate(standing: Mapping[str, Array], allowed: Allowance, slope: Slope) -> dict[str, Array]:
-    """Drop the claims that the oracle refutes at the entries on which they differ most."""
+    """Drop the claims that the oracle refutes at the entries on which they differ most; first comes the nearest to it.
+
+    One that is beyond its own bound by less than the oracle's may stand, and would be taken for the truth about the others.
+    """
     if len(standing) < 2:
         return dict(standing)
     stacked = np.stack(list(standing.values()))
     with np.errstate(all="ignore"):
         dispute = np.ptp(stacked, axis=0) / (allowed.rounding + allowed.kinks)
     disputed = [i for i in np.argsort(-dispute, axis=None)[:ARBITRATED] if dispute.flat[i] > 1]
-    for index in disputed:
+    for index in reversed(disputed):  # the worst last, which has the last word on the order
         v = np.zeros(dispute.shape)
         v.flat[index] = 1.0
-        standing = {name: claim for name, claim in standing.items() if residual(slope, v, claim, allowed).within}
+        found = {name: residual(slope, v, claim, allowed) for name, claim in standing.items()}
+        nearest = sorted((name for name in found if found[name].within), key=lambda name: abs(found[name].value))
+        standing = {name: standing[name] for name in nearest}
     return dict(standing)

