@@ -61,12 +61,6 @@ EQUIVALENT = (
         "the last statement of its loop",
     ),
     Equivalent(
-        "gradcheck/verdict/localize.py",
-        "if not -0.5 < position < search.claim.size - 0.5:",
-        "if not (-0.5 < position <= search.claim.size - 0.5):",
-        "one value of a ratio of two measured residuals; the probe of no entry that follows sends it to bisection as well",
-    ),
-    Equivalent(
         "gradcheck/verification/arbiter.py",
         "return Settlement(problem.tangents.gradient(name), either if problem.own == 1 else problem.own * either)",
         "return Settlement(problem.tangents.gradient(name), either if problem.own == 2 else problem.own * either)",

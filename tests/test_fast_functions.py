@@ -32,7 +32,8 @@ def test_steps_that_are_all_halved_accuse_a_fast_sine(monkeypatch):
     """The twin."""
     monkeypatch.setattr(richardson, "UNEVEN", (1.0,))
     monkeypatch.setattr(Prober, "settles", lambda *_: True)
-    assert len(accused(*FAST["a faster sine"])) > 3
+    monkeypatch.setattr(Prober, "otherwise", lambda _, probe: probe)
+    assert accused(*FAST["a faster sine"]) != []
 
 
 def sines(speed):

@@ -305,7 +305,15 @@ def test_outside_of_a_test_nothing_is_told():
 @given(loss_gradient_pairs())
 def test_a_pair_is_judged_as_it_was_drawn(pair):
     report = gradcheck.check(pair.loss, pair.gradient, pair.at)
+    if pair.fault is not None and is_zero_all_over(pair):  # nothing that moves says how it rounds, so nobody is accused
+        assert report.verdict is gradcheck.Verdict.UNRESOLVED
+        return
     assert report.wrong == (frozenset() if pair.fault is None else {pair.fault.block}), report
+
+
+def is_zero_all_over(pair):
+    """Cross entropy of a single class is."""
+    return not any(pair.loss({name: far + value for name, value in pair.at.items()}) for far in (0.0, 1.0, 10.0))
 
 
 @given(loss_gradient_pairs(faults=st.just(True)))

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from gradcheck.checking.probe import Probe
-from gradcheck.checking.prober import Prober
+from gradcheck.checking.prober import MANY, Prober
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.oracles.differences import AT_LARGE, Start
 from gradcheck.oracles.line import Estimate
@@ -65,8 +65,11 @@ def search(prober: Prober, name: str, plain: Array, start: Start) -> Search:
     def slope(v: Array, _: Array) -> Estimate:
         return prober.block_slope(name, v, start)
 
-    claimed, allowed = prober.claim.gradient[name], prober.allowed[name]
-    return Search(name, claimed, allowed, slope, prober.asked.seed, scale=prober.scale[name], plain=plain)
+    def fine(v: Array, _: Array) -> Estimate:
+        return prober.block_slope(name, v, prober.known.large if np.count_nonzero(v) >= MANY else start)
+
+    claimed, allowed, scale = prober.claim.gradient[name], prober.allowed[name], prober.scale[name]
+    return Search(name, claimed, allowed, slope, prober.asked.seed, scale, plain, fine)
 
 
 def finding_of(prober: Prober, name: str, verdict: Verdict, probe: Probe, reason: str = "") -> Finding:

@@ -101,11 +101,11 @@ def _of_function(prober: Prober, first: Probe) -> Knowledge:
     noise, unit = estimate.noise, estimate.unit
     # One block may be louder than another; but where a narrow function stands still there is nothing to measure.
     loud = noise > LOUD * UNIT * abs(prober.claim.loss) and unit == UNIT
-    step = (estimate.step or AT_LARGE.step) / NEARER
+    step, several = (estimate.step or AT_LARGE.step) / NEARER, len(first.v) > 1
     known = known._replace(
         noise=noise,
         unit=unit,
-        large=AT_LARGE._replace(step=max(AT_LARGE.step, estimate.step), noise=None if loud else noise),
+        large=AT_LARGE._replace(step=max(AT_LARGE.step, estimate.step), noise=None if loud and several else noise),
         quick=Start(step=step, noise=noise, rungs=QUICK, patient=False),
     )
     if unit == UNIT:

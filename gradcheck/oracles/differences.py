@@ -120,7 +120,7 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
         spread = noise(line, at_least=u)
         u = max(u, _narrow(line, spread))
     farthest = start.farthest if spread <= QUIET * 2 * u * abs(line.origin) else min(start.farthest, FAR)
-    if start.patient and _stands_still(line, start, steps):
+    if start.patient and _stands_still(line, steps):
         steps, spread = _awakened(line, steps, spread, start.farthest)
         farthest = start.farthest
     still = not any(line.moves(h) for h in steps)
@@ -131,9 +131,9 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
     return Estimate(line.product + best.value, bound, line.evaluations, spread, step, u, staircase, still)
 
 
-def _stands_still(line: Line, start: Start, steps: Sequence[float]) -> bool:
-    """Whether the function does not move nearby; where its value is 0, that says nothing of its rounding."""
-    if not line.product and start.noise is not None:
+def _stands_still(line: Line, steps: Sequence[float]) -> bool:
+    """Whether the function does not move nearby, though the claim says so; a value of 0 says nothing of its rounding."""
+    if not line.product:
         return False
     return not line.moves(steps[-1]) or (not line.origin and not line.moves(USUAL))
 

@@ -91,6 +91,11 @@ def across(line: Line, h: float) -> float:
     return (line.sample(h).residual - line.sample(-h).residual) / (2 * h)
 
 
+def bend(line: Line, h: float) -> float:
+    """Half the jump of slope that two points on either side show: of a smooth function it falls with the step."""
+    return (line.sample(h).residual + line.sample(-h).residual) / (2 * h)
+
+
 def lies_between(line: Line, slopes: Slopes, spread: float) -> bool:
     """Whether the smallest steps that can tell say that the point is on neither side's piece: it is a kink itself."""
     jump = abs(slopes.right.value - slopes.left.value)

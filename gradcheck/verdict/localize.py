@@ -56,6 +56,8 @@ class Search:
         To which the error of each entry is relative.
     plain : array, optional
         The direction whose parts are probed; by default one of random signs.
+    fine : callable, optional
+        The oracle for tilted directions, whose residuals must be known to as many digits as the block has entries.
     """
 
     def __init__(
@@ -67,8 +69,9 @@ class Search:
         seed: int,
         scale: Array | None = None,
         plain: Array | None = None,
+        fine: Slope | None = None,
     ) -> None:
-        self.claim, self.allowed, self.slope = claim, allowed, slope
+        self.claim, self.allowed, self.slope, self.fine = claim, allowed, slope, fine or slope
         self.scale = np.ones(claim.size) if scale is None else scale.ravel()
         self.plain = signs(name, (claim.size,), seed, attempt=2) if plain is None else plain.ravel()
         self.spent = 0
@@ -78,12 +81,20 @@ class Search:
         """All entries."""
         return slice(0, self.claim.size)
 
-    def probe(self, part: Part, tilt: Array | float = 1.0) -> Residual:
-        """The residual of a part, tilted or not."""
+    def probe(self, part: Part) -> Residual:
+        """The residual of a part."""
+        return self._residual(self.slope, part, 1.0)
+
+    def tilted(self, part: Part) -> Residual:
+        """The same where entry i of the part is moved by 1 + i / P times as much."""
+        size = part.stop - part.start
+        return self._residual(self.fine, part, 1 + np.arange(size, dtype=np.float64) / size)
+
+    def _residual(self, slope: Slope, part: Part, tilt: Array | float) -> Residual:
         self.spent += 1
         v = np.zeros(self.claim.size)
         np.multiply(self.plain[part], tilt, out=v[part])
-        return residual(self.slope, v.reshape(self.claim.shape), self.claim, self.allowed)
+        return residual(slope, v.reshape(self.claim.shape), self.claim, self.allowed)
 
     def relative(self, part: Part, seen: Residual) -> float:
         """A part's residual for its size: the error of its entries, if all are off by as much."""
@@ -132,7 +143,7 @@ def _single(search: Search, plain: Residual) -> Located | None:
 def _narrowed(search: Search, part: Part, plain: Residual) -> Part:
     """Where in a part the only wrong entry lies; empty where that is nowhere."""
     size = part.stop - part.start
-    tilted = search.probe(part, 1 + np.arange(size, dtype=np.float64) / size)
+    tilted = search.tilted(part)
     # Of one wrong entry i both residuals are multiples of its error, in the ratio 1 + i / P.
     position = (tilted.value / plain.value - 1) * size
     doubt = (tilted.bound + 2 * plain.bound) / abs(plain.value) * size
