@@ -10,8 +10,9 @@ from gradcheck.checking.prober import Knowledge, Prober
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import norm, rms
 from gradcheck.oracles.analytic import refusal
-from gradcheck.oracles.differences import AT_LARGE, Start, second_look
-from gradcheck.oracles.noise import quiet
+from gradcheck.oracles.differences import AT_LARGE, Start, is_sloped, second_look
+from gradcheck.oracles.noise import QUIET, quiet
+from gradcheck.oracles.richardson import ladder
 
 # An error that a check must see to say "correct", in whatever precision. At 1e-3 two correct ones in float16 were undecided;
 # at 1 four fewer of 674, and no more faults missed.
@@ -79,20 +80,27 @@ def _learned(prober: Prober, first: Probe) -> Prober:
     line, step = first.line, first.estimate.step or 1.0
     parts = {name: norm(prober.claim.gradient[name] * v) for name, v in line.direction.items()}
     far = max(step, 1.0) if line.spread <= NOTHING * first.bound and step >= AT_LARGE.step / 8 else step
-    magnitude = _magnitude(line.spread, [abs(change) / far for change in line.changes(far)]) or abs(prober.claim.loss)
+    changed = max(map(abs, line.changes(far)))
+    # Where the function does not move but by its noise, what it is worth itself is all that there is to compare with.
+    beside = changed / far if changed > QUIET * known.noise else abs(prober.claim.loss)
+    magnitude = beside if line.spread <= ZERO * UNIT * beside < np.inf else line.spread
     # A block of tiny numbers is followed by itself: how far it may be moved is not known from their size.
     zeros = frozenset(
         name
         for name, part in parts.items()
         if part <= ZERO * prober.claim.unit[name] * magnitude and rms(line.direction[name]) >= TINY
     )
-    return prober.knowing(**known._replace(magnitude=magnitude, zeros=zeros, moves=not first.estimate.still)._asdict())
+    prober = prober.knowing(**known._replace(magnitude=magnitude, moves=not first.estimate.still)._asdict())
+    return prober if _steps_over(prober, zeros) else prober.knowing(zeros=zeros)
 
 
-def _magnitude(whole: float, changes: Sequence[float]) -> float:
-    """What the whole gradient contributes; where that is nothing, as at an optimum, what the function changes by."""
-    changed = max(changes)
-    return changed if whole <= ZERO * UNIT * changed < np.inf else whole
+def _steps_over(prober: Prober, zeros: frozenset[str]) -> bool:
+    """Whether blocks that are claimed to be zero have a slope all the same, which only long steps show: of a staircase."""
+    if not zeros:
+        return False
+    line, steps = prober.draw(sorted(zeros), 0), ladder(AT_LARGE.step, 2)
+    loud = QUIET * max(prober.known.noise, UNIT * abs(prober.claim.loss))
+    return max(map(abs, line.changes(steps[0]))) > loud and is_sloped(line, steps)
 
 
 def _of_function(prober: Prober, first: Probe) -> Knowledge:

@@ -153,9 +153,7 @@ def _confirmed(block: Block, probe: Probe) -> Judgement:
     name, prober, *_ = block
     probe = prober.otherwise(probe)
     if probe.within:
-        enough = _is_enough(prober, name, probe)
-        found = _found(block, Verdict.CORRECT, probe) if enough else _bisected(block, probe)
-        return found._replace(unconfirmed=True)
+        return _found(block, Verdict.UNRESOLVED, probe, reasons.DISPUTED)
     many = prober.scale[name].size >= MANY
     again = prober.probe([name], 2, prober.known.large if many else prober.known.quick)
     if again.within and not many:  # cheap probes may see too little to refute

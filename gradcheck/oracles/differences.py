@@ -126,7 +126,7 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
     still = not any(line.moves(h) for h in steps)
     search = Search(line, spread, u, SLACK * UNIT * line.spread, start._replace(farthest=farthest))
     best, step = search.best([search.rung(h) for h in steps])
-    staircase = _is_staircase(line, steps, step)
+    staircase = not line.moves(step) and is_sloped(line, steps)
     bound = inf if staircase else best.bound
     return Estimate(line.product + best.value, bound, line.evaluations, spread, step, u, staircase, still)
 
@@ -248,13 +248,11 @@ class Search(NamedTuple):
         return one._replace(bound=one.bound + self.slack), one.step
 
 
-def _is_staircase(line: Line, steps: Sequence[float], step: float) -> bool:
-    """Whether f stands still at the steps that were chosen and is sloped alike at both of the widest: whose slope is meant?
+def is_sloped(line: Line, steps: Sequence[float]) -> bool:
+    """Whether f is sloped alike at both of the widest steps; if it stands still nearby, whose slope is meant?
 
     Where it is flat up to a kink, the second difference is of the size of the first.
     """
-    if line.moves(step):
-        return False
     odd, even = ([side(line, h) for h in steps[:2]] for side in (_slope_across, _bend))
     return 0 < abs(odd[0] - odd[-1]) < ALIKE * abs(odd[0]) and abs(even[0]) < STRAIGHT * abs(odd[0])
 

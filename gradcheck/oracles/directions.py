@@ -13,6 +13,7 @@ import numpy as np
 from gradcheck.foundation.arrays import Array, norm, rms
 
 ATTEMPTS = 50
+SMALLEST = 1e-290  # no step is so many times as long that such numbers count
 TELLING = 0.7  # |g . v| against the norm of the entrywise product: below it a wrong constant factor could hide
 
 
@@ -37,10 +38,11 @@ def scales(theta: Array, g: Array) -> Array:
     """How far each entry can be moved before f is a different function.
 
     ``max(|theta_i|, min(rms(theta), rms(g theta) / |g_i|))``: its own size, else that of its block unless f is steep
-    there. A block of zeros says nothing of its scale: 1. Nor does a gradient that vanishes wherever the block does not.
+    there. A block of zeros, or of what is next to nothing, says nothing of its scale: 1. Nor does a gradient that vanishes
+    wherever the block does not.
     """
     usual = rms(theta)
-    if usual == 0:
+    if usual < SMALLEST:
         return np.ones_like(theta)
     with np.errstate(all="ignore"):
         steep = np.asarray(rms(g * theta) / np.abs(g))
