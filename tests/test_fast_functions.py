@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradcheck import check
-from gradcheck.checking.prober import Prober
+from gradcheck.checking.prober import Nearer, Prober
 from gradcheck.oracles import richardson
 
 FAST = {
@@ -31,7 +31,7 @@ def test_no_step_is_a_multiple_of_others_so_a_period_near_the_smallest_does_not_
 def test_steps_that_are_all_halved_accuse_a_fast_sine(monkeypatch):
     """The twin."""
     monkeypatch.setattr(richardson, "UNEVEN", (1.0,))
-    monkeypatch.setattr(Prober, "settles", lambda *_: True)
+    monkeypatch.setattr(Prober, "nearer", lambda *_: Nearer.REFUTES)
     monkeypatch.setattr(Prober, "otherwise", lambda _, probe: probe)
     assert accused(*FAST["a faster sine"]) != []
 
@@ -58,6 +58,6 @@ def test_an_error_of_such_a_function_is_found_where_steps_can_see_it(speed):
 
 def test_without_the_look_at_tiny_steps_a_fast_sine_is_accused(monkeypatch):
     """The twin."""
-    monkeypatch.setattr(Prober, "settles", lambda *_: True)
+    monkeypatch.setattr(Prober, "nearer", lambda *_: Nearer.REFUTES)
     f, gradient = sines(1e9)
     assert any(check(f, gradient, at).wrong for at in points(6))

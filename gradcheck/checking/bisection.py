@@ -10,7 +10,7 @@ import numpy as np
 
 from gradcheck.checking.accusation import search
 from gradcheck.checking.probe import Probe
-from gradcheck.checking.prober import Prober
+from gradcheck.checking.prober import Nearer, Prober
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.differences import AT_LARGE
@@ -89,7 +89,7 @@ def _stands(prober: Prober, line: Line, noise: float, tried: int) -> bool:
     """
     probe = prober.otherwise(prober.again(line, AT_LARGE._replace(noise=noise)))
     clear = abs(probe.residual) > probe.bound * (1 + 2 * log(tried)) ** 0.5
-    return clear and prober.settles(line, probe.residual, probe.estimate.step)
+    return clear and prober.nearer(probe) is Nearer.REFUTES
 
 
 def _resolution(probed: Residual, v: Array, scale: Array) -> float:

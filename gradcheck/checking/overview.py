@@ -79,7 +79,8 @@ def _learned(prober: Prober, first: Probe) -> Prober:
     known = _of_function(prober, first)
     line, step = first.line, first.estimate.step or 1.0
     parts = {name: norm(prober.claim.gradient[name] * v) for name, v in line.direction.items()}
-    far = max(step, 1.0) if line.spread <= NOTHING * first.bound and step >= AT_LARGE.step / 8 else step
+    nothing = first.within and line.spread <= NOTHING * first.bound and step >= AT_LARGE.step / 8
+    far = max(step, 1.0) if nothing else step
     changed = max(map(abs, line.changes(far)))
     # Where the function does not move but by its noise, what it is worth itself is all that there is to compare with.
     beside = changed / far if changed > QUIET * known.noise else abs(prober.claim.loss)
@@ -88,7 +89,8 @@ def _learned(prober: Prober, first: Probe) -> Prober:
     zeros = frozenset(
         name
         for name, part in parts.items()
-        if part <= ZERO * prober.claim.unit[name] * magnitude and rms(line.direction[name]) >= TINY
+        if part <= max(ZERO * prober.claim.unit[name] * magnitude, prober.allowed[name].along(line.direction[name]))
+        and rms(line.direction[name]) >= TINY
     )
     prober = prober.knowing(**known._replace(magnitude=magnitude, moves=not first.estimate.still)._asdict())
     return prober if _steps_over(prober, zeros) else prober.knowing(zeros=zeros)

@@ -33,14 +33,14 @@ MANY = 1000
 # Of what must be seen: finer than this no further step is worth its evaluations. At 1e-8 five of 370 correct ones, beside
 # kinks, were undecided; at 1 a correct one was accused and a fault missed.
 ENOUGH = 1e-4
-SMALLER = (2**5, 2**11)  # times than the steps that an accusation rests on
-TINIER = (2**16, 2**21, 2**26, 2**31, 2**34, 2**37)
+TINIER = (2**16, 2**21, 2**26, 2**31, 2**34, 2**37)  # times than the steps that an accusation rests on
+SMALLER = (2**5, 2**11, *TINIER)
 VANISHED = 1e-4  # of a residual: an error of a thousandth is never taken for none
 # Noises that a residual must amount to at a smaller step for that step to be telling. At 1 or 100 no verdict of 970 changed,
 # nor of 460 at 0 or 1e6.
 SEEN = 10
 ROUNDING = 32  # unit roundoffs of the whole gradient, as for the blocks themselves
-FINER, CHEAP = 10, 100  # ten times finer than what must be seen is worth no more evaluations than this
+FINER, CHEAP = 10, 60  # ten times finer than what must be seen is worth no more evaluations than this
 BEYOND = 1000.0  # bounds: no noise beside a step that the one at the point does not show explains this much
 OTHER = 1.37  # digits at random: longer than the steps that a refutation rests on, and in no simple ratio to them
 SUPPORTED = 4  # times smaller than what refutes a claim is a residual that supports it

@@ -45,7 +45,7 @@ WORTH = 16
 # at 1e4 nothing changed but 2% more evaluations.
 NOISY = 100
 FARTHEST = 2.0**1000
-FAR = 2.0  # where noise is louder than rounding, it may be what longer steps would step over
+FAR = 2.0  # where noise is louder than rounding in float64, it may hide what longer steps would step over
 LEAP, LONGEST = 8.0, 2.0**60  # by how much a step is lengthened, at first and at last
 GAIN = 0.5  # of what a longer step takes from the noise, where it does nothing else
 BARELY = 1 + 1e-6  # the ratio of two steps at the shorter of which a function does not move
@@ -119,8 +119,9 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
     if spread is None:
         spread = noise(line, at_least=u)
         u = max(u, _narrow(line, spread))
-    farthest = start.farthest if spread <= QUIET * 2 * u * abs(line.origin) else min(start.farthest, FAR)
-    if start.patient and _stands_still(line, steps):
+    quiet = u == UNIT and spread <= QUIET * 2 * u * abs(line.origin)
+    farthest = start.farthest if quiet else min(start.farthest, FAR)
+    if start.patient and u == UNIT and _stands_still(line, steps):
         steps, spread = _awakened(line, steps, spread, start.farthest)
         farthest = start.farthest
     still = not any(line.moves(h) for h in steps)
