@@ -97,7 +97,7 @@ CONSTANTS: tuple[Constant, ...] = (
     Constant("gradcheck.checking.prober", "MANY", 1000, (50, 10**9)),
     Constant("gradcheck.checking.overview", "VOUCHED", 1e-6, (1e-9, 1e-3), "complex step"),
     Constant("gradcheck.checking.prober", "ENOUGH", 1e-4, (1e-8, 1.0)),
-    Constant("gradcheck.checking.prober", "SEEN", 10, (1, 100)),
+    Constant("gradcheck.checking.prober", "SEEN", 4, (1, 100)),
     Constant("gradcheck.checking.overview", "QUICK", 3, (2, 5)),
     Constant("gradcheck.checking.overview", "NEARER", 8, (1, 64)),
     Constant("gradcheck.checking.probe", "NOISY", 100, (3, 1e4)),

@@ -21,9 +21,9 @@ from gradcheck.oracles.differences import AT_LARGE, Start, slope
 from gradcheck.oracles.directions import direction
 from gradcheck.oracles.lattice import is_rounded
 from gradcheck.oracles.line import Estimate, Line, Meter
-from gradcheck.oracles.noise import grain, noise, noise_at
+from gradcheck.oracles.noise import grain, noise, noise_at, stands_still
 from gradcheck.oracles.regression import regression
-from gradcheck.oracles.sides import Slopes, across, sides
+from gradcheck.oracles.sides import NEAREST, Slopes, across, sides
 from gradcheck.verdict.bounds import Allowance
 from gradcheck.verdict.compare import entry_scales
 
@@ -38,11 +38,12 @@ SMALLER = (2**5, 2**11, *TINIER)
 VANISHED = 1e-4  # of a residual: an error of a thousandth is never taken for none
 # Noises that a residual must amount to at a smaller step for that step to be telling. At 1 or 100 no verdict of 970 changed,
 # nor of 460 at 0 or 1e6.
-SEEN = 10
+SEEN = 4
 ROUNDING = 32  # unit roundoffs of the whole gradient, as for the blocks themselves
 FINER, CHEAP = 10, 60  # ten times finer than what must be seen is worth no more evaluations than this
 BEYOND = 1000.0  # bounds: no noise beside a step that the one at the point does not show explains this much
 OTHER = 1.37  # digits at random: longer than the steps that a refutation rests on, and in no simple ratio to them
+LONG = (1.0, 1 / 8, 1 / 64)
 SUPPORTED = 4  # times smaller than what refutes a claim is a residual that supports it
 
 
@@ -101,6 +102,11 @@ class Knowledge(NamedTuple):
 def _moves_further_off(probe: Probe) -> bool:
     """Whether the function changes further off: one that never does is no staircase."""
     return any(probe.line.moves(h) for h in (AT_LARGE.step, probe.estimate.step))
+
+
+def _slopes_further_off(line: Line) -> bool:
+    """Whether a long step has the slope that is claimed, about: over many steps of a staircase."""
+    return any(abs(across(line, h)) <= abs(line.product) / SUPPORTED for h in LONG)
 
 
 @dataclass(frozen=True)
@@ -214,11 +220,13 @@ class Prober:
     def nearer(self, probe: Probe) -> Nearer:
         """What steps far smaller than a probe's say of its residual, as far as the noise lets them see it."""
         line, still = probe.line, True
+        if stands_still(line, ends=(-1, 1)) and _slopes_further_off(line):
+            return Nearer.STILL
         own = probe.bound - probe.estimate.bound
         for ratio in SMALLER:
             h = probe.estimate.step / ratio
             carried = max(probe.estimate.noise, 2 * UNIT * abs(self.claim.loss)) / h if h else np.inf
-            if not abs(probe.residual) > SEEN * (carried + own):
+            if h < NEAREST or not abs(probe.residual) > SEEN * (carried + own):
                 break
             still &= not line.moves(h)
             if abs(across(line, h)) <= 2 * carried + own:
@@ -235,7 +243,7 @@ class Prober:
         """
         before = abs(residual)
         for h in (step / ratio for ratio in TINIER):
-            if not line.moves(h):
+            if h < NEAREST or not line.moves(h):
                 continue
             left = abs(across(line, h))
             if before <= abs(residual) / 2 and left <= VANISHED * abs(residual):

@@ -121,8 +121,11 @@ def _measured(line: Line, offsets: tuple[float, ...], at_least: float, spacing: 
 
 
 def _plateau(spreads: Sequence[float]) -> float:
-    """From tiny spacings to wide ones, the first two that are alike; the tiniest where none are."""
-    for narrower, wider in pairwise(spreads):
+    """Of the tiny spacings the first two that are alike, of which one is among the first two; the tiniest where none are.
+
+    At wide ones a fast function is alike, too: as far apart as its values can be.
+    """
+    for narrower, wider in pairwise(spreads[:3]):
         if wider <= ALIKE * narrower and narrower <= ALIKE * wider:
             return max(narrower, wider)
     return spreads[0] if spreads else float("nan")
@@ -153,13 +156,13 @@ def _cautious(measured: float, floor: float) -> float:
 
 
 def unit(seen: Sequence[float]) -> float:
-    """Unit roundoff of the narrowest format that holds all these values, if they are more than a few or anything but round.
+    """Unit roundoff of the narrowest format that holds all these values, if they are anything but round.
 
     A function all of whose values are numbers of float32, or of float16, was computed in that.
     """
     values = np.unique([value for value in seen if np.isfinite(value)])
     mantissas = np.frexp(values)[0] * ROUND
-    if len(values) <= 2 and np.array_equal(mantissas, np.rint(mantissas)):
+    if np.array_equal(mantissas, np.rint(mantissas)):
         return UNIT
     for dtype in (np.float16, np.float32):
         with np.errstate(all="ignore"):
