@@ -44,6 +44,7 @@ FINER, CHEAP = 10, 60  # ten times finer than what must be seen is worth no more
 BEYOND = 1000.0  # bounds: no noise beside a step that the one at the point does not show explains this much
 OTHER = 1.37  # digits at random: longer than the steps that a refutation rests on, and in no simple ratio to them
 LONG = (1.0, 1 / 8, 1 / 64)
+FLAT = 0.75  # of the slope that is claimed: what refutes it may be that there is next to none
 SUPPORTED = 4  # times smaller than what refutes a claim is a residual that supports it
 
 
@@ -104,8 +105,11 @@ def _moves_further_off(probe: Probe) -> bool:
     return any(probe.line.moves(h) for h in (AT_LARGE.step, probe.estimate.step))
 
 
-def _slopes_further_off(line: Line) -> bool:
-    """Whether a long step has the slope that is claimed, about: over many steps of a staircase."""
+def _is_flat_only_nearby(probe: Probe) -> bool:
+    """Whether it is no slope that refutes a claim, of a function that stands still, and long steps have the slope claimed."""
+    line = probe.line
+    if abs(probe.residual + line.product) > FLAT * abs(line.product) or not stands_still(line, ends=(-1, 1)):
+        return False
     return any(abs(across(line, h)) <= abs(line.product) / SUPPORTED for h in LONG)
 
 
@@ -220,7 +224,7 @@ class Prober:
     def nearer(self, probe: Probe) -> Nearer:
         """What steps far smaller than a probe's say of its residual, as far as the noise lets them see it."""
         line, still = probe.line, True
-        if stands_still(line, ends=(-1, 1)) and _slopes_further_off(line):
+        if self.known.unit == UNIT and _is_flat_only_nearby(probe):
             return Nearer.STILL
         own = probe.bound - probe.estimate.bound
         for ratio in SMALLER:

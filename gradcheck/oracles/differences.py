@@ -46,7 +46,7 @@ WORTH = 16
 NOISY = 100
 FARTHEST = 2.0**1000
 FAR = 2.0  # where noise is louder than rounding in float64, it may hide what longer steps would step over
-LEAP, LONGEST = 8.0, 2.0**60  # by how much a step is lengthened, at first and at last
+LEAP, LONGEST = 8.0, 2.0**30  # by how much a step is lengthened, at first and at most
 GAIN = 0.5  # of what a longer step takes from the noise, where it does nothing else
 BARELY = 1 + 1e-6  # the ratio of two steps at the shorter of which a function does not move
 
@@ -200,27 +200,44 @@ class Search(NamedTuple):
         return there and self.line.moves(best.step)
 
     def farther(self, rungs: list[Rung], best: Limit) -> Limit:
-        """Longer steps, by leaps that grow while all that they change is the noise; and a ladder from where that ends."""
+        """Longer steps while noise is all that they change, and then a ladder from where that ends.
+
+        Of a function that is bounded or saturates all slopes vanish far off, and with them what windows disagree by. So a
+        step must have about the slope of the one before, or change nothing beyond the noise; the next may then be longer.
+        """
         ratio, top, before = LEAP, list(rungs[:LARGEST]), best
         while best.bound > self.enough and top[0].h * ratio < self.start.farthest:
             (h,) = ladder(top[0].h * ratio, 1, len(top))
+            if self._changes(h) and not self._goes_on(top[0].h, h):
+                if ratio <= LEAP:
+                    break
+                ratio = max(ratio**0.5, LEAP)
+                continue
             longer = [self.rung(h), *top]
-            found = self.least(longer[:LARGEST])
-            if found.bound < best.bound and found.step == h:
-                ratio = min(ratio * ratio, LONGEST) if found.bound * ratio * GAIN <= best.bound else LEAP
-                best, top = found, longer
-            elif ratio > LEAP:
-                ratio = LEAP
-            else:
+            found = self.least([rung for rung in longer[:LARGEST] if rung.h > h / LONGEST**3])
+            if not (found.bound < best.bound and found.step == h):
                 break
+            best, top, ratio = found, longer, LEAP if self._changes(h) else min(ratio * ratio, LONGEST)
         if best is before or best.bound <= self.enough:
             return best
-        while (h := min(LEAP / 2 * best.step, self.start.farthest)) > best.step:
+        while (h := min(LEAP / 2 * best.step, self.start.farthest)) > best.step and self._goes_on(best.step, h):
             again = self.least([self.rung(h) for h in ladder(h, CERTAIN)])
             if again.bound >= GAIN * best.bound:
                 return min(best, again, key=lambda one: one.bound)
             best = again
         return best
+
+    def _changes(self, h: float) -> bool:
+        """Whether the function differs beyond its noise from one side to the other."""
+        ahead, behind = self.line.sample(h).value, self.line.sample(-h).value
+        return not abs(ahead - behind) <= QUIET * max(self.spread, 2 * self.u * max(abs(ahead), abs(behind)))
+
+    def _goes_on(self, h: float, longer: float) -> bool:
+        """Whether a longer step has about the slope of this one, which changes the function, or that has changed nothing."""
+        if not self._changes(h):
+            return longer <= LEAP * h
+        here, there = _slope_across(self.line, h), _slope_across(self.line, longer)
+        return abs(here - there) <= ALIKE * abs(here)
 
     def nearer(self, rungs: list[Rung]) -> Limit:
         """Smaller steps, in ratio 2 while that improves the bound, and else in larger ones: down to below a kink."""

@@ -89,7 +89,7 @@ def weights(steps: tuple[float, ...], powers: tuple[int, ...]) -> Array:
 def extrapolate(steps: Sequence[float], values: Sequence[float], noise: Sequence[float], powers: tuple[int, ...]) -> Windows:
     """The value of every window (`spans`), compared with the two windows that leave out one of its ends."""
     # Rounded, so that ladders that differ in their first step alone share their weights; the constant stays exact.
-    w = _all_weights(tuple(round(h / steps[0], 14) for h in steps), powers)
+    w = _all_weights(tuple(float(f"{h / steps[0]:.13e}") for h in steps), powers)
     inner, outer, alone = _smaller(len(steps))
     known = np.isfinite(values) & np.isfinite(noise)
     with np.errstate(all="ignore"):
