@@ -56,5 +56,13 @@ class CallFailed(GradcheckError):
     """A function of the user's raised where it should have answered. The cause is chained."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A check that was stopped by hand; ``report`` is what was known by then, and the message says it in full."""
+
+    def __init__(self, report: object) -> None:
+        super().__init__(f"stopped; what was known by then:\n{report}")
+        self.report = report
+
+
 class GradientMismatch(AssertionError):
     """Raised by ``report.require()`` where the report's verdict is not good enough."""

@@ -8,6 +8,7 @@ from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.mapping import mapped
 from gradcheck.checking.procedure import judge
 from gradcheck.diagnosis.engine import diagnose as explained
+from gradcheck.errors import Interrupted
 from gradcheck.foundation.validation import Asked, two_functions
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
@@ -69,15 +70,20 @@ def check(
         Where ``accuracy``, ``resolve``, ``max_evaluations`` or ``seed`` is none, or the functions are not given.
     CallFailed
         Where a function raises.
+    Interrupted
+        A KeyboardInterrupt, on ^C; its ``report`` is what was known by then.
     """
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked()
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
     claim = examine(loss, gradient, at, asked.seed)
-    findings, prober = judge(claim, asked, complex_step)
-    spent = prober.meter.spent
-    diagnoses = explained(ProbeEvidence(prober), findings) if diagnose else ()
-    findings = mapped(prober, findings) if diagnose else findings
-    return Report(
+    findings, prober, stopped = judge(claim, asked, complex_step)
+    spent, diagnoses = prober.meter.spent, ()
+    try:
+        if asked.diagnose and not stopped:
+            diagnoses, findings = explained(ProbeEvidence(prober), findings), mapped(prober, findings)
+    except KeyboardInterrupt:
+        stopped = True
+    report = Report(
         title=_title(claim),
         findings=findings,
         evaluations=spent,
@@ -85,6 +91,9 @@ def check(
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
     )
+    if stopped:
+        raise Interrupted(report)
+    return report
 
 
 def _title(claim: Claim) -> str:

@@ -4,7 +4,7 @@ Knowledge is a value. Probing changes none of it; a step that learns something r
 procedure hands that one on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, NamedTuple
@@ -106,7 +106,7 @@ def _moves_further_off(probe: Probe) -> bool:
 
 
 def _is_flat_only_nearby(probe: Probe) -> bool:
-    """Whether it is no slope that refutes a claim, of a function that stands still, and long steps have the slope claimed."""
+    """Whether a claim is refuted by a function that stands still nearby, and borne out by its slope over long steps."""
     line = probe.line
     if abs(probe.residual + line.product) > FLAT * abs(line.product) or not stands_still(line, ends=(-1, 1)):
         return False
@@ -139,13 +139,13 @@ class Prober:
     meter: Meter
 
     @classmethod
-    def of(cls, claim: Claim, asked: Asked) -> "Prober":
+    def of(cls, claim: Claim, asked: Asked, told: Callable[[int], None] | None = None) -> "Prober":
         """One that knows nothing yet."""
         zero = {name: zeros(g.shape) for name, g in claim.gradient.items()}
         allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
         scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items() if g.size}
         known = Knowledge(asked.accuracy, asked.resolve, notes=claim.notes)
-        return cls(claim, asked, known, allowed, scale, Meter(claim.evaluations))
+        return cls(claim, asked, known, allowed, scale, Meter(claim.evaluations, told))
 
     def knowing(self, **more: Any) -> "Prober":
         """The same with more knowledge."""

@@ -23,8 +23,11 @@ from gradcheck.checking.bisection import Parts, bisected
 from gradcheck.checking.overview import Overview, look
 from gradcheck.checking.probe import Probe
 from gradcheck.checking.prober import MANY, Nearer, Prober
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import norm
 from gradcheck.foundation.validation import Asked
+from gradcheck.foundation.watching import Watch
+from gradcheck.oracles.noise import QUIET
 from gradcheck.oracles.sides import TINY, across, bend, is_at_a_jump, lies_between
 from gradcheck.verdict import reasons
 from gradcheck.verdict.compare import place
@@ -58,36 +61,59 @@ class Judgement(NamedTuple):
     unconfirmed: bool = False
 
 
-def judge(claim: Claim, asked: Asked, complex_step: bool) -> tuple[tuple[Finding, ...], Prober]:
-    """A finding for each block, in the order of the point; and the prober, with all that it knows by then."""
-    prober = Prober.of(claim, asked)
-    sound = [name for name in claim.gradient if name not in claim.defects and name not in claim.doubts]
-    found = {name: _empty(name) for name in sound}
+class Judged(NamedTuple):
+    """A finding for each block, in the order of the point; the prober, with all that it knows; whether it was stopped."""
+
+    findings: tuple[Finding, ...]
+    prober: Prober
+    stopped: bool
+
+
+def judge(claim: Claim, asked: Asked, complex_step: bool) -> Judged:
+    """Every block of a claim, as far as one gets before ^C."""
+    watch, found = Watch(), _unasked(claim)
+    names = [name for name in found if found[name].reason == reasons.STOPPED]
+    prober = Prober.of(claim, asked, lambda spent: watch.say(f"{spent} evaluations, {_course(found, names)}"))
+    stopped = False
+    try:
+        if names:
+            prober, overview = look(prober, names, complex_step)
+            prober = _judge_all(prober, names, overview, found)
+    except KeyboardInterrupt:
+        stopped = True
+    finally:
+        watch.end()
+    return Judged(tuple(found[name] for name in dict.fromkeys([*claim.point, *claim.defects])), prober, stopped)
+
+
+def _unasked(claim: Claim) -> dict[str, Finding]:
+    """What is known of each block before it is probed."""
+    found = {name: _unprobed(name, Verdict.UNRESOLVED, reasons.STOPPED) for name in claim.gradient}
+    found |= {name: _empty(name) for name, g in claim.gradient.items() if not g.size}
     found |= {name: _unprobed(name, Verdict.UNRESOLVED, doubt.sentence) for name, doubt in claim.doubts.items()}
-    found |= {name: _unprobed(name, Verdict.WRONG, defect.sentence) for name, defect in claim.defects.items()}
-    names = [name for name in sound if claim.gradient[name].size]  # what is empty moves nothing
-    if names:
-        prober, overview = look(prober, names, complex_step)
-        judged, prober = _judge_all(prober, names, overview)
-        found |= judged
-    return tuple(found[name] for name in dict.fromkeys([*claim.point, *claim.defects])), prober
+    return found | {name: _unprobed(name, Verdict.WRONG, defect.sentence) for name, defect in claim.defects.items()}
 
 
-def _judge_all(prober: Prober, names: list[str], overview: Overview) -> tuple[dict[str, Finding], Prober]:
+def _course(found: dict[str, Finding], names: list[str]) -> str:
+    done = sum(found[name].reason != reasons.STOPPED for name in names)
+    return f"{done} of {len(names)} blocks judged"
+
+
+def _judge_all(prober: Prober, names: list[str], overview: Overview, found: dict[str, Finding]) -> Prober:
     """Steps 2 to 5 for every block; and 6."""
-    found: dict[str, Finding] = {}
     for careful in (False, True):
         unconfirmed = False
         for name in names:
             found[name], prober, shaken = _judge(Block(name, prober, overview, careful))
             unconfirmed |= shaken
         # A refutation that others did not confirm explains the direction as well: it was a kink, or noise.
-        if overview.within or unconfirmed or any(each.verdict is not Verdict.CORRECT for each in found.values()):
-            return found, prober
+        if overview.within or unconfirmed or any(found[name].verdict is not Verdict.CORRECT for name in names):
+            return prober
     # Something is off that no block shows by itself: nobody can say which one, so nobody is accused.
     reason = reasons.refuted_together(overview.refuting.residual, overview.refuting.bound)
-    unresolved = {"verdict": Verdict.UNRESOLVED, "reason": reason}
-    return {name: msgspec.structs.replace(each, **unresolved) for name, each in found.items()}, prober
+    for name in names:
+        found[name] = msgspec.structs.replace(found[name], verdict=Verdict.UNRESOLVED, reason=reason)
+    return prober
 
 
 def _judge(block: Block) -> tuple[Finding, Prober, bool]:
@@ -177,7 +203,8 @@ def _is_kinked(block: Block, probe: Probe) -> bool:
     """Whether the values jump, or the slopes to either side differ by more than their bounds and the accuracy asked for."""
     name, prober, *_ = block
     grown = abs(across(probe.line, TINY[-1])) - 2 * probe.estimate.noise / TINY[-1]
-    if grown > 2 * abs(probe.residual) and is_at_a_jump(probe.line):
+    loud = probe.estimate.noise > QUIET * 2 * UNIT * abs(prober.claim.loss)  # by the jump itself, it may be
+    if (loud or grown > 2 * abs(probe.residual)) and is_at_a_jump(probe.line):
         return True
     h = probe.estimate.step / CLOSE
     if h and abs(bend(probe.line, h)) + probe.estimate.noise / h < abs(probe.residual) / UNBENT:

@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from gradcheck.cli.commands import COMMANDS
-from gradcheck.errors import GradcheckError
+from gradcheck.errors import GradcheckError, Interrupted
 from gradcheck.foundation.wording import printable
 
 
@@ -72,6 +72,10 @@ def _run() -> int:
     try:
         _import_command(sys.argv[1:])
         return int(app(standalone_mode=False) or Exit.GOOD)
+    except Interrupted as stopped:
+        for line in str(stopped).splitlines():
+            print(printable(line), file=sys.stderr)
+        return _fail("interrupted", Exit.INTERRUPTED)
     except (KeyboardInterrupt, Abort):
         return _fail("interrupted", Exit.INTERRUPTED)
     except GradcheckError as error:

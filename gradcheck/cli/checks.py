@@ -18,6 +18,7 @@ from gradcheck.cli.options import NAMED, Accuracy, Device, Failing, InArithmetic
 from gradcheck.cli.output import deliver, show
 from gradcheck.errors import DataError
 from gradcheck.foundation.loading import locate
+from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.wording import printable
 from gradcheck.network.layers import Arctan, Dense
 from gradcheck.network.losses import Logistic
@@ -74,6 +75,13 @@ def check_command(
     ] = None,
     shape: Annotated[str | None, typer.Option(help="Or a random point of this shape, such as 30,40.")] = None,
     accuracy: Accuracy = 1e-6,
+    resolve: Annotated[
+        float, typer.Option(help="An error of this size in any entry must have been seen to say correct.")
+    ] = 1e-3,
+    max_evaluations: Annotated[
+        int, typer.Option(help="Of the loss, that a right gradient may take to be resolved so far.")
+    ] = 400,
+    diagnose: Annotated[bool, typer.Option(help="Look for causes of what is wrong.")] = True,
     complex_step: Annotated[
         bool, typer.Option("--complex-step", help="Use the complex step where it can be trusted.")
     ] = False,
@@ -95,7 +103,8 @@ def check_command(
     names = ("loss", "gradient") if len(functions) == 2 else ("value_and_gradient",)
     with redirect_stdout(sys.stderr):
         found: dict[str, Any] = {n: locate(target, f"{n} {target!r}") for n, target in zip(names, functions, strict=True)}
-        report = check(**found, at=point, accuracy=accuracy, complex_step=complex_step, seed=seed)
+        asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
+        report = check(**found, at=point, complex_step=complex_step, **asked._asdict())
     return deliver(report, json, html, reproduce, fail_on)
 
 

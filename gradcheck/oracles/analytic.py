@@ -21,7 +21,7 @@ def analytic_slope(function: Function, point: Point, line: Line, meter: Meter) -
     """Slope along a line by complex step; its rounding judged by what a move of the point by one ulp changes."""
 
     def slope(at: Point) -> float:
-        meter.spent += 1
+        meter.spend()
         try:
             return complex_step(function, at, line.direction)
         except (TypeError, ArithmeticError, ValueError):  # NumPy refuses complex arguments to what is not analytic

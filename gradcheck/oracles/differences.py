@@ -203,7 +203,8 @@ class Search(NamedTuple):
         """Longer steps while noise is all that they change, and then a ladder from where that ends.
 
         Of a function that is bounded or saturates all slopes vanish far off, and with them what windows disagree by. So a
-        step must have about the slope of the one before, or change nothing beyond the noise; the next may then be longer.
+        step must have about the slope of the one before, or change nothing beyond the noise, and the next may then be
+        longer. Where none ever changes anything, nothing is learnt.
         """
         ratio, top, before = LEAP, list(rungs[:LARGEST]), best
         while best.bound > self.enough and top[0].h * ratio < self.start.farthest:
@@ -218,6 +219,8 @@ class Search(NamedTuple):
             if not (found.bound < best.bound and found.step == h):
                 break
             best, top, ratio = found, longer, LEAP if self._changes(h) else min(ratio * ratio, LONGEST)
+        if not self._changes(best.step):
+            return before
         if best is before or best.bound <= self.enough:
             return best
         while (h := min(LEAP / 2 * best.step, self.start.farthest)) > best.step and self._goes_on(best.step, h):

@@ -62,10 +62,18 @@ class Meter:
     ----------
     spent : int
         To begin with.
+    told : callable, optional
+        Is called with how many there are, after each.
     """
 
-    def __init__(self, spent: int = 0) -> None:
-        self.spent = spent
+    def __init__(self, spent: int = 0, told: Callable[[int], None] | None = None) -> None:
+        self.spent, self._told = spent, told
+
+    def spend(self, count: int = 1) -> None:
+        """So many more."""
+        self.spent += count
+        if self._told:
+            self._told(self.spent)
 
 
 class Line:
@@ -147,7 +155,7 @@ class Line:
 
     def _spend(self, count: int) -> None:
         self.evaluations += count
-        self._meter.spent += count
+        self._meter.spend(count)
 
     @cached_property
     def product(self) -> float:

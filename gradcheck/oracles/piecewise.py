@@ -117,7 +117,7 @@ class RealDifferences:
         here, *there = [
             complex_step(self.point.loss, {**self.point.parameters, **point}, v, COMPLEX_STEP) for point in moved
         ]
-        self.meter.spent += len(shifts) + 1
+        self.meter.spend(len(shifts) + 1)
         return max(abs(slope - here) for slope in there)
 
     def _line(self, v: Blocks, claim: Blocks) -> Line:

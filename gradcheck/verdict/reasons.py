@@ -9,6 +9,7 @@ NO_PARAMETERS = "the network has no parameters: there is no gradient"
 ON_A_KINK = "a unit lies exactly on a kink: there is no derivative here"
 OVERFLOW = "a correct build may overflow here"
 DISPUTED = "refuted along one direction, and borne out by others and by smaller steps: which is right cannot be told here"
+STOPPED = "stopped before it was judged"
 STAIRCASE = "a staircase: flat nearby, and sloped further off"
 
 
@@ -45,6 +46,8 @@ def excused(sentence: str) -> str:
 
 def unseen_in_noise(resolution: float) -> str:
     """Of a block that is too noisy."""
+    if not resolution < 1:
+        return "an error as large as the gradient itself would go unseen in the noise"
     return f"an error below {resolution:.1e} would go unseen in the noise"
 
 
