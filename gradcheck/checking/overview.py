@@ -8,7 +8,7 @@ import numpy as np
 from gradcheck.checking.probe import Probe
 from gradcheck.checking.prober import Knowledge, Prober
 from gradcheck.foundation.arithmetic import UNIT
-from gradcheck.foundation.arrays import norm, rms
+from gradcheck.foundation.arrays import Array, norm, rms
 from gradcheck.oracles.analytic import refusal
 from gradcheck.oracles.differences import AT_LARGE, Start, is_sloped, second_look
 from gradcheck.oracles.noise import QUIET, quiet
@@ -78,13 +78,16 @@ def _learned(prober: Prober, first: Probe) -> Prober:
     """With what a first probe over all blocks tells of the function, and of the sizes of their contributions."""
     known = _of_function(prober, first)
     line, step = first.line, first.estimate.step or 1.0
-    parts = {name: norm(prober.claim.gradient[name] * v) for name, v in line.direction.items()}
-    nothing = first.within and line.spread <= NOTHING * first.bound and step >= AT_LARGE.step / 8
+    parts = {name: _contribution(prober.claim.point[name], prober.claim.gradient[name]) for name in line.direction}
+    nothing = first.within and first.quiet and line.spread <= NOTHING * first.bound and step >= AT_LARGE.step / 8
     far = max(step, 1.0) if nothing else step
-    changed = max(map(abs, line.changes(far)))
+    # By shorter steps, too: beside a pole what changes over a long one says nothing of the slope.
+    changed = min(max(map(abs, line.changes(h))) / h for h in ((far,) if nothing else (far, far / NEARER)))
     # Where the function does not move but by its noise, what it is worth itself is all that there is to compare with.
-    beside = changed / far if changed > QUIET * known.noise else abs(prober.claim.loss)
-    magnitude = beside if line.spread <= ZERO * UNIT * beside < np.inf else line.spread
+    moved = changed > QUIET * known.noise / far
+    worth = abs(prober.claim.loss)
+    beside = changed if moved else worth if known.noise <= QUIET * 2 * known.unit * worth else 0.0
+    magnitude = beside if line.spread <= (ZERO if moved else 1.0) * UNIT * beside < np.inf else line.spread
     # A block of tiny numbers is followed by itself: how far it may be moved is not known from their size.
     zeros = frozenset(
         name
@@ -94,6 +97,11 @@ def _learned(prober: Prober, first: Probe) -> Prober:
     )
     prober = prober.knowing(**known._replace(magnitude=magnitude, moves=not first.estimate.still)._asdict())
     return prober if _steps_over(prober, zeros) else prober.knowing(zeros=zeros)
+
+
+def _contribution(theta: Array, g: Array) -> float:
+    """Of a block, each of its entries moved by its own size or by what is usual: a steep one, too, by no less."""
+    return norm(g * np.maximum(np.abs(theta), rms(theta) or 1.0))
 
 
 def _steps_over(prober: Prober, zeros: frozenset[str]) -> bool:

@@ -177,9 +177,8 @@ def _averaged(block: Block, probe: Probe) -> Probe:
 def _confirmed(block: Block, probe: Probe) -> Judgement:
     """Step 4."""
     name, prober, *_ = block
-    probe = prober.otherwise(probe)
-    if probe.within:
-        return _found(block, Verdict.UNRESOLVED, probe, reasons.DISPUTED)
+    if prober.otherwise(probe).within:
+        return _bisected(block, probe)._replace(unconfirmed=True)
     many = prober.scale[name].size >= MANY
     again = prober.probe([name], 2, prober.known.large if many else prober.known.quick)
     if again.within and not many:  # cheap probes may see too little to refute
