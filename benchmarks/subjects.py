@@ -14,6 +14,7 @@ from subjects_faulty import faulty, faulty_at
 from subjects_kinks import AT_KINKS
 from subjects_losses import Maker
 from subjects_noise import UNDER_NOISE
+from subjects_scales import AT_SCALES
 
 __all__ = [
     "AWKWARD",
@@ -29,7 +30,7 @@ __all__ = [
     "rebuild",
 ]
 
-AWKWARD: dict[str, Maker] = AT_KINKS | UNDER_NOISE | AT_EDGES
+AWKWARD: dict[str, Maker] = AT_KINKS | UNDER_NOISE | AT_EDGES | AT_SCALES
 
 
 def awkward_at(seed: int, index: int) -> Subject:

@@ -119,7 +119,9 @@ def _of_function(prober: Prober, first: Probe) -> Knowledge:
     noise, unit = estimate.noise, estimate.unit
     # One block may be louder than another; but where a narrow function stands still there is nothing to measure.
     loud = noise > LOUD * UNIT * abs(prober.claim.loss) and unit == UNIT
-    step, several = (estimate.step or AT_LARGE.step) / NEARER, len(first.v) > 1
+    # Of a window of many steps the nearest is what its limit rests on.
+    step = min((estimate.step or AT_LARGE.step) / NEARER, (2 ** (QUICK - 1) * estimate.near) or np.inf)
+    several = len(first.v) > 1
     known = known._replace(
         noise=noise,
         unit=unit,

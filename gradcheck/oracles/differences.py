@@ -126,10 +126,11 @@ def slope(line: Line, start: Start = AT_LARGE) -> Estimate:
         farthest = start.farthest
     still = not any(line.moves(h) for h in steps)
     search = Search(line, spread, u, SLACK * UNIT * line.spread, start._replace(farthest=farthest))
-    best, step = search.best([search.rung(h) for h in steps])
+    best = search.best([search.rung(h) for h in steps])
+    step = best.step
     staircase = not line.moves(step) and is_sloped(line, steps)
     bound = inf if staircase else best.bound
-    return Estimate(line.product + best.value, bound, line.evaluations, spread, step, u, staircase, still)
+    return Estimate(line.product + best.value, bound, line.evaluations, spread, step, u, staircase, still, best.near)
 
 
 def _stands_still(line: Line, steps: Sequence[float]) -> bool:
@@ -179,16 +180,16 @@ class Search(NamedTuple):
         """A bound that needs no improvement."""
         return max(2 * self.slack, self.start.enough)
 
-    def best(self, rungs: list[Rung]) -> tuple[Limit, float]:
-        """The limit of least bound and its widest step, after longer or smaller steps where they may improve it."""
+    def best(self, rungs: list[Rung]) -> Limit:
+        """The limit of least bound, after longer or smaller steps where they may improve it."""
         best = self.least(rungs)
         if best.bound <= max(self.enough, WORTH * rungs[-1].noise) and best.bound < inf and not self.loud(rungs, best):
-            return best, best.step
+            return best
         if not self.start.patient:
-            return best, best.step
+            return best
         longer = self.farther(rungs, best) if self.loud(rungs, best) else best
         best = self.nearer(rungs) if longer is best else longer
-        return (best, best.step) if best.bound < inf else self.at_the_edge(rungs, best)
+        return best if best.bound < inf else self.at_the_edge(rungs, best)
 
     def least(self, rungs: Sequence[Rung]) -> Limit:
         """Of all windows."""
@@ -260,13 +261,13 @@ class Search(NamedTuple):
             best = self.least(sorted(rungs, key=lambda rung: -rung.h))
         return best
 
-    def at_the_edge(self, rungs: Sequence[Rung], best: Limit) -> tuple[Limit, float]:
+    def at_the_edge(self, rungs: Sequence[Rung], best: Limit) -> Limit:
         """The slope of the one side on which the function exists, if the point is its edge."""
         exists = [sign for sign in (-1, 1) if not isnan(self.line.sample(sign * NEAREST).value)]
         if len(exists) != 1:
-            return best, best.step
+            return best
         one = fit(self.line, exists[0], [rung.h for rung in rungs], self.spread)
-        return one._replace(bound=one.bound + self.slack), one.step
+        return one._replace(bound=one.bound + self.slack)
 
 
 def is_sloped(line: Line, steps: Sequence[float]) -> bool:

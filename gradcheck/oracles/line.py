@@ -28,8 +28,8 @@ class Estimate(NamedTuple):
         How many this estimate has cost.
     noise : float
         Of the function, where it was measured.
-    step : float
-        The widest one of the window that was chosen.
+    step, near : float
+        The widest one of the window that was chosen, and the smallest.
     unit : float
         Roundoff of the arithmetic that the function's values show.
     staircase : bool
@@ -46,6 +46,7 @@ class Estimate(NamedTuple):
     unit: float = UNIT
     staircase: bool = False
     still: bool = False
+    near: float = 0.0
 
 
 class Sample(NamedTuple):

@@ -36,11 +36,12 @@ class Windows(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """What a window says, with the bound that it admits and the widest of its steps."""
+    """What a window says, with the bound that it admits, the widest of its steps and the nearest."""
 
     value: float
     bound: float
     step: float = 0.0
+    near: float = 0.0
 
 
 NOTHING = Limit(0.0, float("inf"))
@@ -69,8 +70,8 @@ def _contradict(one: Limit, other: Limit) -> bool:
 def limits(steps: Sequence[float], values: Array, bounds: Array) -> list[Limit]:
     """What each window says; one without a bound knows nothing."""
     known = np.where(np.isnan(bounds), np.inf, bounds)
-    widest = (steps[first] for first, _ in spans(len(steps)))
-    return list(map(Limit, values.tolist(), known.tolist(), widest))
+    ends = [(steps[first], steps[last - 1]) for first, last in spans(len(steps))]
+    return list(map(Limit, values.tolist(), known.tolist(), *zip(*ends, strict=True)))
 
 
 @lru_cache
