@@ -81,8 +81,10 @@ def _learned(prober: Prober, first: Probe) -> Prober:
     parts = {name: _contribution(prober.claim.point[name], prober.claim.gradient[name]) for name in line.direction}
     nothing = first.within and first.quiet and line.spread <= NOTHING * first.bound and step >= AT_LARGE.step / 8
     far = max(step, 1.0) if nothing else step
-    # By shorter steps, too: beside a pole what changes over a long one says nothing of the slope.
-    changed = min(max(map(abs, line.changes(h))) / h for h in ((far,) if nothing else (far, far / NEARER)))
+    changed = max(map(abs, line.changes(far))) / far
+    if not nothing and line.spread <= ZERO * UNIT * changed:
+        # By shorter steps, too: beside a pole what changes over a long one says nothing of the slope.
+        changed = min(changed, max(map(abs, line.changes(far / NEARER))) / (far / NEARER))
     # Where the function does not move but by its noise, what it is worth itself is all that there is to compare with.
     moved = changed > QUIET * known.noise / far
     worth = abs(prober.claim.loss)
