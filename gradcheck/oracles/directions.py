@@ -13,6 +13,7 @@ import numpy as np
 from gradcheck.foundation.arrays import Array, norm, rms
 
 ATTEMPTS = 50
+VANISHING = 1e-12
 SMALLEST = 1e-290  # no step is so many times as long that such numbers count
 TELLING = 0.7  # |g . v| against the norm of the entrywise product: below it a wrong constant factor could hide
 
@@ -46,7 +47,7 @@ def scales(theta: Array, g: Array) -> Array:
         return np.ones_like(theta)
     with np.errstate(all="ignore"):
         steep = np.asarray(rms(g * theta) / np.abs(g))
-        known = steep > 0
+        known = steep > VANISHING * usual  # else nothing but this entry is steep at all, which says nothing of its scale
         np.minimum(usual, steep, out=steep)
     steep[~known] = usual
     return np.maximum(np.abs(theta), steep, out=steep)
