@@ -113,7 +113,7 @@ MOVED = {
     "a larger step to tell noise from kinks": (noise, "NEAR", 2 * noise.NEAR),
     "less caution": (noise, "CAUTION", 2),
     "more for what is fine": (prober, "ENOUGH", 1.0),
-    "zeros that are not": (overview, "ZERO", 1e12),
+    "zeros that are not": (overview, "ZERO", 1e16),
 }
 
 
