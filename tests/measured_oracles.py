@@ -1,4 +1,4 @@
-"""What the oracles say along lines through exact subjects; ``python tests/measured_oracles.py`` writes it to `kept`.
+"""What the oracles say along lines through exact subjects; ``python tests/measured_oracles.py`` writes it to `kept`."""
 
 import json
 from pathlib import Path
