@@ -1,8 +1,11 @@
 """What a probe has seen, to what that is relative, and what may still be spent: by hand, for a claim of two blocks."""
 
+import inspect
+
 import numpy as np
 import pytest
 
+import gradcheck
 from gradcheck.candidates.claim import examine
 from gradcheck.checking.overview import COARSEST, Overview, look
 from gradcheck.checking.probe import LAST, NOISY, Probe
@@ -256,3 +259,14 @@ def test_a_jump_from_zero_is_judged_by_the_value_it_jumps_to():
     assert is_at_a_jump(
         Line(lambda p: float(p["x"][0] > HERE), {"x": np.array([HERE])}, {"x": np.ones(1)}, {"x": np.zeros(1)})
     )
+
+
+PUBLIC = (gradcheck.check, gradcheck.check_vjp, gradcheck.check_jvp, gradcheck.check_hvp, gradcheck.check_adjoint)
+DEFAULTS = {"accuracy": 1e-6, "resolve": 1e-3, "max_evaluations": 400, "diagnose": True, "complex_step": False, "seed": 0}
+
+
+@pytest.mark.parametrize("function", PUBLIC, ids=lambda each: each.__name__)
+def test_all_checks_have_the_same_defaults(function):
+    asked = {name: each.default for name, each in inspect.signature(function).parameters.items() if name in DEFAULTS}
+    assert asked == {name: DEFAULTS[name] for name in asked}
+    assert "seed" in asked
