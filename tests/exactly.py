@@ -162,6 +162,14 @@ SUBJECTS = {
     "a layer in single": (layer(single), slope_of_layer, LAYER),
     "a layer in half": (layer(half), slope_of_layer, LAYER),
     "everything in single": (all_single, slope_of_layer, LAYER),
+    "below 0": (lambda x: -2 - quotient(x), lambda x: -slope_of_quotient(x), SMOOTH),
+    "a layer in single below 0": (
+        lambda p: -2 - layer(single)(p),
+        lambda p: {name: -value for name, value in slope_of_layer(p).items()},
+        LAYER,
+    ),
+    "a unit far from 0, below 0": (lambda x: -3 - saturating(x - 1.7e9), lambda x: -slope_of_saturating(x - 1.7e9), FAR),
+    "a jump at the point, below 0": (lambda x: -quotient(x) - (x > 1), lambda x: -slope_of_quotient(x), 1.0),
 }
 """Loss, gradient and point by name."""
 
@@ -171,6 +179,8 @@ CLAIMS = (
         (name, "1 % off", times(1.01))
         for name in (
             "a quotient",
+            "below 0",
+            "a unit far from 0, below 0",
             "a fast quotient",
             "a quotient on a constant",
             "a unit far from 0",

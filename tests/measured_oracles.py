@@ -39,6 +39,13 @@ NOISY = {
     "an edge ahead": (lambda x: cubic(x) if x <= 0.7 else np.nan, slope_of_cubic, 0.7),
     "an edge behind": (lambda x: cubic(x) if x >= 0.7 else np.nan, slope_of_cubic, 0.7),
     "a pole": (lambda x: 1 / (x - 0.7 + 1e-5), lambda x: -1 / (x - 0.7 + 1e-5) ** 2, 0.7),
+    "noise of 1e-9 below 0": (lambda x: -2 - shaken(1e-9)(x), lambda x: -slope_of_quotient(x), 0.7),
+    "values in single below 0": (
+        lambda x: -float(np.float32(quotient(np.float32(x)))),
+        lambda x: -slope_of_quotient(x),
+        0.7,
+    ),
+    "a lattice of 2^-51 below 0": (lambda x: -rounded_to(2.0**51)(x), lambda x: -slope_of_quotient(x), 0.7),
     "a bent side": (lambda x: cubic(x) + max(x - 0.7, 0) ** 2, slope_of_cubic, 0.7),
     "a kink at 1e-3": (lambda x: cubic(x) + max(x - 0.701, 0), slope_of_cubic, 0.7),
     "a kink at 1e-7": (lambda x: cubic(x) + max(x - 0.7 - 1e-7, 0), slope_of_cubic, 0.7),

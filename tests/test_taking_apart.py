@@ -211,6 +211,7 @@ def overview(known):
     [
         (kinked(1.0), 2.0, True),
         (kinked(1e-3), 2.0, True),
+        (kinked(1e-5), 2.0, True),
         (kinked(1e-7), 2.0, False),
         (kinked(0.0), 2.01, False),
         (kinked(1.0, 1.1), 2.0, False),
@@ -218,9 +219,10 @@ def overview(known):
         (lambda x: float(x[0] + 1e-12 * (x[0] > 1)), 1.01, False),
     ],
 )
-def test_a_kink_at_the_point_explains_a_refutation_where_it_is_large_enough(f, claim, kinks):
+@pytest.mark.parametrize("length", [1.0, 0.25])
+def test_a_kink_at_the_point_explains_a_refutation_where_it_is_large_enough(f, claim, kinks, length):
     known = prober(f, lambda _: np.array([claim]), np.array([1.0]))
-    on = known.line({"x": np.array([1.0])})
+    on = known.line({"x": np.array([length])})
     step = 2.0**-8
     residual = (on.sample(step).residual - on.sample(-step).residual) / (2 * step)
     one = Probe(on, residual, 1e-9, Estimate(on.product + residual, 1e-9, 1, 1e-15, step))
