@@ -216,7 +216,7 @@ def overview(known):
         (kinked(0.0), 2.01, False),
         (kinked(1.0, 1.1), 2.0, False),
         (lambda x: float(x[0] + (x[0] > 1)), 1.0, True),
-        (lambda x: float(x[0] + 1e-12 * (x[0] > 1)), 1.01, False),
+        (lambda x: float(x[0] + 1e-14 * (x[0] > 1)), 1.01, False),
     ],
 )
 @pytest.mark.parametrize("length", [1.0, 0.25])
