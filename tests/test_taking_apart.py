@@ -15,6 +15,7 @@ from gradcheck.checking.prober import Prober
 from gradcheck.checking.procedure import Block, _is_enough, _is_kinked, judge
 from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.line import Estimate
+from gradcheck.oracles.sides import TINY, across
 from gradcheck.verdict.findings import Verdict
 from gradcheck.verdict.localize import Located, Search
 from gradcheck.verdict.settle import Residual
@@ -227,6 +228,15 @@ def test_a_kink_at_the_point_explains_a_refutation_where_it_is_large_enough(f, c
     residual = (on.sample(step).residual - on.sample(-step).residual) / (2 * step)
     one = Probe(on, residual, 1e-9, Estimate(on.product + residual, 1e-9, 1, 1e-15, step))
     assert _is_kinked(Block("x", known, overview(prober()), careful=False), one) == kinks
+
+
+@pytest.mark.parametrize("factor", [1.9, 2.1])
+def test_a_jump_explains_what_is_less_than_half_of_the_slope_that_it_has_at_tiny_steps(factor):
+    known = prober(lambda x: float(x[0] + (x[0] > 1)), lambda _: np.ones(1), np.ones(1))
+    on, noise = known.line({"x": np.ones(1)}), 1e-3
+    grown = abs(across(on, TINY[-1])) - 2 * noise / TINY[-1]
+    one = Probe(on, grown / factor, 1e-9, Estimate(1.0, 1e-9, 1, noise, 2.0**-8))
+    assert _is_kinked(Block("x", known, overview(prober()), careful=False), one) == (factor > 2)
 
 
 def test_enough_is_what_is_fine_or_what_resolves_an_entry_when_the_budget_is_spent():
