@@ -134,6 +134,12 @@ EQUIVALENT = (
         "while refuted and (h >= 2 * probe.estimate.step):",
         TIE,
     ),
+    Equivalent(
+        "gradcheck/oracles/lattice.py",
+        "return changes[-1] >= LEFT * changes[-1 - LAST]",
+        "return (changes[-1] > LEFT * changes[-1 - LAST])",
+        TIE,
+    ),
 )
 
 
