@@ -140,6 +140,12 @@ EQUIVALENT = (
         "return (changes[-1] > LEFT * changes[-1 - LAST])",
         TIE,
     ),
+    Equivalent(
+        "gradcheck/oracles/differences.py",
+        "return not abs(ahead - behind) <= QUIET * max(self.spread, 2 * self.u * max(abs(ahead), abs(behind)))",
+        "return not abs(ahead - behind) <= QUIET * max(self.spread, 2 * self.u * max(abs(ahead), (behind)))",
+        "two values that differ by so little are of one size",
+    ),
 )
 
 

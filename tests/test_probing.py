@@ -7,9 +7,11 @@ import pytest
 
 import gradcheck
 from gradcheck.candidates.claim import examine
+from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.overview import COARSEST, Overview, look
 from gradcheck.checking.probe import LAST, NOISY, Probe
 from gradcheck.checking.prober import CHEAP, FINER, MANY, ROUNDING, Nearer, Prober
+from gradcheck.diagnosis.corrections import DIRECTIONS
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.analytic import MOVED, analytic_slope, refusal
@@ -270,3 +272,22 @@ def test_all_checks_have_the_same_defaults(function):
     asked = {name: each.default for name, each in inspect.signature(function).parameters.items() if name in DEFAULTS}
     assert asked == {name: DEFAULTS[name] for name in asked}
     assert "seed" in asked
+
+
+@pytest.mark.parametrize("factor", [4.0, -1.0, 0.25, 1.0])
+def test_a_claim_is_a_multiple_of_the_slopes_along_all_directions_if_it_is_off(factor):
+    evidence = ProbeEvidence(prober(g=lambda p: {"a": 2 * factor * p["a"], "b": 3 * p["b"] ** 2}))
+    assert evidence.is_multiple("a", factor) == (factor != 1.0)
+    assert not evidence.is_multiple("a", factor * 1.001)
+    assert not evidence.is_multiple("b", 1.0)
+    assert len(evidence.known("a")) == DIRECTIONS
+    assert evidence.known("a") is evidence.known("a")
+
+
+def test_the_rest_of_a_block_is_right_elsewhere_if_it_is_along_directions_without_the_suspects():
+    evidence = ProbeEvidence(prober(g=lambda p: {"a": 2 * p["a"] + np.array([0.0, 1e-3]), "b": 3 * p["b"] ** 2}))
+    assert evidence.right_elsewhere("a", np.array([False, True]))
+    assert not evidence.right_elsewhere("a", np.array([True, False]))
+    assert not evidence.right_elsewhere("a", np.array([False, False]))
+    assert evidence.has_reference("a")
+    assert not evidence.has_reference("c")

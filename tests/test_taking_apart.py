@@ -230,9 +230,10 @@ def test_a_kink_at_the_point_explains_a_refutation_where_it_is_large_enough(f, c
     assert _is_kinked(Block("x", known, overview(prober()), careful=False), one) == kinks
 
 
+@pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("factor", [1.9, 2.1])
-def test_a_jump_explains_what_is_less_than_half_of_the_slope_that_it_has_at_tiny_steps(factor):
-    known = prober(lambda x: float(x[0] + (x[0] > 1)), lambda _: np.ones(1), np.ones(1))
+def test_a_jump_explains_what_is_less_than_half_of_the_slope_that_it_has_at_tiny_steps(factor, sign):
+    known = prober(lambda x: float(sign * (x[0] + (x[0] > 1))), lambda _: sign * np.ones(1), np.ones(1))
     on, noise = known.line({"x": np.ones(1)}), 1e-3
     grown = abs(across(on, TINY[-1])) - 2 * noise / TINY[-1]
     one = Probe(on, grown / factor, 1e-9, Estimate(1.0, 1e-9, 1, noise, 2.0**-8))
