@@ -146,6 +146,12 @@ EQUIVALENT = (
         "return not abs(ahead - behind) <= QUIET * max(self.spread, 2 * self.u * max(abs(ahead), (behind)))",
         "two values that differ by so little are of one size",
     ),
+    Equivalent(
+        "gradcheck/oracles/noise.py",
+        "if QUIET * floor < here and beyond < GROWING * here and (below <= ALIKE * floor or here < GROWING * below):",
+        "if (QUIET * floor <= here) and beyond < GROWING * here and (below <= ALIKE * floor or here < GROWING * below):",
+        TIE,
+    ),
 )
 
 
