@@ -89,11 +89,13 @@ def reaching(reach: Reach, site: Site, seconds: float) -> list[str]:
 
 
 def naming(reach: Reach, site: Site) -> list[str]:
-    """The tests of files that name the constant which is changed: they may look at it and call nothing."""
+    """The tests of files that name the constants of a changed line: they may look at them and call nothing."""
     lines = (ROOT / site.path).read_text().splitlines()
-    name = lines[site.line - 1].partition(":")[0].partition("=")[0].strip() if site.line <= len(lines) else ""
-    files = {test.partition("::")[0] for test in reach} if name.isidentifier() else set[str]()
-    found = {file for file in files if (ROOT / file).exists() and name in (ROOT / file).read_text()}
+    left = lines[site.line - 1].partition(":")[0].partition("=")[0] if site.line <= len(lines) else ""
+    names = [name.strip() for name in left.split(",")]
+    files = {test.partition("::")[0] for test in reach} if all(map(str.isidentifier, names)) else set[str]()
+    texts = {file: (ROOT / file).read_text() for file in files if (ROOT / file).exists()}
+    found = {file for file, text in texts.items() if any(name in text for name in names)}
     return [test for test in reach if test.partition("::")[0] in found]
 
 

@@ -17,6 +17,8 @@ class Equivalent(NamedTuple):
 
 DEVICES = "asks for a device that the machine of these figures does not have; PyTorch then seeds nothing"
 
+TIE = "what is measured never is the threshold to the last bit, and either answer is right there"
+
 EQUIVALENT = (
     Equivalent(
         "gradcheck/adapters/pytorch_state.py",
@@ -83,6 +85,72 @@ EQUIVALENT = (
         "parameters = {name: value.astype(np.float64, copy=False) for name, value in given.items()}",
         "parameters = {name: value.astype(np.float64, copy=True) for name, value in given.items()}",
         "a copy that nobody changes",
+    ),
+    Equivalent(
+        "gradcheck/oracles/noise.py",
+        "if stands_still(line, BESIDE[0], (-1, 1)) or not floor / ALIKE < spread <= QUIET * floor:",
+        "if stands_still(line, BESIDE[0], (-1, 1)) or not (floor / ALIKE < spread < QUIET * floor):",
+        TIE,
+    ),
+    Equivalent(
+        "gradcheck/oracles/differences.py",
+        "if best is before or best.bound <= self.enough:",
+        "if best is before or (best.bound < self.enough):",
+        TIE,
+    ),
+    Equivalent(
+        "gradcheck/checking/overview.py",
+        "return second if both and second.bound / norm(second.v[name]) > first.bound / norm(first.v[name]) else first",
+        "return second if both and (second.bound / norm(second.v[name]) >= first.bound / norm(first.v[name])) else first",
+        TIE,
+    ),
+    Equivalent(
+        "gradcheck/oracles/differences.py",
+        "return abs(here - there) <= ALIKE * abs(here)",
+        "return (abs(here - there) < ALIKE * abs(here))",
+        TIE,
+    ),
+    Equivalent(
+        "gradcheck/checking/overview.py",
+        "line, steps = prober.draw(sorted(zeros), 0), ladder(AT_LARGE.step, 2)",
+        "line, steps = prober.draw(sorted(zeros), 0), ladder(AT_LARGE.step, 3)",
+        "only the first two are looked at",
+    ),
+    Equivalent(
+        "gradcheck/oracles/sides.py",
+        "plain = PLAIN * UNIT * max(abs(line.origin), abs(line.sample(TINY[0]).value), abs(line.sample(-TINY[0]).value))",
+        "plain = PLAIN * UNIT * (min(abs(line.origin), abs(line.sample(TINY[0]).value), abs(line.sample(-TINY[0]).value)))",
+        "where one of the values is much larger than another, the change between them is a jump by either measure",
+    ),
+    Equivalent(
+        "gradcheck/oracles/differences.py",
+        "while best.bound > self.enough and top[0].h * ratio < self.start.farthest:",
+        "while best.bound > self.enough and (top[0].h * ratio <= self.start.farthest):",
+        "steps are powers of 2 times uneven digits, and the farthest is one that no ladder meets",
+    ),
+    Equivalent(
+        "gradcheck/checking/prober.py",
+        "while refuted and h > 2 * probe.estimate.step:",
+        "while refuted and (h >= 2 * probe.estimate.step):",
+        TIE,
+    ),
+    Equivalent(
+        "gradcheck/oracles/lattice.py",
+        "return changes[-1] >= LEFT * changes[-1 - LAST]",
+        "return (changes[-1] > LEFT * changes[-1 - LAST])",
+        TIE,
+    ),
+    Equivalent(
+        "gradcheck/oracles/differences.py",
+        "return not abs(ahead - behind) <= QUIET * max(self.spread, 2 * self.u * max(abs(ahead), abs(behind)))",
+        "return not abs(ahead - behind) <= QUIET * max(self.spread, 2 * self.u * max(abs(ahead), (behind)))",
+        "two values that differ by so little are of one size",
+    ),
+    Equivalent(
+        "gradcheck/oracles/noise.py",
+        "if QUIET * floor < here and beyond < GROWING * here and (below <= ALIKE * floor or here < GROWING * below):",
+        "if (QUIET * floor <= here) and beyond < GROWING * here and (below <= ALIKE * floor or here < GROWING * below):",
+        TIE,
     ),
 )
 
