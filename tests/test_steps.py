@@ -34,7 +34,7 @@ def test_windows_are_of_at_most_six_steps_that_follow_each_other():
 
 def test_a_window_without_a_bound_knows_nothing():
     found = limits([1.0, 0.5], np.array([1.0, 2.0, 3.0]), np.array([nan, 0.25, inf]))
-    assert found == [Limit(1.0, inf, 1.0), Limit(2.0, 0.25, 1.0), Limit(3.0, inf, 0.5)]
+    assert found == [Limit(1.0, inf, 1.0, 1.0), Limit(2.0, 0.25, 1.0, 0.5), Limit(3.0, inf, 0.5, 0.5)]
     assert least([found[0], found[2]]) == NOTHING
 
 

@@ -234,7 +234,7 @@ def test_a_kink_at_the_point_explains_a_refutation_where_it_is_large_enough(f, c
 @pytest.mark.parametrize("factor", [1.9, 2.1])
 def test_a_jump_explains_what_is_less_than_half_of_the_slope_that_it_has_at_tiny_steps(factor, sign):
     known = prober(lambda x: float(sign * (x[0] + (x[0] > 1))), lambda _: sign * np.ones(1), np.ones(1))
-    on, noise = known.line({"x": np.ones(1)}), 1e-3
+    on, noise = known.line({"x": np.ones(1)}), 1e-16
     grown = abs(across(on, TINY[-1])) - 2 * noise / TINY[-1]
     one = Probe(on, grown / factor, 1e-9, Estimate(1.0, 1e-9, 1, noise, 2.0**-8))
     assert _is_kinked(Block("x", known, overview(prober()), careful=False), one) == (factor > 2)
@@ -254,7 +254,7 @@ def test_enough_is_what_is_fine_or_what_resolves_an_entry_when_the_budget_is_spe
 def test_findings_come_in_the_order_of_the_point_and_what_is_empty_is_right():
     at = {"b": np.array([1.0]), "none": np.zeros((0, 2)), "a": np.array([2.0])}
     claim = examine(lambda p: float(p["a"][0] ** 2 + p["b"][0]), lambda p: {**p, "a": 2 * p["a"], "b": np.ones(1)}, at, 0)
-    found, known = judge(claim, Asked(1e-6, 1e-3, 400, True, 0), complex_step=False)
+    found, known, _ = judge(claim, Asked(1e-6, 1e-3, 400, True, 0), complex_step=False)
     assert [(each.name, each.verdict) for each in found] == [(name, Verdict.CORRECT) for name in at]
     assert found[1].resolution == found[1].block_resolution == 0.0
     assert known.meter.spent <= 40

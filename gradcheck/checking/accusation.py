@@ -17,6 +17,7 @@ from gradcheck.verdict.localize import Located, Search, localize
 from gradcheck.verdict.settle import Residual
 
 BACKEND = "claimed"
+FAR = 10  # bounds of a cheap probe, beyond which an entry needs no dear one
 ENTRIES = 28  # cheap probes to spend on the entries of one block: about 200 evaluations
 
 
@@ -24,12 +25,22 @@ def accusation(prober: Prober, name: str, probe: Probe) -> Finding:
     """Name the wrong entries, by cheap probes or by dearer ones, and say how far off the block is."""
     enough = max(ENTRIES, 2 * prober.scale[name].size.bit_length() + 4)  # to find one entry by halving, too
     v, plain = probe.v[name], Residual(probe.residual, probe.bound)
-    located = localize(search(prober, name, v, prober.known.quick), enough, plain)
+    located = _sure(prober, name, v, localize(search(prober, name, v, prober.known.quick), enough, plain))
     if not located.indices:  # too little for cheap probes
         located = localize(search(prober, name, v, prober.known.large), enough, plain)
     if on_a_staircase(prober, name, probe, located) or (prober.known.rounded and not located.indices):
         return finding_of(prober, name, Verdict.UNRESOLVED, probe, reasons.STAIRCASE)
     return sized(prober, name, probe, located)
+
+
+def _sure(prober: Prober, name: str, v: Array, located: Located) -> Located:
+    """Those entries that are far beyond the bound of a cheap probe, or refuted by a dear one: at a kink it is too coarse."""
+    kept = Located([], [], [], located.complete)
+    for index, value, bound in zip(located.indices, located.values, located.bounds, strict=True):
+        off, line = abs(float(prober.claim.gradient[name].flat[index]) - value), abs(float(v.flat[index]))
+        if off > FAR * bound or not prober.again(prober.along_entry(name, index, line), prober.known.large).within:
+            kept.add(index, value, bound)
+    return kept
 
 
 def on_a_staircase(prober: Prober, name: str, probe: Probe, located: Located) -> bool:

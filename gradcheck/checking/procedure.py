@@ -36,7 +36,7 @@ from gradcheck.verdict.findings import Finding, Verdict
 # A cheap probe's residual beyond this many bounds needs no dearer one. At 0 three more small faults of 50 were undecided; at
 # 1 or 100 no verdict of 970 changed.
 CLEAR = 10.0
-CLOSE = 2**5  # times smaller than the steps of an accused point: there a smooth function hardly bends
+CLOSE = (2**5, 2**11)  # times smaller than the steps of an accused point: from one to the other a smooth bend falls by 2^6
 UNBENT = 8
 RUNGS = 6  # to either side of an accused point
 
@@ -205,15 +205,23 @@ def _is_kinked(block: Block, probe: Probe) -> bool:
     loud = probe.estimate.noise > QUIET * 2 * UNIT * abs(prober.claim.loss)  # by the jump itself, it may be
     if (loud or grown > 2 * abs(probe.residual)) and is_at_a_jump(probe.line):
         return True
-    h = probe.estimate.step / CLOSE
-    if h and abs(bend(probe.line, h)) + probe.estimate.noise / h < abs(probe.residual) / UNBENT:
-        return False  # what bends so little has no jump of slope that could explain the residual
+    if _straightens(probe):
+        return False
     # The slope across a kink is that of neither side, and refutes whichever convention the claim takes.
     slopes = prober.sides(probe.line, probe.estimate.noise, RUNGS, probe.estimate.step)
     jump = abs(slopes.right.value - slopes.left.value) - slopes.right.bound - slopes.left.bound
     if not np.isfinite(jump) or jump <= prober.asked.accuracy * norm(prober.scale[name] * probe.v[name]):
         return False
     return lies_between(probe.line, slopes, probe.estimate.noise)
+
+
+def _straightens(probe: Probe) -> bool:
+    """Whether the second difference falls with the step, as it does of a smooth function and not at a kink."""
+    if not probe.estimate.step:
+        return False
+    near, nearest = (probe.estimate.step / ratio for ratio in CLOSE)
+    noise, left = probe.estimate.noise / nearest, abs(bend(probe.line, nearest))
+    return left <= abs(bend(probe.line, near)) / UNBENT + noise and left + noise < abs(probe.residual) / UNBENT
 
 
 def _bisected(block: Block, probe: Probe) -> Judgement:
@@ -242,6 +250,8 @@ def _of_parts(prober: Prober, name: str, probe: Probe, parts: Parts) -> Finding:
         return msgspec.structs.replace(finding, resolution=parts.resolution)
     if probe.within and prober.resolves(name, probe):
         return finding_of(prober, name, Verdict.CORRECT, probe)
+    if is_at_a_jump(probe.line):
+        return finding_of(prober, name, Verdict.NONSMOOTH, probe, reasons.JUMP)
     reason = reasons.unseen_in_noise(prober.resolution(name, probe)) if probe.within else reasons.DISPUTED
     return finding_of(prober, name, Verdict.UNRESOLVED, probe, reason)
 

@@ -3,6 +3,7 @@
 from gradcheck.foundation.wording import at_most
 
 EMPTY = "holds no entry"
+JUMP = "a jump: the function is not continuous here"
 KINK = "a kink: the slopes to the left and right differ"
 NEAR_A_KINK = "a unit lies within rounding of a kink, and this build took the other side"
 NO_PARAMETERS = "the network has no parameters: there is no gradient"
