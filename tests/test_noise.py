@@ -5,7 +5,7 @@ import pytest
 
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles import noise as room
-from gradcheck.oracles.lattice import is_rounded, rounded_nearby
+from gradcheck.oracles.lattice import REACHES, is_rounded
 from gradcheck.oracles.line import Line
 from gradcheck.oracles.noise import (
     BESIDE,
@@ -175,7 +175,7 @@ def test_a_jump_is_twenty_noises_or_more(factor):
         def f(x, both=both):
             return factor * 20 * 1e-6 * np.sign(x - AT) * (abs(x - AT) > 2.0**-23) * (both or x > AT)
 
-        assert rounded_nearby(line(f), 1e-6) == (both and factor > 1)
+        assert is_rounded(line(f), 1e-6, REACHES[:1]) == (both and factor > 1)
         assert is_rounded(line(f), 1e-6) == (both and factor > 1)
 
 
@@ -185,7 +185,7 @@ def test_a_jump_within_any_reach_is_found_and_nearby_those_of_single(exponent):
         return np.sign(x - AT) * (abs(x - AT) > 1.1 * 2.0**exponent)
 
     assert is_rounded(line(f), 1e-9)
-    assert rounded_nearby(line(f), 1e-9) == (exponent < -20)
+    assert is_rounded(line(f), 1e-9, REACHES[:1]) == (exponent < -20)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 1. Two directions over all blocks (`overview`). A block is correct where both agree with the claim and see enough of it.
 2. Any other block is probed by itself: cheaply at first where a direction over all has refuted the claim.
-3. Where noise makes that too coarse, longer steps are taken, and then very many.
+3. Where noise makes that too coarse, though steps are as long as can be, very many are taken.
 4. A claim that is refuted is probed along a second direction, at smaller steps, and on either side: an accusation must
    survive all three. Then the wrong entries are named (`accusation`), and the block is wrong or inexact by the accuracy.
 5. What no one direction decides is taken apart (`bisection`): its smooth parts are judged, and a kink is told from noise.

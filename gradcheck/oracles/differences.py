@@ -27,7 +27,7 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.line import Estimate, Function, Line, Point
 from gradcheck.oracles.noise import BESIDE, CENTRED, NEAR, QUIET, USUAL, noise, stands_still, unit
 from gradcheck.oracles.richardson import EVEN, LARGEST, ODD, Limit, Windows, extrapolate, ladder, least, limits
-from gradcheck.oracles.sides import FIRST, NEAREST, fit
+from gradcheck.oracles.sides import FIRST, NEAREST, across, bend, fit
 
 # Rungs of ratio 2 before anything is decided. At 4 two of 460 verdicts changed, with 2% more evaluations; at 10 none, with
 # 16% more.
@@ -170,10 +170,8 @@ class Search(NamedTuple):
     def rung(self, h: float) -> Rung:
         """Both residuals at one step."""
         self.line.prepare((h, -h))
-        ahead, behind = self.line.sample(h), self.line.sample(-h)
-        noisy = max(self.spread, 2 * self.u * max(abs(ahead.value), abs(behind.value)))
-        odd, even = (ahead.residual - behind.residual) / (2 * h), (ahead.residual + behind.residual) / (2 * h)
-        return Rung(h, odd, even, noisy / h)
+        noisy = max(self.spread, 2 * self.u * max(abs(self.line.sample(side * h).value) for side in (1, -1)))
+        return Rung(h, across(self.line, h), bend(self.line, h), noisy / h)
 
     @property
     def enough(self) -> float:

@@ -6,7 +6,7 @@ the claim is refuted nearby and supported further off. But a feature is continuo
 with a change in it is halved until its ends are neighbours: a jump is still there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles.line import Line
@@ -18,14 +18,9 @@ LEFT, LAST = 0.25, 8
 REACHES = (2.0**-20, 2.0**-15, 2.0**-10, 2.0**-5)  # within the first lies a number of float32, within the last of 5 bits
 
 
-def is_rounded(line: Line, noise: float) -> bool:
-    """Whether the function jumps on either side of the point, within one of `REACHES`."""
-    return any(all(_jumps(line, side * reach, noise) for side in (1, -1)) for reach in REACHES)
-
-
-def rounded_nearby(line: Line, noise: float, reach: float = REACHES[0]) -> bool:
-    """The same within the reach of float32 alone."""
-    return all(_jumps(line, side * reach, noise) for side in (1, -1))
+def is_rounded(line: Line, noise: float, reaches: Sequence[float] = REACHES) -> bool:
+    """Whether the function jumps on either side of the point, within one of these distances."""
+    return any(all(_jumps(line, side * reach, noise) for side in (1, -1)) for reach in reaches)
 
 
 def _jumps(line: Line, far: float, noise: float) -> bool:

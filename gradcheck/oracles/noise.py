@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
-from gradcheck.oracles.lattice import rounded_nearby
+from gradcheck.oracles.lattice import REACHES, is_rounded
 from gradcheck.oracles.line import Line
 
 CENTRED = (-2.31847, -1.08713, 0.73519, 1.92561, 3.17943)  # digits at random: no common measure
@@ -115,7 +115,7 @@ def _measured(line: Line, offsets: tuple[float, ...], at_least: float, spacing: 
     if not told[0] <= QUIET * floor:
         told = [*(_moving(line, offsets, few) for few in FEW), *told]
     measured = _plateau([max(spread, floor / 10) for spread in told if spread > 0 and spread >= floor / ALIKE])
-    if measured < wide and wide > QUIET * floor and rounded_nearby(line, measured):
+    if measured < wide and wide > QUIET * floor and is_rounded(line, measured, REACHES[:1]):  # float32's
         measured = wide
     return _cautious(measured, floor)
 
@@ -143,7 +143,7 @@ def _left(line: Line, centre: float, places: Sequence[float]) -> float:
     values = np.array([line.sample(h).residual - line.sample(centre).residual for h in (centre, *places)])
     if not np.isfinite(values).all():
         return 0.0
-    return CAUTION * float(np.linalg.norm(_left_over(CENTRED, CUBIC) @ values)) / (len(values) - CUBIC - 1) ** 0.5
+    return CAUTION * _deviation(values, CENTRED, CUBIC)
 
 
 def _moving(line: Line, offsets: tuple[float, ...], spacing: float) -> float:
@@ -179,6 +179,11 @@ def _spread(line: Line, offsets: tuple[float, ...], spacing: float, degree: int 
         return float("nan")
     if spacing <= FEW[-1]:  # where points are not quite where they should be
         offsets = tuple(line.distance(i * spacing) / spacing for i in offsets)
+    return _deviation(values, offsets, degree)
+
+
+def _deviation(values: Array, offsets: tuple[float, ...], degree: int) -> float:
+    """Of values at 0 and at these offsets from the best polynomial, in standard deviations."""
     return float(np.linalg.norm(_left_over(offsets, degree) @ values)) / (len(values) - degree - 1) ** 0.5
 
 
