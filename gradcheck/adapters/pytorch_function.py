@@ -14,7 +14,7 @@ from gradcheck.adapters.pytorch_state import module_of, random_state, seed_all
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
-from gradcheck.foundation.pytree import flatten
+from gradcheck.foundation.objects.pytree import flatten
 
 Tensors: TypeAlias = dict[str, torch.Tensor]
 
