@@ -18,6 +18,7 @@ __all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch"]
 def check_torch(
     f: Callable[..., Any],
     *args: Any,
+    module: Any = None,
     accuracy: float = 1e-6,
     resolve: float = 1e-3,
     max_evaluations: int = 400,
@@ -55,7 +56,8 @@ def check_torch(
     """
     with needing("torch"):
         from gradcheck.adapters import pytorch
-    return pytorch.check_torch(f, args, kwargs, Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked())
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
+    return pytorch.check_torch(f, args, kwargs, module, asked)
 
 
 @reproducible

@@ -1,6 +1,6 @@
 """`check`: any loss with any gradient -> Report."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from gradcheck.verdict import reasons
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Finding, Verdict
 
+HELD = "{}, handed on as it is"
+NOT_THERE = "the loss does not depend on it"
 IN_PLACE = "the loss reads this array and not its argument: it was moved in place"
 
 
@@ -97,35 +99,33 @@ def check(
     """
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
-    return checked(loss, gradient, at, asked, complex_step)
-
-
-def checked(
-    loss: Callable[[Any], Any],
-    gradient: Callable[[Any], Any],
-    at: Any,
-    asked: Asked,
-    complex_step: bool = False,
-    arithmetic: Arithmetic | None = None,
-) -> Report:
-    """What `check` does, for functions whose arithmetic may be known already.
-
-    Where the loss ignores its argument and reads the arrays of the point themselves, these are moved.
-    """
     subject = Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype)
-    report, claim = _judged(subject, asked, complex_step, arithmetic)
+    report, claim = _judged(subject, asked, complex_step)
     names = ignored(claim, report.findings)
     captured = [name for name in names if reads_the_array_itself(subject, claim, name)]
     if captured:
-        report, _ = _judged(subject._replace(place=in_place), asked, complex_step, arithmetic)
-        return _noting(
-            report, (f"{name}: the loss reads this array and not its argument: it was moved in place" for name in captured)
-        )
-    refuse_if_all_is_ignored(claim, names)
-    return _noting(report, (f"{name}: the loss does not depend on it" for name in names))
+        report, _ = _judged(subject._replace(place=in_place), asked, complex_step)
+    else:
+        refuse_if_all_is_ignored(claim, names)
+    brought = brought_along(subject)
+    return with_notes(
+        report,
+        (f"{name}: {IN_PLACE if name in captured else NOT_THERE}" for name in names),
+        [f"held as they are: {enumerated(brought)}, which the loss brings along"] if brought else (),
+        unchecked=brought,
+    )
 
 
-def _judged(subject: Subject, asked: Asked, complex_step: bool, arithmetic: Arithmetic | None) -> tuple[Report, Claim]:
+def checked(
+    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, asked: Asked, arithmetic: Arithmetic | None = None
+) -> tuple[Report, Claim]:
+    """What `check` does, for functions of ours, which depend on what they are given; their arithmetic may be known."""
+    return _judged(Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype), asked, False, arithmetic)
+
+
+def _judged(
+    subject: Subject, asked: Asked, complex_step: bool, arithmetic: Arithmetic | None = None
+) -> tuple[Report, Claim]:
     claim = examine(subject, asked.seed, arithmetic)
     findings, prober, stopped = judge(claim, asked, complex_step)
     spent, diagnoses = prober.meter.spent, ()
@@ -134,15 +134,15 @@ def _judged(subject: Subject, asked: Asked, complex_step: bool, arithmetic: Arit
             diagnoses, findings = explained(ProbeEvidence(prober), findings), mapped(prober, findings)
     except KeyboardInterrupt:
         stopped = True
-    passed, brought = held(subject.tree), brought_along(subject)
+    passed = held(subject.tree)
     report = Report(
         title=_title(claim),
         findings=findings,
         evaluations=spent,
-        notes=(*prober.known.notes, *claim.beside.notes(), *_passed_over(passed, brought)),
+        notes=(*prober.known.notes, *claim.beside.notes(), *(f"{name}: {HELD.format(passed[name])}" for name in passed)),
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
-        unchecked=(*passed, *brought),
+        unchecked=tuple(passed),
     )
     if stopped:
         raise Interrupted(report)
@@ -159,7 +159,7 @@ def _in_given_dtype(report: Report, claim: Claim, asked: Asked) -> Report:
     findings = tuple(_off(each, off[each.name], narrow.dtype) if each.name in off else each for each in report.findings)
     diagnoses = (Cause.GIVEN_DTYPE.of(name, dtype=narrow.dtype, error=one.error) for name, one in off.items())
     report = replace(report, findings=findings, diagnoses=(*report.diagnoses, *diagnoses))
-    return _noting(report, filter(None, [given.note]))
+    return with_notes(report, filter(None, [given.note]))
 
 
 def _off(finding: Finding, off: Off, dtype: str) -> Finding:
@@ -176,14 +176,10 @@ def _off(finding: Finding, off: Off, dtype: str) -> Finding:
     )
 
 
-def _noting(report: Report, notes: Iterable[str]) -> Report:
-    return replace(report, notes=tuple(dict.fromkeys([*report.notes, *notes])))
-
-
-def _passed_over(passed: Mapping[str, str], brought: Sequence[str]) -> Iterator[str]:
-    yield from (f"{name}: {what}, handed on as it is" for name, what in passed.items())
-    if brought:
-        yield f"held as they are: {enumerated(brought)}, which the loss brings along"
+def with_notes(report: Report, *notes: Iterable[str], unchecked: Iterable[str] = ()) -> Report:
+    """The same with more notes, each once, and more names of what was not looked at."""
+    said = dict.fromkeys([*report.notes, *(note for group in notes for note in group)])
+    return replace(report, notes=tuple(said), unchecked=(*report.unchecked, *unchecked))
 
 
 def _title(claim: Claim) -> str:

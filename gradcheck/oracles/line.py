@@ -136,8 +136,9 @@ class Line:
 
     @property
     def is_alone(self) -> bool:
-        """Whether the function has a value at no other point that was looked at."""
-        return bool(self._known) and not any(isfinite(sample.value) for sample in self._known.values())
+        """Whether the function has no value wherever it was looked at, but at what cannot be told from the point itself."""
+        values = {sample.value for sample in self._known.values() if sample.value != self.origin}
+        return bool(values) and not any(map(isfinite, values))
 
     def moves(self, h: float) -> bool:
         """Whether either step changes the value, or leads where there is none."""
