@@ -4,14 +4,17 @@ The functions here are the doors; each imports its framework when it is called.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradcheck.foundation.loading import needing
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
 
-__all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch"]
+if TYPE_CHECKING:
+    from gradcheck.adapters.pytorch_suites import DropIn
+
+__all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch", "drop_in"]
 
 
 @reproducible
@@ -162,3 +165,35 @@ def check_scipy(
 
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     return minimize.check_scipy(fun, x0, jac, hess, hessp, args, asked)
+
+
+def drop_in(
+    *,
+    accuracy: float = 1e-6,
+    resolve: float = 1e-3,
+    max_evaluations: int = 400,
+    diagnose: bool = True,
+    seed: int = 0,
+    contract: bool = True,
+    told: Callable[[Report], None] | None = None,
+) -> "DropIn":
+    """Put `check_torch` in the place of ``torch.autograd.gradcheck``, at once, for whoever calls that.
+
+    What is wrong raises PyTorch's own ``GradcheckError`` with the whole report; where nothing is decided, or the inputs are
+    refused, the original is asked. A suite's ``rtol`` and ``atol`` are the accuracy that it asks for.
+
+    Parameters
+    ----------
+    accuracy, resolve, max_evaluations, diagnose, seed, contract
+        As `check_torch` takes them.
+    told : callable
+        Is handed each report.
+
+    Returns
+    -------
+    DropIn
+        A context manager, whose end, like its method ``undo()``, puts the original back; ``calls`` has what was found.
+    """
+    with needing("torch"):
+        from gradcheck.adapters.pytorch_suites import DropIn
+    return DropIn(Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked(), contract, told)

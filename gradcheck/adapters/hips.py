@@ -7,18 +7,29 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 from autograd import make_vjp
+from msgspec.structs import replace
 
-from gradcheck.adapters.leaves import Function
-from gradcheck.checking.checker import check
+from gradcheck.adapters.leaves import Function, settled
+from gradcheck.candidates.given import Gradient
+from gradcheck.checking.checker import checked, idle, with_notes
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
 from gradcheck.foundation.validation import Asked
-from gradcheck.report import Report, joined
+from gradcheck.report import Report
 
 
 def check_autograd(f: Callable[..., Any], args: tuple[Any, ...], asked: Asked) -> Report:
     """What `gradcheck.check_autograd` does."""
-    function = Function(f, args, asked.seed)
+    function, arithmetic = settled(Function(f, args, asked), gradient_of, asked)
+    report, claim = checked(
+        function.loss, gradient_of(function), function.point, asked._replace(dtype=None), arithmetic=arithmetic
+    )
+    report = with_notes(report, idle(claim, report.findings), function.notes(), unchecked=function.unchecked)
+    return replace(report.labelled("autograd"), title=f"{function.name}: {report.title}")
+
+
+def gradient_of(function: Function) -> Gradient:
+    """Autograd's."""
 
     def reduced(arrays: Mapping[str, Any]) -> Any:
         found = function.call(arrays)
@@ -28,12 +39,11 @@ def check_autograd(f: Callable[..., Any], args: tuple[Any, ...], asked: Asked) -
     def gradient(arrays: Mapping[str, Array]) -> dict[str, Array]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Output seems independent of input", UserWarning)  # the gradient is 0
-            pull, value = called(make_vjp(reduced), f"Autograd through {function.name}", dict(arrays))
+            pull, value = called(make_vjp(reduced), f"Autograd through {function.name}", function.cast(arrays))
         found = called(pull, f"the VJP of {function.name}", np.ones((), _dtype(value))[()])
         return {name: np.asarray(block) for name, block in found.items()}
 
-    report = check(function.loss, gradient, function.point, **asked._asdict())
-    return joined(f"{function.name}: {report.title}", [report.labelled("autograd")])
+    return gradient
 
 
 def _dtype(value: Any) -> Any:

@@ -8,8 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradcheck.adapters.leaves import Function, arrays_of, combine
-from gradcheck.checking.checker import check
+from gradcheck.adapters.leaves import Function, combine, settled
+from gradcheck.adapters.numbers import arrays_of
+from gradcheck.candidates.given import Gradient
+from gradcheck.candidates.precision import Arithmetic
+from gradcheck.checking.checker import checked, idle, with_notes
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
@@ -26,16 +29,41 @@ def check_jax(f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ..
     if unknown or modes == ():
         raise DataError(f"modes: expected some of {', '.join(MODES)}, got {unknown[0] if unknown else modes!r}")
     with jax.enable_x64(True):
-        function = Function(f, args, asked.seed, jax.numpy.asarray)
+        function, arithmetic = settled(Function(f, args, asked, jax.numpy.asarray), reverse_of, asked)
         derivatives = Derivatives(function, asked.seed)
         wanted = modes or (MODES if derivatives.has_forward() else ("reverse",))
-        questions = {
-            "reverse": (function.loss, derivatives.reverse, function.point),
-            "forward": (derivatives.moved, derivatives.forward, derivatives.origin),
-        }
-        reports = [check(*questions[mode], **asked._asdict()).labelled(mode) for mode in MODES if mode in wanted]
+        reports = [_MODES[mode](derivatives, asked, arithmetic).labelled(mode) for mode in MODES if mode in wanted]
     notes = [] if modes or "forward" in wanted else [f"{function.name} has no forward mode"]
-    return joined(f"{function.name}: {reports[0].title}", reports, notes)
+    report = joined(f"{function.name}: {reports[0].title}", reports, notes)
+    return with_notes(report, function.notes(), unchecked=function.unchecked)
+
+
+def _reverse(derivatives: "Derivatives", asked: Asked, arithmetic: Arithmetic) -> Report:
+    function = derivatives.function
+    report, claim = checked(
+        function.loss, reverse_of(function), function.point, asked._replace(dtype=None), arithmetic=arithmetic
+    )
+    return with_notes(report, idle(claim, report.findings))
+
+
+def _forward(derivatives: "Derivatives", asked: Asked, arithmetic: Arithmetic) -> Report:
+    return checked(derivatives.moved, derivatives.forward, derivatives.origin, asked._replace(dtype=None))[0]
+
+
+_MODES = {"reverse": _reverse, "forward": _forward}
+
+
+def reverse_of(function: Function) -> Gradient:
+    """By ``jax.vjp``."""
+    name = f"the VJP of {function.name}"
+
+    def gradient(arrays: Mapping[str, Array]) -> dict[str, Array]:
+        out, pull = called(jax.vjp, name, function.call, typed(function.cast(arrays)))
+        cotangents = {key: jax.numpy.asarray(function.cotangents[key], dtype=value.dtype) for key, value in out.items()}
+        (found,) = called(pull, name, cotangents)
+        return arrays_of(found)
+
+    return gradient
 
 
 class Derivatives:
@@ -45,21 +73,13 @@ class Derivatives:
         self.function, self.origin = function, dict.fromkeys(function.point, 0.0)
         self.tangents = {name: signs(name, array.shape, seed) for name, array in function.point.items()}
 
-    def reverse(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        """By ``jax.vjp``."""
-        name, cotangents = f"the VJP of {self.function.name}", self.function.cotangents
-        out, pull = called(jax.vjp, name, self.function.call, _typed(arrays))
-        typed = {key: jax.numpy.asarray(cotangents[key], dtype=value.dtype) for key, value in out.items()}
-        (found,) = called(pull, name, typed)
-        return arrays_of(found)
-
     def moved(self, t: Mapping[str, float]) -> float:
         """The loss where each block has moved by t along its tangent."""
         return self.function.loss(self._along(t))
 
     def forward(self, t: Mapping[str, float]) -> dict[str, float]:
         """By ``jax.jvp``, one block at a time."""
-        point = _typed(self._along(t))
+        point = typed(self.function.cast(self._along(t)))
         found: dict[str, float] = {}
         for name in point:
             tangents = {
@@ -72,9 +92,9 @@ class Derivatives:
 
     def has_forward(self) -> bool:
         """Whether JAX has a forward mode for it: it has none for a ``custom_vjp``."""
-        typed = _typed(self.function.point)
+        point = typed(self.function.cast(self.function.point))
         try:
-            jax.jvp(self.function.call, (typed,), (typed,))
+            jax.jvp(self.function.call, (point,), (point,))
         except (TypeError, CallFailed) as error:
             return "custom_vjp" not in str(error)
         return True
@@ -83,5 +103,6 @@ class Derivatives:
         return {name: array + t[name] * self.tangents[name] for name, array in self.function.point.items()}
 
 
-def _typed(arrays: Mapping[str, Any]) -> dict[str, jax.Array]:
+def typed(arrays: Mapping[str, Any]) -> dict[str, jax.Array]:
+    """As JAX has them."""
     return {name: jax.numpy.asarray(array) for name, array in arrays.items()}

@@ -13,12 +13,14 @@ from gradcheck.adapters.pytorch_leaves import holdings
 from gradcheck.adapters.pytorch_numbers import arithmetic
 from gradcheck.adapters.pytorch_state import kept, module_of, random_kept
 from gradcheck.checking.checker import checked
+from gradcheck.errors import DataError
 from gradcheck.foundation.objects.pytree import flatten
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
 
 BACKEND = "torch"
+IDLE = "no gradient, and the output does not depend on it"
 # Roundoffs of a block's largest entry, within which sums of gradients are equal. At 1, 32 of 100 right sums were refused; at
 # 1e5, 49 of 100 off by 1e-3 passed; as it is one.
 ROUNDING = 1000
@@ -34,7 +36,10 @@ def check_torch(
     """What `gradcheck.check_torch` does."""
     with lent(f, args, kwargs, module, asked.seed) as function:
         function.settle(asked.dtype)
-        return _checked(function, asked)
+        report = _checked(function, asked)
+    if module is not None:
+        _refuse_if_nothing_is_shared(function, module, report)
+    return report
 
 
 @contextmanager
@@ -61,6 +66,16 @@ def _checked(function: TorchFunction, asked: Asked) -> Report:
     notes = (*report.notes, *_notes(function, unused, report.findings))
     title, unchecked = f"{function.name}: {report.title}", (*report.unchecked, *function.unchecked)
     return replace(report.labelled(BACKEND), title=title, notes=notes, unchecked=unchecked)
+
+
+def _refuse_if_nothing_is_shared(function: TorchFunction, module: torch.nn.Module, report: Report) -> None:
+    own = {name for name, _ in module.named_parameters()}
+    idle = {note.partition(":")[0] for note in report.notes if note.endswith(IDLE)}
+    if own and own <= idle:
+        name = type(module).__name__
+        raise DataError(
+            f"module: {function.name} does not depend on any parameter of this {name}: hand in the one that it calls"
+        )
 
 
 def _judged(function: TorchFunction, asked: Asked) -> Report:
@@ -113,7 +128,9 @@ def _without_gradient(finding: Finding, unused: frozenset[str]) -> Finding:
 def _notes(function: TorchFunction, unused: frozenset[str], findings: tuple[Finding, ...]) -> Generator[str]:
     """What was noticed and is no verdict."""
     correct = {finding.name for finding in findings if finding.verdict is Verdict.CORRECT}
-    yield from (f"{name}: no gradient, and the output does not depend on it" for name in sorted(correct & unused))
+    yield from (f"{name}: {IDLE}" for name in sorted(correct & unused))
+    yield from (f"{name} is {other}, and is moved with it" for name, other in function.same.items())
+    yield from (f"{name}: its hook that runs after accumulation was not asked" for name in function.hooked)
     yield from (f"{name}: brought along, and {why}: not looked at" for name, why in function.unchecked.items())
     yield from (f"output {name} carries no gradient and is left out" for name in sorted(function.without_gradient))
     if function.wide:

@@ -2,7 +2,7 @@
 # (PyTorch's annotations are partial.)
 """A PyTorch function at its arguments, as a loss and a gradient of NumPy arrays by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -58,8 +58,10 @@ class TorchFunction:
         tensors = {name: leaf for name, leaf in own if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
         self.replaced = {name: leaf for name, leaf in tensors.items() if not leaf.is_leaf}
         computed = [tensor for tensor in (*self.replaced.values(), *held.beside.values()) if not tensor.is_leaf]
-        outputs = self._first({name: leaf for name, leaf in tensors.items() if leaf.is_leaf})
-        self.blocks = self._wanted(held, reached(outputs.values(), computed))
+        first = self._first({name: leaf for name, leaf in tensors.items() if leaf.is_leaf})
+        stand_ins = {id(first.leaves[name]) for name in self.replaced}
+        ends = (leaf for leaf in reached(first.outputs.values(), computed) if id(leaf) not in stand_ins)
+        self.blocks = self._wanted(held, ends)
         self.unchecked = {name: "no gradient reaches it" for name in held.beside if name not in self.blocks}
 
     def settle(self, dtype: str | None) -> None:
@@ -73,6 +75,19 @@ class TorchFunction:
         self.cotangents = draw(arrays_of(differentiable or outputs), self.seed)
         self.without_gradient = outputs.keys() - self.cotangents
         self.random = self._draws()
+
+    @property
+    def same(self) -> dict[str, str]:
+        """Arguments that are a tensor which has another name already, and that name."""
+        names = {id(tensor): name for name, (tensor, _) in reversed(self.state.items()) if tensor.requires_grad}
+        pairs = zip(self.arguments.names, self.arguments.leaves, strict=True)
+        return {name: names[id(leaf)] for name, leaf in pairs if names.get(id(leaf), name) != name}
+
+    @property
+    def hooked(self) -> list[str]:
+        """Blocks with hooks that only ``backward()`` runs, and no question of ours."""
+        moved = {name: tensor for name, (tensor, _) in self.state.items() if name in self.blocks}
+        return [name for name, tensor in moved.items() if getattr(tensor, "_post_accumulate_grad_hooks", None)]
 
     @property
     def wide(self) -> bool:
@@ -111,7 +126,12 @@ class TorchFunction:
         return other
 
     def call(self, arrays: Mapping[str, Array], seeded: bool = True) -> Call:
-        """One evaluation where the blocks have these values; those that are not named have their own."""
+        """One evaluation where the blocks have these values."""
+        leaves, outputs = self._evaluated(arrays, seeded)
+        return Call({name: leaves[name] for name in arrays}, outputs)
+
+    def _evaluated(self, arrays: Mapping[str, Array], seeded: bool = True) -> Call:
+        """The same, with all that is moved; what is not named has its own values."""
         leaves: Tensors = {}
         for name, (tensor, value) in self.state.items():
             tensor.data = self._fresh(name, value, arrays)
@@ -121,12 +141,12 @@ class TorchFunction:
         if seeded:
             seed_all(self.seed)
         output = called(self.f, self.name, *given["args"], **given["kwargs"])
-        return Call({name: leaves[name] for name in arrays}, floating_tensors(output, self.name))
+        return Call(leaves, floating_tensors(output, self.name))
 
-    def _first(self, arguments: Tensors) -> Tensors:
-        """Outputs of a first evaluation: on the leaves themselves, or on views of others where it works in place."""
+    def _first(self, arguments: Tensors) -> Call:
+        """A first evaluation: on the leaves themselves, or on copies where it works in place."""
         try:
-            return self.call({}).outputs
+            return self._evaluated({})
         except CallFailed:
             if not arguments:
                 raise
@@ -134,21 +154,17 @@ class TorchFunction:
             self.state = {name: one for name, one in lent.items() if name not in arguments}
             self.replaced = before | arguments
             try:
-                return self.call({}).outputs
+                return self._evaluated({})
             except CallFailed:
                 self.state, self.replaced = lent, before
             raise
 
-    def _wanted(self, held: Holdings, leaves: list[torch.Tensor]) -> Tensors:
+    def _wanted(self, held: Holdings, leaves: Iterable[torch.Tensor]) -> Tensors:
         """What was handed in, and of what closures bring along that which the graph reaches."""
-        found = dict(held.wanted)
-        known = {id(tensor): name for name, tensor in held.beside.items()}
-        mine = {id(tensor) for tensor in held.wanted.values()}
-        given = {id(tensor) for tensor, _ in self.state.values()}
-        for leaf in leaves:
-            if id(leaf) in mine or not (id(leaf) in given or leaf.is_leaf):
-                continue
-            name = known.get(id(leaf)) or f"captured.{len(found)}"
+        found, names = dict(held.wanted), {id(tensor): name for name, tensor in held.beside.items()}
+        mine = {id(tensor) for tensor in found.values()}
+        for leaf in (leaf for leaf in leaves if id(leaf) not in mine):
+            name = names.get(id(leaf), f"captured.{len(found)}")
             found[name] = leaf
             self.state.setdefault(name, (leaf, leaf.data))
         if not found:
@@ -197,7 +213,7 @@ class TorchFunction:
         if name not in self.replaced:
             return tensor
         leaves[name] = tensor.requires_grad_()
-        return leaves[name].view_as(leaves[name])  # what works in place may not work on a leaf
+        return leaves[name].clone()  # what works in place may not work on a leaf, nor on a view of one
 
     def _fresh(self, name: str, value: torch.Tensor, arrays: Mapping[str, Array]) -> torch.Tensor:
         """A tensor of the given values where there are some, on the device of the old one."""

@@ -10,6 +10,7 @@ from gradcheck.candidates.functions import Beside, Loss, Subject, gradients
 from gradcheck.candidates.given import Gradient
 from gradcheck.candidates.precision import Arithmetic, asking, is_narrow
 from gradcheck.errors import CallFailed, GradcheckError
+from gradcheck.foundation.arithmetic import rounding as rounding_of
 from gradcheck.foundation.arrays import Array, norm, rms
 from gradcheck.oracles.directions import scales
 from gradcheck.verdict.causes import Cause
@@ -153,7 +154,7 @@ def _rounding(
     shaken: Mapping[str, float],
     seed: int,
 ) -> dict[str, Array]:
-    """32 u |g| and what a move of one ulp changes, with a floor from its block in units of `scales`.
+    """What so many roundoffs are, and what a move of one ulp changes, with a floor from its block in units of `scales`.
 
     A jump within one ulp is a kink. What differs from call to call is known no better than that.
     """
@@ -188,7 +189,7 @@ def _bound(theta: Array, g: Array, moved: Array | None, u: float, whole: float) 
     # What is nothing beside the whole gradient is no kink either: of a zero all is rounding.
     change[~(change <= np.maximum(JUMP * np.maximum(size, rms(g)), NOTHING * whole / natural))] = 0.0
     np.divide(rms(change * natural), natural, out=natural)
-    size *= 32 * u
+    size *= rounding_of(u)
     size += np.multiply(3, np.hypot(change, natural, out=natural), out=natural)
     return size
 

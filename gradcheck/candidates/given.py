@@ -26,7 +26,7 @@ NEARBY = 31 / 32
 # Unit roundoffs by which honest entries may differ without being asked twice: many in a wide format, where that is little;
 # in a narrow one as many as are less than the error that is looked for. Wider ones only save calls.
 MANY, FEW, COARSE = 256, 32, 0.05
-FLOOR = 32  # unit roundoffs of the loss and of the whole gradient: below them an entry's contribution is rounding
+FLOOR = 4  # unit roundoffs of the loss and of the whole gradient: below them an entry's contribution is rounding
 SPREADS = 8  # that a mean error must stand out of
 
 

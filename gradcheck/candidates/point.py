@@ -4,7 +4,7 @@ Nothing that holds numbers is passed over: a leaf is a real floating array, whic
 they are and are named; or it is refused with the sentence that says what to hand in instead.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from numbers import Number
 from typing import Any, TypeGuard
 
@@ -35,7 +35,7 @@ def point_of(at: Any) -> Pytree:
         if problem := refusal(leaf):
             raise DataError(f"at: {name} is {problem}")
     if not tree.arrays:
-        what = f"{leaves[0][0]} is {_kind(leaves[0][1])}, {EXPECTED}" if leaves else ""
+        what = f"{leaves[0][0]} is {described(leaves[0][1])}, {EXPECTED}" if leaves else ""
         raise DataError(f"at: nothing to check: {what or 'it holds nothing'}")
     for name, value in tree.arrays.items():
         if not np.isfinite(value).all():
@@ -46,7 +46,7 @@ def point_of(at: Any) -> Pytree:
 
 def held(tree: Pytree) -> dict[str, str]:
     """Leaves of whole numbers, which are handed on as they are: what each is."""
-    return {name: _kind(leaf) for name, leaf in zip(tree.names, tree.leaves, strict=True) if is_whole(leaf)}
+    return {name: described(leaf) for name, leaf in zip(tree.names, tree.leaves, strict=True) if is_whole(leaf)}
 
 
 def is_whole(leaf: Any) -> bool:
@@ -54,34 +54,39 @@ def is_whole(leaf: Any) -> bool:
     return (isinstance(leaf, int) and not isinstance(leaf, bool)) or _dtype(leaf).kind in "iub"
 
 
-def refusal(leaf: Any) -> str:
-    """Why a leaf cannot stand in a point, and what could; empty where it can."""
-    kind = _dtype(leaf).kind
-    if is_movable(leaf) or is_whole(leaf):
-        return ""
-    if isinstance(leaf, complex) or kind == "c":
-        return f"{_kind(leaf)}: only real arrays are moved; hand in its real and imaginary parts"
-    if hasattr(leaf, "__next__"):
-        return f"a {type(leaf).__name__}, which can be read only once: hand in a list"
-    if kind == "f":
-        door = DOORS.get(type(leaf).__module__.split(".")[0])
-        return f"{_kind(leaf)}, {EXPECTED}" + (f" ({door} takes it as it is)" if door else "")
-    if isinstance(leaf, np.ndarray | np.generic):
-        return f"{_kind(leaf)}: expected real floating numbers" if kind in "OV" else ""
-    if isinstance(leaf, Number) and leaf not in (True, False):
-        return f"{_kind(leaf)}, {EXPECTED}"
-    return next(_numbers(leaf), "")
-
-
 def is_array(value: Any) -> TypeGuard[Array]:
     """Whether it is an array of real or complex numbers, of whichever library."""
     return _dtype(value).kind in "fc" and getattr(value, "shape", None) is not None
 
 
-def _numbers(leaf: Any) -> Iterator[str]:
-    """What a thing that is no container holds, the first number that is not whole."""
-    for path, value in within(leaf, "", lambda part: isinstance(part, float | complex) or is_array(part)):
-        yield f"a {type(leaf).__name__}, in which {path or 'it'} ({_kind(value)}) is moved by nobody: {REGISTER}"
+def is_number(value: Any) -> bool:
+    """Whether it is an array or a number that is not whole."""
+    return isinstance(value, float | complex) or is_array(value)
+
+
+def refusal(leaf: Any, counts: Callable[[Any], bool] = is_number) -> str:
+    """Why a leaf cannot stand in a point, and what could; empty where it can.
+
+    Of an object of an unknown class what it holds decides, as far as it ``counts``.
+    """
+    kind = _dtype(leaf).kind
+    if is_movable(leaf) or is_whole(leaf):
+        return ""
+    if isinstance(leaf, complex) or kind == "c":
+        return f"{described(leaf)}: only real arrays are moved; hand in its real and imaginary parts"
+    if hasattr(leaf, "__next__"):
+        return f"a {type(leaf).__name__}, which can be read only once: hand in a list"
+    if kind == "f":
+        door = DOORS.get(type(leaf).__module__.split(".")[0])
+        return f"{described(leaf)}, {EXPECTED}" + (f" ({door} takes it as it is)" if door else "")
+    if isinstance(leaf, np.ndarray | np.generic):
+        return f"{described(leaf)}: expected real floating numbers" if kind in "OV" else ""
+    if isinstance(leaf, Number) and leaf not in (True, False):
+        return f"{described(leaf)}, {EXPECTED}"
+    path, value = next(within(leaf, "", counts), ("", None))
+    if value is None:
+        return ""
+    return f"a {type(leaf).__name__}, in which {path or 'it'} ({described(value)}) is moved by nobody: {REGISTER}"
 
 
 def _dtype(leaf: Any) -> Any:
@@ -97,7 +102,8 @@ def _dtype(leaf: Any) -> Any:
     return np.dtype(np.float32) if "float" in str(dtype) and found.kind == "V" else found
 
 
-def _kind(leaf: Any) -> str:
+def described(leaf: Any) -> str:
+    """What a leaf is, in few words."""
     if hasattr(leaf, "dtype"):
         return f"{type(leaf).__name__} of {leaf.dtype}"
     return f"{type(leaf).__name__}, {shown(leaf)}" if isinstance(leaf, int | float | complex) else type(leaf).__name__

@@ -6,7 +6,7 @@ kernel that takes one dtype only is asked in that, at numbers that the dtype has
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,14 +40,31 @@ class Arithmetic(NamedTuple):
     nearest: Nearest | None = None
     narrow: Narrow | None = None
 
+    @property
+    def given(self) -> tuple[Nearest | None, float]:
+        """Which numbers a function is given, and their roundoff."""
+        return self.nearest, self.unit
+
 
 def cast(tree: Pytree, dtype: str | None) -> Pytree:
     """The point in the dtype that was asked for, if one was."""
+    asked = named(dtype)
+    return tree._replace(arrays={name: value.astype(asked) for name, value in tree.arrays.items()}) if asked else tree
+
+
+def named(dtype: str | None) -> np.dtype[Any] | None:
+    """The dtype that was asked for by name, if one was.
+
+    Raises
+    ------
+    DescriptionError
+        Where none is called so.
+    """
     if dtype in (None, AS_GIVEN):
-        return tree
+        return None
     if dtype not in DTYPES:
         raise DescriptionError(f"expected {AS_GIVEN!r}, {enumerated(DTYPES)}, got {shown(dtype)}", "dtype")
-    return tree._replace(arrays={name: value.astype(dtype) for name, value in tree.arrays.items()})
+    return np.dtype(dtype)
 
 
 def is_narrow(value: Array) -> bool:

@@ -52,7 +52,9 @@ class Parts(NamedTuple):
 def bisected(prober: Prober, name: str, probe: Probe) -> Parts:
     """Halve whatever a probe of its own does not find correct and well resolved."""
     v, noise = probe.v[name], probe.estimate.noise
-    probes = search(prober, name, v, AT_LARGE._replace(noise=noise))
+    # In coarse arithmetic most of the noise is rounding of what a part does not move, and is no noise of its own.
+    own = noise if prober.known.unit == UNIT else None
+    probes = search(prober, name, v, AT_LARGE._replace(noise=own))
     left, wrong, kink, undecided, unseen = [probes.everything], Located([], [], [], False), None, False, 0.0
     wanted = prober.known.seeing if prober.may_spend(0.0) else prober.known.resolving
     while left and probes.spent < PARTS and len(wrong.indices) < LISTED:

@@ -1,6 +1,6 @@
 """`check`: any loss with any gradient -> Report."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -121,6 +121,12 @@ def checked(
 ) -> tuple[Report, Claim]:
     """What `check` does, for functions of ours, which depend on what they are given; their arithmetic may be known."""
     return _judged(Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype), asked, False, arithmetic)
+
+
+def idle(claim: Claim, findings: Sequence[Finding]) -> Iterator[str]:
+    """Notes on blocks that a function does not depend on, and whose claimed gradient is zero: right, and seldom meant."""
+    wrong = {finding.name for finding in findings if finding.verdict is Verdict.WRONG}
+    yield from (f"{name}: {NOT_THERE}" for name in ignored(claim, findings) if name not in wrong)
 
 
 def _judged(

@@ -11,6 +11,7 @@ from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm, rms
 from gradcheck.oracles.analytic import refusal
 from gradcheck.oracles.differences import AT_LARGE, Start, is_sloped, second_look
+from gradcheck.oracles.line import Line
 from gradcheck.oracles.noise import QUIET, quiet
 from gradcheck.oracles.richardson import ladder
 
@@ -27,6 +28,7 @@ NEARER = 8
 NOTHING = 1e3  # bounds: what the whole gradient contributes may be nothing at all
 TINY = 1e-6  # a length of steps, in the numbers' own unit, from which on they are taken for the parameters' scale
 ZERO = 1e3  # unit roundoffs of the whole gradient: a block that contributes no more is zero, for all that rounding tells
+NEXT_TO_NOTHING = 1e-3  # in bfloat16 1000 roundoffs are more than the whole: no block is zero that contributes this much
 LOUD = 40  # roundings of the value; at 4 or 4000 no verdict of 460 changed
 
 
@@ -64,7 +66,7 @@ def look(prober: Prober, names: Sequence[str], complex_step: bool) -> tuple[Prob
     if prober.known.analytic:
         return prober, Overview(first, prober.again(beside, AT_LARGE))
     # Nearly free: these are the steps at which the noise was looked for, far from those of the first direction.
-    second = prober.judged(beside, second_look(beside, prober.known.noise, prober.known.unit))
+    second = prober.judged(beside, second_look(beside, prober.known.noise, prober.known.values))
     if first.within and not second.within:  # three steps may agree by accident
         second = prober.carefully(beside)
     overview = Overview(first, second)
@@ -90,15 +92,18 @@ def _learned(prober: Prober, first: Probe) -> Prober:
     worth = abs(prober.claim.loss)
     beside = changed if moved else worth if known.noise <= QUIET * 2 * known.unit * worth else 0.0
     magnitude = beside if line.spread <= (ZERO if moved else 1.0) * UNIT * beside < np.inf else line.spread
-    # A block of tiny numbers is followed by itself: how far it may be moved is not known from their size.
-    zeros = frozenset(
-        name
-        for name, part in parts.items()
-        if part <= max(ZERO * prober.claim.unit[name] * magnitude, prober.allowed[name].along(line.direction[name]))
-        and rms(line.direction[name]) >= TINY
-    )
+    zeros = frozenset(name for name, part in parts.items() if _is_nothing(prober, line, name, part, magnitude))
     prober = prober.knowing(**known._replace(magnitude=magnitude, moves=not first.estimate.still)._asdict())
     return prober if _steps_over(prober, zeros) else prober.knowing(zeros=zeros)
+
+
+def _is_nothing(prober: Prober, line: Line, name: str, part: float, magnitude: float) -> bool:
+    """Whether what a block contributes is rounding of the whole, or its own.
+
+    One of tiny numbers is followed by itself: how far it may be moved is not known from their size.
+    """
+    whole = min(ZERO * prober.claim.unit[name], NEXT_TO_NOTHING) * magnitude
+    return part <= max(whole, prober.allowed[name].along(line.direction[name])) and rms(line.direction[name]) >= TINY
 
 
 def _contribution(theta: Array, g: Array) -> float:
@@ -118,7 +123,7 @@ def _steps_over(prober: Prober, zeros: frozenset[str]) -> bool:
 def _of_function(prober: Prober, first: Probe) -> Knowledge:
     """Noise, precision and a step to begin at, from a first estimate."""
     known, estimate = prober.known, first.estimate
-    noise, unit = estimate.noise, estimate.unit
+    noise, unit = estimate.noise, max(estimate.unit, prober.claim.arithmetic.unit)
     # One block may be louder than another; but where a narrow function stands still there is nothing to measure.
     loud = noise > LOUD * UNIT * abs(prober.claim.loss) and unit == UNIT
     # Of a window of many steps the nearest is what its limit rests on.
@@ -126,6 +131,7 @@ def _of_function(prober: Prober, first: Probe) -> Knowledge:
     several = len(first.v) > 1
     known = known._replace(
         noise=noise,
+        values=estimate.unit,
         unit=unit,
         large=AT_LARGE._replace(step=max(AT_LARGE.step, estimate.step), noise=None if loud and several else noise),
         quick=Start(step=step, noise=noise, rungs=QUICK, patient=False),

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcheck.candidates.claim import Claim
 from gradcheck.checking.probe import Probe, times
-from gradcheck.foundation.arithmetic import UNIT
+from gradcheck.foundation.arithmetic import UNIT, rounding
 from gradcheck.foundation.arrays import Array, norm, zeros
 from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.analytic import analytic_slope
@@ -39,7 +39,6 @@ VANISHED = 1e-4  # of a residual: an error of a thousandth is never taken for no
 # Noises that a residual must amount to at a smaller step for that step to be telling. At 1 or 100 no verdict of 970 changed,
 # nor of 460 at 0 or 1e6.
 SEEN = 4
-ROUNDING = 32  # unit roundoffs of the whole gradient, as for the blocks themselves
 FINER, CHEAP = 10, 60  # ten times finer than what must be seen is worth no more evaluations than this
 BEYOND = 1000.0  # bounds: no noise beside a step that the one at the point does not show explains this much
 OTHER = 1.37  # digits at random: longer than the steps that a refutation rests on, and in no simple ratio to them
@@ -73,8 +72,10 @@ class Knowledge(NamedTuple):
         Whether the function changes at all along a direction over all blocks.
     aside : int
         Evaluations that were spent on accusing blocks, which the rest does not pay for.
-    noise, unit : float
-        Of its values: noise, and the roundoff of its arithmetic.
+    noise, values : float
+        Of its values: noise, and the roundoff that they show.
+    unit : float
+        Roundoff of its arithmetic: of its values, or of what it is given.
     quick, large : Start
         Where a cheap probe begins, and one with every care.
     analytic : bool
@@ -92,6 +93,7 @@ class Knowledge(NamedTuple):
     moves: bool = True
     aside: int = 0
     noise: float = 0.0
+    values: float = UNIT
     unit: float = UNIT
     quick: Start = AT_LARGE
     large: Start = AT_LARGE
@@ -175,7 +177,7 @@ class Prober:
     def line(self, v: Mapping[str, Array]) -> Line:
         """Along any direction."""
         claim, gradient = self.claim, {name: self.claim.gradient[name] for name in v}
-        return Line(claim.function, claim.point, v, gradient, claim.loss, meter=self.meter, nearest=claim.arithmetic.nearest)
+        return Line(claim.function, claim.point, v, gradient, claim.loss, None, self.meter, *claim.arithmetic.given)
 
     def along_entry(self, name: str, index: int, length: float) -> Line:
         """The line that moves one entry."""
@@ -214,12 +216,12 @@ class Prober:
 
     def regressed(self, probe: Probe) -> Probe:
         """By many steps along the same line, which average the noise."""
-        estimate = regression(probe.line, self.known.unit * abs(self.claim.loss) / 2)
+        estimate = regression(probe.line, self.known.values * abs(self.claim.loss) / 2)
         return self.judged(probe.line, estimate._replace(noise=probe.estimate.noise))
 
     def sides(self, line: Line, spread: float, rungs: int = 12, step: float = AT_LARGE.step) -> Slopes:
         """Either side of the point along a line, where the function's noise is known to be ``spread``, if it is not 0."""
-        return sides(line, step or AT_LARGE.step, self.known.unit, spread or None, rungs)
+        return sides(line, step or AT_LARGE.step, self.known.values, spread or None, rungs)
 
     def nearer(self, probe: Probe) -> Nearer:
         """What steps far smaller than a probe's say of its residual, as far as the noise lets them see it."""
@@ -302,7 +304,7 @@ class Prober:
     def _rounding(self, name: str, v: Array) -> float:
         """Of a block's claim along ``v``; where that is nothing but rounding, the size of it is not its own."""
         own = self.allowed[name].along(v)
-        return own if name not in self.known.zeros else own + ROUNDING * self.claim.unit[name] * self.known.magnitude
+        return own if name not in self.known.zeros else own + rounding(self.claim.unit[name]) * self.known.magnitude
 
     def by_complex_step(self, line: Line) -> Estimate:
         """The slope along a line, without real differences."""
@@ -314,4 +316,4 @@ class Prober:
         level = min(self.level(name, v) for name, v in line.direction.items())
         if self.known.rounded:
             start = start._replace(noise=max(noise(line), grain(line)))
-        return slope(line, start._replace(unit=self.known.unit, enough=ENOUGH * level))
+        return slope(line, start._replace(unit=self.known.values, enough=ENOUGH * level))

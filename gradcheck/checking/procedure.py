@@ -254,7 +254,8 @@ def _of_parts(prober: Prober, name: str, probe: Probe, parts: Parts) -> Finding:
         return finding_of(prober, name, Verdict.NONSMOOTH, probe, reasons.JUMP)
     if probe.line.is_alone:
         return finding_of(prober, name, Verdict.UNRESOLVED, probe, reasons.ALONE)
-    reason = reasons.unseen_in_noise(prober.resolution(name, probe)) if probe.within else reasons.DISPUTED
+    whole = probe.block_resolution(name, prober.scale[name])
+    reason = reasons.unseen_in_noise(prober.resolution(name, probe), whole) if probe.within else reasons.DISPUTED
     return finding_of(prober, name, Verdict.UNRESOLVED, probe, reason)
 
 

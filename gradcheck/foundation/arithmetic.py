@@ -11,6 +11,9 @@ from gradcheck.foundation.wording import nearest
 UNIT = 2.0**-53
 """Unit roundoff u of float64: half the distance from 1 to the next larger number."""
 
+UNIT_FLOAT32 = 2.0**-24
+"""Of float32."""
+
 COMPLEX_STEP = 1e-100
 """The h of a complex step in float64 or wider: Im f(x + ih) / h is off by about h^2 times the third derivative.
 
@@ -44,6 +47,14 @@ COARSE = {"tf32": 2.0**-11, "bfloat16": 2.0**-8}
 # ``benchmarks/rounding.py`` (400,000 entries), at 0.37 over 1,500 small ones that saturate, at 0.41 over 1,000 with equal
 # samples. TF32 has not been measured: it rounds less often than is counted.
 FEWER = 6.0
+
+
+ROUNDOFFS = 32  # by which an entry of a correct gradient may be off, of its own size or of what it is a small rest of
+
+
+def rounding(unit: float) -> float:
+    """The relative error that rounding explains: so many roundoffs, and as many fewer where they are coarse (`FEWER`)."""
+    return ROUNDOFFS * unit / (FEWER if unit > UNIT_FLOAT32 else 1.0)
 
 
 def precision(arithmetic: str) -> Precision:

@@ -98,6 +98,8 @@ class Line:
         Counts what this line spends, too.
     nearest : callable, optional
         Where the function takes not all numbers of float64. How far a point has then moved is taken exactly all the same.
+    unit : float
+        Unit roundoff of the numbers that it takes.
     """
 
     def __init__(
@@ -110,9 +112,10 @@ class Line:
         many: Many | None = None,
         meter: Meter | None = None,
         nearest: Nearest | None = None,
+        unit: float = UNIT,
     ) -> None:
         self.function, self.point, self.direction, self.gradient, self.many = function, point, direction, gradient, many
-        self.evaluations, self._meter, self._nearest = 0, meter or Meter(), nearest
+        self.evaluations, self._meter, self._nearest, self.unit = 0, meter or Meter(), nearest, unit
         self._known: dict[float, Sample] = {}
         self.origin = self._evaluate({}) if origin is None else origin
 

@@ -25,6 +25,7 @@ BESIDE = (3.12917 * 2**-13, 1.71463 * 2**-13, 2**-13)  # below u^(1/5): of a smo
 USUAL = UNIT**0.4
 NEAR = UNIT**0.62
 FEW = (2.0**-48, 2.0**-42)  # of a parameter: some thirty numbers, over which rounding may run in step, and two thousand
+APART = 0.3  # of the spacing of coarse numbers, at which they are looked at again
 WIDEST = 2.0**-8
 QUIET = 20  # times rounding; at 2 6% more evaluations, at 200 as many, and no verdict of 460 changed
 # Roundings that a change must amount to before its absence is telling. At 100 or 1e6 no verdict of 460 changed.
@@ -52,7 +53,7 @@ def noise(line: Line, offsets: tuple[float, ...] = CENTRED, at_least: float = UN
     A function known to compute with the roundoff ``at_least`` is given a spacing to match.
     """
     floor = 2 * at_least * abs(line.origin)
-    spacing = USUAL
+    spacing = line.unit**0.4
     while stands_still(line, spacing) and spacing < WIDEST:
         spacing *= 8
     if stands_still(line, spacing):
@@ -107,6 +108,8 @@ def _measured(line: Line, offsets: tuple[float, ...], at_least: float, spacing: 
     """
     floor = 2 * at_least * abs(line.origin)
     wide = _spread(line, offsets, spacing)
+    if line.unit > UNIT:  # narrower spacings hold no numbers
+        return _cautious(max(wide, _spread(line, offsets, APART * spacing)), floor)
     if at_least > UNIT:
         return _cautious(max(wide, *(_spread(line, offsets, s) for s in (NEAR, at_least**0.4))), floor)
     if wide <= floor:

@@ -12,6 +12,7 @@ OVERFLOW = "a correct build may overflow here"
 ALONE = "the loss has no value at any point beside this one: see the notes"
 DISPUTED = "refuted along one direction, and borne out by others and by smaller steps: which is right cannot be told here"
 STOPPED = "stopped before it was judged"
+COARSE = 0.3  # a block of which no more is known is not known
 STAIRCASE = "a staircase: flat nearby, and sloped further off"
 
 
@@ -51,11 +52,14 @@ def excused(sentence: str) -> str:
     return f"{sentence}, where a correct build may overflow"
 
 
-def unseen_in_noise(resolution: float) -> str:
-    """Of a block that is too noisy."""
-    if not resolution < 1:
+def unseen_in_noise(resolution: float, whole: float = 1.0) -> str:
+    """Of a block that is too noisy, for one of its entries at least, if not on the ``whole``."""
+    if not resolution < 1 and whole > COARSE:
         return "an error as large as the gradient itself would go unseen in the noise"
-    return f"an error below {resolution:.1e} would go unseen in the noise"
+    said = "as large as itself" if not resolution < 1 else f"below {resolution:.1e}"
+    if whole > COARSE or whole > resolution / 4:
+        return f"an error {said} would go unseen in the noise"
+    return f"an error {said} in one entry would go unseen in the noise; of the whole block one of {at_most(whole)} would not"
 
 
 def unseen_under_rounding(resolution: float) -> str:

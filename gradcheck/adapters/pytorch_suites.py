@@ -1,0 +1,104 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (PyTorch's annotations are partial.)
+"""`check_torch` in the place of ``torch.autograd.gradcheck``, for somebody else's suite as it is.
+
+What is wrong fails there as it failed, by PyTorch's own exception, with our report in it. What is correct passes. Where ours
+does not decide (complex and sparse tensors, kinks, noise) the original is asked, and its answer holds: a suite is never
+worse off.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType, TracebackType
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch.autograd.gradcheck import GradcheckError as TorchError
+
+from gradcheck.adapters.pytorch import check_torch
+from gradcheck.errors import GradcheckError
+from gradcheck.foundation.validation import Asked
+from gradcheck.report import Report
+from gradcheck.verdict.findings import Verdict
+
+MODULE = sys.modules["torch.autograd.gradcheck"]
+OURS = frozenset({Verdict.CORRECT, Verdict.INEXACT, Verdict.WRONG})
+
+
+class Dropped(NamedTuple):
+    """One call of the suite: what was said, and in how many words it was refused where it was not."""
+
+    report: Report | None
+    refusal: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Of the report, or that there is none."""
+        return str(self.report.verdict) if self.report else "refused"
+
+
+class DropIn:
+    """In force from its making to `undo`, or to the end of a ``with`` block.
+
+    Attributes
+    ----------
+    calls : list of Dropped
+        In their order.
+    """
+
+    def __init__(self, asked: Asked, contract: bool, told: Callable[[Report], None] | None = None) -> None:
+        self.asked, self.contract, self.calls, self._told = asked, contract, list[Dropped](), told
+        self._original: Callable[..., bool] = MODULE.gradcheck
+        self._places = list(_places(self._original))
+        for holder, name in self._places:
+            setattr(holder, name, self._gradcheck)
+
+    def undo(self) -> None:
+        """PyTorch's own again, wherever it was."""
+        for holder, name in self._places:
+            setattr(holder, name, self._original)
+        self._places = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.undo()
+
+    def __str__(self) -> str:
+        counts = dict.fromkeys((*map(str, Verdict), "refused"), 0)
+        for call in self.calls:
+            counts[call.verdict] += 1
+        said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+        return f"{len(self.calls)} calls of torch.autograd.gradcheck: {said or 'none'}"
+
+    def _gradcheck(self, func: Callable[..., Any], inputs: Any, **options: Any) -> bool:
+        """As PyTorch's own is called."""
+        if sys._getframe(1).f_globals is MODULE.__dict__:  # gradgradcheck's: second derivatives are left to it
+            return self._original(func, inputs, **options)
+        call = self._asked(func, inputs, options)
+        self.calls.append(call)
+        if call.report is None or call.report.verdict not in OURS:
+            return self._original(func, inputs, **options)
+        if call.report.verdict is Verdict.WRONG and options.get("raise_exception", True):
+            raise TorchError(f"verdict: {call.report.verdict}\n{call.report}")
+        return bool(call.report)
+
+    def _asked(self, func: Callable[..., Any], inputs: Any, options: dict[str, Any]) -> Dropped:
+        """With the tolerances that a suite has chosen as the accuracy that it asks for."""
+        accuracy = max(self.asked.accuracy, *(float(options.get(name, 0.0)) for name in ("rtol", "atol")))
+        args = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs)
+        try:
+            report = check_torch(func, args, {}, None, self.asked._replace(accuracy=accuracy), contract=self.contract)
+        except GradcheckError as refused:
+            return Dropped(None, str(refused))
+        if self._told:
+            self._told(report)
+        return Dropped(report)
+
+
+def _places(function: Callable[..., Any]) -> Iterator[tuple[ModuleType, str]]:
+    """Every module that has it, under whichever name: whoever has imported it already is served, too."""
+    for module in list(sys.modules.values()):
+        if isinstance(module, ModuleType):
+            yield from ((module, name) for name, value in list(vars(module).items()) if value is function)
