@@ -9,7 +9,7 @@ import torch
 from msgspec.structs import replace
 
 from gradcheck.adapters.pytorch_function import TorchFunction, name_of
-from gradcheck.adapters.pytorch_leaves import holdings
+from gradcheck.adapters.pytorch_leaves import MANY, holdings
 from gradcheck.adapters.pytorch_numbers import arithmetic
 from gradcheck.adapters.pytorch_state import kept, module_of, random_kept
 from gradcheck.checking.checker import checked
@@ -32,9 +32,10 @@ def check_torch(
     kwargs: dict[str, Any],
     module: torch.nn.Module | None,
     asked: Asked,
+    most: int = MANY,
 ) -> Report:
-    """What `gradcheck.check_torch` does."""
-    with lent(f, args, kwargs, module, asked.seed) as function:
+    """What `gradcheck.check_torch` does, with so many numbers of closures at ``most``."""
+    with lent(f, args, kwargs, module, asked.seed, most) as function:
         function.settle(asked.dtype)
         report = _checked(function, asked)
     if module is not None:
@@ -44,14 +45,19 @@ def check_torch(
 
 @contextmanager
 def lent(
-    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], module: torch.nn.Module | None, seed: int
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    module: torch.nn.Module | None,
+    seed: int,
+    most: int = MANY,
 ) -> Generator[TorchFunction]:
     """A function whose tensors are moved, and are afterwards what they were, as are its modules and the random numbers."""
     arguments = flatten({"args": args, "kwargs": kwargs}, what=name_of(f))
-    held = holdings(f, arguments, [module_of(f), *([module] if module else [])], name_of(f))
+    held = holdings(f, arguments, [module_of(f), *([module] if module else [])], name_of(f), most)
     tensors = (*held.wanted.values(), *held.beside.values(), *held.constants.values())
     with kept(held.modules, tensors), random_kept(), torch.enable_grad():
-        function = TorchFunction(f, arguments, held, seed)
+        function = TorchFunction(f, arguments, held, seed, most)
         with kept((), [tensor for tensor, _ in function.state.values()]):
             yield function
 
@@ -133,7 +139,5 @@ def _notes(function: TorchFunction, unused: frozenset[str], findings: tuple[Find
     yield from (f"{name}: its hook that runs after accumulation was not asked" for name in function.hooked)
     yield from (f"{name}: brought along, and {why}: not looked at" for name, why in function.unchecked.items())
     yield from (f"output {name} carries no gradient and is left out" for name in sorted(function.without_gradient))
-    if function.wide:
-        yield "judged in float64, which the function follows"
     if function.random:
         yield f"random numbers are drawn from seed {function.seed} at every call"

@@ -2,7 +2,7 @@
 # (PyTorch's annotations are partial.)
 """A PyTorch function at its arguments, as a loss and a gradient of NumPy arrays by name."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import torch
 
 from gradcheck.adapters.leaves import combine, draw
 from gradcheck.adapters.leaves import name_of as plain_name
-from gradcheck.adapters.pytorch_leaves import Holdings, Tensors, reached
+from gradcheck.adapters.pytorch_leaves import MANY, Holdings, Tensors, left_out, reached, size
 from gradcheck.adapters.pytorch_numbers import DTYPES, WIDE, array_of, arrays_of, floating_tensors, tensor_of
 from gradcheck.adapters.pytorch_state import random_state, seed_all
 from gradcheck.candidates.precision import AS_GIVEN
@@ -49,7 +49,7 @@ class TorchFunction:
         Whether it draws random numbers.
     """
 
-    def __init__(self, f: Callable[..., Any], arguments: Flat, held: Holdings, seed: int) -> None:
+    def __init__(self, f: Callable[..., Any], arguments: Flat, held: Holdings, seed: int, most: int = MANY) -> None:
         self.f, self.seed, self.name, self.arguments = f, seed, name_of(f), arguments
         self.dtype: torch.dtype | None = None
         moved = {**held.wanted, **held.beside, **held.constants}
@@ -57,12 +57,15 @@ class TorchFunction:
         own = zip(arguments.names, arguments.leaves, strict=True)
         tensors = {name: leaf for name, leaf in own if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
         self.replaced = {name: leaf for name, leaf in tensors.items() if not leaf.is_leaf}
-        computed = [tensor for tensor in (*self.replaced.values(), *held.beside.values()) if not tensor.is_leaf]
+        computed = [
+            tensor for tensor in (*self.replaced.values(), *held.beside.values(), *held.left.values()) if not tensor.is_leaf
+        ]
         first = self._first({name: leaf for name, leaf in tensors.items() if leaf.is_leaf})
         stand_ins = {id(first.leaves[name]) for name in self.replaced}
-        ends = (leaf for leaf in reached(first.outputs.values(), computed) if id(leaf) not in stand_ins)
-        self.blocks = self._wanted(held, ends)
+        ends = [leaf for leaf in reached(first.outputs.values(), computed) if id(leaf) not in stand_ins]
+        self.blocks = self._wanted(held, ends, most)
         self.unchecked = {name: "no gradient reaches it" for name in held.beside if name not in self.blocks}
+        self.unchecked |= left_out(held, ends, self.state)
 
     def settle(self, dtype: str | None) -> None:
         """Find out how it is to be called; ``dtype`` is as `gradcheck.check` takes it."""
@@ -159,11 +162,12 @@ class TorchFunction:
                 self.state, self.replaced = lent, before
             raise
 
-    def _wanted(self, held: Holdings, leaves: Iterable[torch.Tensor]) -> Tensors:
+    def _wanted(self, held: Holdings, leaves: list[torch.Tensor], most: int) -> Tensors:
         """What was handed in, and of what closures bring along that which the graph reaches."""
         found, names = dict(held.wanted), {id(tensor): name for name, tensor in held.beside.items()}
         mine = {id(tensor) for tensor in found.values()}
-        for leaf in (leaf for leaf in leaves if id(leaf) not in mine):
+        new = [leaf for leaf in leaves if id(leaf) not in mine]
+        for leaf in new if size(new) <= most else ():
             name = names.get(id(leaf), f"captured.{len(found)}")
             found[name] = leaf
             self.state.setdefault(name, (leaf, leaf.data))

@@ -8,6 +8,7 @@ and is named.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -31,12 +32,15 @@ class Holdings(NamedTuple):
     constants : dict of str to tensor
         That require none and are no arguments: buffers, and what objects and closures hold.
     modules : tuple of Module
+    left : dict of str to tensor
+        What a closure brings along and is more than may be moved unasked.
     """
 
     wanted: Tensors
     beside: Tensors
     constants: Tensors
     modules: tuple[torch.nn.Module, ...]
+    left: Mapping[str, torch.Tensor] = MappingProxyType({})
 
     def extended(self, kind: str, tensors: Mapping[str, torch.Tensor], modules: Iterable[torch.nn.Module]) -> "Holdings":
         """With more of one kind; what requires no gradient is a constant."""
@@ -51,8 +55,13 @@ class Holdings(NamedTuple):
         return self._replace(**more, modules=(*self.modules, *modules))
 
 
-def holdings(f: Callable[..., Any], arguments: Flat, modules: Iterable[torch.nn.Module], name: str) -> Holdings:
-    """All that a function is known to hold before it is called.
+MANY = 10**6  # numbers that a closure may bring along and have checked: more are a model, which ``module=`` asks about
+
+
+def holdings(
+    f: Callable[..., Any], arguments: Flat, modules: Iterable[torch.nn.Module], name: str, most: int = MANY
+) -> Holdings:
+    """All that a function is known to hold before it is called; of what a closure brings along ``most`` so many numbers.
 
     Raises
     ------
@@ -67,9 +76,16 @@ def holdings(f: Callable[..., Any], arguments: Flat, modules: Iterable[torch.nn.
             raise DataError(f"{name}: {path} is a {type(leaf).__name__}, which can be read only once: hand in a list")
         if not isinstance(leaf, torch.Tensor) or leaf.requires_grad:
             found = found.extended("wanted", *_in_object(leaf, path))
+    handed = found
     for variable, value in ({} if isinstance(f, torch.nn.Module) else captured(f)).items():
         found = found.extended("beside", *_in_object(value, variable))
-    return found
+    brought = {**found.beside, **{name: one for name, one in found.constants.items() if name not in handed.constants}}
+    return found if size(found.beside.values()) <= most and size(brought.values()) <= MANY else handed._replace(left=brought)
+
+
+def size(tensors: Iterable[torch.Tensor]) -> int:
+    """How many numbers they have together."""
+    return sum(tensor.numel() for tensor in tensors)
 
 
 def _in_object(value: Any, path: str) -> tuple[Tensors, list[torch.nn.Module]]:
@@ -105,3 +121,13 @@ def reached(outputs: Iterable[torch.Tensor], cut: Iterable[torch.Tensor]) -> lis
             found += [node.variable] if hasattr(node, "variable") else []
             left += [following for following, _ in node.next_functions]
     return found
+
+
+def left_out(held: Holdings, leaves: Iterable[torch.Tensor], moved: Mapping[str, Any]) -> dict[str, str]:
+    """Of what a function brings along and nobody moves, though a gradient reaches it: by variable, and how much it is."""
+    mine = {id(tensor) for tensor, _ in moved.values()}
+    names = {id(tensor): name for name, tensor in held.left.items()}
+    found: dict[str, list[torch.Tensor]] = {}
+    for leaf in (leaf for leaf in leaves if id(leaf) not in mine):
+        found.setdefault(names.get(id(leaf), "captured").split(".")[0], []).append(leaf)
+    return {name: f"has {size(one):,} numbers (module= asks about a module)" for name, one in found.items()}

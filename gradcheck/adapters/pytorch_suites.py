@@ -74,7 +74,8 @@ class DropIn:
 
     def _gradcheck(self, func: Callable[..., Any], inputs: Any, **options: Any) -> bool:
         """As PyTorch's own is called."""
-        if sys._getframe(1).f_globals is MODULE.__dict__:  # gradgradcheck's: second derivatives are left to it
+        # Of gradgradcheck's: second derivatives are left to it.
+        if sys._getframe(1).f_globals is MODULE.__dict__:  # pyright: ignore[reportPrivateUsage]
             return self._original(func, inputs, **options)
         call = self._asked(func, inputs, options)
         self.calls.append(call)
@@ -89,7 +90,7 @@ class DropIn:
         accuracy = max(self.asked.accuracy, *(float(options.get(name, 0.0)) for name in ("rtol", "atol")))
         args = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs)
         try:
-            report = check_torch(func, args, {}, None, self.asked._replace(accuracy=accuracy), contract=self.contract)
+            report = check_torch(func, args, {}, None, self.asked._replace(accuracy=accuracy), most=0)
         except GradcheckError as refused:
             return Dropped(None, str(refused))
         if self._told:
@@ -100,5 +101,5 @@ class DropIn:
 def _places(function: Callable[..., Any]) -> Iterator[tuple[ModuleType, str]]:
     """Every module that has it, under whichever name: whoever has imported it already is served, too."""
     for module in list(sys.modules.values()):
-        if isinstance(module, ModuleType):
-            yield from ((module, name) for name, value in list(vars(module).items()) if value is function)
+        names = list(getattr(module, "__dict__", {}).items())
+        yield from ((module, name) for name, value in names if value is function)

@@ -22,7 +22,6 @@ SHAKEN = 8
 # Relative to its block's scale; what changes more than this within one ulp is a kink, not rounding. At 1e-10 or 1e-2 no
 # verdict of 674 changed; at 1e9 17 of 40 exact kinks were undecided.
 JUMP = 1e-6
-PROMOTED = "judged in float64, which loss and gradient follow"
 NOTHING = 1e-10  # of the contribution of the whole gradient
 
 
@@ -113,7 +112,7 @@ def examine(subject: Subject, seed: int, arithmetic: Arithmetic | None = None) -
         unit=unit,
         defects=defects,
         doubts=doubts,
-        notes=(*answer.notes, *repeats.notes, *((PROMOTED,) if promoted else ())),
+        notes=(*answer.notes, *repeats.notes),
         precise=lambda: gradients(subject, wide, np.longdouble).gradients,
         again=again,
         beside=beside,

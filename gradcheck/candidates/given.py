@@ -84,7 +84,9 @@ def in_given_dtype(narrow: Narrow, loss: float, gradient: Gradient, point: Mappi
         return Given({}, f"{where}: {failed}")
     off = {name: one for name in suspects if (one := _systematic(narrow.unit, [each[name] for each in errors])) is not None}
     same = [one.largest for name, one in errors[0].items() if name not in off]
-    return Given(off, f"{where}, the gradient is the same to {at_most(max(same))}" if same else "")
+    worst = max(same, default=0.0)
+    said = f"to {at_most(worst)}" if worst else "to the last digit"
+    return Given(off, f"{where}, the gradient is the same {said}" if same else "")
 
 
 class _Error(NamedTuple):

@@ -26,6 +26,7 @@ from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Finding, Verdict
 
 HELD = "{}, handed on as it is"
+FOLLOWED = "judged in float64, which the function follows"
 NOT_THERE = "the loss does not depend on it"
 IN_PLACE = "the loss reads this array and not its argument: it was moved in place"
 
@@ -165,7 +166,7 @@ def _in_given_dtype(report: Report, claim: Claim, asked: Asked) -> Report:
     findings = tuple(_off(each, off[each.name], narrow.dtype) if each.name in off else each for each in report.findings)
     diagnoses = (Cause.GIVEN_DTYPE.of(name, dtype=narrow.dtype, error=one.error) for name, one in off.items())
     report = replace(report, findings=findings, diagnoses=(*report.diagnoses, *diagnoses))
-    return with_notes(report, filter(None, [given.note]))
+    return with_notes(report, filter(None, [FOLLOWED, given.note]))
 
 
 def _off(finding: Finding, off: Off, dtype: str) -> Finding:

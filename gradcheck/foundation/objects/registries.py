@@ -24,6 +24,8 @@ class Level(NamedTuple):
 
 def one_level(node: Any) -> Level | None:
     """What a container that optree does not know holds, by the first registry that does; None where none does."""
+    if hasattr(node, "__next__"):  # what can be read once is none
+        return None
     for library, path in (("jax", "tree_util"), ("torch", "utils._pytree")):
         module = sys.modules.get(f"{library}.{path}")
         if module is not None and (level := _registered(module, node)) is not None:
