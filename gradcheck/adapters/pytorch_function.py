@@ -37,6 +37,7 @@ class TorchFunction:
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int) -> None:
         self.f, self.seed, self.name = f, seed, _name(f)
+        self.hand_on = _as_it_is
         self.arguments = flatten({"args": args, "kwargs": kwargs})
         module = module_of(f)
         parameters = dict(module.named_parameters())
@@ -45,7 +46,7 @@ class TorchFunction:
         self.blocks = self._blocks(parameters)
         self.wide = False
         self.wide = any(tensor.dtype != torch.float64 for tensor in self.blocks.values()) and self._follows()
-        outputs = self._call(self.point()).outputs
+        outputs = self.call(self.point()).outputs
         differentiable = {name: output for name, output in outputs.items() if output.requires_grad}
         self.cotangents = draw(_arrays(differentiable or outputs), seed)
         self.without_gradient = outputs.keys() - self.cotangents
@@ -59,7 +60,7 @@ class TorchFunction:
     def loss(self, arrays: Mapping[str, Array]) -> float:
         """The outputs reduced by the cotangents."""
         try:
-            outputs = self._call(arrays).outputs
+            outputs = self.call(arrays).outputs
             return combine({name: array_of(outputs[name]) for name in self.cotangents}, self.cotangents)
         except CallFailed as failed:
             # Outside a domain PyTorch raises this where Python has ValueError.
@@ -82,6 +83,12 @@ class TorchFunction:
         other.cotangents = {output: self.cotangents[output]}
         return other
 
+    def handing(self, hand_on: Callable[[str, torch.Tensor], torch.Tensor]) -> "TorchFunction":
+        """The same function, which is handed what is made of each argument; a parameter can be changed in place only."""
+        other = copy(self)
+        other.hand_on = hand_on
+        return other
+
     def _blocks(self, parameters: Mapping[str, torch.Tensor]) -> Tensors:
         found = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
         leaves = zip(self.arguments.names, self.arguments.leaves, strict=True)
@@ -99,7 +106,7 @@ class TorchFunction:
         widened = copy(self)
         widened.wide = True
         try:
-            call = widened._call(widened.point())
+            call = widened.call(widened.point())
             gradients = widened._backward(call, draw(_arrays(call.outputs), self.seed))
         except (RuntimeError, TypeError, ValueError, CallFailed):
             return False
@@ -108,21 +115,23 @@ class TorchFunction:
 
     def _gradients(self, arrays: Mapping[str, Array]) -> tuple[Tensors, dict[str, torch.Tensor | None]]:
         """The leaves, and PyTorch's gradient of each."""
-        call = self._call(arrays)
+        call = self.call(arrays)
         return call.leaves, called(self._backward, f"the backward pass of {self.name}", call, self.cotangents)
 
     def _draws(self) -> bool:
         seed_all(self.seed)
         before = random_state()
-        self._call(self.point(), seeded=False)
+        self.call(self.point(), seeded=False)
         return random_state() != before
 
-    def _call(self, arrays: Mapping[str, Array], seeded: bool = True) -> Call:
+    def call(self, arrays: Mapping[str, Array], seeded: bool = True) -> Call:
+        """One evaluation where the blocks have these values."""
         leaves: Tensors = {}
         for name, (tensor, value) in self.state.items():
             tensor.data = self._fresh(name, value, arrays)
             if name in arrays:
                 leaves[name] = tensor
+                self.hand_on(name, tensor)
         pairs = zip(self.arguments.names, self.arguments.leaves, strict=True)
         given = self.arguments.rebuild([self._argument(*pair, arrays, leaves) for pair in pairs])
         if seeded:
@@ -136,9 +145,10 @@ class TorchFunction:
         tensor = self._fresh(name, leaf.detach(), arrays)
         if name in arrays:
             leaves[name] = tensor.requires_grad_()
+            given = self.hand_on(name, leaves[name])
             # A view: what works in place may not work on a leaf.
-            return leaves[name].view_as(leaves[name])
-        return tensor
+            return given.view_as(given)
+        return self.hand_on(name, tensor)
 
     def _fresh(self, name: str, value: torch.Tensor, arrays: Mapping[str, Array]) -> torch.Tensor:
         """A tensor of the given values where there are some, on the device of the old one."""
@@ -184,6 +194,10 @@ def floating_tensors(output: Any, name: str) -> Tensors:
         kind = "None" if output is None else f"a value of type {type(output).__name__}"
         raise DataError(f"{name} returned no floating tensor, but {kind}")
     return found
+
+
+def _as_it_is(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
 
 
 def _arrays(tensors: Tensors) -> dict[str, Array]:
