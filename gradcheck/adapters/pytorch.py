@@ -7,12 +7,15 @@ import numpy as np
 import torch
 from msgspec.structs import replace
 
+from gradcheck.adapters.contract.answers import Breach
+from gradcheck.adapters.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch_function import TorchFunction
 from gradcheck.adapters.pytorch_state import kept, module_of, random_kept
 from gradcheck.checking.checker import check
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
-from gradcheck.verdict.findings import Finding, Verdict
+from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 
 BACKEND = "torch"
 # Roundoffs of a block's largest entry, within which sums of gradients are equal. At 1, 32 of 100 right sums were refused; at
@@ -20,7 +23,7 @@ BACKEND = "torch"
 ROUNDING = 1000
 
 
-def check_torch(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], asked: Asked) -> Report:
+def check_torch(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], asked: Asked, contract: bool = True) -> Report:
     """What `gradcheck.check_torch` does."""
     with kept(module_of(f)), random_kept(), torch.enable_grad():
         function = TorchFunction(f, args, kwargs, asked.seed)
@@ -30,6 +33,7 @@ def check_torch(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
         if report.verdict is not Verdict.WRONG and not adds_up(function):
             for output in function.cotangents:
                 report = _with_output_alone(report, function, output, asked)
+        report = _under_contract(report, function) if contract else report
     notes = (*report.notes, *_notes(function, unused, report.findings))
     return replace(report.labelled(BACKEND), title=f"{function.name}: {report.title}", notes=notes)
 
@@ -66,6 +70,40 @@ def _with_output_alone(report: Report, function: TorchFunction, output: str, ask
         diagnosis_evaluations=report.diagnosis_evaluations + found.diagnosis_evaluations,
         diagnoses=(*report.diagnoses, *(each for each in found.diagnoses if each.name in fresh)),
     )
+
+
+def _under_contract(report: Report, function: TorchFunction) -> Report:
+    """Blocks that differences find nothing wrong with are wrong where the backward function does not keep its contract.
+
+    On a kink its answers may differ: these blocks are not compared.
+    """
+    judged = {finding.name for finding in report.findings if finding.verdict not in (Verdict.WRONG, Verdict.NONSMOOTH)}
+    if not judged:
+        return report
+    kept = asked_about(function, judged)
+    sentences = {name: breach.sentence for breach in reversed(kept.breaches) for name in breach.names & judged}
+    return replace(
+        report,
+        findings=tuple(_broken(finding, sentences.get(finding.name, "")) for finding in report.findings),
+        notes=(*report.notes, *kept.notes),
+        diagnoses=(*report.diagnoses, *_causes(kept.breaches, judged)),
+    )
+
+
+def _broken(finding: Finding, sentence: str) -> Finding:
+    """Wrong for a reason that is no error of its numbers."""
+    if not sentence:
+        return finding
+    return Finding(name=finding.name, backend=finding.backend, verdict=Verdict.WRONG, reason=sentence, shape=finding.shape)
+
+
+def _causes(breaches: tuple[Breach, ...], judged: set[str]) -> Generator[Diagnosis]:
+    """Each cause once a block, with what was seen first."""
+    first = {(name, breach.cause): breach.sentence for breach in reversed(breaches) for name in breach.names & judged}
+    for name in dict.fromkeys(name for breach in breaches for name in sorted(breach.names & judged)):
+        for cause in Cause:
+            if (name, cause) in first:
+                yield cause.of(name, how=first[name, cause])
 
 
 def _without_gradient(finding: Finding, unused: frozenset[str]) -> Finding:

@@ -1,0 +1,142 @@
+"""What is kept between forward and backward: on the context, not on the class, and safe from who changes an output."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+
+import numpy as np
+import torch
+
+from gradcheck.adapters.contract.answers import Examined, Gradients, Told, wide
+from gradcheck.adapters.pytorch_function import Call, TorchFunction
+from gradcheck.foundation.arrays import Array
+from gradcheck.verdict.causes import Cause
+
+ELSEWHERE = 0.25  # how far off the other point is, relative to each entry: it stays in the function's domain, mostly
+FACTOR = 1.5  # by which an output is multiplied in place
+
+
+def state(examined: Examined) -> Told:
+    """A backward pass answers for its own forward pass, whatever others came in between."""
+    if not examined.custom:
+        return
+    for what, between in (("at another point", _elsewhere), ("of a smaller batch", _cropped)):
+        call = examined.call()
+        with as_it_is(examined.function, call), suppress(Exception):
+            between(examined)
+        yield from examined.answers(
+            Cause.SHARED_STATE, f"after a forward pass {what}", lambda c=call: examined.backward(c, retain=False)
+        )
+
+
+def _elsewhere(examined: Examined) -> None:
+    draws = np.random.default_rng(examined.function.seed)
+    moved = {
+        name: (value * (1 + ELSEWHERE * draws.uniform(-1, 1, value.shape))).astype(value.dtype)
+        for name, value in examined.point.items()
+    }
+    examined.function.call(moved)
+
+
+def _cropped(examined: Examined) -> None:
+    """By one sample: of the arguments that have as many as the first one."""
+    function = examined.function
+    tensors = {
+        name: leaf
+        for name, leaf in zip(function.arguments.names, function.arguments.leaves, strict=True)
+        if isinstance(leaf, torch.Tensor) and leaf.dim()
+    }
+    samples = next((len(tensor) for tensor in tensors.values()), 0)
+    if samples < 2:
+        return
+
+    def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if name not in tensors or len(tensor) != samples:
+            return tensor
+        if not tensor.requires_grad:
+            return tensor[:-1]
+        tensor.data = tensor.data[:-1]
+        return tensor
+
+    function.handing(hand_on).call(examined.point)
+
+
+@contextmanager
+def as_it_is(function: TorchFunction, call: Call) -> Generator[None]:
+    """What a forward pass has read lies afterwards where it lay: the same tensors may be moved by the next one."""
+    tensors = [*call.leaves.values(), *(tensor for tensor, _ in function.state.values())]
+    contents = [(tensor, tensor.data) for tensor in tensors]
+    try:
+        yield
+    finally:
+        for tensor, content in contents:
+            tensor.data = content
+
+
+def outputs(examined: Examined) -> Told:
+    """An output may be changed in place: then the backward pass raises, or is right for what was changed."""
+    if not examined.custom:
+        return
+    for output in examined.function.cotangents:
+        yield from _changed(examined, output)
+
+
+def _changed(examined: Examined, output: str) -> Told:
+    handed: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    function = examined.function.handing(_copies(handed)).alone(output)
+    call = function.call(examined.point)
+    shared = any(shares(call.outputs[output], copy) for copy, _ in handed.values())
+    with suppress(RuntimeError):
+        call.outputs[output].mul_(FACTOR)
+        alone = examined.function.alone(output).gradient(examined.point)
+        expected = {name: FACTOR * gradient.astype(np.float64) for name, gradient in alone.items()}
+        found = _quiet(lambda: examined.backward(call, _own(examined, call, output)))
+        when = f"where the output is multiplied by {FACTOR} in place,"
+        if found is not None:
+            yield from examined.differing(Cause.OUTPUT_VIEW, when, found, expected)
+        if shared:
+            yield from _witnesses(examined, call, handed)
+
+
+def _copies(handed: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Callable[[str, torch.Tensor], torch.Tensor]:
+    """Copies, so that in place is allowed; and the square of each, of which the copy is saved."""
+
+    def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if not tensor.requires_grad or isinstance(tensor, torch.nn.Parameter):
+            return tensor
+        copy = tensor.clone()
+        handed[name] = copy, copy.square()
+        return copy
+
+    return hand_on
+
+
+def shares(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors lie in one storage."""
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+
+
+def _own(examined: Examined, call: Call, output: str) -> dict[str, torch.Tensor]:
+    return {output: examined.cotangents(call)[output]}
+
+
+def _quiet(backward: Callable[[], Gradients]) -> Gradients | None:
+    """None where it raises, as it may."""
+    try:
+        return backward()
+    except Exception:
+        return None
+
+
+def _witnesses(examined: Examined, call: Call, handed: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Told:
+    """Others that saved an argument are told that it was changed, or are right all the same."""
+    when = f"where the output is multiplied by {FACTOR} in place, that of another function of the argument has changed:"
+    for name, (_, square) in handed.items():
+        leaf = call.leaves[name]
+
+        def backward(name: str = name, leaf: torch.Tensor = leaf, square: torch.Tensor = square) -> Gradients:
+            return {name: wide(torch.autograd.grad(square.sum(), leaf, retain_graph=True)[0])}
+
+        found = _quiet(backward)
+        twice: dict[str, Array] = {name: 2 * examined.point[name].astype(np.float64)}
+        if found is not None:
+            yield from examined.differing(Cause.OUTPUT_VIEW, when, found, twice)
