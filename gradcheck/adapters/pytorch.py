@@ -23,17 +23,19 @@ BACKEND = "torch"
 ROUNDING = 1000
 
 
-def check_torch(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], asked: Asked, contract: bool = True) -> Report:
+def check_torch(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], asked: Asked, contract: bool = True
+) -> Report:
     """What `gradcheck.check_torch` does."""
     with kept(module_of(f)), random_kept(), torch.enable_grad():
         function = TorchFunction(f, args, kwargs, asked.seed)
         report = check(function.loss, function.gradient, function.point(), **asked._asdict())
         unused = function.unused()
         report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
+        report = _under_contract(report, function) if contract else report
         if report.verdict is not Verdict.WRONG and not adds_up(function):
             for output in function.cotangents:
                 report = _with_output_alone(report, function, output, asked)
-        report = _under_contract(report, function) if contract else report
     notes = (*report.notes, *_notes(function, unused, report.findings))
     return replace(report.labelled(BACKEND), title=f"{function.name}: {report.title}", notes=notes)
 

@@ -1,1 +1,1 @@
-"""What a backward function owes beside its numbers, which no differences see: asked of a function that was judged by them."""
+"""What a backward function owes beside its numbers, asked of one whose numbers were judged: no differences see it."""

@@ -19,8 +19,8 @@ from gradcheck.verdict.compare import place
 
 Gradients: TypeAlias = Mapping[str, Array]
 
-# Roundoffs of the whole gradient's contribution, within which a block is nothing but rounding: as with `ROUNDING` beside sums
-# of gradients, a tenth of it, since float32's eps is large and a small block must not be passed over.
+# Roundoffs of the whole gradient's contribution, within which a block is nothing but rounding: a tenth of what sums of
+# gradients are allowed, since in float32 a small block must not be passed over.
 NOTHING = 100
 HINT = re.compile(r" Hint: .*(?= \(\S+\)$)| Hint: .*$")
 NOISE = 4  # times the difference of two plain answers, which is one draw of what atomics do
@@ -49,8 +49,8 @@ class Examined:
         The nodes of its graph that are of somebody's own backward function.
     kinds : frozenset of str
         All nodes' names.
-    spoils : bool
-        Whether a backward pass is known to spoil its graph.
+    spoils, overwrites : bool
+        Whether a backward pass is known to spoil its graph, and its cotangent.
     """
 
     def __init__(self, function: TorchFunction, judged: Collection[str]) -> None:
@@ -65,7 +65,7 @@ class Examined:
         self.eps = max(graph.eps, self._rounded())
         self.noise = {name: np.abs(again[name] - gradient) for name, gradient in self.gradients.items()}
         self.nothing = self._nothing()
-        self.spoils = False
+        self.spoils, self.overwrites = False, False
 
     def call(self) -> Call:
         """A fresh evaluation at the point."""
@@ -90,10 +90,13 @@ class Examined:
         if not given:
             return {name: np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
         seed_all(self.function.seed)
-        outputs, leaves = [call.outputs[name] for name in given], list(call.leaves.values())
-        found = torch.autograd.grad(outputs, leaves, list(given.values()), retain_graph=retain, allow_unused=True)
-        pairs = zip(call.leaves.items(), found, strict=True)
-        return {name: np.zeros(leaf.shape) if g is None else wide(g) for (name, leaf), g in pairs}
+        outputs = [call.outputs[name] for name in given]
+        leaves = {name: leaf for name, leaf in call.leaves.items() if leaf.requires_grad}
+        found: tuple[torch.Tensor | None, ...] = torch.autograd.grad(
+            outputs, list(leaves.values()), list(given.values()), retain_graph=retain, allow_unused=True
+        )
+        known = {name: wide(gradient) for name, gradient in zip(leaves, found, strict=True) if gradient is not None}
+        return {name: known[name] if name in known else np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
 
     def answers(
         self, cause: Cause, when: str, backward: Callable[[], Gradients], expected: Gradients | None = None
@@ -114,7 +117,7 @@ class Examined:
                 yield Breach(cause, frozenset({name}), f"{when} the gradient {seen}")
 
     def tolerance(self, name: str, expected: Array) -> Array:
-        """How far off an entry may be: the line of `is_another`, noise that was seen, and what is nothing beside the whole."""
+        """How far off an entry may be: the line of `is_another`, noise that was seen, what is nothing beside the whole."""
         largest = max(np.max(np.abs(each), initial=0.0) for each in (self.gradients[name], expected))
         return self.eps**0.5 * largest + self.nothing[name] + NOISE * self.noise[name]
 

@@ -1,12 +1,15 @@
 """Arguments as others may have them: in another layout of memory, and with a gradient wanted of some only."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.answers import Breach, Examined, Told, shortly
+from gradcheck.adapters.contract.answers import Breach, Examined, Told
 from gradcheck.adapters.contract.layouts import LAYOUTS, is_laid_out
+from gradcheck.adapters.pytorch_function import TorchFunction
 from gradcheck.verdict.causes import Cause
 
 EACH = 4  # up to so many blocks, each is asked for alone and left out; of more, random halves
@@ -31,7 +34,7 @@ def layouts(examined: Examined) -> Told:
             continue
         when = f"with {name} arguments"
         if examined.same_outputs(call):
-            yield from examined.answers(Cause.INPUT_LAYOUT, when, lambda c=call: examined.backward(c, retain=False))
+            yield from examined.answers(Cause.INPUT_LAYOUT, when, partial(examined.backward, call, retain=False))
         elif not examined.function.random:  # whose numbers may be drawn in the order of memory
             yield Breach(Cause.INPUT_LAYOUT, examined.judged, f"{when} the output is another")
 
@@ -41,37 +44,49 @@ def _laid(
 ) -> Callable[[str, torch.Tensor], torch.Tensor]:
     def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name in names and is_laid_out(tensor):
-            before = tensor.stride()
-            tensor.data = change(tensor.data)
-            changes.append(tensor.stride() != before)
+            moved = change(tensor.data)
+            changes.append(moved.stride() != tensor.stride())
+            if not tensor.requires_grad:
+                return moved
+            tensor.data = moved
         return tensor
 
     return hand_on
 
 
 def subsets(examined: Examined) -> Told:
-    """The gradients of some blocks are the same where the others require none."""
-    refused = ""
-    for subset in chosen(list(examined.gradients), examined.function.seed):
-        when = f"where {_only(subset, list(examined.gradients))}"
-        seen: list[torch.Tensor] = []
-        function = examined.function.handing(_requiring(subset, list(examined.gradients), seen))
-        try:
-            call = function.call(examined.point)
-        except Exception as error:
-            refused = refused or f"{when} the function {shortly(error)}"
-            continue
-        finally:
-            for tensor in seen:
-                tensor.requires_grad_()
-        if examined.function.random and not examined.same_outputs(call):
-            continue
-        expected = {name: examined.gradients[name] for name in sorted(subset)}
-        yield from examined.answers(
-            Cause.NEEDS_INPUT_GRAD, when, lambda c=call: examined.backward(c, retain=False), expected
-        )
-    if refused:
-        yield refused
+    """The gradients of some blocks are the same where the others require none; a forward pass may refuse that."""
+    names = list(examined.gradients)
+    for subset in chosen(names, examined.function.seed):
+        left = frozenset(names) - subset
+        with requiring_none(examined, left) as function:
+            try:
+                call = function.call(examined.point)
+            except Exception as error:
+                yield f"where {_only(subset, names)} it is refused: {error}"
+                return
+            if examined.function.random and not examined.same_outputs(call):
+                continue
+            expected = {name: gradient for name, gradient in examined.gradients.items() if name in subset}
+            backward = partial(examined.backward, call, retain=False)
+            yield from examined.answers(Cause.NEEDS_INPUT_GRAD, f"where {_only(subset, names)}", backward, expected)
+
+
+@contextmanager
+def requiring_none(examined: Examined, left: frozenset[str]) -> Generator[TorchFunction]:
+    """The function, of which these blocks require no gradient; afterwards they do again."""
+    seen: list[torch.Tensor] = []
+
+    def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if name in left:
+            seen.append(tensor.requires_grad_(False))
+        return tensor
+
+    try:
+        yield examined.function.handing(hand_on)
+    finally:
+        for tensor in seen:
+            tensor.requires_grad_()
 
 
 def chosen(names: list[str], seed: int) -> Iterator[frozenset[str]]:
@@ -95,15 +110,4 @@ def _only(subset: frozenset[str], names: list[str]) -> str:
         return f"{left[0]} requires no gradient"
     if len(kept) == 1:
         return f"only {kept[0]} requires a gradient"
-    return f"{kept[0]} and {len(kept) - 1} more require a gradient, and {left[0]} and {len(left) - 1} more do not"
-
-
-def _requiring(
-    subset: frozenset[str], names: list[str], seen: list[torch.Tensor]
-) -> Callable[[str, torch.Tensor], torch.Tensor]:
-    def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if name in names and name not in subset:
-            seen.append(tensor.requires_grad_(False))
-        return tensor
-
-    return hand_on
+    return f"{len(kept)} of {len(names)} blocks require a gradient, {kept[0]} and not {left[0]},"

@@ -1,6 +1,7 @@
 """A cotangent in every layout that autograd may hand one in: strided otherwise, expanded, all zeros, undefined."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,9 +22,10 @@ def layouts(examined: Examined) -> Told:
     for name, change in LAYOUTS.items():
         if examined.custom or any(change(each).stride() != each.stride() for each in given.values()):
             yield from examined.answers(
-                Cause.COTANGENT_LAYOUT, f"with a {name} cotangent", lambda c=change: everywhere(examined, call, c)
+                Cause.COTANGENT_LAYOUT, f"with a {name} cotangent", partial(everywhere, examined, call, change)
             )
-    if any(each.numel() > 1 for each in given.values()) or examined.custom:
+    # What overwrites its cotangent raises on one that is expanded, and was told so.
+    if not examined.overwrites and (examined.custom or any(each.numel() > 1 for each in given.values())):
         yield from _expanded(examined, call)
     nothing = {name: np.zeros_like(gradient) for name, gradient in examined.gradients.items()}
     zeros = {name: torch.zeros_like(cotangent) for name, cotangent in given.items()}
@@ -39,15 +41,23 @@ def _expanded(examined: Examined, call: Call) -> Told:
     except Exception:
         return
     when = "with an expanded cotangent"
-    yield from examined.answers(Cause.COTANGENT_LAYOUT, when, lambda: everywhere(examined, call, expanded), expected)
+    yield from examined.answers(Cause.COTANGENT_LAYOUT, when, partial(everywhere, examined, call, expanded), expected)
 
 
 def everywhere(examined: Examined, call: Call, change: Callable[[torch.Tensor], torch.Tensor]) -> Gradients:
     """The backward pass with changed cotangents at the outputs, and at each node that is somebody's own."""
     call = examined.again(call)
-    given = {name: change(cotangent) for name, cotangent in examined.cotangents(call).items()}
+    given = {
+        name: cotangent if is_pairs(call.outputs[name]) else change(cotangent)
+        for name, cotangent in examined.cotangents(call).items()
+    }
     with replaced(nodes_of(call.outputs.values()).custom, of_each(change)):
         return examined.backward(call, given)
+
+
+def is_pairs(output: torch.Tensor) -> bool:
+    """Whether it is a complex output taken as pairs of numbers, which PyTorch demands to lie together."""
+    return output.grad_fn is not None and "ViewAsReal" in output.grad_fn.name()
 
 
 def undefined(examined: Examined) -> Told:
@@ -61,7 +71,7 @@ def undefined(examined: Examined) -> Told:
         expected = _with(examined, call, place, torch.zeros_like)
         when = "where every cotangent is None" if place is None else f"where the cotangent of output {place} is None"
         yield from examined.answers(
-            Cause.COTANGENT_LAYOUT, when, lambda p=place: _with(examined, call, p, lambda _: None), expected
+            Cause.COTANGENT_LAYOUT, when, partial(_with, examined, call, place, lambda _: None), expected
         )
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import numpy as np
 import torch
 
 from gradcheck.adapters.contract.answers import Examined, Gradients, Told, wide
-from gradcheck.adapters.pytorch_function import Call, TorchFunction
+from gradcheck.adapters.pytorch_function import Call, Tensors, TorchFunction
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 
@@ -23,9 +24,8 @@ def state(examined: Examined) -> Told:
         call = examined.call()
         with as_it_is(examined.function, call), suppress(Exception):
             between(examined)
-        yield from examined.answers(
-            Cause.SHARED_STATE, f"after a forward pass {what}", lambda c=call: examined.backward(c, retain=False)
-        )
+        backward = partial(examined.backward, call, retain=False)
+        yield from examined.answers(Cause.SHARED_STATE, f"after a forward pass {what}", backward)
 
 
 def _elsewhere(examined: Examined) -> None:
@@ -82,26 +82,32 @@ def outputs(examined: Examined) -> Told:
 
 def _changed(examined: Examined, output: str) -> Told:
     handed: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    function = examined.function.handing(_copies(handed)).alone(output)
-    call = function.call(examined.point)
-    shared = any(shares(call.outputs[output], copy) for copy, _ in handed.values())
-    with suppress(RuntimeError):
+    alone, call = (
+        examined.call(),
+        examined.function.handing(_copies(examined.function.arguments.names, handed)).call(examined.point),
+    )
+    expected = _quiet(lambda: examined.backward(alone, _own(examined, alone, output)))
+    try:
         call.outputs[output].mul_(FACTOR)
-        alone = examined.function.alone(output).gradient(examined.point)
-        expected = {name: FACTOR * gradient.astype(np.float64) for name, gradient in alone.items()}
-        found = _quiet(lambda: examined.backward(call, _own(examined, call, output)))
-        when = f"where the output is multiplied by {FACTOR} in place,"
-        if found is not None:
-            yield from examined.differing(Cause.OUTPUT_VIEW, when, found, expected)
-        if shared:
-            yield from _witnesses(examined, call, handed)
+    except RuntimeError:  # a view, or something expanded: PyTorch says so
+        return
+    found = _quiet(lambda: examined.backward(call, _own(examined, call, output)))
+    if found is not None and expected is not None:
+        larger = {name: FACTOR * gradient for name, gradient in expected.items()}
+        yield from examined.differing(
+            Cause.OUTPUT_VIEW, f"where the output is multiplied by {FACTOR} in place", found, larger
+        )
+    if any(shares(call.outputs[output], copy) for copy, _ in handed.values()):
+        yield from _witnesses(examined, call, handed)
 
 
-def _copies(handed: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Callable[[str, torch.Tensor], torch.Tensor]:
+def _copies(
+    names: tuple[str, ...], handed: dict[str, tuple[torch.Tensor, torch.Tensor]]
+) -> Callable[[str, torch.Tensor], torch.Tensor]:
     """Copies, so that in place is allowed; and the square of each, of which the copy is saved."""
 
     def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if not tensor.requires_grad or isinstance(tensor, torch.nn.Parameter):
+        if name not in names or not tensor.requires_grad:
             return tensor
         copy = tensor.clone()
         handed[name] = copy, copy.square()
@@ -115,7 +121,7 @@ def shares(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
-def _own(examined: Examined, call: Call, output: str) -> dict[str, torch.Tensor]:
+def _own(examined: Examined, call: Call, output: str) -> Tensors:
     return {output: examined.cotangents(call)[output]}
 
 
@@ -129,7 +135,7 @@ def _quiet(backward: Callable[[], Gradients]) -> Gradients | None:
 
 def _witnesses(examined: Examined, call: Call, handed: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Told:
     """Others that saved an argument are told that it was changed, or are right all the same."""
-    when = f"where the output is multiplied by {FACTOR} in place, that of another function of the argument has changed:"
+    when = f"where the output is multiplied by {FACTOR} in place, of another function of the argument"
     for name, (_, square) in handed.items():
         leaf = call.leaves[name]
 

@@ -40,7 +40,9 @@ def forward(examined: Examined) -> Told:
         products = [np.abs(examined.gradients[each] * t).sum() for each, t in moved.items()]
         pulled = float(sum(np.sum(examined.gradients[each] * t) for each, t in moved.items()))
         if not abs(said - pulled) <= examined.eps**0.5 * (sum(products) + size):
-            wrong.append((name or "", f"the forward derivative along a tangent is {said:.6g}, the backward pass has {pulled:.6g}"))
+            wrong.append(
+                (name or "", f"the forward derivative along a tangent is {said:.6g}, the backward pass has {pulled:.6g}")
+            )
         elif name is None:
             return
     blocks = frozenset(name for name, _ in wrong if name) or examined.judged
@@ -117,7 +119,7 @@ def _of_cotangents(examined: Examined) -> Iterator[Breach]:
 def _batched(examined: Examined, call: Call, several: Tensors) -> dict[str, torch.Tensor]:
     seed_all(examined.function.seed)
     leaves = call.leaves
-    found = torch.autograd.grad(
+    found: tuple[torch.Tensor | None, ...] = torch.autograd.grad(
         [call.outputs[name] for name in several],
         list(leaves.values()),
         list(several.values()),
@@ -142,7 +144,8 @@ def _of_points(examined: Examined) -> Iterator[Breach]:
         return
 
     def one(moved: Tensors) -> Tensors:
-        return function.handing(lambda name, tensor: moved.get(name, tensor)).call(examined.point).outputs
+        # Evaluated at no point of ours: what a batch goes through may not require a gradient of itself.
+        return function.handing(lambda name, tensor: moved.get(name, tensor)).call({}).outputs
 
     def gradients() -> Gradients:
         outputs = torch.vmap(one, randomness="same")(stacked)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from gradcheck.adapters.contract import arguments, cotangents, keeping, modes, repeating
-from gradcheck.adapters.contract.answers import Breach, Examined, Told
+from gradcheck.adapters.contract.answers import Breach, Examined, Told, shortly
 from gradcheck.adapters.pytorch_function import TorchFunction
 
 QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
@@ -36,6 +36,14 @@ def asked(function: TorchFunction, judged: Collection[str]) -> Kept:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         examined = Examined(function, judged)
-        told = [each for question in QUESTIONS for each in question(examined)]
+        told = [each for question in QUESTIONS for each in _told(question, examined)]
     notes = dict.fromkeys(each for each in told if isinstance(each, str))
     return Kept(tuple(each for each in told if isinstance(each, Breach)), tuple(notes))
+
+
+def _told(question: Callable[[Examined], Told], examined: Examined) -> Told:
+    """What it brings until the function fails where it did not before, which is a note."""
+    try:
+        yield from question(examined)
+    except Exception as error:
+        yield f"{question.__module__.rpartition('.')[2]}.{question.__name__} could not be asked: it {shortly(error)}"

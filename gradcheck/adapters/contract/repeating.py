@@ -25,8 +25,10 @@ def repeats(examined: Examined) -> Told:
         examined.spoils = True
         yield f"with its graph kept the backward pass {shortly(error)}"
         return
-    changed |= {f"output {name}" for name, cotangent in cotangents.items() if is_changed(given[name], cotangent)}
+    if not changed:
+        changed = {name for name, cotangent in cotangents.items() if is_changed(given[name], cotangent)}
     if changed:
+        examined.overwrites = True
         sentence = f"the call changes the cotangent of {', '.join(sorted(changed))}"
         yield Breach(Cause.MUTATES_COTANGENT, frozenset(first), sentence)
     yield from _second(examined, lambda: examined.backward(call, cotangents), first)
