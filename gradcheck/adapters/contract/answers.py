@@ -4,12 +4,12 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.graph import is_rounded_to_float32, nodes_of
+from gradcheck.adapters.contract.graph import nodes_of
 from gradcheck.adapters.pytorch_function import Call, Tensors, TorchFunction, array_of, tensor_of
 from gradcheck.adapters.pytorch_state import seed_all
 from gradcheck.foundation.arrays import Array
@@ -18,12 +18,20 @@ from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.compare import place
 
 Gradients: TypeAlias = Mapping[str, Array]
+Optionals: TypeAlias = tuple[
+    torch.Tensor | None, ...
+]  # as PyTorch's gradients are, and its annotations say that they are not
 
 # Roundoffs of the whole gradient's contribution, within which a block is nothing but rounding: a tenth of what sums of
 # gradients are allowed, since in float32 a small block must not be passed over.
 NOTHING = 100
 HINT = re.compile(r" Hint: .*(?= \(\S+\)$)| Hint: .*$")
-NOISE = 4  # times the difference of two plain answers, which is one draw of what atomics do
+# Times the largest difference of two plain answers, which is one draw of what atomics and coarse arithmetic do.
+NOISE = 16
+UNEVEN = 1.5
+# Of an output's largest entry: what is another output, and not the same one rounded. Some forward passes are computed in
+# float32 where nobody sees it, of which this is the line of `is_another`.
+ROUNDED = float(np.finfo(np.float32).eps) ** 0.5
 
 
 class Breach(NamedTuple):
@@ -61,10 +69,10 @@ class Examined:
         self.kinds = graph.kinds
         self.outputs = arrays_of(call.outputs)
         self.gradients = self.backward(call, retain=False)
-        again = self.backward(function.call(self.point), retain=False)
-        self.eps = max(graph.eps, self._rounded())
+        again = self._scaled(function.call(self.point))
         self.noise = {name: np.abs(again[name] - gradient) for name, gradient in self.gradients.items()}
-        self.nothing = self._nothing()
+        self.eps = max(graph.eps, self._share(self.noise))
+        self.whole = sum(float(np.sum(each)) for each in self._contributions(self.gradients).values())
         self.spoils, self.overwrites = False, False
 
     def call(self) -> Call:
@@ -92,11 +100,11 @@ class Examined:
         seed_all(self.function.seed)
         outputs = [call.outputs[name] for name in given]
         leaves = {name: leaf for name, leaf in call.leaves.items() if leaf.requires_grad}
-        found: tuple[torch.Tensor | None, ...] = torch.autograd.grad(
+        found = torch.autograd.grad(
             outputs, list(leaves.values()), list(given.values()), retain_graph=retain, allow_unused=True
         )
-        known = {name: wide(gradient) for name, gradient in zip(leaves, found, strict=True) if gradient is not None}
-        return {name: known[name] if name in known else np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
+        known = {name: g for name, g in zip(leaves, cast("Optionals", found), strict=True) if g is not None}
+        return {name: wide(known[name]) if name in known else np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
 
     def answers(
         self, cause: Cause, when: str, backward: Callable[[], Gradients], expected: Gradients | None = None
@@ -116,29 +124,43 @@ class Examined:
             if seen:
                 yield Breach(cause, frozenset({name}), f"{when} the gradient {seen}")
 
-    def tolerance(self, name: str, expected: Array) -> Array:
+    def tolerance(self, name: str, expected: Array) -> float:
         """How far off an entry may be: the line of `is_another`, noise that was seen, what is nothing beside the whole."""
-        largest = max(np.max(np.abs(each), initial=0.0) for each in (self.gradients[name], expected))
-        return self.eps**0.5 * largest + self.nothing[name] + NOISE * self.noise[name]
+        largest = max(size(self.gradients[name]), size(expected))
+        nothing = NOTHING * self.eps * self.whole / (size(self.point[name]) or 1.0)
+        return self.eps**0.5 * largest + nothing + NOISE * size(self.noise[name])
 
     def same_outputs(self, call: Call) -> bool:
-        """Whether another evaluation has the values of the first."""
+        """Whether another evaluation has the values of the first; how little these differ by tells of its arithmetic."""
         found = arrays_of(call.outputs)
-        return found.keys() == self.outputs.keys() and not any(
-            difference(found[name], value, self.eps**0.5 * np.max(np.abs(value), initial=0.0))
-            for name, value in self.outputs.items()
-        )
+        if any(difference(found[name], value, ROUNDED * size(value)) for name, value in self.outputs.items()):
+            return False
+        changes = [size(found[name] - value) / (size(value) or 1.0) for name, value in self.outputs.items()]
+        self.eps = max(self.eps, *(change for change in changes if np.isfinite(change)))
+        return True
 
-    def _rounded(self) -> float:
-        """Of float32 where all that was answered fits into it: it is computed there, out of the graph's sight."""
-        return is_rounded_to_float32((*self.outputs.values(), *self.gradients.values()))
+    def _scaled(self, call: Call) -> Gradients:
+        """The first answer again, times a number that is no power of two, and divided by it: as far as it rounds, another.
 
-    def _nothing(self) -> dict[str, float]:
-        sizes = {name: float(np.max(np.abs(value), initial=0.0)) or 1.0 for name, value in self.point.items()}
+        So arithmetic within a function is seen that is coarser than what goes in and out of it.
+        """
+        given = {name: UNEVEN * cotangent for name, cotangent in self.cotangents(call).items()}
+        return {name: gradient / UNEVEN for name, gradient in self.backward(call, given, retain=False).items()}
+
+    def _contributions(self, gradients: Gradients) -> Gradients:
         with np.errstate(all="ignore"):
-            whole = sum(float(np.sum(np.abs(g * self.point[name]))) for name, g in self.gradients.items())
-        whole = whole if np.isfinite(whole) else 0.0
-        return {name: NOTHING * self.eps * whole / size for name, size in sizes.items()}
+            products = {name: np.abs(gradient * self.point[name]) for name, gradient in gradients.items()}
+        return {name: np.where(np.isfinite(product), product, 0.0) for name, product in products.items()}
+
+    def _share(self, part: Gradients) -> float:
+        """Of the whole gradient, in what it contributes."""
+        sums = [sum(float(np.sum(each)) for each in self._contributions(g).values()) for g in (part, self.gradients)]
+        return min(sums[0] / sums[1], 1.0) if sums[1] else 0.0
+
+
+def size(array: Array) -> float:
+    """Of the largest entry."""
+    return float(np.max(np.abs(array), initial=0.0))
 
 
 def difference(found: Array, expected: Array, tolerance: Array | float) -> str:

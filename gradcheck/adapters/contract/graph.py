@@ -4,11 +4,8 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 import torch
 from torch.autograd.function import BackwardCFunction
-
-from gradcheck.foundation.arrays import Array
 
 Node: TypeAlias = Any  # PyTorch's classes of nodes have nothing in common but what is asked of them here
 Cotangents: TypeAlias = tuple[torch.Tensor | None, ...]
@@ -53,13 +50,6 @@ def metadata(node: Node) -> Any:
 def unit(dtype: torch.dtype) -> float:
     """The spacing of 1; 0 of what does not float."""
     return torch.finfo(dtype).eps if dtype.is_floating_point or dtype.is_complex else 0.0
-
-
-def is_rounded_to_float32(arrays: Iterable[Array]) -> float:
-    """The spacing of 1 in float32 where every entry of all arrays fits into it, else 0."""
-    with np.errstate(all="ignore"):
-        fits = all(np.array_equal(array, array.astype(np.float32), equal_nan=True) for array in arrays)
-    return float(np.finfo(np.float32).eps) if fits else 0.0
 
 
 @contextmanager

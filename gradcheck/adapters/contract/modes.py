@@ -3,13 +3,13 @@
 """Other modes that a function declares: forward derivatives beside the backward pass, and batches through ``vmap``."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch.autograd import forward_ad
 
-from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Told, shortly, wide
+from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Optionals, Told, shortly, wide
 from gradcheck.adapters.contract.graph import Node, nodes_of
 from gradcheck.adapters.pytorch_function import Call, Tensors, tensor_of
 from gradcheck.adapters.pytorch_state import seed_all
@@ -119,14 +119,14 @@ def _of_cotangents(examined: Examined) -> Iterator[Breach]:
 def _batched(examined: Examined, call: Call, several: Tensors) -> dict[str, torch.Tensor]:
     seed_all(examined.function.seed)
     leaves = call.leaves
-    found: tuple[torch.Tensor | None, ...] = torch.autograd.grad(
+    found = torch.autograd.grad(
         [call.outputs[name] for name in several],
         list(leaves.values()),
         list(several.values()),
         allow_unused=True,
         is_grads_batched=True,
     )
-    pairs = zip(leaves.items(), found, strict=True)
+    pairs = zip(leaves.items(), cast("Optionals", found), strict=True)
     return {name: leaf.new_zeros((BATCH, *leaf.shape)) if g is None else g for (name, leaf), g in pairs}
 
 
