@@ -18,9 +18,7 @@ from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.compare import place
 
 Gradients: TypeAlias = Mapping[str, Array]
-Optionals: TypeAlias = tuple[
-    torch.Tensor | None, ...
-]  # as PyTorch's gradients are, and its annotations say that they are not
+Optionals: TypeAlias = tuple[torch.Tensor | None, ...]  # as gradients are; PyTorch's annotations know no None
 
 # Roundoffs of the whole gradient's contribution, within which a block is nothing but rounding: a tenth of what sums of
 # gradients are allowed, since in float32 a small block must not be passed over.

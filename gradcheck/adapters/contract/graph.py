@@ -42,6 +42,12 @@ def is_custom(node: Node) -> bool:
     return isinstance(node, BackwardCFunction) or "CppNode" in node.name()
 
 
+def defines(node: Node, name: str) -> bool:
+    """Whether the class of a node has a method of its own."""
+    kind = getattr(node, "_forward_cls", None)
+    return kind is not None and getattr(kind, name, None) is not getattr(torch.autograd.Function, name)
+
+
 def metadata(node: Node) -> Any:
     """Of the cotangents that a node takes: shapes and dtypes."""
     return getattr(node, "_input_metadata", ())

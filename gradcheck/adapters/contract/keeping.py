@@ -28,13 +28,17 @@ def state(examined: Examined) -> Told:
         yield from examined.answers(Cause.SHARED_STATE, f"after a forward pass {what}", backward)
 
 
-def _elsewhere(examined: Examined) -> None:
+def elsewhere(examined: Examined) -> dict[str, Array]:
+    """Another point."""
     draws = np.random.default_rng(examined.function.seed)
-    moved = {
+    return {
         name: (value * (1 + ELSEWHERE * draws.uniform(-1, 1, value.shape))).astype(value.dtype)
         for name, value in examined.point.items()
     }
-    examined.function.call(moved)
+
+
+def _elsewhere(examined: Examined) -> None:
+    examined.function.call(elsewhere(examined))
 
 
 def _cropped(examined: Examined) -> None:

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from gradcheck.adapters.contract import arguments, cotangents, keeping, modes, repeating
+from gradcheck.adapters.contract import arguments, batches, cotangents, forward, keeping, repeating
 from gradcheck.adapters.contract.answers import Breach, Examined, Told, shortly
 from gradcheck.adapters.pytorch_function import TorchFunction
 
@@ -14,8 +14,8 @@ QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
     cotangents.undefined,
     arguments.layouts,
     arguments.subsets,
-    modes.forward,
-    modes.batched,
+    forward.forward,
+    batches.batched,
     keeping.state,
     keeping.outputs,
 )
