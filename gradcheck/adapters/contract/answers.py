@@ -12,6 +12,7 @@ import torch
 from gradcheck.adapters.contract.graph import nodes_of
 from gradcheck.adapters.pytorch_function import Call, Tensors, TorchFunction, array_of, tensor_of
 from gradcheck.adapters.pytorch_state import seed_all
+from gradcheck.errors import CallFailed
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import raised
 from gradcheck.verdict.causes import Cause
@@ -175,9 +176,14 @@ def difference(found: Array, expected: Array, tolerance: Array | float) -> str:
     return f"is off by {off[worst]:.2g}{where}" if np.isfinite(off[worst]) else f"is {found[worst]}{where}"
 
 
-def shortly(error: Exception) -> str:
+def shortly(error: BaseException) -> str:
     """What was raised, without PyTorch's advice on how to look for it."""
-    return HINT.sub("", raised(error))
+    return HINT.sub("", raised(origin(error)))
+
+
+def origin(error: BaseException) -> BaseException:
+    """What the function raised, where ours only hands it on."""
+    return error.__cause__ if isinstance(error, CallFailed) and error.__cause__ else error
 
 
 def wide(tensor: torch.Tensor) -> Array:

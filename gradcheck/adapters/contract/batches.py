@@ -27,7 +27,7 @@ def batched(examined: Examined) -> Told:
     if examined.function.random or not any(generates(node) or defines(node, "vmap") for node in nodes):
         return
     generated = all(map(generates, nodes))
-    found = list(_told(of_cotangents(examined), certain=generated))
+    found = _told(of_cotangents(examined), certain=generated)
     names = [name for name in examined.function.arguments.names if name in examined.point]
     kinds = [kind.rpartition("::")[2] for kind in examined.kinds]
     alone = all(kind.startswith((*NODES, *examined.custom)) for kind in kinds)
@@ -41,9 +41,9 @@ def generates(node: Node) -> bool:
     return bool(getattr(getattr(node, "_forward_cls", None), "generate_vmap_rule", False))
 
 
-def _told(breaches: Iterator[Breach], certain: bool) -> Told:
-    """What is raised is a note where something else may have raised it."""
-    yield from (breach if certain or " raised " not in breach.sentence else breach.sentence for breach in breaches)
+def _told(breaches: Iterator[Breach], certain: bool) -> list[Breach]:
+    """Without what is raised where something else may have raised it, which declares nothing."""
+    return [breach for breach in breaches if certain or " raised " not in breach.sentence]
 
 
 def of_cotangents(examined: Examined) -> Iterator[Breach]:
@@ -69,7 +69,8 @@ def _multiples(tensor: torch.Tensor) -> torch.Tensor:
 
 def of_points(examined: Examined, names: tuple[str, ...]) -> Iterator[Breach]:
     """The point and another one; only arguments can be batched, a parameter is one for all."""
-    if not names:
+    first = next(iter(names), None)
+    if first is None:
         return
     function, moved = examined.function, elsewhere(examined)
     other = {name: moved[name] if name in names else value for name, value in examined.point.items()}
@@ -78,9 +79,9 @@ def of_points(examined: Examined, names: tuple[str, ...]) -> Iterator[Breach]:
     except Exception:  # out of its domain
         return
     if all(np.isfinite(each).all() for each in there.values()):
-        expected = {name: np.stack([examined.gradients[name], there[name].astype(np.float64)]) for name in names}
-        which = "two points at once" if len(names) > 1 or len(examined.point) == 1 else f"two of {names[0]} at once"
-        yield from examined.answers(Cause.VMAP, f"for {which}", partial(_pushed, examined, names, other), expected)
+        expected = {name: np.stack([examined.gradients[name], 2 * there[name].astype(np.float64)]) for name in names}
+        which = "two points" if len(names) == len(examined.point) else f"two of {first}"
+        yield from examined.answers(Cause.VMAP, f"for {which} at once", partial(_pushed, examined, names, other), expected)
 
 
 def _pushed(examined: Examined, names: tuple[str, ...], other: dict[str, Array]) -> Gradients:
@@ -96,7 +97,7 @@ def _pushed(examined: Examined, names: tuple[str, ...], other: dict[str, Array])
         return function.handing(lambda name, tensor: moved.get(name, tensor)).call({}).outputs
 
     outputs = torch.vmap(one, randomness="same")(stacked)
-    cotangents = {name: torch.stack([each, each]) for name, each in examined.cotangents(call).items()}
+    cotangents = {name: torch.stack([each, 2 * each]) for name, each in examined.cotangents(call).items()}
     found = torch.autograd.grad(
         [outputs[name] for name in cotangents], list(stacked.values()), list(cotangents.values()), allow_unused=True
     )

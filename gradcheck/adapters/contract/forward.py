@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
-from gradcheck.adapters.contract.answers import Breach, Examined, Told, shortly, wide
+from gradcheck.adapters.contract.answers import Breach, Examined, Told, origin, shortly, wide
 from gradcheck.adapters.contract.graph import defines, nodes_of
 from gradcheck.adapters.pytorch_function import tensor_of
 from gradcheck.foundation.arrays import Array
@@ -44,7 +44,7 @@ def forward(examined: Examined) -> Told:
 
 def is_absent(error: Exception) -> bool:
     """Whether it says that there is no forward derivative, of the function or of an operator beside it."""
-    return isinstance(error, NotImplementedError) or "forward mode" in str(error)
+    return isinstance(origin(error), NotImplementedError) or "forward mode" in str(error)
 
 
 def disagreement(examined: Examined, tangents: Mapping[str, Array]) -> str:
