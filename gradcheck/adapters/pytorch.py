@@ -1,6 +1,7 @@
 """PyTorch's backward pass: functions, ``autograd.Function``s and modules, left as they were found."""
 
 from collections.abc import Callable, Generator
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from gradcheck.adapters.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch_function import TorchFunction
 from gradcheck.adapters.pytorch_state import kept, module_of, random_kept
 from gradcheck.checking.checker import check
+from gradcheck.errors import CallFailed
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
 from gradcheck.verdict.causes import Cause
@@ -32,10 +34,9 @@ def check_torch(
         report = check(function.loss, function.gradient, function.point(), **asked._asdict())
         unused = function.unused()
         report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
+        with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
+            report = _with_outputs_alone(report, function, asked)
         report = _under_contract(report, function) if contract else report
-        if report.verdict is not Verdict.WRONG and not adds_up(function):
-            for output in function.cotangents:
-                report = _with_output_alone(report, function, output, asked)
     notes = (*report.notes, *_notes(function, unused, report.findings))
     return replace(report.labelled(BACKEND), title=f"{function.name}: {report.title}", notes=notes)
 
@@ -55,6 +56,13 @@ def adds_up(function: TorchFunction) -> bool:
         if not np.allclose(parts.sum(axis=0), gradient, rtol=0, atol=rounding, equal_nan=True):
             return False
     return True
+
+
+def _with_outputs_alone(report: Report, function: TorchFunction, asked: Asked) -> Report:
+    if report.verdict is not Verdict.WRONG and not adds_up(function):
+        for output in function.cotangents:
+            report = _with_output_alone(report, function, output, asked)
+    return report
 
 
 def _with_output_alone(report: Report, function: TorchFunction, output: str, asked: Asked) -> Report:
@@ -77,9 +85,9 @@ def _with_output_alone(report: Report, function: TorchFunction, output: str, ask
 def _under_contract(report: Report, function: TorchFunction) -> Report:
     """Blocks that differences find nothing wrong with are wrong where the backward function does not keep its contract.
 
-    On a kink its answers may differ: these blocks are not compared.
+    On a kink its answers may differ, and where two calls do anyway: these blocks are not compared.
     """
-    judged = {finding.name for finding in report.findings if finding.verdict not in (Verdict.WRONG, Verdict.NONSMOOTH)}
+    judged = {finding.name for finding in report.findings if _is_judged(finding)}
     if not judged:
         return report
     kept = asked_about(function, judged)
@@ -90,6 +98,11 @@ def _under_contract(report: Report, function: TorchFunction) -> Report:
         notes=(*report.notes, *kept.notes),
         diagnoses=(*report.diagnoses, *_causes(kept.breaches, judged)),
     )
+
+
+def _is_judged(finding: Finding) -> bool:
+    undecided = finding.verdict is Verdict.UNRESOLVED and finding.resolution == float("inf")
+    return finding.verdict not in (Verdict.WRONG, Verdict.NONSMOOTH) and not undecided
 
 
 def _broken(finding: Finding, sentence: str) -> Finding:

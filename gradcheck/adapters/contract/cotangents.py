@@ -1,12 +1,12 @@
 """A cotangent in every layout that autograd may hand one in: strided otherwise, expanded, all zeros, undefined."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.answers import Examined, Gradients, Told
+from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Told
 from gradcheck.adapters.contract.graph import Cotangents, metadata, nodes_of, replaced
 from gradcheck.adapters.contract.layouts import LAYOUTS, expanded, flat, of_each
 from gradcheck.adapters.pytorch_function import Call
@@ -61,18 +61,24 @@ def is_pairs(output: torch.Tensor) -> bool:
 
 
 def undefined(examined: Examined) -> Told:
-    """None in place of a cotangent is as good as zeros: of each output of a node alone, and of all."""
+    """None in place of a cotangent is as good as zeros: of each output of a node that has several, and of all at once.
+
+    The last is rare: a node above must have said that its gradient is None. What raises there is a note.
+    """
     if not examined.custom:
         return
     call = examined.call()
     outputs = max(len(metadata(node)) for node in nodes_of(call.outputs.values()).custom)
-    chosen: list[int | None] = [None, *range(min(outputs, OUTPUTS))] if outputs > 1 else [None]
-    for place in chosen:
-        expected = _with(examined, call, place, torch.zeros_like)
-        when = "where every cotangent is None" if place is None else f"where the cotangent of output {place} is None"
-        yield from examined.answers(
-            Cause.COTANGENT_LAYOUT, when, partial(_with, examined, call, place, lambda _: None), expected
-        )
+    for place in range(min(outputs, OUTPUTS) if outputs > 1 else 0):
+        yield from _undefined(examined, call, place, f"where the cotangent of output {place} is None")
+    for breach in _undefined(examined, call, None, "where every cotangent is None"):
+        yield breach.sentence if " raised " in breach.sentence else breach
+
+
+def _undefined(examined: Examined, call: Call, place: int | None, when: str) -> Iterator[Breach]:
+    expected = _with(examined, call, place, torch.zeros_like)
+    backward = partial(_with, examined, call, place, lambda _: None)
+    yield from examined.answers(Cause.COTANGENT_LAYOUT, when, backward, expected)
 
 
 def _with(
