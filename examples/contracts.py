@@ -139,8 +139,8 @@ MISTAKES = (
                 "d = c * (1 - torch.tanh(x @ w) ** 2)\n        return d @ w.T, x.data.mul_(-1).T @ -d",
             ),
         ),
-        "It saves an allocation. The caller's x has another sign afterwards, and whoever goes through the graph a second time\n"
-        "(`retain_graph`, a penalty on the gradient, two losses) gets something else. Written by `.data`, PyTorch does not see it.",
+        "It saves an allocation. The caller's x has another sign afterwards, and whoever goes through the graph a second\n"
+        "time (`retain_graph`, two losses) gets something else. Written by `.data`, PyTorch does not see it.",
     ),
     Mistake(
         "The cotangent is used as a scratch pad",
@@ -163,15 +163,15 @@ MISTAKES = (
         "The arguments are taken for contiguous",
         KERNEL,
         (("return kernel(c, x.contiguous(), w)", "return kernel(c, x, w)"),),
-        "A kernel that is given a pointer reads on in memory. Of a transposed or sliced argument it reads something else, and\n"
-        "nothing complains.",
+        "A kernel that is given a pointer reads on in memory. Of a transposed or sliced argument it reads something else,\n"
+        "and nothing complains.",
     ),
     Mistake(
         "The gradient that is asked for is the other one",
         WANTED,
         (("gw = x.T @ d if ctx.needs_input_grad[1]", "gw = x.T @ d if ctx.needs_input_grad[0]"),),
-        "A line was copied, its index was not changed. As long as both require a gradient, as in every test, all is well; the\n"
-        "first layer of a network, whose input requires none, does not learn.",
+        "A line was copied, its index was not changed. As long as both require a gradient, as in every test, all is well;\n"
+        "the first layer of a network, whose input requires none, does not learn.",
     ),
     Mistake(
         "The forward derivative forgets an argument",
@@ -197,8 +197,8 @@ MISTAKES = (
             ("ctx.save_for_backward(x, w)", "Affine.saved = x, w"),
             ("x, w = ctx.saved_tensors", "x, w = Affine.saved"),
         ),
-        "One forward pass, one backward pass, and it works. With two layers of this kind, or a validation batch in between, the\n"
-        "backward pass answers for the last forward pass of all.",
+        "One forward pass, one backward pass, and it works. With two layers of this kind, or a validation batch in between,\n"
+        "the backward pass answers for the last forward pass of all.",
     ),
     Mistake(
         "An output saved out of sight",
@@ -251,7 +251,7 @@ def page() -> str:
         "A backward function owes more than its numbers: any layout of its cotangent and its arguments, any of them that\n"
         "require a gradient, no mutation, no state beside its context. No differences see that, and neither does training,\n"
         "until somebody uses the function in another way. `check_torch` asks for it (`contract=False`: it does not), each\n"
-        "question once or twice, against the gradient that differences have judged, also of functions deep inside a module.\n\n"
+        "question once or twice, against the gradient that differences have judged; functions deep inside are asked, too.\n\n"
         "The minus marks the mistake, the plus the fix. Without the mistake each is correct.\n\n"
         "Written by `python examples/contracts.py docs/contracts.md`.\n"
     )

@@ -1,11 +1,11 @@
-"""The gallery of contracts says what its mistakes get: each is named, without it the function is correct, the page is theirs."""
+"""The gallery of contracts says what its mistakes get; without them the functions are correct, and the page is theirs."""
 
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch")
-import contracts  # noqa: E402 after what it needs
+import contracts
 
 DOCS = Path(__file__).parents[1] / "docs"
 
