@@ -197,7 +197,7 @@ MISTAKES = (
             ("ctx.save_for_backward(x, w)", "Affine.saved = x, w"),
             ("x, w = ctx.saved_tensors", "x, w = Affine.saved"),
         ),
-        "One forward pass, one backward pass, and it works. With two layers of this kind, or a validation batch in between,\n"
+        "One forward pass, one backward pass, and it works. With two layers of this kind, or a validation batch between,\n"
         "the backward pass answers for the last forward pass of all.",
     ),
     Mistake(
@@ -251,7 +251,7 @@ def page() -> str:
         "A backward function owes more than its numbers: any layout of its cotangent and its arguments, any of them that\n"
         "require a gradient, no mutation, no state beside its context. No differences see that, and neither does training,\n"
         "until somebody uses the function in another way. `check_torch` asks for it (`contract=False`: it does not), each\n"
-        "question once or twice, against the gradient that differences have judged; functions deep inside are asked, too.\n\n"
+        "question once or twice, against the gradient that differences have judged; functions deep inside are asked too.\n\n"
         "The minus marks the mistake, the plus the fix. Without the mistake each is correct.\n\n"
         "Written by `python examples/contracts.py docs/contracts.md`.\n"
     )
