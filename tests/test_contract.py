@@ -3,6 +3,8 @@
 Every fault here has the right gradient wherever differences look.
 """
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -464,6 +466,23 @@ class BatchSize(Affine):
         return vjp(*ctx.saved_tensors, c / BatchSize.n)
 
 
+class Once(Affine):
+    """Answers for ever what it answered first."""
+
+    answer = ()
+
+    @classmethod
+    def backward(cls, ctx, c):
+        cls.answer = cls.answer or vjp(*ctx.saved_tensors, c)
+        return cls.answer
+
+
+def test_an_answer_that_is_kept_for_ever_is_found():
+    report = check_torch(type("Once", (Once,), {}).apply, rand(6, 4), rand(4, 5))
+    assert report.wrong == {"args.0", "args.1"}
+    assert "cotangent-layout" in {diagnosis.cause for diagnosis in report.diagnoses}
+
+
 @everywhere
 @pytest.mark.parametrize("function", [OnTheClass, InAGlobal, BatchSize])
 def test_what_is_kept_beside_the_context_is_found_by_a_forward_pass_in_between(function, place):
@@ -640,6 +659,39 @@ def operator(name, backward):
 
 waves = operator("waves", lambda ctx, c: c * ctx.saved_tensors[0].cos())
 viewed_waves = operator("viewed_waves", lambda ctx, c: c.view(-1).view(c.shape) * ctx.saved_tensors[0].cos())
+
+
+def test_a_compiled_function_is_honest():
+    """But for a second time through its graph, which it says that it was not compiled for."""
+    compiled = torch.compile(lambda x, w: torch.tanh(x @ w), backend="aot_eager")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the compiler looks at all that a tensor has, deprecated or not
+        for f in (compiled, lambda x, w: compiled(x.sin(), w).exp()):
+            report = check_torch(f, rand(6, 4), rand(4, 5))
+            assert report.verdict is Verdict.CORRECT, str(report)
+            assert all(note.startswith("its graph is not to be kept: ") for note in report.notes)
+
+
+def test_on_a_kink_nothing_is_compared_and_what_raises_is_found():
+    class Relu(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.relu()
+
+        @staticmethod
+        def backward(ctx, c):
+            (x,) = ctx.saved_tensors
+            return c * (x > 0)
+
+    class Viewing(Relu):
+        @staticmethod
+        def backward(ctx, c):
+            return Relu.backward(ctx, c.view(-1).view(c.shape))
+
+    x = torch.zeros(3, 4, dtype=torch.float64, requires_grad=True)
+    assert check_torch(Relu.apply, x).verdict is Verdict.NONSMOOTH
+    assert check_torch(Viewing.apply, x).wrong == {"args.0"}
 
 
 def test_a_graph_may_be_deeper_than_the_stack_of_python():

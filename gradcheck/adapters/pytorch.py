@@ -85,22 +85,23 @@ def _with_output_alone(report: Report, function: TorchFunction, output: str, ask
 def _under_contract(report: Report, function: TorchFunction) -> Report:
     """Blocks that differences find nothing wrong with are wrong where the backward function does not keep its contract.
 
-    On a kink its answers may differ, and where two calls do anyway: these blocks are not compared.
+    On a kink its answers may differ, and where two calls do anyway: these blocks are not compared. Raise may it nowhere.
     """
-    judged = {finding.name for finding in report.findings if _is_judged(finding)}
-    if not judged:
+    standing = {finding.name for finding in report.findings if finding.verdict is not Verdict.WRONG}
+    if not standing:
         return report
-    kept = asked_about(function, judged)
-    sentences = {name: breach.sentence for breach in reversed(kept.breaches) for name in breach.names & judged}
+    kept = asked_about(function, {finding.name for finding in report.findings if _is_compared(finding)})
+    breaches = [(breach, sorted(breach.names & standing)) for breach in kept.breaches]
+    sentences = {name: breach.sentence for breach, names in reversed(breaches) for name in names}
     return replace(
         report,
         findings=tuple(_broken(finding, sentences.get(finding.name, "")) for finding in report.findings),
         notes=(*report.notes, *kept.notes),
-        diagnoses=(*report.diagnoses, *_causes(kept.breaches, judged)),
+        diagnoses=(*report.diagnoses, *_causes(breaches)),
     )
 
 
-def _is_judged(finding: Finding) -> bool:
+def _is_compared(finding: Finding) -> bool:
     undecided = finding.verdict is Verdict.UNRESOLVED and finding.resolution == float("inf")
     return finding.verdict not in (Verdict.WRONG, Verdict.NONSMOOTH) and not undecided
 
@@ -112,13 +113,11 @@ def _broken(finding: Finding, sentence: str) -> Finding:
     return Finding(name=finding.name, backend=finding.backend, verdict=Verdict.WRONG, reason=sentence, shape=finding.shape)
 
 
-def _causes(breaches: tuple[Breach, ...], judged: set[str]) -> Generator[Diagnosis]:
-    """Each cause once a block, with what was seen first."""
-    first = {(name, breach.cause): breach.sentence for breach in reversed(breaches) for name in breach.names & judged}
-    for name in dict.fromkeys(name for breach in breaches for name in sorted(breach.names & judged)):
-        for cause in Cause:
-            if (name, cause) in first:
-                yield cause.of(name, how=first[name, cause])
+def _causes(breaches: list[tuple[Breach, list[str]]]) -> Generator[Diagnosis]:
+    """Each cause once a block, with what was seen first, block by block."""
+    first = {(name, breach.cause): breach.sentence for breach, names in reversed(breaches) for name in names}
+    for name in dict.fromkeys(name for _, names in breaches for name in names):
+        yield from (cause.of(name, how=first[name, cause]) for cause in Cause if (name, cause) in first)
 
 
 def _without_gradient(finding: Finding, unused: frozenset[str]) -> Finding:

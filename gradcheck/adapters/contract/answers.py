@@ -28,6 +28,7 @@ HINT = re.compile(r" Hint: .*(?= \(\S+\)$)| Hint: .*$")
 # Times the largest difference of two plain answers, which is one draw of what atomics and coarse arithmetic do.
 NOISE = 16
 UNEVEN = 1.5
+COARSE = 2.0**-4  # of the whole gradient: more is not the rounding of any arithmetic, whose unit in bfloat16 is 2^-8
 # Of an output's largest entry: what is another output, and not the same one rounded. Some forward passes are computed in
 # float32 where nobody sees it, of which this is the line of `is_another`.
 ROUNDED = float(np.finfo(np.float32).eps) ** 0.5
@@ -68,11 +69,10 @@ class Examined:
         self.kinds = graph.kinds
         self.outputs = arrays_of(call.outputs)
         self.gradients = self.backward(call, retain=False)
-        again = self._scaled(function.call(self.point))
-        self.noise = {name: np.abs(again[name] - gradient) for name, gradient in self.gradients.items()}
+        self.spoils, self.overwrites = False, False
+        self.noise = self._noise()
         self.eps = max(graph.eps, self._share(self.noise))
         self.whole = sum(float(np.sum(each)) for each in self._contributions(self.gradients).values())
-        self.spoils, self.overwrites = False, False
 
     def call(self) -> Call:
         """A fresh evaluation at the point."""
@@ -88,11 +88,14 @@ class Examined:
         return {
             name: tensor_of(drawn[name], outputs[name].shape).to(dtype=outputs[name].dtype, device=outputs[name].device)
             for name in drawn
-            if outputs[name].requires_grad
+            if name in outputs and outputs[name].requires_grad
         }
 
-    def backward(self, call: Call, cotangents: Tensors | None = None, retain: bool = True) -> Gradients:
-        """Gradients of all blocks, zero where there is none; what is drawn on the way back is the same every time."""
+    def backward(self, call: Call, cotangents: Tensors | None = None, retain: bool | None = None) -> Gradients:
+        """Gradients of all blocks, zero where there is none; what is drawn on the way back is the same every time.
+
+        The graph is kept, unless told, and unless each pass spoils it.
+        """
         given = self.cotangents(call) if cotangents is None else cotangents
         if not given:
             return {name: np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
@@ -100,7 +103,11 @@ class Examined:
         outputs = [call.outputs[name] for name in given]
         leaves = {name: leaf for name, leaf in call.leaves.items() if leaf.requires_grad}
         found = torch.autograd.grad(
-            outputs, list(leaves.values()), list(given.values()), retain_graph=retain, allow_unused=True
+            outputs,
+            list(leaves.values()),
+            list(given.values()),
+            retain_graph=not self.spoils if retain is None else retain,
+            allow_unused=True,
         )
         known = {name: g for name, g in zip(leaves, cast("Optionals", found), strict=True) if g is not None}
         return {name: wide(known[name]) if name in known else np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
@@ -138,13 +145,20 @@ class Examined:
         self.eps = max(self.eps, *(change for change in changes if np.isfinite(change)))
         return True
 
-    def _scaled(self, call: Call) -> Gradients:
-        """The first answer again, times a number that is no power of two, and divided by it: as far as it rounds, another.
+    def _noise(self) -> Gradients:
+        """How far off a second answer is, to cotangents times a number that is no power of two, and divided by it.
 
-        So arithmetic within a function is seen that is coarser than what goes in and out of it.
+        It rounds otherwise: so arithmetic within a function is seen that is coarser than what goes in and out of it. Where
+        that is no rounding, a second answer to the same.
         """
-        given = {name: UNEVEN * cotangent for name, cotangent in self.cotangents(call).items()}
-        return {name: gradient / UNEVEN for name, gradient in self.backward(call, given, retain=False).items()}
+        scaled = self._off(UNEVEN)
+        return scaled if self._share(scaled) < COARSE else self._off(1.0)
+
+    def _off(self, factor: float) -> Gradients:
+        call = self.call()
+        given = {name: factor * cotangent for name, cotangent in self.cotangents(call).items()}
+        again = self.backward(call, given, retain=False)
+        return {name: np.abs(again[name] / factor - gradient) for name, gradient in self.gradients.items()}
 
     def _contributions(self, gradients: Gradients) -> Gradients:
         with np.errstate(all="ignore"):

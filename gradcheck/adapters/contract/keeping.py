@@ -86,10 +86,10 @@ def outputs(examined: Examined) -> Told:
 
 def _changed(examined: Examined, output: str) -> Told:
     handed: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    alone, call = (
-        examined.call(),
-        examined.function.handing(_copies(examined.function.arguments.names, handed)).call(examined.point),
-    )
+    alone = examined.call()
+    call = examined.function.handing(_copies(examined.function.arguments.names, handed)).call(examined.point)
+    if not call.outputs[output].requires_grad:
+        return
     expected = _quiet(lambda: examined.backward(alone, _own(examined, alone, output)))
     try:
         call.outputs[output].mul_(FACTOR)
@@ -109,10 +109,11 @@ def _copies(
     """Copies, so that in place is allowed; and the square of each, of which the copy is saved."""
 
     def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if name not in names or not tensor.requires_grad:
+        if name not in names:
             return tensor
         copy = tensor.clone()
-        handed[name] = copy, copy.square()
+        if tensor.requires_grad:
+            handed[name] = copy, copy.square()
         return copy
 
     return hand_on

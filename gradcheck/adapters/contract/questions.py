@@ -9,7 +9,8 @@ from gradcheck.adapters.contract.answers import Breach, Examined, Told, shortly
 from gradcheck.adapters.pytorch_function import TorchFunction
 
 QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
-    repeating.repeats,
+    repeating.twice,
+    repeating.cotangents,
     cotangents.layouts,
     cotangents.undefined,
     arguments.layouts,

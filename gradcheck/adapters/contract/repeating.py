@@ -1,44 +1,46 @@
 """Twice through one graph: what the backward pass overwrites, of what it saved and of what it was given."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 
-from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Told, shortly
+from gradcheck.adapters.contract.answers import Breach, Examined, Told, shortly
 from gradcheck.adapters.contract.graph import Cotangents, Node, nodes_of
 from gradcheck.verdict.causes import Cause
 
-ONCE = "donated"  # in what a compiled function raises, which says itself that it goes once
 
+def twice(examined: Examined) -> Told:
+    """A second backward pass through one graph answers as the first.
 
-def repeats(examined: Examined) -> Told:
-    """A second backward pass through one graph answers as the first, and both leave their cotangents as they were."""
+    Where the first one refuses to keep its graph, as a compiled function does, nobody goes through it twice.
+    """
     call = examined.call()
-    cotangents = examined.cotangents(call)
-    given = {name: cotangent.clone() for name, cotangent in cotangents.items()}
     try:
-        with watched(nodes_of(call.outputs.values()).custom) as changed:
-            first = examined.backward(call, given)
+        first = examined.backward(call)
     except Exception as error:
         examined.spoils = True
-        yield f"with its graph kept the backward pass {shortly(error)}"
+        yield f"its graph is not to be kept: the backward pass {shortly(error)}"
         return
-    if not changed:
-        changed = {name for name, cotangent in cotangents.items() if is_changed(given[name], cotangent)}
-    if changed:
-        examined.overwrites = True
-        sentence = f"the call changes the cotangent of {', '.join(sorted(changed))}"
-        yield Breach(Cause.MUTATES_COTANGENT, frozenset(first), sentence)
-    yield from _second(examined, lambda: examined.backward(call, cotangents), first)
-
-
-def _second(examined: Examined, again: Callable[[], Gradients], first: Gradients) -> Told:
     when = "the second time through one graph"
-    for breach in examined.answers(Cause.MUTATES_SAVED, when, again, first):
+    for breach in examined.answers(Cause.MUTATES_SAVED, when, partial(examined.backward, call), first):
         examined.spoils = True
-        yield f"{when}: refused, the function says that it goes once" if ONCE in breach.sentence else breach
+        yield breach
+
+
+def cotangents(examined: Examined) -> Told:
+    """A backward pass leaves its cotangent as it was, and so does each function deep inside."""
+    call = examined.call()
+    given = examined.cotangents(call)
+    with watched(nodes_of(call.outputs.values()).custom) as changed:
+        found = examined.backward(call, given, retain=False)
+    pairs = zip(given.values(), examined.cotangents(call).values(), strict=True)
+    if changed or any(is_changed(now, before) for now, before in pairs):
+        examined.overwrites = True
+        whose = ", ".join(sorted(changed)) or "the output"
+        yield Breach(Cause.MUTATES_COTANGENT, frozenset(found), f"the call changes the cotangent of {whose}")
 
 
 @contextmanager
