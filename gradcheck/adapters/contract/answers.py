@@ -21,17 +21,17 @@ from gradcheck.verdict.compare import place
 Gradients: TypeAlias = Mapping[str, Array]
 Optionals: TypeAlias = tuple[torch.Tensor | None, ...]  # as gradients are; PyTorch's annotations know no None
 
-# Roundoffs of the whole gradient's contribution, within which a block is nothing but rounding: a tenth of what sums of
-# gradients are allowed, since in float32 a small block must not be passed over.
-NOTHING = 100
-HINT = re.compile(r" Hint: .*(?= \(\S+\)$)| Hint: .*$")
-# Times the largest difference of two plain answers, which is one draw of what atomics and coarse arithmetic do.
-NOISE = 16
+# What is rounding. Seen on 320 honest functions that compute in float32, bfloat16 or float16, in sight or out of it, with
+# blocks that are zero to rounding among them: as it is none is accused; without NOTHING and NOISE 9 are, without one of
+# them none; with ROUNDED = 1e-7 37; without the uneven cotangents (COARSE = 0) 45.
+NOTHING = 100  # roundoffs of the whole gradient's contribution, beside which a block is nothing
+NOISE = 16  # times the largest difference of two plain answers, which is one draw of what rounding and atomics do
 UNEVEN = 1.5
 COARSE = 2.0**-4  # of the whole gradient: more is not the rounding of any arithmetic, whose unit in bfloat16 is 2^-8
 # Of an output's largest entry: what is another output, and not the same one rounded. Some forward passes are computed in
 # float32 where nobody sees it, of which this is the line of `is_another`.
 ROUNDED = float(np.finfo(np.float32).eps) ** 0.5
+HINT = re.compile(r" Hint: .*(?= \(\S+\)$)| Hint: .*$")
 
 
 class Breach(NamedTuple):
