@@ -5,13 +5,15 @@ import pytest
 
 from gradcheck.candidates.answer import examined, is_another, repeated
 from gradcheck.candidates.claim import examine
+from gradcheck.candidates.functions import Subject
+from gradcheck.candidates.point import point_of
 from gradcheck.verdict.causes import Cause
 
 U = 2.0**-53
 
 
 def rounding(gradient, at, seed=0):
-    claim = examine(lambda x: 0.0, gradient, at, seed)
+    claim = examine(Subject(lambda x: 0.0, gradient, point_of(at)), seed)
     return claim.rounding["x"]
 
 

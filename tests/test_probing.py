@@ -7,6 +7,8 @@ import pytest
 
 import gradcheck
 from gradcheck.candidates.claim import examine
+from gradcheck.candidates.functions import Subject
+from gradcheck.candidates.point import point_of
 from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.overview import COARSEST, Overview, look
 from gradcheck.checking.probe import LAST, NOISY, Probe
@@ -32,7 +34,7 @@ def gradient(p):
 
 
 def prober(asked=ASKED, f=loss, g=gradient, at=AT):
-    return Prober.of(examine(f, g, at, 0), asked)
+    return Prober.of(examine(Subject(f, g, point_of(at)), 0), asked)
 
 
 def line(v, known=None):

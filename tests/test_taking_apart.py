@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from gradcheck.candidates.claim import examine
+from gradcheck.candidates.functions import Subject
+from gradcheck.candidates.point import point_of
 from gradcheck.checking import bisection
 from gradcheck.checking.accusation import on_a_staircase, sized
 from gradcheck.checking.bisection import Kink, Side, _resolution, _side, _stands, bisected
@@ -31,7 +33,7 @@ def square(x):
 
 
 def prober(f=square, g=lambda x: 2 * x, at=AT, **asked):
-    return Prober.of(examine(f, g, at, 0), Asked(1e-6, 1e-3, 400, True, 0)._replace(**asked))
+    return Prober.of(examine(Subject(f, g, point_of(at)), 0), Asked(1e-6, 1e-3, 400, True, 0)._replace(**asked))
 
 
 def probe(known, residual, bound, v=V, **estimate):
@@ -253,7 +255,14 @@ def test_enough_is_what_is_fine_or_what_resolves_an_entry_when_the_budget_is_spe
 
 def test_findings_come_in_the_order_of_the_point_and_what_is_empty_is_right():
     at = {"b": np.array([1.0]), "none": np.zeros((0, 2)), "a": np.array([2.0])}
-    claim = examine(lambda p: float(p["a"][0] ** 2 + p["b"][0]), lambda p: {**p, "a": 2 * p["a"], "b": np.ones(1)}, at, 0)
+    claim = examine(
+        Subject(
+            lambda p: float(p["a"][0] ** 2 + p["b"][0]),
+            lambda p: {**p, "a": 2 * p["a"], "b": np.ones(1)},
+            point_of(at),
+        ),
+        0,
+    )
     found, known, _ = judge(claim, Asked(1e-6, 1e-3, 400, True, 0), complex_step=False)
     assert [(each.name, each.verdict) for each in found] == [(name, Verdict.CORRECT) for name in at]
     assert found[1].resolution == found[1].block_resolution == 0.0

@@ -5,6 +5,8 @@ import pytest
 
 from gradcheck import check
 from gradcheck.candidates.claim import examine
+from gradcheck.candidates.functions import Subject
+from gradcheck.candidates.point import point_of
 from gradcheck.checking.overview import ZERO, _learned, _steps_over, look
 from gradcheck.checking.probe import Probe
 from gradcheck.checking.prober import BEYOND, OTHER, SUPPORTED, Nearer, Prober, _is_flat_only_nearby, _moves_further_off
@@ -17,7 +19,7 @@ from gradcheck.verdict.findings import Verdict
 
 
 def prober(f, g, at):
-    return Prober.of(examine(f, g, at, 0), Asked(1e-6, 1e-3, 400, True, 0))
+    return Prober.of(examine(Subject(f, g, point_of(at)), 0), Asked(1e-6, 1e-3, 400, True, 0))
 
 
 def learned(f, g, at, **estimate):

@@ -18,12 +18,14 @@ __all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch"]
 def check_torch(
     f: Callable[..., Any],
     *args: Any,
+    module: Any = None,
     accuracy: float = 1e-6,
     resolve: float = 1e-3,
     max_evaluations: int = 400,
     diagnose: bool = True,
     contract: bool = True,
     seed: int = 0,
+    dtype: str | None = None,
     **kwargs: Any,
 ) -> Report:
     """Whether PyTorch's backward pass through ``f(*args, **kwargs)`` is its derivative.
@@ -36,7 +38,7 @@ def check_torch(
     *args, **kwargs
         Handed on. Blocks are the tensors among them that require a gradient, ``"args.0"``, ``"kwargs.mask"``, and every
         parameter of a module that does, under its name in the ``state_dict``.
-    accuracy, resolve, max_evaluations, diagnose, seed
+    accuracy, resolve, max_evaluations, diagnose, seed, dtype
         As `check` takes them. PyTorch's, NumPy's and Python's random numbers have the seed before every call: dropout is a
         function, too.
     contract : bool
@@ -60,8 +62,8 @@ def check_torch(
     """
     with needing("torch"):
         from gradcheck.adapters import pytorch
-    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked()
-    return pytorch.check_torch(f, args, kwargs, asked, contract)
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
+    return pytorch.check_torch(f, args, kwargs, module, asked, contract)
 
 
 @reproducible
@@ -74,6 +76,7 @@ def check_jax(
     max_evaluations: int = 400,
     diagnose: bool = True,
     seed: int = 0,
+    dtype: str | None = None,
 ) -> Report:
     """Whether JAX's derivatives of ``f(*args)`` are right: ``custom_vjp`` and ``custom_jvp`` functions, jitted or not.
 
@@ -85,7 +88,7 @@ def check_jax(
         Every leaf of floating dtype is a block: ``"args.0"``, ``"args.1.weight"``.
     modes : tuple of str, optional
         ``"reverse"``, ``"forward"`` or both; by default both, forward where ``f`` has it (a ``custom_vjp`` has not).
-    accuracy, resolve, max_evaluations, diagnose, seed
+    accuracy, resolve, max_evaluations, diagnose, seed, dtype
         As `check` takes them.
 
     Returns
@@ -96,7 +99,9 @@ def check_jax(
     """
     with needing("jax"):
         from gradcheck.adapters import jax_functions
-    return jax_functions.check_jax(f, args, modes, Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked())
+    return jax_functions.check_jax(
+        f, args, modes, Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
+    )
 
 
 @reproducible
@@ -108,6 +113,7 @@ def check_autograd(
     max_evaluations: int = 400,
     diagnose: bool = True,
     seed: int = 0,
+    dtype: str | None = None,
 ) -> Report:
     """Whether HIPS Autograd's derivative of ``f(*args)`` is right, primitives with ``defvjp`` included.
 
@@ -117,12 +123,12 @@ def check_autograd(
         From arrays (or nestings of dicts, lists and tuples of them) to an array or such a nesting.
     *args
         Every leaf of floating dtype is a block: ``"args.0"``.
-    accuracy, resolve, max_evaluations, diagnose, seed
+    accuracy, resolve, max_evaluations, diagnose, seed, dtype
         As `check` takes them.
     """
     with needing("autograd"):
         from gradcheck.adapters import hips
-    return hips.check_autograd(f, args, Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked())
+    return hips.check_autograd(f, args, Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked())
 
 
 @reproducible
@@ -139,6 +145,7 @@ def check_scipy(
     max_evaluations: int = 400,
     diagnose: bool = True,
     seed: int = 0,
+    dtype: str | None = None,
 ) -> Report:
     """Whether ``jac``, ``hess`` and ``hessp`` are the derivatives of ``fun``, as `scipy.optimize.minimize` means them.
 
@@ -154,10 +161,10 @@ def check_scipy(
         ``hess(x, *args)``: a matrix, sparse matrix or linear operator. Its products and its symmetry are checked.
     hessp : callable, optional
         ``hessp(x, p, *args)``, the product of the Hessian with p.
-    accuracy, resolve, max_evaluations, diagnose, seed
+    accuracy, resolve, max_evaluations, diagnose, seed, dtype
         As `check` takes them.
     """
     from gradcheck.adapters import minimize
 
-    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked()
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     return minimize.check_scipy(fun, x0, jac, hess, hessp, args, asked)

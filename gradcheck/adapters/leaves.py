@@ -8,7 +8,7 @@ import numpy as np
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array, dot
 from gradcheck.foundation.calling import called
-from gradcheck.foundation.pytree import Flat, flatten
+from gradcheck.foundation.objects.pytree import Flat, flatten
 from gradcheck.oracles.directions import signs
 
 

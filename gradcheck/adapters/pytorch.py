@@ -1,7 +1,7 @@
 """PyTorch's backward pass: functions, ``autograd.Function``s and modules, left as they were found."""
 
 from collections.abc import Callable, Generator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,13 @@ from msgspec.structs import replace
 
 from gradcheck.adapters.contract.answers import Breach
 from gradcheck.adapters.contract.questions import asked as asked_about
-from gradcheck.adapters.pytorch_function import TorchFunction
+from gradcheck.adapters.pytorch_function import TorchFunction, name_of
+from gradcheck.adapters.pytorch_leaves import holdings
+from gradcheck.adapters.pytorch_numbers import arithmetic
 from gradcheck.adapters.pytorch_state import kept, module_of, random_kept
-from gradcheck.checking.checker import check
+from gradcheck.checking.checker import checked
 from gradcheck.errors import CallFailed
+from gradcheck.foundation.objects.pytree import flatten
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
 from gradcheck.verdict.causes import Cause
@@ -26,19 +29,50 @@ ROUNDING = 1000
 
 
 def check_torch(
-    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], asked: Asked, contract: bool = True
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    module: torch.nn.Module | None,
+    asked: Asked,
+    contract: bool = True,
 ) -> Report:
     """What `gradcheck.check_torch` does."""
-    with kept(module_of(f)), random_kept(), torch.enable_grad():
-        function = TorchFunction(f, args, kwargs, asked.seed)
-        report = check(function.loss, function.gradient, function.point(), **asked._asdict())
-        unused = function.unused()
-        report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
-        with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
-            report = _with_outputs_alone(report, function, asked)
-        report = _under_contract(report, function) if contract else report
+    with lent(f, args, kwargs, module, asked.seed) as function:
+        function.settle(asked.dtype)
+        return _checked(function, asked, contract)
+
+
+@contextmanager
+def lent(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], module: torch.nn.Module | None, seed: int
+) -> Generator[TorchFunction]:
+    """A function whose tensors are moved, and are afterwards what they were, as are its modules and the random numbers."""
+    arguments = flatten({"args": args, "kwargs": kwargs}, what=name_of(f))
+    held = holdings(f, arguments, [module_of(f), *([module] if module else [])], name_of(f))
+    tensors = (*held.wanted.values(), *held.beside.values(), *held.constants.values())
+    with kept(held.modules, tensors), random_kept(), torch.enable_grad():
+        function = TorchFunction(f, arguments, held, seed)
+        with kept((), [tensor for tensor, _ in function.state.values()]):
+            yield function
+
+
+def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:
+    report = _judged(function, asked)
+    unused = function.unused()
+    report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
+    with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
+        report = _with_outputs_alone(report, function, asked)
+    report = _under_contract(report, function) if contract else report
     notes = (*report.notes, *_notes(function, unused, report.findings))
-    return replace(report.labelled(BACKEND), title=f"{function.name}: {report.title}", notes=notes)
+    title, unchecked = f"{function.name}: {report.title}", (*report.unchecked, *function.unchecked)
+    return replace(report.labelled(BACKEND), title=title, notes=notes, unchecked=unchecked)
+
+
+def _judged(function: TorchFunction, asked: Asked) -> Report:
+    report, _ = checked(
+        function.loss, function.gradient, function.point(), asked._replace(dtype=None), arithmetic=arithmetic(function)
+    )
+    return report
 
 
 def adds_up(function: TorchFunction) -> bool:
@@ -67,7 +101,7 @@ def _with_outputs_alone(report: Report, function: TorchFunction, asked: Asked) -
 
 def _with_output_alone(report: Report, function: TorchFunction, output: str, asked: Asked) -> Report:
     alone = function.alone(output)
-    found = check(alone.loss, alone.gradient, alone.point(), **asked._asdict())
+    found = _judged(alone, asked)
     fresh = {
         finding.name: replace(finding, reason=f"where output {output} is used alone: {finding.reason}")
         for finding in found.findings
@@ -130,6 +164,7 @@ def _notes(function: TorchFunction, unused: frozenset[str], findings: tuple[Find
     """What was noticed and is no verdict."""
     correct = {finding.name for finding in findings if finding.verdict is Verdict.CORRECT}
     yield from (f"{name}: no gradient, and the output does not depend on it" for name in sorted(correct & unused))
+    yield from (f"{name}: brought along, and {why}: not looked at" for name, why in function.unchecked.items())
     yield from (f"output {name} carries no gradient and is left out" for name in sorted(function.without_gradient))
     if function.wide:
         yield "judged in float64, which the function follows"

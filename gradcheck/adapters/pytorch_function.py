@@ -4,21 +4,22 @@
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from gradcheck.adapters.leaves import combine, draw, name_of
-from gradcheck.adapters.pytorch_state import module_of, random_state, seed_all
-from gradcheck.errors import CallFailed, DataError
+from gradcheck.adapters.leaves import combine, draw
+from gradcheck.adapters.leaves import name_of as plain_name
+from gradcheck.adapters.pytorch_leaves import Holdings, Tensors, reached
+from gradcheck.adapters.pytorch_numbers import DTYPES, WIDE, array_of, arrays_of, floating_tensors, tensor_of
+from gradcheck.adapters.pytorch_state import random_state, seed_all
+from gradcheck.candidates.precision import AS_GIVEN
+from gradcheck.errors import CallFailed, DataError, DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
-from gradcheck.foundation.pytree import flatten
-
-Tensors: TypeAlias = dict[str, torch.Tensor]
-
-NUMPY = (torch.float64, torch.float32, torch.float16)  # NumPy has no bfloat16
+from gradcheck.foundation.objects.pytree import Flat
+from gradcheck.foundation.wording import enumerated, shown
 
 
 class Call(NamedTuple):
@@ -31,47 +32,68 @@ class Call(NamedTuple):
 class TorchFunction:
     """Evaluated from the same random state and with the same buffers every time.
 
-    It is ``wide`` where it is judged in float64, which not all of it is and all of it follows. Outputs ``without_gradient``
-    are marked as not differentiable where others are not; by the cotangents these are reduced to one number.
+    A leaf that requires a gradient is itself moved, as PyTorch's own checker does it: the function may rely on its class, on
+    its hooks, and on a closure or a module holding the same one. ``replaced`` are arguments that are no leaves, and all of
+    them where a function works in place, which it may not on leaves. The caller puts back all that is moved.
+
+    Attributes
+    ----------
+    blocks : dict of str to tensor
+        What the gradient is wanted of.
+    cotangents : dict of str to array
+        They reduce the outputs to one number. Outputs ``without_gradient`` are marked as not differentiable where others are
+        not.
+    dtype : dtype, optional
+        That floating tensors are given in; without one as they are.
+    random : bool
+        Whether it draws random numbers.
     """
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int) -> None:
-        self.f, self.seed, self.name = f, seed, _name(f)
+    def __init__(self, f: Callable[..., Any], arguments: Flat, held: Holdings, seed: int) -> None:
+        self.f, self.seed, self.name, self.arguments = f, seed, name_of(f), arguments
+        self.dtype: torch.dtype | None = None
         self.hand_on = _as_it_is
-        self.arguments = flatten({"args": args, "kwargs": kwargs})
-        module = module_of(f)
-        parameters = dict(module.named_parameters())
-        state = {**parameters, **dict(module.named_buffers())}
-        self.state = {name: (tensor, tensor.data.clone()) for name, tensor in state.items()}
-        self.blocks = self._blocks(parameters)
-        self.wide = False
-        self.wide = any(tensor.dtype != torch.float64 for tensor in self.blocks.values()) and self._follows()
-        outputs = self.call(self.point()).outputs
+        moved = {**held.wanted, **held.beside, **held.constants}
+        self.state = {name: (tensor, tensor.data) for name, tensor in moved.items() if tensor.is_leaf}
+        own = zip(arguments.names, arguments.leaves, strict=True)
+        tensors = {name: leaf for name, leaf in own if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
+        self.replaced = {name: leaf for name, leaf in tensors.items() if not leaf.is_leaf}
+        computed = [tensor for tensor in (*self.replaced.values(), *held.beside.values()) if not tensor.is_leaf]
+        outputs = self._first({name: leaf for name, leaf in tensors.items() if leaf.is_leaf})
+        self.blocks = self._wanted(held, reached(outputs.values(), computed))
+        self.unchecked = {name: "no gradient reaches it" for name in held.beside if name not in self.blocks}
+
+    def settle(self, dtype: str | None) -> None:
+        """Find out how it is to be called; ``dtype`` is as `gradcheck.check` takes it."""
+        self.dtype = self._dtype(dtype)
+        try:
+            outputs = self.call(self.point()).outputs
+        except CallFailed as failed:
+            raise CallFailed(f"{failed} (dtype={dtype!r})") if dtype else failed from failed.__cause__
         differentiable = {name: output for name, output in outputs.items() if output.requires_grad}
-        self.cotangents = draw(_arrays(differentiable or outputs), seed)
+        self.cotangents = draw(arrays_of(differentiable or outputs), self.seed)
         self.without_gradient = outputs.keys() - self.cotangents
         self.random = self._draws()
 
+    @property
+    def wide(self) -> bool:
+        """Whether it is judged in float64, which not all of it is and all of it follows."""
+        return self.dtype is WIDE and any(value.dtype != WIDE for value in self.blocks.values())
+
     def point(self) -> dict[str, Array]:
-        """Values of the blocks, in float64 where the function follows."""
-        arrays = _arrays(self.blocks)
-        return {name: array.astype(np.float64) for name, array in arrays.items()} if self.wide else arrays
+        """Values of the blocks, as numbers of float64."""
+        values = {name: value if self.dtype is None else value.to(self.dtype) for name, value in self.blocks.items()}
+        return {name: array.astype(np.float64) for name, array in arrays_of(values).items()}
 
     def loss(self, arrays: Mapping[str, Array]) -> float:
         """The outputs reduced by the cotangents."""
-        try:
-            outputs = self.call(arrays).outputs
-            return combine({name: array_of(outputs[name]) for name in self.cotangents}, self.cotangents)
-        except CallFailed as failed:
-            # Outside a domain PyTorch raises this where Python has ValueError.
-            if isinstance(failed.__cause__, RuntimeError):
-                raise CallFailed(str(failed)) from ValueError(str(failed.__cause__))
-            raise
+        outputs = self.call(arrays).outputs
+        return combine({name: array_of(outputs[name]) for name in self.cotangents}, self.cotangents)
 
     def gradient(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """PyTorch's; zero where it has none."""
         leaves, gradients = self._gradients(arrays)
-        return _arrays({name: torch.zeros_like(leaves[name]) if g is None else g for name, g in gradients.items()})
+        return arrays_of({name: torch.zeros_like(leaves[name]) if g is None else g for name, g in gradients.items()})
 
     def unused(self) -> frozenset[str]:
         """Blocks that PyTorch has no gradient for."""
@@ -84,53 +106,24 @@ class TorchFunction:
         return other
 
     def handing(self, hand_on: Callable[[str, torch.Tensor], torch.Tensor]) -> "TorchFunction":
-        """The same function, which is handed what is made of each argument; a parameter can be changed in place only."""
+        """The same function, which is handed what is made of each argument; others are changed in place."""
         other = copy(self)
         other.hand_on = hand_on
         return other
 
-    def _blocks(self, parameters: Mapping[str, torch.Tensor]) -> Tensors:
-        found = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
-        leaves = zip(self.arguments.names, self.arguments.leaves, strict=True)
-        found |= {name: leaf for name, leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
-        if not found:
-            raise DataError(f"{self.name}: nothing to check: no parameter and no tensor argument requires a gradient")
-        for name, tensor in found.items():
-            if tensor.is_complex() or tensor.layout != torch.strided:
-                kind = tensor.dtype if tensor.is_complex() else tensor.layout
-                raise DataError(f"{self.name}: {name} is {kind}: only dense real tensors are supported")
-        return {name: tensor.detach().clone() for name, tensor in found.items()}
-
-    def _follows(self) -> bool:
-        """Whether outputs and gradients are float64 where all that goes in is."""
-        widened = copy(self)
-        widened.wide = True
-        try:
-            call = widened.call(widened.point())
-            gradients = widened._backward(call, draw(_arrays(call.outputs), self.seed))
-        except (RuntimeError, TypeError, ValueError, CallFailed):
-            return False
-        tensors = (*call.outputs.values(), *(gradient for gradient in gradients.values() if gradient is not None))
-        return all(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors)
-
-    def _gradients(self, arrays: Mapping[str, Array]) -> tuple[Tensors, dict[str, torch.Tensor | None]]:
-        """The leaves, and PyTorch's gradient of each."""
-        call = self.call(arrays)
-        return call.leaves, called(self._backward, f"the backward pass of {self.name}", call, self.cotangents)
-
-    def _draws(self) -> bool:
-        seed_all(self.seed)
-        before = random_state()
-        self.call(self.point(), seeded=False)
-        return random_state() != before
+    def in_dtype(self, dtype: torch.dtype | None) -> "TorchFunction":
+        """The same function of tensors of another dtype; of those that were given where it is None."""
+        other = copy(self)
+        other.dtype = dtype
+        return other
 
     def call(self, arrays: Mapping[str, Array], seeded: bool = True) -> Call:
-        """One evaluation where the blocks have these values."""
+        """One evaluation where the blocks have these values; those that are not named have their own."""
         leaves: Tensors = {}
         for name, (tensor, value) in self.state.items():
             tensor.data = self._fresh(name, value, arrays)
-            if name in arrays:
-                leaves[name] = tensor
+            leaves[name] = tensor
+            if name not in self.arguments.names:
                 self.hand_on(name, tensor)
         pairs = zip(self.arguments.names, self.arguments.leaves, strict=True)
         given = self.arguments.rebuild([self._argument(*pair, arrays, leaves) for pair in pairs])
@@ -139,27 +132,95 @@ class TorchFunction:
         output = called(self.f, self.name, *given["args"], **given["kwargs"])
         return Call({name: leaves[name] for name in arrays}, floating_tensors(output, self.name))
 
+    def _first(self, arguments: Tensors) -> Tensors:
+        """Outputs of a first evaluation: on the leaves themselves, or on views of others where it works in place."""
+        try:
+            return self.call({}).outputs
+        except CallFailed:
+            if not arguments:
+                raise
+            lent, before = self.state, self.replaced
+            self.state = {name: one for name, one in lent.items() if name not in arguments}
+            self.replaced = before | arguments
+            try:
+                return self.call({}).outputs
+            except CallFailed:
+                self.state, self.replaced = lent, before
+            raise
+
+    def _wanted(self, held: Holdings, leaves: list[torch.Tensor]) -> Tensors:
+        """What was handed in, and of what closures bring along that which the graph reaches."""
+        found = dict(held.wanted)
+        known = {id(tensor): name for name, tensor in held.beside.items()}
+        mine = {id(tensor) for tensor in held.wanted.values()}
+        given = {id(tensor) for tensor, _ in self.state.values()}
+        for leaf in leaves:
+            if id(leaf) in mine or not (id(leaf) in given or leaf.is_leaf):
+                continue
+            name = known.get(id(leaf)) or f"captured.{len(found)}"
+            found[name] = leaf
+            self.state.setdefault(name, (leaf, leaf.data))
+        if not found:
+            raise DataError(f"{self.name}: nothing to check: no parameter and no tensor argument requires a gradient")
+        for name, tensor in found.items():
+            if tensor.is_complex() or tensor.layout != torch.strided:
+                kind = tensor.dtype if tensor.is_complex() else tensor.layout
+                raise DataError(f"{self.name}: {name} is {kind}: only dense real tensors are supported")
+        return {name: self.state[name][1] if name in self.state else tensor.detach() for name, tensor in found.items()}
+
+    def _dtype(self, dtype: str | None) -> torch.dtype | None:
+        if dtype == AS_GIVEN or (dtype is None and all(value.dtype == WIDE for value in self.blocks.values())):
+            return None
+        if dtype is None:
+            return WIDE if self._follows() else None
+        if dtype not in DTYPES:
+            raise DescriptionError(f"expected {AS_GIVEN!r}, {enumerated(list(DTYPES))}, got {shown(dtype)}", "dtype")
+        return DTYPES[dtype]
+
+    def _follows(self) -> bool:
+        """Whether outputs and gradients are float64 where all that goes in is."""
+        widened = self.in_dtype(WIDE)
+        try:
+            call = widened.call(widened.point())
+            gradients = widened.backward(call, draw(arrays_of(call.outputs), self.seed))
+        except (RuntimeError, TypeError, ValueError, CallFailed):
+            return False
+        tensors = (*call.outputs.values(), *(gradient for gradient in gradients.values() if gradient is not None))
+        return all(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors)
+
+    def _gradients(self, arrays: Mapping[str, Array]) -> tuple[Tensors, dict[str, torch.Tensor | None]]:
+        """The leaves, and PyTorch's gradient of each."""
+        call = self.call(arrays)
+        return call.leaves, called(self.backward, f"the backward pass of {self.name}", call, self.cotangents)
+
+    def _draws(self) -> bool:
+        seed_all(self.seed)
+        before = random_state()
+        self.call(self.point(), seeded=False)
+        return random_state() != before
+
     def _argument(self, name: str, leaf: Any, arrays: Mapping[str, Array], leaves: Tensors) -> Any:
         if not isinstance(leaf, torch.Tensor):
             return leaf
+        if any(leaf is tensor for tensor, _ in self.state.values()):
+            return self.hand_on(name, leaf)
         tensor = self._fresh(name, leaf.detach(), arrays)
-        if name in arrays:
-            leaves[name] = tensor.requires_grad_()
-            given = self.hand_on(name, leaves[name])
-            # A view: what works in place may not work on a leaf.
-            return given.view_as(given)
-        return self.hand_on(name, tensor)
+        if name not in self.replaced:
+            return self.hand_on(name, tensor)
+        leaves[name] = tensor.requires_grad_()
+        given = self.hand_on(name, leaves[name])
+        return given.view_as(given)  # what works in place may not work on a leaf
 
     def _fresh(self, name: str, value: torch.Tensor, arrays: Mapping[str, Array]) -> torch.Tensor:
         """A tensor of the given values where there are some, on the device of the old one."""
-        widened = self.wide and value.is_floating_point()
-        dtype = torch.float64 if widened else value.dtype
+        dtype = self.dtype if self.dtype is not None and value.is_floating_point() else value.dtype
         if name not in arrays:
-            return value.detach().clone().to(dtype)
+            return value.detach().to(dtype, copy=True)
         # With the strides of the old one, on which a backward pass may depend.
         return torch.empty_like(value, dtype=dtype).copy_(tensor_of(arrays[name], value.shape))
 
-    def _backward(self, call: Call, cotangents: Mapping[str, Array]) -> dict[str, torch.Tensor | None]:
+    def backward(self, call: Call, cotangents: Mapping[str, Array]) -> dict[str, torch.Tensor | None]:
+        """PyTorch's gradients of an evaluation; None where it has none."""
         outputs = {name: call.outputs[name] for name in cotangents if call.outputs[name].requires_grad}
         if not outputs:
             return dict.fromkeys(call.leaves)
@@ -171,41 +232,13 @@ class TorchFunction:
         return dict(zip(call.leaves, found, strict=True))
 
 
-def array_of(tensor: torch.Tensor) -> Array:
-    """A copy; bfloat16 in float32."""
-    plain = tensor.to_dense() if tensor.layout != torch.strided else tensor
-    return (plain if plain.dtype in NUMPY else plain.to(torch.float32)).numpy(force=True).copy()
-
-
-def tensor_of(array: Array, shape: torch.Size) -> torch.Tensor:
-    """Contiguous, which ``torch.tensor`` of an empty array is not."""
-    return torch.tensor(np.ascontiguousarray(array)).reshape(shape).clone(memory_format=torch.contiguous_format)
-
-
-def floating_tensors(output: Any, name: str) -> Tensors:
-    """Those of a function's output, by path; complex ones as pairs of real ones."""
-    flat = flatten(output, "output")
-    found: Tensors = {}
-    for path, leaf in zip(flat.names, flat.leaves, strict=True):
-        if isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
-            dense = leaf if leaf.layout == torch.strided else leaf.to_dense()
-            found[path] = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
-    if not found:
-        kind = "None" if output is None else f"a value of type {type(output).__name__}"
-        raise DataError(f"{name} returned no floating tensor, but {kind}")
-    return found
-
-
 def _as_it_is(name: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def _arrays(tensors: Tensors) -> dict[str, Array]:
-    return {name: array_of(tensor) for name, tensor in tensors.items()}
-
-
-def _name(f: Any) -> str:
+def name_of(f: Any) -> str:
+    """What a function is called in a report: a class before its method, a module by its class."""
     if isinstance(f, torch.nn.Module):
         return type(f).__name__
     owner = getattr(f, "__self__", None)
-    return f"{owner.__name__}.{name_of(f)}" if isinstance(owner, type) else name_of(f)
+    return f"{owner.__name__}.{plain_name(f)}" if isinstance(owner, type) else plain_name(f)

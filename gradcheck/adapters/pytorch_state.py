@@ -3,7 +3,7 @@
 """What a check moves and puts back: all that a module holds, and the state of the random numbers."""
 
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,13 +18,13 @@ def module_of(f: Callable[..., Any]) -> torch.nn.Module:
 
 
 @contextmanager
-def kept(module: torch.nn.Module) -> Generator[None]:
-    """Parameters, buffers, gradients, modes and other attributes of a module are afterwards what they were before."""
+def kept(modules: Iterable[torch.nn.Module], tensors: Iterable[torch.Tensor]) -> Generator[None]:
+    """Tensors, their gradients, and all attributes of modules are afterwards what they were before."""
     holders: list[dict[str, Any]] = []
-    for part in module.modules():
+    for part in (part for module in modules for part in module.modules()):
         holders += [vars(part), part._parameters, part._buffers]
     contents = [(holder, dict(holder)) for holder in holders]
-    data = [(tensor, tensor.data, tensor.grad) for tensor in (*module.parameters(), *module.buffers())]
+    data = [(tensor, tensor.data, tensor.grad) for tensor in tensors if tensor.is_leaf]
     try:
         yield
     finally:

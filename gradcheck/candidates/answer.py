@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.arrays import Array, rms
 from gradcheck.foundation.calling import one_line
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.compare import place
@@ -34,12 +34,15 @@ class Answer(NamedTuple):
         Noticed, and no verdict.
     losses : tuple of float
         From every call that returned one.
+    shaken : dict of str to float
+        By how much two calls differ, in root mean square over a block.
     """
 
     gradients: Mapping[str, Array] = {}
     defects: Mapping[str, Defect] = {}
     notes: tuple[str, ...] = ()
     losses: tuple[float, ...] = ()
+    shaken: Mapping[str, float] = {}
 
 
 def examined(
@@ -109,6 +112,7 @@ def repeated(
     """
     defects: dict[str, Defect] = {}
     notes: list[str] = []
+    shaken: dict[str, float] = {}
     for name in (name for name in first if name in second and not np.array_equal(first[name], second[name])):
         difference = np.abs(first[name] - second[name])
         worst = place(int(np.argmax(difference)), difference.shape)
@@ -118,7 +122,8 @@ def repeated(
             defects[name] = Defect(Cause.NONDETERMINISTIC, f"a second call changed the gradient {change}")
         else:
             notes.append(f"{name}: the gradient changes from call to call, {change}")
-    return Answer(defects=defects, notes=tuple(notes))
+            shaken[name] = rms(difference)
+    return Answer(defects=defects, notes=tuple(notes), shaken=shaken)
 
 
 def is_another(first: Array | float, second: Array | float, eps: float) -> bool:

@@ -6,17 +6,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.candidates.answer import Answer, Defect, is_another, repeated
-from gradcheck.candidates.functions import gradients, loss_function
-from gradcheck.errors import DataError
+from gradcheck.candidates.functions import Beside, Loss, Subject, gradients
+from gradcheck.candidates.given import Gradient
+from gradcheck.candidates.precision import Arithmetic, asking, is_narrow
+from gradcheck.errors import CallFailed, GradcheckError
 from gradcheck.foundation.arrays import Array, norm, rms
-from gradcheck.foundation.pytree import Pytree, take_apart
 from gradcheck.oracles.directions import scales
 from gradcheck.verdict.causes import Cause
 
-EPS = float(np.finfo(float).eps)
+# Answers may repeat as badly as a sum in float32 whose terms come in another order each time: by the root of its eps.
+REPEATS = float(np.finfo(np.float32).eps)
+# Times the difference of two answers, over a block in root mean square: how far either may be from the truth.
+SHAKEN = 8
 # Relative to its block's scale; what changes more than this within one ulp is a kink, not rounding. At 1e-10 or 1e-2 no
 # verdict of 674 changed; at 1e9 17 of 40 exact kinks were undecided.
 JUMP = 1e-6
+PROMOTED = "judged in float64, which loss and gradient follow"
 NOTHING = 1e-10  # of the contribution of the whole gradient
 
 
@@ -44,9 +49,15 @@ class Claim(NamedTuple):
     notes : tuple of str
     precise : callable
         The gradient where all numbers have the precision of long double, as far as it follows.
+    again : callable
+        The gradient of arrays by name, once more.
+    beside : Beside
+        What the loss did at other points; it goes on counting.
+    arithmetic : Arithmetic
+        In which it is judged.
     """
 
-    function: Callable[[Mapping[str, Array]], float]
+    function: Loss
     analytic: Callable[[Mapping[str, Array]], Any]
     loss: float
     evaluations: int
@@ -58,63 +69,75 @@ class Claim(NamedTuple):
     doubts: dict[str, Defect]
     notes: tuple[str, ...]
     precise: Callable[[], Mapping[str, Array]]
+    again: Gradient
+    beside: Beside
+    arithmetic: Arithmetic
 
 
-def examine(loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, seed: int) -> Claim:
-    """Call both, twice, on copies; take the gradient in float64 where it follows its input's dtype."""
-    tree = _point(at)
+def examine(subject: Subject, seed: int, arithmetic: Arithmetic | None = None) -> Claim:
+    """Call both, twice; take the gradient in float64 where it follows its input's dtype.
+
+    Of a function of somebody else's framework the ``arithmetic`` is known already.
+    """
+    tree = subject.tree
     wide = {name: value.astype(np.float64, copy=False) for name, value in tree.arrays.items()}
-    answer, repeats = _asked_twice(gradient, tree, wide)
+    beside, as_given = Beside(), subject.dtype is not None
+    loss, here, found = asking(subject, wide, beside, as_given)
+    second = loss(wide)
+    answer, repeats, promoted = _asked_twice(subject, wide, as_given or found.nearest is not None)
     claimed = answer.gradients
-    function = loss_function(loss, tree, wide)
-
-    def analytic(arrays: Mapping[str, Array]) -> Any:
-        return loss(tree.rebuild(arrays))
-
-    def precise() -> Mapping[str, Array]:
-        return gradients(gradient, tree, wide, np.longdouble).gradients
-
-    here, again = function(wide), function(wide)
     defects, doubts = dict(answer.defects), dict(repeats.defects)
+    arithmetic = arithmetic or (found if promoted else found._replace(narrow=None))
     if not np.isfinite(here):  # what it says of a loss that is none is nobody's fault
         defects = {name: defect for name, defect in defects.items() if defect.cause is not Cause.NON_FINITE}
         doubts |= dict.fromkeys(wide, Defect(Cause.NON_FINITE, f"the loss is {here} here"))
-    elif here != again and is_another(here, again, EPS):
+    elif here != second and is_another(here, second, REPEATS):
         doubts |= dict.fromkeys(wide, Defect(Cause.NONDETERMINISTIC, "the loss changes from call to call"))
-    rounding = _rounding(gradient, tree, wide, claimed, seed)
-    kept = {name: value.astype(np.float64, copy=False) for name, value in claimed.items() if name not in defects}
-    unit = {name: float(np.finfo(value.dtype).eps) / 2 for name, value in claimed.items()}
-    notes = (*answer.notes, *repeats.notes)
-    return Claim(function, analytic, here, 2, wide, kept, rounding, unit, defects, doubts, notes, precise)
+    unit = {name: max(float(np.finfo(value.dtype).eps) / 2, arithmetic.unit) for name, value in claimed.items()}
+
+    def analytic(arrays: Mapping[str, Array]) -> Any:
+        return subject.loss(tree.rebuild(arrays))
+
+    def again(arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        return gradients(subject, arrays).gradients
+
+    return Claim(
+        function=loss,
+        analytic=analytic,
+        loss=here,
+        evaluations=2,
+        point=wide,
+        gradient={name: value.astype(np.float64, copy=False) for name, value in claimed.items() if name not in defects},
+        rounding=_rounding(subject, wide, claimed, unit, repeats.shaken, seed),
+        unit=unit,
+        defects=defects,
+        doubts=doubts,
+        notes=(*answer.notes, *repeats.notes, *((PROMOTED,) if promoted else ())),
+        precise=lambda: gradients(subject, wide, np.longdouble).gradients,
+        again=again,
+        beside=beside,
+        arithmetic=arithmetic,
+    )
 
 
-def _point(at: Any) -> Pytree:
-    """The point taken apart, if there is something to move in it and all of that is finite."""
-    tree = take_apart(at)
-    if not tree.arrays:
-        raise DataError(f"at: nothing to check: {_instead(tree)}")
-    for name, value in tree.arrays.items():
-        if not np.isfinite(value).all():
-            index = [int(i) for i in np.argwhere(~np.isfinite(value))[0]]
-            raise DataError(f"at: {name} is {value[tuple(index)]} at {index}")
-    return tree
-
-
-def _asked_twice(gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str, Array]) -> tuple[Answer, Answer]:
-    """The answer, in float64 where it follows, and what a second one says otherwise."""
-    first = gradients(gradient, tree, tree.arrays)
-    second = gradients(gradient, tree, tree.arrays)
-    repeats = repeated(first.gradients, second.gradients, lambda name: float(np.finfo(first.gradients[name].dtype).eps))
+def _asked_twice(subject: Subject, wide: Mapping[str, Array], as_given: bool) -> tuple[Answer, Answer, bool]:
+    """The answer, in float64 where it follows; what a second one says otherwise; and whether it follows."""
+    arrays = subject.tree.arrays
+    first = gradients(subject, arrays)
+    second = gradients(subject, arrays)
+    repeats = repeated(first.gradients, second.gradients, lambda _: REPEATS)
     late = {name: _late(defect) for name, defect in second.defects.items() if name not in first.defects}
     repeats = repeats._replace(defects={**repeats.defects, **late})
     del second
-    if all(value.dtype == np.float64 for value in tree.arrays.values()):
-        return first, repeats
-    promoted = gradients(gradient, tree, wide)
+    if as_given or not any(map(is_narrow, arrays.values())):
+        return first, repeats, False
+    try:
+        promoted = gradients(subject, wide)
+    except GradcheckError:
+        return first, repeats, False
     if promoted.defects or any(value.dtype != np.float64 for value in promoted.gradients.values()):
-        return first, repeats
-    note = "judged in float64, which loss and gradient follow"
-    return first._replace(gradients=promoted.gradients, notes=(*first.notes, note)), repeats
+        return first, repeats, False
+    return first._replace(gradients=promoted.gradients), repeats, True
 
 
 def _late(defect: Defect) -> Defect:
@@ -122,34 +145,38 @@ def _late(defect: Defect) -> Defect:
     return Defect(Cause.NONDETERMINISTIC, f"a second call answered otherwise: {defect.sentence}")
 
 
-def _instead(tree: Pytree) -> str:
-    """What a point holds that holds no floating array."""
-    if not tree.leaves:
-        return "it holds nothing"
-    leaf, doors = tree.leaves[0], {"torch": "check_torch", "jax": "check_jax", "jaxlib": "check_jax"}
-    kind = f"{type(leaf).__name__} of {leaf.dtype}" if hasattr(leaf, "dtype") else type(leaf).__name__
-    door = doors.get(type(leaf).__module__.split(".")[0])
-    hint = f" ({door} takes it as it is)" if door else ""
-    return f"{tree.names[0]} is {kind}, expected a floating NumPy array or number{hint}"
-
-
 def _rounding(
-    gradient: Callable[[Any], Any], tree: Pytree, wide: Mapping[str, Array], claimed: Mapping[str, Array], seed: int
+    subject: Subject,
+    wide: Mapping[str, Array],
+    claimed: Mapping[str, Array],
+    unit: Mapping[str, float],
+    shaken: Mapping[str, float],
+    seed: int,
 ) -> dict[str, Array]:
     """32 u |g| and what a move of one ulp changes, with a floor from its block in units of `scales`.
 
-    A jump within one ulp is a kink.
+    A jump within one ulp is a kink. What differs from call to call is known no better than that.
     """
-    rng = np.random.default_rng([seed, *b"ulps"])
-    near = {n: _one_ulp(v.astype(claimed[n].dtype) if n in claimed else v, rng) for n, v in wide.items()}
-    moved = dict(gradients(gradient, tree, near).gradients)
-    del near
+    moved = _moved_by_an_ulp(subject, wide, claimed, seed)
     bounds: dict[str, Array] = {}
     whole = norm(np.array([norm(g * scales(wide[name], g)) for name, g in claimed.items()]))
     for name, g in claimed.items():
-        u = float(np.finfo(g.dtype).eps) / 2
-        bounds[name] = _bound(wide[name], g.astype(np.float64, copy=False), moved.pop(name, None), u, whole)
+        bounds[name] = _bound(wide[name], g.astype(np.float64, copy=False), moved.pop(name, None), unit[name], whole)
+        if name in shaken:
+            bounds[name] += SHAKEN * shaken[name]
     return bounds
+
+
+def _moved_by_an_ulp(
+    subject: Subject, wide: Mapping[str, Array], claimed: Mapping[str, Array], seed: int
+) -> dict[str, Array]:
+    """The gradient there; none where it has none, one ulp outside of its domain."""
+    rng = np.random.default_rng([seed, *b"ulps"])
+    near = {n: _one_ulp(v.astype(claimed[n].dtype) if n in claimed else v, rng) for n, v in wide.items()}
+    try:
+        return dict(gradients(subject, near).gradients)
+    except CallFailed:
+        return {}
 
 
 def _bound(theta: Array, g: Array, moved: Array | None, u: float, whole: float) -> Array:

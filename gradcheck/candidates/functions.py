@@ -1,37 +1,111 @@
-"""Asking a user's functions of a pytree: always on copies, and what comes back copied, too."""
+"""Asking a user's functions of a pytree: on copies, or on the user's own arrays moved in place. Answers are copied."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeGuard
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from gradcheck.candidates.answer import Answer, Defect, changed, examined
-from gradcheck.errors import CallFailed, DataError
+from gradcheck.candidates.point import claims_of_held, is_array, is_whole
+from gradcheck.errors import DataError, GradcheckError
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import called, name_of
-from gradcheck.foundation.pytree import BARE, Pytree, take_apart
+from gradcheck.foundation.calling import called, name_of, one_line
+from gradcheck.foundation.objects.pytree import BARE, Pytree, take_apart
 from gradcheck.verdict.causes import Cause
 
+EDGE = "taken for the edge of its domain"
+
 Loss: TypeAlias = Callable[[Mapping[str, Array]], float]
+Placing: TypeAlias = Callable[[Pytree, Mapping[str, Array]], AbstractContextManager[Any]]
 
 
-def loss_function(loss: Callable[[Any], Any], tree: Pytree, kept: Mapping[str, Array]) -> Loss:
-    """The loss of arrays by name, which may change them: it gets copies of those that are kept."""
-    what = name_of(loss) or "the loss"
+@contextmanager
+def on_copies(tree: Pytree, arrays: Mapping[str, Array]) -> Generator[Any]:
+    """The point with these arrays in place of its own, which stay where they are."""
+    yield tree.rebuild(arrays)
+
+
+@contextmanager
+def in_place(tree: Pytree, arrays: Mapping[str, Array]) -> Generator[Any]:
+    """The user's own arrays, with these values in them; they have their own again afterwards."""
+    own = {name: leaf for name, leaf in zip(tree.names, tree.leaves, strict=True) if name in arrays and is_lendable(leaf)}
+    before = {name: leaf.copy() for name, leaf in own.items()}
+    try:
+        for name, leaf in own.items():
+            leaf[...] = arrays[name]
+        yield tree.flat.rebuild([own.get(n, arrays.get(n, leaf)) for n, leaf in zip(tree.names, tree.leaves, strict=True)])
+    finally:
+        for name, leaf in own.items():
+            leaf[...] = before[name]
+
+
+def is_lendable(leaf: Any) -> TypeGuard[Array]:
+    """Whether a leaf can be moved in place."""
+    return isinstance(leaf, np.ndarray) and leaf.flags.writeable
+
+
+class Subject(NamedTuple):
+    """What is to be judged: a loss and what claims to be its gradient, of a point, and how the point is put before them."""
+
+    loss: Callable[[Any], Any]
+    gradient: Callable[[Any], Any]
+    tree: Pytree
+    place: Placing = on_copies
+    dtype: str | None = None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the two functions are called."""
+        return name_of(self.loss) or "the loss", name_of(self.gradient) or "the gradient"
+
+
+class Beside:
+    """What a loss did at points beside the one in question, which is no answer there and no mistake of anybody's."""
+
+    def __init__(self) -> None:
+        self.calls, self.raised, self.changes = 0, Counter[str](), False
+
+    def notes(self) -> tuple[str, ...]:
+        """In sentences."""
+        edges = (
+            f"beside the point {what} ({n} of {self.calls} calls): the edge of its domain" for what, n in self.raised.items()
+        )
+        return (*edges, *(("the loss changes its argument: it was called on copies",) if self.changes else ()))
+
+
+def loss_function(subject: Subject, kept: Mapping[str, Array], beside: Beside, dtypes: Mapping[str, DTypeLike] = {}) -> Loss:
+    """The loss of arrays by name, which may change them: it gets copies of those that are kept, in its own dtypes.
+
+    Where it raises, or returns no number, the point is outside its domain, unless it is the very point that is kept:
+    math.log(-1e-9) raises where np.log gives nan, and a solver where it does not converge.
+    """
+    what, _ = subject.names
 
     def function(arrays: Mapping[str, Array]) -> float:
         here = all(value is kept[name] for name, value in arrays.items())
-        own = {name: value.copy() if value is kept[name] else value for name, value in arrays.items()}
+        own = {name: value.astype(dtypes.get(name, value.dtype), copy=value is kept[name]) for name, value in arrays.items()}
+        beside.calls += 1
         try:
-            return _number(called(loss, what, tree.rebuild(own)), what)
-        except CallFailed as failed:
-            # math.log(-1e-9) raises where np.log gives nan: outside the domain, unless it is the point itself.
-            if here or not isinstance(failed.__cause__, ArithmeticError | ValueError):
+            with subject.place(subject.tree, own) as point:
+                value = _number(called(subject.loss, what, point), what)
+            beside.changes |= here and any(not np.array_equal(own[name], value) for name, value in kept.items())
+            return value
+        except GradcheckError as failed:
+            if here or isinstance(failed.__cause__, MemoryError):
                 raise
+            beside.raised[_without_numbers(failed)] += 1
             return float("nan")
 
     return function
+
+
+def _without_numbers(failed: GradcheckError) -> str:
+    """What happened, alike for all points at which it did."""
+    cause, words = failed.__cause__, one_line(failed).split(" raised ")[0]
+    return f"{words} raised {type(cause).__name__}" if cause is not None else one_line(failed)
 
 
 def _number(value: Any, what: str) -> float:
@@ -43,15 +117,16 @@ def _number(value: Any, what: str) -> float:
     raise DataError(f"{what} returned {got}, expected a real number (check_vjp takes functions of many)")
 
 
-def gradients(
-    gradient: Callable[[Any], Any], tree: Pytree, arrays: Mapping[str, Array], dtype: DTypeLike | None = None
-) -> Answer:
-    """One call on copies, of another precision where one is given."""
+def gradients(subject: Subject, arrays: Mapping[str, Array], dtype: DTypeLike | None = None) -> Answer:
+    """One call, of another precision where one is given."""
+    tree = subject.tree
     own = {name: value.astype(value.dtype if dtype is None else dtype) for name, value in arrays.items()}
-    returned = take_apart(called(gradient, name_of(gradient) or "the gradient", tree.rebuild(own)), "the gradient")
+    with subject.place(tree, own) as point:
+        returned = take_apart(called(subject.gradient, subject.names[1], point), "the gradient")
     leaves = dict(zip(returned.names, returned.leaves, strict=True)) | returned.arrays
+    claims_of_held(tree, leaves)
     answer = examined(leaves, arrays, lambda name: _absent(name, arrays[name], returned))
-    strangers = [name for name in returned.arrays if name not in tree.names and list(arrays) != [BARE]]
+    strangers = [name for name in leaves if name not in tree.names and list(arrays) != [BARE] and _claims(leaves[name])]
     nothing = Defect(Cause.WRONG_STRUCTURE, "a gradient for what does not exist")
     # Worth knowing, and no verdict: the gradient of x.x/2 is x.
     shared = any(np.shares_memory(mine, leaf) for mine in own.values() for leaf in returned.leaves if _is_array(leaf))
@@ -60,6 +135,10 @@ def gradients(
         {**changed(own, arrays, "input"), **answer.defects, **dict.fromkeys(strangers, nothing)},
         ("the gradient shares memory with its input",) if shared else (),
     )
+
+
+def _claims(leaf: Any) -> bool:
+    return isinstance(leaf, float) or is_whole(leaf) or is_array(leaf)
 
 
 def _copied(array: Array, copy: Array | None) -> Array:

@@ -1,17 +1,33 @@
 """`check`: any loss with any gradient -> Report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+from msgspec.structs import replace
+
 from gradcheck.candidates.claim import Claim, examine
+from gradcheck.candidates.functions import Subject, in_place
+from gradcheck.candidates.given import Off, in_given_dtype
+from gradcheck.candidates.point import held, point_of
+from gradcheck.candidates.precision import Arithmetic, cast
+from gradcheck.checking.dependence import brought_along, ignored, reads_the_array_itself, refuse_if_all_is_ignored
 from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.mapping import mapped
 from gradcheck.checking.procedure import judge
 from gradcheck.diagnosis.engine import diagnose as explained
 from gradcheck.errors import Interrupted
 from gradcheck.foundation.validation import Asked, two_functions
+from gradcheck.foundation.wording import enumerated
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
+from gradcheck.verdict import reasons
+from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.findings import Finding, Verdict
+
+HELD = "{}, handed on as it is"
+NOT_THERE = "the loss does not depend on it"
+IN_PLACE = "the loss reads this array and not its argument: it was moved in place"
 
 
 @reproducible
@@ -27,6 +43,7 @@ def check(
     diagnose: bool = True,
     complex_step: bool = False,
     seed: int = 0,
+    dtype: str | None = None,
 ) -> Report:
     """Whether ``gradient`` is the gradient of ``loss`` at a point.
 
@@ -37,8 +54,9 @@ def check(
     gradient : callable
         From a pytree like ``at`` to one of the same structure.
     at : pytree
-        An array, a number, or any nesting of dict, list, tuple and dataclass of these. Leaves that are not floating are
-        handed on as they are.
+        An array, a number, or any nesting of dict, list, tuple, dataclass and classes registered with optree, JAX or
+        PyTorch. Leaves of whole numbers are handed on as they are, and named in `Report.unchecked`. A loss that ignores its
+        argument and reads these very arrays is followed: they are moved in place, and are afterwards what they were.
     value_and_gradient : callable
         In place of the two: one function that returns both, as a pair.
     accuracy : float
@@ -56,6 +74,10 @@ def check(
         take complex arrays. Where it is refused, a note says why.
     seed : int
         Of the random directions.
+    dtype : str, optional
+        By default a point of float32 or float16 is judged in float64, where the functions follow, and the gradient in the
+        dtype that was given is held against that. ``"as given"`` judges there only; ``"float64"``, ``"float32"`` and
+        ``"float16"`` at the point in that dtype.
 
     Returns
     -------
@@ -65,7 +87,9 @@ def check(
     Raises
     ------
     DataError
-        Where two leaves of the point have one name, or the loss is no number.
+        Where two leaves of the point have one name, one holds numbers that are not moved (complex ones, objects of unknown
+        classes), the gradient claims something for a leaf that is not moved, the loss is no number, or it does not depend
+        on what it is given.
     DescriptionError
         Where ``accuracy``, ``resolve``, ``max_evaluations`` or ``seed`` is none, or the functions are not given.
     CallFailed
@@ -73,9 +97,36 @@ def check(
     Interrupted
         A KeyboardInterrupt, on ^C; its ``report`` is what was known by then.
     """
-    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked()
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
-    claim = examine(loss, gradient, at, asked.seed)
+    subject = Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype)
+    report, claim = _judged(subject, asked, complex_step)
+    names = ignored(claim, report.findings)
+    captured = [name for name in names if reads_the_array_itself(subject, claim, name)]
+    if captured:
+        report, _ = _judged(subject._replace(place=in_place), asked, complex_step)
+    else:
+        refuse_if_all_is_ignored(claim, names)
+    brought = brought_along(subject)
+    return with_notes(
+        report,
+        (f"{name}: {IN_PLACE if name in captured else NOT_THERE}" for name in names),
+        [f"held as they are: {enumerated(brought)}, which the loss brings along"] if brought else (),
+        unchecked=brought,
+    )
+
+
+def checked(
+    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, asked: Asked, arithmetic: Arithmetic | None = None
+) -> tuple[Report, Claim]:
+    """What `check` does, for functions of ours, which depend on what they are given; their arithmetic may be known."""
+    return _judged(Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype), asked, False, arithmetic)
+
+
+def _judged(
+    subject: Subject, asked: Asked, complex_step: bool, arithmetic: Arithmetic | None = None
+) -> tuple[Report, Claim]:
+    claim = examine(subject, asked.seed, arithmetic)
     findings, prober, stopped = judge(claim, asked, complex_step)
     spent, diagnoses = prober.meter.spent, ()
     try:
@@ -83,19 +134,54 @@ def check(
             diagnoses, findings = explained(ProbeEvidence(prober), findings), mapped(prober, findings)
     except KeyboardInterrupt:
         stopped = True
+    passed = held(subject.tree)
     report = Report(
         title=_title(claim),
         findings=findings,
         evaluations=spent,
-        notes=prober.known.notes,
+        notes=(*prober.known.notes, *claim.beside.notes(), *(f"{name}: {HELD.format(passed[name])}" for name in passed)),
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
+        unchecked=tuple(passed),
     )
     if stopped:
         raise Interrupted(report)
-    return report
+    return _in_given_dtype(report, claim, asked), claim
+
+
+def _in_given_dtype(report: Report, claim: Claim, asked: Asked) -> Report:
+    """The report with what is wrong in the dtype that was given, and not in float64."""
+    narrow = claim.arithmetic.narrow
+    if narrow is None or not np.isfinite(claim.loss):
+        return report
+    given = in_given_dtype(narrow, claim.loss, claim.again, claim.point, asked.seed)
+    off = {name: one for name, one in given.off.items() if name not in report.wrong}
+    findings = tuple(_off(each, off[each.name], narrow.dtype) if each.name in off else each for each in report.findings)
+    diagnoses = (Cause.GIVEN_DTYPE.of(name, dtype=narrow.dtype, error=one.error) for name, one in off.items())
+    report = replace(report, findings=findings, diagnoses=(*report.diagnoses, *diagnoses))
+    return with_notes(report, filter(None, [given.note]))
+
+
+def _off(finding: Finding, off: Off, dtype: str) -> Finding:
+    reason = reasons.off_in_given_dtype(dtype, off.error)
+    place = off.entry.index
+    return replace(
+        finding,
+        verdict=Verdict.WRONG,
+        error=off.error,
+        bound=off.bound,
+        worst_index=place,
+        entries=(off.entry,),
+        reason=reason,
+    )
+
+
+def with_notes(report: Report, *notes: Iterable[str], unchecked: Iterable[str] = ()) -> Report:
+    """The same with more notes, each once, and more names of what was not looked at."""
+    said = dict.fromkeys([*report.notes, *(note for group in notes for note in group)])
+    return replace(report, notes=tuple(said), unchecked=(*report.unchecked, *unchecked))
 
 
 def _title(claim: Claim) -> str:
     count = sum(value.size for value in claim.point.values())
-    return f"{len(claim.point)} block{'s' if len(claim.point) != 1 else ''}, {count} parameters"
+    return f"{len(claim.point)} block{'s' if len(claim.point) != 1 else ''}, {count} parameter{'s' if count != 1 else ''}"

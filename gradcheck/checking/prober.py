@@ -144,7 +144,7 @@ class Prober:
         zero = {name: zeros(g.shape) for name, g in claim.gradient.items()}
         allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
         scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items() if g.size}
-        known = Knowledge(asked.accuracy, asked.resolve, notes=claim.notes)
+        known = Knowledge(asked.accuracy, asked.resolve, unit=claim.arithmetic.unit, notes=claim.notes)
         return cls(claim, asked, known, allowed, scale, Meter(claim.evaluations, told))
 
     def knowing(self, **more: Any) -> "Prober":
@@ -175,7 +175,7 @@ class Prober:
     def line(self, v: Mapping[str, Array]) -> Line:
         """Along any direction."""
         claim, gradient = self.claim, {name: self.claim.gradient[name] for name in v}
-        return Line(claim.function, claim.point, v, gradient, claim.loss, meter=self.meter)
+        return Line(claim.function, claim.point, v, gradient, claim.loss, meter=self.meter, nearest=claim.arithmetic.nearest)
 
     def along_entry(self, name: str, index: int, length: float) -> Line:
         """The line that moves one entry."""

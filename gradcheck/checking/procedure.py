@@ -252,6 +252,8 @@ def _of_parts(prober: Prober, name: str, probe: Probe, parts: Parts) -> Finding:
         return finding_of(prober, name, Verdict.CORRECT, probe)
     if is_at_a_jump(probe.line):
         return finding_of(prober, name, Verdict.NONSMOOTH, probe, reasons.JUMP)
+    if probe.line.is_alone:
+        return finding_of(prober, name, Verdict.UNRESOLVED, probe, reasons.ALONE)
     reason = reasons.unseen_in_noise(prober.resolution(name, probe)) if probe.within else reasons.DISPUTED
     return finding_of(prober, name, Verdict.UNRESOLVED, probe, reason)
 

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.candidates.point import point_of
+from gradcheck.candidates.precision import cast
 from gradcheck.checking.accusation import BACKEND
 from gradcheck.checking.checker import check
 from gradcheck.errors import DataError
 from gradcheck.foundation import arrays
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.foundation.calling import guarded
-from gradcheck.foundation.pytree import Pytree, take_apart
+from gradcheck.foundation.objects.pytree import Pytree, take_apart
 from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.directions import signs
 from gradcheck.report import Report, joined
@@ -38,6 +40,7 @@ def check_vjp(
     max_evaluations: int = 400,
     diagnose: bool = True,
     seed: int = 0,
+    dtype: str | None = None,
 ) -> Report:
     """Whether ``vjp(x, c)`` is c^T J, the vector-Jacobian product of ``f``, by one random cotangent c.
 
@@ -47,7 +50,7 @@ def check_vjp(
         From a pytree like ``at`` to a pytree of arrays.
     vjp : callable
         From a point and a cotangent of the structure of ``f``'s output to a pytree like ``at``.
-    at, accuracy, resolve, max_evaluations, diagnose, seed
+    at, accuracy, resolve, max_evaluations, diagnose, seed, dtype
         As `check` takes them.
     """
     f, vjp = guarded(f, "f"), guarded(vjp, "vjp")
@@ -57,7 +60,7 @@ def check_vjp(
         return vjp(x, c)
 
     pulled.__name__ = vjp.__name__
-    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype)
     return check(lambda x: dot(c, f(x), f.__name__), pulled, at, **asked._asdict())
 
 
@@ -72,6 +75,7 @@ def check_jvp(
     max_evaluations: int = 400,
     diagnose: bool = True,
     seed: int = 0,
+    dtype: str | None = None,
 ) -> Report:
     """Whether ``jvp(x, v)`` is J v, the Jacobian-vector product of ``f``, by one random tangent a block.
 
@@ -79,7 +83,8 @@ def check_jvp(
     block b of ``at``, for a random cotangent c.
     """
     f, jvp = guarded(f, "f"), guarded(jvp, "jvp")
-    tree, c = take_apart(at), cotangent(f(at), seed)
+    tree = cast(point_of(at), dtype)
+    c = cotangent(f(tree.rebuild(tree.arrays)), seed)
     tangents = {name: _random(name, value, seed) for name, value in tree.arrays.items()}
 
     def moved(t: Mapping[str, float]) -> Any:
@@ -119,6 +124,7 @@ def check_hvp(
     max_evaluations: int = 400,
     diagnose: bool = True,
     seed: int = 0,
+    dtype: str | None = None,
 ) -> Report:
     """Whether ``hvp(x, v)`` is H v, H the Jacobian of ``gradient``, and whether H is symmetric: u^T (H v) = v^T (H u).
 
@@ -130,11 +136,11 @@ def check_hvp(
         From a point and a tangent, both like ``at``, to the same pytree.
     loss : callable, optional
         Then the gradient is checked too, in the same report: its findings have the backend ``"gradient"``.
-    at, accuracy, resolve, max_evaluations, diagnose, seed
+    at, accuracy, resolve, max_evaluations, diagnose, seed, dtype
         As `check` takes them.
     """
     gradient, hvp = guarded(gradient, "gradient"), guarded(hvp, "hvp")
-    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
+    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype)
     second = check_jvp(gradient, hvp, at, **asked._asdict())
     tree = take_apart(at)
     u, v = (tree.rebuild({n: _random(n, a, seed + k) for n, a in tree.arrays.items()}) for k in (1, 2))

@@ -17,7 +17,7 @@ MOVED = {
     "locate": "foundation.loading",
     "pickles": "report.reproducer.pickles",
     "protocol": "builds.protocol",
-    "pytree": "foundation.pytree",
+    "pytree": "foundation.objects.pytree",
     "recipe": "report.reproducer.recipe",
     "registry": "builds.registry",
     "verifier": "verification.verifier",

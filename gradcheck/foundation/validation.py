@@ -18,12 +18,13 @@ class Asked(NamedTuple):
     max_evaluations: int = 400
     diagnose: bool = True
     seed: int = 0
+    dtype: str | None = None
 
     def checked(self) -> "Asked":
         """The same, if it can be asked for."""
         count = count_of(self.max_evaluations, "max_evaluations")
         accuracy, resolve = accuracy_of(self.accuracy), accuracy_of(self.resolve, "resolve")
-        return Asked(accuracy, resolve, count, bool(self.diagnose), seed_of(self.seed))
+        return Asked(accuracy, resolve, count, bool(self.diagnose), seed_of(self.seed), self.dtype)
 
 
 def accuracy_of(value: object, name: str = "accuracy") -> float:

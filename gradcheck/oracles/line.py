@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from math import isfinite
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -13,6 +14,9 @@ Point: TypeAlias = Mapping[str, Array]
 Function: TypeAlias = Callable[[dict[str, Array]], Any]
 Many: TypeAlias = Callable[[Mapping[str, Array]], Array]
 """A function at k points at once: from those arrays that move, each of shape (k, *shape), to the k values."""
+
+Nearest: TypeAlias = Callable[[str, Array], Array]
+"""From a block's name and an array to the nearest numbers that the function takes, in float64."""
 
 
 HELD = 2**17  # numbers in the points that are held at once: what a cache holds. Measured, not derived.
@@ -92,6 +96,8 @@ class Line:
         The function at many points at once, for what is known to be needed.
     meter : Meter, optional
         Counts what this line spends, too.
+    nearest : callable, optional
+        Where the function takes not all numbers of float64. How far a point has then moved is taken exactly all the same.
     """
 
     def __init__(
@@ -103,9 +109,10 @@ class Line:
         origin: float | None = None,
         many: Many | None = None,
         meter: Meter | None = None,
+        nearest: Nearest | None = None,
     ) -> None:
         self.function, self.point, self.direction, self.gradient, self.many = function, point, direction, gradient, many
-        self.evaluations, self._meter = 0, meter or Meter()
+        self.evaluations, self._meter, self._nearest = 0, meter or Meter(), nearest
         self._known: dict[float, Sample] = {}
         self.origin = self._evaluate({}) if origin is None else origin
 
@@ -127,18 +134,28 @@ class Line:
         """Of the value, by a step ahead and by one back."""
         return self.sample(h).value - self.origin, self.sample(-h).value - self.origin
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether the function has no value wherever it was looked at, but at what cannot be told from the point itself."""
+        values = {sample.value for sample in self._known.values() if sample.value != self.origin}
+        return bool(values) and not any(map(isfinite, values))
+
     def moves(self, h: float) -> bool:
         """Whether either step changes the value, or leads where there is none."""
         return self.changes(h) != (0.0, 0.0)
 
     def distance(self, h: float) -> float:
         """How far along the direction the numbers lie that stand for the point at distance ``h``."""
-        away = {name: (self.point[name] + h * v) - self.point[name] for name, v in self.direction.items()}
+        away = {name: x - self.point[name] for name, x in self._moved(h).items()}
         size = norm(np.array([norm(v) for v in self.direction.values()]))
         return sum(dot(away[name] / size, v / size) for name, v in self.direction.items())
 
-    def _sample(self, h: float) -> Sample:
+    def _moved(self, h: float) -> dict[str, Array]:
         moved = {name: self.point[name] + h * v for name, v in self.direction.items()}
+        return {name: self._nearest(name, x) for name, x in moved.items()} if self._nearest else moved
+
+    def _sample(self, h: float) -> Sample:
+        moved = self._moved(h)
         with np.errstate(all="ignore"):  # before the call, which may change what it is given
             predicted = sum(_product(x - self.point[name], self.gradient[name]) for name, x in moved.items())
             value = self._evaluate(moved)

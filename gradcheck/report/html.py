@@ -4,7 +4,17 @@ from collections.abc import Iterable
 
 from gradcheck.report.heatmap import SHADES, grid
 from gradcheck.report.page import rendered
-from gradcheck.report.sections import UNEXPLAINED, correct, in_common, measures, numbers, sections, spent, strays
+from gradcheck.report.sections import (
+    UNEXPLAINED,
+    correct,
+    in_common,
+    measures,
+    numbers,
+    sections,
+    spent,
+    strays,
+    unchecked,
+)
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.outcome import Outcome
 
@@ -31,7 +41,7 @@ def to_html(report: Outcome) -> str:
         shades=SHADES if any(shown for _, _, shown, _ in found) else (),
         unexplained=UNEXPLAINED,
         strays=strays(report),
-        notes=[*in_common(report), *report.notes],
+        notes=[*in_common(report), *report.notes, *([unchecked(report)] if report.unchecked else [])],
     )
 
 

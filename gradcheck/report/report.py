@@ -103,4 +103,5 @@ def joined(title: str, reports: Sequence[Report], notes: Sequence[str] = ()) -> 
         notes=tuple(dict.fromkeys([*(note for report in reports for note in report.notes), *notes])),
         diagnoses=tuple(diagnosis for report in reports for diagnosis in report.diagnoses),
         diagnosis_evaluations=sum(report.diagnosis_evaluations for report in reports),
+        unchecked=tuple(dict.fromkeys(name for report in reports for name in report.unchecked)),
     )

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gradcheck.foundation.wording import enumerated
 from gradcheck.verdict.causes import advice, sentence
 from gradcheck.verdict.findings import Diagnosis, Entry, Finding, Verdict
 from gradcheck.verdict.outcome import Outcome
@@ -118,6 +119,11 @@ def spent(report: Outcome) -> str:
     """What the oracles took, and the diagnosis besides."""
     more = f", and {report.diagnosis_evaluations} for the diagnosis" if report.diagnosis_evaluations else ""
     return f"{report.evaluations} loss evaluations without backpropagation{more}"
+
+
+def unchecked(report: Outcome) -> str:
+    """What was not looked at, in a line."""
+    return f"not looked at: {enumerated(report.unchecked)}"
 
 
 def numbers(entry: Entry, digits: int = 17) -> tuple[str, str, str, str, str]:

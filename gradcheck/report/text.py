@@ -13,7 +13,18 @@ from rich.text import Text
 
 from gradcheck.foundation.writing import legible
 from gradcheck.report.heatmap import Legend, Picture, heat_map
-from gradcheck.report.sections import UNEXPLAINED, Section, correct, in_common, measures, numbers, sections, spent, strays
+from gradcheck.report.sections import (
+    UNEXPLAINED,
+    Section,
+    correct,
+    in_common,
+    measures,
+    numbers,
+    sections,
+    spent,
+    strays,
+    unchecked,
+)
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.outcome import Outcome
 
@@ -57,6 +68,8 @@ def _parts(report: Outcome) -> Iterator[RenderableType]:
         yield Text()
     yield from (Text(line, style="bold") for line in (*strays(report), *in_common(report)))
     yield from (Text(f"note: {note}") for note in report.notes)
+    if report.unchecked:
+        yield Text(unchecked(report))
     yield Text.assemble("verdict: ", (report.words, STYLES[report.verdict]), (f"   ({spent(report)})", "dim"))
 
 

@@ -39,6 +39,14 @@ class Cause(StrEnum):
         ("two calls at one point give two answers: seed what is random",),
         "seed it, or draw once and pass the draw in",
     )
+    GIVEN_DTYPE = (
+        "given-dtype",
+        (
+            "right in float64, and off by {error:.1e} in {dtype}, the dtype that was given",
+            "right in float64, and not in the dtype that was given",
+        ),
+        "look for a cast, a constant or a kernel that only this dtype reaches",
+    )
     MUTATES_SAVED = (
         "mutates-saved",
         ("the backward pass overwrites what was saved for it: {how}", "the backward pass overwrites what was saved for it"),

@@ -69,6 +69,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         Named causes of what is wrong, for each block simplest first.
     diagnosis_evaluations : int
         Loss evaluations that they took besides.
+    unchecked : tuple of str
+        What was handed in, or brought along by a function, and not looked at; a note says of each what it is.
     recipe : Recipe
         The call that returned it.
     """
@@ -79,6 +81,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     diagnosis_evaluations: int = 0
+    unchecked: tuple[str, ...] = ()
     recipe: Recipe = Recipe()
 
     @property

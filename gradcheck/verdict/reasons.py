@@ -9,6 +9,7 @@ NEAR_A_KINK = "a unit lies within rounding of a kink, and this build took the ot
 NO_PARAMETERS = "the network has no parameters: there is no gradient"
 ON_A_KINK = "a unit lies exactly on a kink: there is no derivative here"
 OVERFLOW = "a correct build may overflow here"
+ALONE = "the loss has no value at any point beside this one: see the notes"
 DISPUTED = "refuted along one direction, and borne out by others and by smaller steps: which is right cannot be told here"
 STOPPED = "stopped before it was judged"
 STAIRCASE = "a staircase: flat nearby, and sloped further off"
@@ -22,6 +23,11 @@ def accurate_enough(off: float, accuracy: float) -> str:
 def beyond_bound(count: int, size: int) -> str:
     """Of a wrong block, every entry of which was compared."""
     return f"{count} of {size} entries beyond their bound"
+
+
+def off_in_given_dtype(dtype: str, error: float) -> str:
+    """Of a block whose gradient is another one in the dtype that was given."""
+    return f"in {dtype}, as given, off by {error:.1e} from what it is in float64"
 
 
 def found_wrong(count: int, size: int, *, complete: bool) -> str:

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from gradcheck.adapters.contract.graph import nodes_of
-from gradcheck.adapters.pytorch_function import Call, Tensors, TorchFunction, array_of, tensor_of
+from gradcheck.adapters.pytorch_function import Call, TorchFunction
+from gradcheck.adapters.pytorch_leaves import Tensors
+from gradcheck.adapters.pytorch_numbers import array_of, tensor_of
 from gradcheck.adapters.pytorch_state import seed_all
 from gradcheck.errors import CallFailed
 from gradcheck.foundation.arrays import Array

@@ -12,7 +12,7 @@ import torch
 from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Optionals, Told, wide
 from gradcheck.adapters.contract.graph import Node, defines, nodes_of
 from gradcheck.adapters.contract.keeping import elsewhere
-from gradcheck.adapters.pytorch_function import Tensors
+from gradcheck.adapters.pytorch_leaves import Tensors
 from gradcheck.adapters.pytorch_state import seed_all
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
@@ -86,11 +86,14 @@ def of_points(examined: Examined, names: tuple[str, ...]) -> Iterator[Breach]:
 
 def _pushed(examined: Examined, names: tuple[str, ...], other: dict[str, Array]) -> Gradients:
     """Gradients of a batch of points, evaluated as one."""
-    function, call = examined.function, examined.call()
-    there = function.call(other)
-    stacked = {
-        name: torch.stack([call.leaves[name].detach(), there.leaves[name].detach()]).requires_grad_() for name in names
-    }
+    function = examined.function
+    # Copies: a function's leaves may be the same tensors, moved.
+    here, there = (
+        {name: leaf.detach().clone() for name, leaf in function.call(point).leaves.items()}
+        for point in (examined.point, other)
+    )
+    call = examined.call()
+    stacked = {name: torch.stack([here[name], there[name]]).requires_grad_() for name in names}
 
     def one(moved: Tensors) -> Tensors:
         # Evaluated at no point of ours: what a batch goes through may not require a gradient of itself.

@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 
 from gradcheck.adapters.contract.answers import Breach, Examined, Told, origin, shortly, wide
 from gradcheck.adapters.contract.graph import defines, nodes_of
-from gradcheck.adapters.pytorch_function import tensor_of
+from gradcheck.adapters.pytorch_numbers import tensor_of
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 

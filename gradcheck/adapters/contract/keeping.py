@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from gradcheck.adapters.contract.answers import Examined, Gradients, Told, wide
-from gradcheck.adapters.pytorch_function import Call, Tensors, TorchFunction
+from gradcheck.adapters.pytorch_function import Call, TorchFunction
+from gradcheck.adapters.pytorch_leaves import Tensors
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 
@@ -38,30 +39,29 @@ def elsewhere(examined: Examined) -> dict[str, Array]:
 
 
 def _elsewhere(examined: Examined) -> None:
-    examined.function.call(elsewhere(examined))
+    names = examined.function.arguments.names
+    examined.function.handing(lambda name, tensor: another(tensor) if name in names else tensor).call(elsewhere(examined))
 
 
 def _cropped(examined: Examined) -> None:
     """By one sample: of the arguments that have as many as the first one."""
-    function = examined.function
-    tensors = {
-        name: leaf
-        for name, leaf in zip(function.arguments.names, function.arguments.leaves, strict=True)
-        if isinstance(leaf, torch.Tensor) and leaf.dim()
-    }
+    arguments = examined.function.arguments
+    pairs = zip(arguments.names, arguments.leaves, strict=True)
+    tensors = {name: leaf for name, leaf in pairs if isinstance(leaf, torch.Tensor) and leaf.dim()}
     samples = next((len(tensor) for tensor in tensors.values()), 0)
-    if samples < 2:
-        return
 
     def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if name not in tensors or len(tensor) != samples:
+        if name not in arguments.names:
             return tensor
-        if not tensor.requires_grad:
-            return tensor[:-1]
-        tensor.data = tensor.data[:-1]
-        return tensor
+        return another(tensor[:-1] if name in tensors and len(tensor) == samples else tensor)
 
-    function.handing(hand_on).call(examined.point)
+    if samples > 1:
+        examined.function.handing(hand_on).call(examined.point)
+
+
+def another(tensor: torch.Tensor) -> torch.Tensor:
+    """Of the same values: the one that is kept from the first forward pass is not to be moved with the second."""
+    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
 
 
 @contextmanager

@@ -1,0 +1,107 @@
+# pyright: reportUnknownMemberType=false
+# (PyTorch's annotations are partial.)
+"""Which tensors a PyTorch function's gradient is wanted of, wherever they are: arguments, modules, objects, closures.
+
+A tensor that requires a gradient is found in what is handed in, however deeply; one that a closure brings along is found
+by the graph of an evaluation, which ends in it. What a closure holds and the graph does not reach has no gradient to check,
+and is named.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+
+from gradcheck.errors import DataError
+from gradcheck.foundation.objects.captured import captured, within
+from gradcheck.foundation.objects.pytree import Flat
+
+Tensors: TypeAlias = dict[str, torch.Tensor]
+
+
+class Holdings(NamedTuple):
+    """Tensors by name, each once, and the modules that hold some of them.
+
+    Attributes
+    ----------
+    wanted : dict of str to tensor
+        That require a gradient and were handed in: as arguments, in them, or as parameters.
+    beside : dict of str to tensor
+        That require one, and which a closure brings along.
+    constants : dict of str to tensor
+        That require none and are no arguments: buffers, and what objects and closures hold.
+    modules : tuple of Module
+    """
+
+    wanted: Tensors
+    beside: Tensors
+    constants: Tensors
+    modules: tuple[torch.nn.Module, ...]
+
+    def extended(self, kind: str, tensors: Mapping[str, torch.Tensor], modules: Iterable[torch.nn.Module]) -> "Holdings":
+        """With more of one kind; what requires no gradient is a constant."""
+        seen = {id(tensor) for group in (self.wanted, self.beside, self.constants) for tensor in group.values()}
+        wanted: Tensors = {}
+        constants: Tensors = {}
+        for name, tensor in tensors.items():
+            if id(tensor) not in seen:
+                (wanted if tensor.requires_grad else constants)[name] = tensor
+            seen.add(id(tensor))
+        more = {kind: getattr(self, kind) | wanted, "constants": self.constants | constants}
+        return self._replace(**more, modules=(*self.modules, *modules))
+
+
+def holdings(f: Callable[..., Any], arguments: Flat, modules: Iterable[torch.nn.Module], name: str) -> Holdings:
+    """All that a function is known to hold before it is called.
+
+    Raises
+    ------
+    DataError
+        Where an argument can be read only once.
+    """
+    found = Holdings({}, {}, {}, ())
+    for module in modules:
+        found = found.extended("wanted", _of_module(module), [module])
+    for path, leaf in zip(arguments.names, arguments.leaves, strict=True):
+        if hasattr(leaf, "__next__"):
+            raise DataError(f"{name}: {path} is a {type(leaf).__name__}, which can be read only once: hand in a list")
+        if not isinstance(leaf, torch.Tensor) or leaf.requires_grad:
+            found = found.extended("wanted", *_in_object(leaf, path))
+    for variable, value in ({} if isinstance(f, torch.nn.Module) else captured(f)).items():
+        found = found.extended("beside", *_in_object(value, variable))
+    return found
+
+
+def _in_object(value: Any, path: str) -> tuple[Tensors, list[torch.nn.Module]]:
+    """A tensor; or those that an object holds, those of a module under the names that it gives them."""
+    tensors: Tensors = {}
+    modules: list[torch.nn.Module] = []
+    for where, part in within(value, path, _is_known):
+        if isinstance(part, torch.nn.Module):
+            modules.append(part)
+            tensors |= {f"{where}.{name}": tensor for name, tensor in _of_module(part).items()}
+        else:
+            tensors[where] = part
+    return tensors, modules
+
+
+def _is_known(part: Any) -> bool:
+    return isinstance(part, torch.Tensor | torch.nn.Module)
+
+
+def _of_module(module: torch.nn.Module) -> Tensors:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def reached(outputs: Iterable[torch.Tensor], cut: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """The leaves that the graph of some outputs ends in, not looking beyond the tensors at which it is cut."""
+    left: list[Any] = [output.grad_fn for output in outputs]
+    seen: set[Any] = {None, *(tensor.grad_fn for tensor in cut)}
+    found: list[torch.Tensor] = []
+    while left:
+        node = left.pop()
+        if node not in seen:
+            seen.add(node)
+            found += [node.variable] if hasattr(node, "variable") else []
+            left += [following for following, _ in node.next_functions]
+    return found

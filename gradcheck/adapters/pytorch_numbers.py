@@ -1,0 +1,69 @@
+# pyright: reportUnknownMemberType=false
+# (PyTorch's annotations are partial.)
+"""Tensors as NumPy's arrays and back, and the arithmetic of a PyTorch function."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from gradcheck.adapters.pytorch_leaves import Tensors
+from gradcheck.candidates.given import Narrow
+from gradcheck.candidates.precision import Arithmetic
+from gradcheck.errors import DataError
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.objects.pytree import flatten
+
+if TYPE_CHECKING:
+    from gradcheck.adapters.pytorch_function import TorchFunction
+
+NUMPY = (torch.float64, torch.float32, torch.float16)  # NumPy has no bfloat16
+DTYPES = {name_: dtype for dtype in (*NUMPY, torch.bfloat16) for name_ in [str(dtype).rpartition(".")[2]]}
+WIDE = torch.float64
+
+
+def arithmetic(function: "TorchFunction") -> Arithmetic:
+    """In which it is judged: where it follows float64, beside the dtypes that it was given in."""
+    own = {name: function.dtype or value.dtype for name, value in function.blocks.items()}
+    given = {name: value.dtype for name, value in function.blocks.items()} if function.wide else own
+    coarsest = max(given.values(), key=lambda dtype: torch.finfo(dtype).eps)
+    unit = float(torch.finfo(coarsest).eps) / 2
+
+    def nearest(name: str, array: Array) -> Array:
+        return torch.from_numpy(np.asarray(array, np.float64)).to(given[name]).to(WIDE).numpy()
+
+    if function.wide:
+        narrow = function.in_dtype(None)
+        return Arithmetic(narrow=Narrow(str(coarsest).rpartition(".")[2], unit, nearest, narrow.loss, narrow.gradient))
+    return Arithmetic(unit, nearest) if coarsest != WIDE else Arithmetic()
+
+
+def array_of(tensor: torch.Tensor) -> Array:
+    """A copy; bfloat16 in float32."""
+    plain = tensor.to_dense() if tensor.layout != torch.strided else tensor
+    return (plain if plain.dtype in NUMPY else plain.to(torch.float32)).numpy(force=True).copy()
+
+
+def arrays_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Array]:
+    """Each of them."""
+    return {name: array_of(tensor) for name, tensor in tensors.items()}
+
+
+def tensor_of(array: Array, shape: torch.Size) -> torch.Tensor:
+    """Contiguous, which ``torch.tensor`` of an empty array is not."""
+    return torch.tensor(np.ascontiguousarray(array)).reshape(shape).clone(memory_format=torch.contiguous_format)
+
+
+def floating_tensors(output: Any, name: str) -> Tensors:
+    """Those of a function's output, by path; complex ones as pairs of real ones."""
+    flat = flatten(output, "output", what=name)
+    found: Tensors = {}
+    for path, leaf in zip(flat.names, flat.leaves, strict=True):
+        if isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
+            dense = leaf if leaf.layout == torch.strided else leaf.to_dense()
+            found[path] = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
+    if not found:
+        kind = "None" if output is None else f"a value of type {type(output).__name__}"
+        raise DataError(f"{name} returned no floating tensor, but {kind}")
+    return found

@@ -1,0 +1,79 @@
+"""Whether a loss depends on what it is given: many read the arrays of a closure, an object or a module in place of it.
+
+Courses write it so, ``f = lambda W: net.loss(X, y)`` where ``W`` is ``net.W``, and move the array itself. So does this
+check, where a loss ignores its argument and follows the array.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradcheck.candidates.claim import Claim
+from gradcheck.candidates.functions import Beside, Subject, in_place, is_lendable, loss_function
+from gradcheck.candidates.point import is_array
+from gradcheck.errors import DataError, GradcheckError
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.objects.captured import captured, within
+from gradcheck.oracles.directions import signs
+from gradcheck.verdict.findings import Finding, Verdict
+
+FAR = 1e3  # times as large as the numbers, to either side: what is flat near a point may be sloped further off
+
+
+def ignored(claim: Claim, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Blocks that are wrong, or claimed to be zero, and on which the loss does not depend, wherever they are."""
+    wanted = {f.name for f in findings if f.verdict is Verdict.WRONG} | {n for n, g in claim.gradient.items() if not g.any()}
+    return tuple(name for name, x in claim.point.items() if name in wanted and x.size and _is_ignored(claim, name))
+
+
+def _is_ignored(claim: Claim, name: str) -> bool:
+    values = (claim.function({**claim.point, name: far}) for far in _far(name, claim.point[name]))
+    return all(value == claim.loss for value in values)
+
+
+def _far(name: str, x: Array) -> Iterator[Array]:
+    """Points that no function takes for the one in question; nan spreads through nearly all arithmetic."""
+    away = FAR * (1 + np.abs(x)) * signs(name, x.shape, 0)
+    yield from (x + away, x - away, np.full(x.shape, np.nan))
+
+
+def reads_the_array_itself(subject: Subject, claim: Claim, name: str) -> bool:
+    """Whether the loss changes where the user's own array is moved."""
+    leaf = subject.tree.leaves[subject.tree.names.index(name)]
+    if not is_lendable(leaf):
+        return False
+    loss = loss_function(subject._replace(place=in_place), {}, Beside())
+    far = next(_far(name, claim.point[name]))
+    try:
+        return loss({**subject.tree.arrays, name: far}) != claim.loss
+    except (GradcheckError, KeyError):
+        return True
+
+
+def refuse_if_all_is_ignored(claim: Claim, names: Sequence[str]) -> None:
+    """A function of nothing has no gradient to check.
+
+    Raises
+    ------
+    DataError
+        With what to write instead.
+    """
+    told = [name for name in names if claim.gradient.get(name, np.zeros(0)).any()]
+    if told and set(names) == {name for name, x in claim.point.items() if x.size}:
+        raise DataError(
+            f"the loss does not depend on what it is given ({', '.join(names)}), and the gradient is not zero: "
+            "write it as a function of its argument, lambda x: ... x ..., or hand in the very arrays that it reads"
+        )
+
+
+def brought_along(subject: Subject) -> tuple[str, ...]:
+    """Variables in which a loss finds arrays besides its argument: none of the point's, and no single numbers."""
+    own: list[Array] = [leaf for leaf in subject.tree.leaves if isinstance(leaf, np.ndarray)]
+
+    def is_strange(value: Any) -> bool:
+        if not is_array(value) or not value.ndim:
+            return False
+        return type(value) is not np.ndarray or not any(np.shares_memory(value, leaf) for leaf in own)
+
+    return tuple(name for name, value in captured(subject.loss).items() if any(within(value, name, is_strange)))
