@@ -19,7 +19,8 @@ settings.register_profile("nightly", parent=settings.get_profile("ci"), derandom
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 HERE = Path(__file__).parent
-SHARED = {path.stem: path for path in (*HERE.glob("*.py"), HERE.parent / "examples" / "gallery.py")}
+EXAMPLES = [HERE.parent / "examples" / name for name in ("gallery.py", "contracts.py")]
+SHARED = {path.stem: path for path in (*HERE.glob("*.py"), *EXAMPLES)}
 
 
 class Neighbours:

@@ -23,6 +23,7 @@ from gradcheck.verdict.causes import Cause, advice, sentence
 from gradcheck.verdict.findings import Diagnosis, Entry, Finding
 
 EVIDENCE = {
+    "given-dtype": [{}, {"dtype": "float32", "error": 0.5}],
     "sign": [{}],
     "factor": [{"factor": 1.5}],
     "missing-mean": [{"n": 400}],
@@ -55,6 +56,15 @@ EVIDENCE = {
     "constants": [{"error": 1e-8}],
     "unstable": [{"precision": "extended precision"}],
     "nondeterministic": [{}],
+    "mutates-saved": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
+    "mutates-cotangent": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
+    "cotangent-layout": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
+    "input-layout": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
+    "needs-input-grad": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
+    "forward-mode": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
+    "vmap": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
+    "shared-state": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
+    "output-view": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
     "mutates-input": [{}],
     "non-finite": [{}],
     "wrong-structure": [{}],

@@ -26,6 +26,7 @@ def check_torch(
     resolve: float = 1e-3,
     max_evaluations: int = 400,
     diagnose: bool = True,
+    contract: bool = True,
     seed: int = 0,
     dtype: str | None = None,
     **kwargs: Any,
@@ -43,6 +44,11 @@ def check_torch(
     accuracy, resolve, max_evaluations, diagnose, seed, dtype
         As `check` takes them. PyTorch's, NumPy's and Python's random numbers have the seed before every call: dropout is a
         function, too.
+    contract : bool
+        Whether to ask, too, what no differences see: that the backward pass overwrites neither what was saved nor its
+        cotangent, takes cotangents and arguments in any layout of memory, answers the same whichever arguments require a
+        gradient and whatever was called in between, and agrees with the forward derivative and batches that it declares. A
+        block whose gradient is right and whose backward pass does not keep this is ``wrong``, with a cause.
 
     Returns
     -------
@@ -60,7 +66,7 @@ def check_torch(
     with needing("torch"):
         from gradcheck.adapters import pytorch
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
-    return pytorch.check_torch(f, args, kwargs, module, asked)
+    return pytorch.check_torch(f, args, kwargs, module, asked, contract)
 
 
 @reproducible

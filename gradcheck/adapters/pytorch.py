@@ -1,23 +1,26 @@
 """PyTorch's backward pass: functions, ``autograd.Function``s and modules, left as they were found."""
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
 import torch
 from msgspec.structs import replace
 
+from gradcheck.adapters.contract.answers import Breach
+from gradcheck.adapters.contract.questions import asked as asked_about
+from gradcheck.adapters.pytorch_arithmetic import arithmetic
 from gradcheck.adapters.pytorch_function import TorchFunction, name_of
 from gradcheck.adapters.pytorch_leaves import MANY, holdings
-from gradcheck.adapters.pytorch_numbers import arithmetic
 from gradcheck.adapters.pytorch_state import kept, module_of, random_kept
 from gradcheck.checking.checker import checked
-from gradcheck.errors import DataError
+from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.objects.pytree import flatten
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
-from gradcheck.verdict.findings import Finding, Verdict
+from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 
 BACKEND = "torch"
 IDLE = "no gradient, and the output does not depend on it"
@@ -32,12 +35,13 @@ def check_torch(
     kwargs: dict[str, Any],
     module: torch.nn.Module | None,
     asked: Asked,
+    contract: bool = True,
     most: int = MANY,
 ) -> Report:
     """What `gradcheck.check_torch` does, with so many numbers of closures at ``most``."""
     with lent(f, args, kwargs, module, asked.seed, most) as function:
         function.settle(asked.dtype)
-        report = _checked(function, asked)
+        report = _checked(function, asked, contract)
     if module is not None:
         _refuse_if_nothing_is_shared(function, module, report)
     return report
@@ -62,13 +66,13 @@ def lent(
             yield function
 
 
-def _checked(function: TorchFunction, asked: Asked) -> Report:
+def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:
     report = _judged(function, asked)
     unused = function.unused()
     report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
-    if report.verdict is not Verdict.WRONG and not adds_up(function):
-        for output in function.cotangents:
-            report = _with_output_alone(report, function, output, asked)
+    with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
+        report = _with_outputs_alone(report, function, asked)
+    report = _under_contract(report, function) if contract else report
     notes = (*report.notes, *_notes(function, unused, report.findings))
     title, unchecked = f"{function.name}: {report.title}", (*report.unchecked, *function.unchecked)
     return replace(report.labelled(BACKEND), title=title, notes=notes, unchecked=unchecked)
@@ -108,6 +112,13 @@ def adds_up(function: TorchFunction) -> bool:
     return True
 
 
+def _with_outputs_alone(report: Report, function: TorchFunction, asked: Asked) -> Report:
+    if report.verdict is not Verdict.WRONG and not adds_up(function):
+        for output in function.cotangents:
+            report = _with_output_alone(report, function, output, asked)
+    return report
+
+
 def _with_output_alone(report: Report, function: TorchFunction, output: str, asked: Asked) -> Report:
     alone = function.alone(output)
     found = _judged(alone, asked)
@@ -123,6 +134,44 @@ def _with_output_alone(report: Report, function: TorchFunction, output: str, ask
         diagnosis_evaluations=report.diagnosis_evaluations + found.diagnosis_evaluations,
         diagnoses=(*report.diagnoses, *(each for each in found.diagnoses if each.name in fresh)),
     )
+
+
+def _under_contract(report: Report, function: TorchFunction) -> Report:
+    """Blocks that differences find nothing wrong with are wrong where the backward function does not keep its contract.
+
+    On a kink its answers may differ, and where two calls do anyway: these blocks are not compared. Raise may it nowhere.
+    """
+    standing = {finding.name for finding in report.findings if finding.verdict is not Verdict.WRONG}
+    if not standing:
+        return report
+    kept = asked_about(function, {finding.name for finding in report.findings if _is_compared(finding)})
+    breaches = [(breach, sorted(breach.names & standing)) for breach in kept.breaches]
+    sentences = {name: breach.sentence for breach, names in reversed(breaches) for name in names}
+    return replace(
+        report,
+        findings=tuple(_broken(finding, sentences.get(finding.name, "")) for finding in report.findings),
+        notes=(*report.notes, *kept.notes),
+        diagnoses=(*report.diagnoses, *_causes(breaches)),
+    )
+
+
+def _is_compared(finding: Finding) -> bool:
+    undecided = finding.verdict is Verdict.UNRESOLVED and finding.resolution == float("inf")
+    return finding.verdict not in (Verdict.WRONG, Verdict.NONSMOOTH) and not undecided
+
+
+def _broken(finding: Finding, sentence: str) -> Finding:
+    """Wrong for a reason that is no error of its numbers."""
+    if not sentence:
+        return finding
+    return Finding(name=finding.name, backend=finding.backend, verdict=Verdict.WRONG, reason=sentence, shape=finding.shape)
+
+
+def _causes(breaches: list[tuple[Breach, list[str]]]) -> Generator[Diagnosis]:
+    """Each cause once a block, with what was seen first, block by block."""
+    first = {(name, breach.cause): breach.sentence for breach, names in reversed(breaches) for name in names}
+    for name in dict.fromkeys(name for _, names in breaches for name in names):
+        yield from (cause.of(name, how=first[name, cause]) for cause in Cause if (name, cause) in first)
 
 
 def _without_gradient(finding: Finding, unused: frozenset[str]) -> Finding:

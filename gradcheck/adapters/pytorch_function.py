@@ -52,6 +52,7 @@ class TorchFunction:
     def __init__(self, f: Callable[..., Any], arguments: Flat, held: Holdings, seed: int, most: int = MANY) -> None:
         self.f, self.seed, self.name, self.arguments = f, seed, name_of(f), arguments
         self.dtype: torch.dtype | None = None
+        self.hand_on = _as_it_is
         moved = {**held.wanted, **held.beside, **held.constants}
         self.state = {name: (tensor, tensor.data) for name, tensor in moved.items() if tensor.is_leaf}
         own = zip(arguments.names, arguments.leaves, strict=True)
@@ -122,6 +123,12 @@ class TorchFunction:
         other.cotangents = {output: self.cotangents[output]}
         return other
 
+    def handing(self, hand_on: Callable[[str, torch.Tensor], torch.Tensor]) -> "TorchFunction":
+        """The same function, which is handed what is made of each argument; others are changed in place."""
+        other = copy(self)
+        other.hand_on = hand_on
+        return other
+
     def in_dtype(self, dtype: torch.dtype | None) -> "TorchFunction":
         """The same function of tensors of another dtype; of those that were given where it is None."""
         other = copy(self)
@@ -139,6 +146,8 @@ class TorchFunction:
         for name, (tensor, value) in self.state.items():
             tensor.data = self._fresh(name, value, arrays)
             leaves[name] = tensor
+            if name not in self.arguments.names:
+                self.hand_on(name, tensor)
         pairs = zip(self.arguments.names, self.arguments.leaves, strict=True)
         given = self.arguments.rebuild([self._argument(*pair, arrays, leaves) for pair in pairs])
         if seeded:
@@ -211,13 +220,16 @@ class TorchFunction:
         return random_state() != before
 
     def _argument(self, name: str, leaf: Any, arrays: Mapping[str, Array], leaves: Tensors) -> Any:
-        if not isinstance(leaf, torch.Tensor) or any(leaf is tensor for tensor, _ in self.state.values()):
+        if not isinstance(leaf, torch.Tensor):
             return leaf
+        if any(leaf is tensor for tensor, _ in self.state.values()):
+            return self.hand_on(name, leaf)
         tensor = self._fresh(name, leaf.detach(), arrays)
         if name not in self.replaced:
-            return tensor
+            return self.hand_on(name, tensor)
         leaves[name] = tensor.requires_grad_()
-        return leaves[name].clone()  # what works in place may not work on a leaf, nor on a view of one
+        given = self.hand_on(name, leaves[name])
+        return given.clone()  # what works in place may not work on a leaf, nor on a view of one
 
     def _fresh(self, name: str, value: torch.Tensor, arrays: Mapping[str, Array]) -> torch.Tensor:
         """A tensor of the given values where there are some, on the device of the old one."""
@@ -238,6 +250,10 @@ class TorchFunction:
         ]
         found = torch.autograd.grad(list(outputs.values()), list(call.leaves.values()), typed, allow_unused=True)
         return dict(zip(call.leaves, found, strict=True))
+
+
+def _as_it_is(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
 
 
 def name_of(f: Any) -> str:

@@ -1,42 +1,21 @@
 # pyright: reportUnknownMemberType=false
 # (PyTorch's annotations are partial.)
-"""Tensors as NumPy's arrays and back, and the arithmetic of a PyTorch function."""
+"""Tensors as NumPy's arrays and back."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from gradcheck.adapters.pytorch_leaves import Tensors
-from gradcheck.candidates.given import Narrow
-from gradcheck.candidates.precision import Arithmetic
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.objects.pytree import flatten
 
-if TYPE_CHECKING:
-    from gradcheck.adapters.pytorch_function import TorchFunction
-
 NUMPY = (torch.float64, torch.float32, torch.float16)  # NumPy has no bfloat16
 DTYPES = {name_: dtype for dtype in (*NUMPY, torch.bfloat16) for name_ in [str(dtype).rpartition(".")[2]]}
 WIDE = torch.float64
-
-
-def arithmetic(function: "TorchFunction") -> Arithmetic:
-    """In which it is judged: where it follows float64, beside the dtypes that it was given in."""
-    own = {name: function.dtype or value.dtype for name, value in function.blocks.items()}
-    given = {name: value.dtype for name, value in function.blocks.items()} if function.wide else own
-    coarsest = max(given.values(), key=lambda dtype: torch.finfo(dtype).eps)
-    unit = float(torch.finfo(coarsest).eps) / 2
-
-    def nearest(name: str, array: Array) -> Array:
-        return torch.from_numpy(np.asarray(array, np.float64)).to(given[name]).to(WIDE).numpy()
-
-    if function.wide:
-        narrow = function.in_dtype(None)
-        return Arithmetic(narrow=Narrow(str(coarsest).rpartition(".")[2], unit, nearest, narrow.loss, narrow.gradient))
-    return Arithmetic(unit, nearest) if coarsest != WIDE else Arithmetic()
 
 
 def array_of(tensor: torch.Tensor) -> Array:

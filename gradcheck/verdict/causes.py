@@ -47,6 +47,51 @@ class Cause(StrEnum):
         ),
         "look for a cast, a constant or a kernel that only this dtype reaches",
     )
+    MUTATES_SAVED = (
+        "mutates-saved",
+        ("the backward pass overwrites what was saved for it: {how}", "the backward pass overwrites what was saved for it"),
+        "work on a copy of a saved tensor, and leave the context as it is: a graph may be gone through twice",
+    )
+    MUTATES_COTANGENT = (
+        "mutates-cotangent",
+        ("the backward pass overwrites the cotangent: {how}", "the backward pass overwrites the cotangent"),
+        "work on a copy of it: it may be another function's as well",
+    )
+    COTANGENT_LAYOUT = (
+        "cotangent-layout",
+        ("the cotangent's form in memory matters: {how}", "the cotangent's form in memory matters"),
+        "ask for its strides, or call contiguous() and reshape() in place of view(); take None for zeros",
+    )
+    INPUT_LAYOUT = (
+        "input-layout",
+        ("the arguments' form in memory matters: {how}", "the arguments' form in memory matters"),
+        "ask for their strides, or call contiguous() before the memory is read in order",
+    )
+    NEEDS_INPUT_GRAD = (
+        "needs-input-grad",
+        ("it matters which arguments require a gradient: {how}", "it matters which arguments require a gradient"),
+        "ask ctx.needs_input_grad for each argument by its own place, and return None for those alone that it refuses",
+    )
+    FORWARD_MODE = (
+        "forward-mode",
+        ("the forward derivative is another than the backward pass: {how}", "forward and backward derivative differ"),
+        "correct the jvp: the backward pass is right",
+    )
+    VMAP = (
+        "vmap",
+        ("batched, it answers otherwise: {how}", "batched, it answers otherwise than one by one"),
+        "keep apart what belongs to each of the batch, and say in out_dims where that is",
+    )
+    SHARED_STATE = (
+        "shared-state",
+        ("another forward pass in between changes the answer: {how}", "another forward pass in between changes the answer"),
+        "keep what the backward pass needs on its own ctx, not on the class, the module or in a global",
+    )
+    OUTPUT_VIEW = (
+        "output-view",
+        ("who changes an output in place changes what was saved: {how}", "an output shares memory with what was saved"),
+        "save by ctx.save_for_backward, and return memory of its own: PyTorch then sees what is changed",
+    )
     KINK_CONVENTION = (
         "kink-convention",
         (

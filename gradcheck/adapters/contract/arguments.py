@@ -1,0 +1,113 @@
+"""Arguments as others may have them: in another layout of memory, and with a gradient wanted of some only."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import torch
+
+from gradcheck.adapters.contract.answers import Breach, Examined, Told
+from gradcheck.adapters.contract.layouts import LAYOUTS, is_laid_out
+from gradcheck.adapters.pytorch_function import TorchFunction
+from gradcheck.verdict.causes import Cause
+
+EACH = 4  # up to so many blocks, each is asked for alone and left out; of more, random halves
+HALVES = 4  # and as many complements
+
+READS_MEMORY = "AsStrided"  # the one operator whose value is defined by its argument's strides
+
+
+def layouts(examined: Examined) -> Told:
+    """Value and gradient are the same, whatever the layout of the arguments; a forward pass may refuse one."""
+    if any(READS_MEMORY in kind for kind in examined.kinds):
+        return
+    for name, change in LAYOUTS.items():
+        changes: list[bool] = []
+        function = examined.function.handing(_laid(examined.function.arguments.names, change, changes))
+        try:
+            call = function.call(examined.point)
+        except Exception as error:
+            yield f"with {name} arguments it is refused: {error}"
+            continue
+        if not any(changes):
+            continue
+        when = f"with {name} arguments"
+        if examined.same_outputs(call):
+            yield from examined.answers(Cause.INPUT_LAYOUT, when, partial(examined.backward, call, retain=False))
+        elif not examined.function.random:  # whose numbers may be drawn in the order of memory
+            yield Breach(Cause.INPUT_LAYOUT, examined.judged, f"{when} the output is another")
+
+
+def _laid(
+    names: tuple[str, ...], change: Callable[[torch.Tensor], torch.Tensor], changes: list[bool]
+) -> Callable[[str, torch.Tensor], torch.Tensor]:
+    def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if name in names and is_laid_out(tensor):
+            moved = change(tensor.data)
+            changes.append(moved.stride() != tensor.stride())
+            if not tensor.requires_grad:
+                return moved
+            tensor.data = moved
+        return tensor
+
+    return hand_on
+
+
+def subsets(examined: Examined) -> Told:
+    """The gradients of some blocks are the same where the others require none; a forward pass may refuse that."""
+    names = list(examined.gradients)
+    for subset in chosen(names, examined.function.seed):
+        left = frozenset(names) - subset
+        with requiring_none(examined, left) as function:
+            try:
+                call = function.call(examined.point)
+            except Exception as error:
+                yield f"where {_only(subset, names)} it is refused: {error}"
+                return
+            if examined.function.random and not examined.same_outputs(call):
+                continue
+            expected = {name: gradient for name, gradient in examined.gradients.items() if name in subset}
+            backward = partial(examined.backward, call, retain=False)
+            yield from examined.answers(Cause.NEEDS_INPUT_GRAD, f"where {_only(subset, names)}", backward, expected)
+
+
+@contextmanager
+def requiring_none(examined: Examined, left: frozenset[str]) -> Generator[TorchFunction]:
+    """The function, of which these blocks require no gradient; afterwards they do again."""
+    seen: list[torch.Tensor] = []
+
+    def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if name in left:
+            seen.append(tensor.requires_grad_(False))
+        return tensor
+
+    try:
+        yield examined.function.handing(hand_on)
+    finally:
+        for tensor in seen:
+            tensor.requires_grad_()
+
+
+def chosen(names: list[str], seed: int) -> Iterator[frozenset[str]]:
+    """At most `EACH` alone and left out, else random halves and what they leave."""
+    if len(names) < 2:
+        return
+    every = frozenset(names)
+    if len(names) <= EACH:
+        yield from (frozenset({name}) for name in names)
+        yield from (every - {name} for name in names if len(names) > 2)
+        return
+    draws = np.random.default_rng(seed)
+    for _ in range(HALVES):
+        half = frozenset(str(name) for name in draws.permutation(names)[: len(names) // 2])
+        yield from (half, every - half)
+
+
+def _only(subset: frozenset[str], names: list[str]) -> str:
+    kept, left = ([name for name in names if (name in subset) == inside] for inside in (True, False))
+    if len(left) == 1 < len(kept):
+        return f"{left[0]} requires no gradient"
+    if len(kept) == 1:
+        return f"only {kept[0]} requires a gradient"
+    return f"{len(kept)} of {len(names)} blocks require a gradient, {kept[0]} and not {left[0]},"

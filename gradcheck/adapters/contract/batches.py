@@ -1,0 +1,108 @@
+# pyright: reportUnknownMemberType=false
+# (PyTorch's annotations are partial.)
+"""Several at once through ``vmap``, where a function declares that it can be batched: as one by one."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import cast
+
+import numpy as np
+import torch
+
+from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Optionals, Told, wide
+from gradcheck.adapters.contract.graph import Node, defines, nodes_of
+from gradcheck.adapters.contract.keeping import elsewhere
+from gradcheck.adapters.pytorch_leaves import Tensors
+from gradcheck.adapters.pytorch_state import seed_all
+from gradcheck.foundation.arrays import Array
+from gradcheck.verdict.causes import Cause
+
+FACTORS = (1.0, 2.0, -0.5)  # of cotangents: powers of two, so that nothing rounds otherwise
+NODES = ("AccumulateGrad", "ViewBackward", "AliasBackward")  # of a graph that is one function and its arguments
+
+
+def batched(examined: Examined) -> Told:
+    """Cotangents, points, and one argument of several alone; the function around them may not be made for a batch."""
+    nodes = nodes_of(examined.call().outputs.values()).custom
+    if examined.function.random or not any(generates(node) or defines(node, "vmap") for node in nodes):
+        return
+    generated = all(map(generates, nodes))
+    found = _told(of_cotangents(examined), certain=generated)
+    names = [name for name in examined.function.arguments.names if name in examined.point]
+    kinds = [kind.rpartition("::")[2] for kind in examined.kinds]
+    alone = all(kind.startswith((*NODES, *examined.custom)) for kind in kinds)
+    for batch in dict.fromkeys((tuple(names), tuple(names[:1]))):
+        found += [] if found else _told(of_points(examined, batch), certain=alone)
+    yield from found
+
+
+def generates(node: Node) -> bool:
+    """Whether its class leaves the rule to PyTorch."""
+    return bool(getattr(getattr(node, "_forward_cls", None), "generate_vmap_rule", False))
+
+
+def _told(breaches: Iterator[Breach], certain: bool) -> list[Breach]:
+    """Without what is raised where something else may have raised it, which declares nothing."""
+    return [breach for breach in breaches if certain or " raised " not in breach.sentence]
+
+
+def of_cotangents(examined: Examined) -> Iterator[Breach]:
+    """Several through one graph."""
+    expected = {name: np.stack([factor * g for factor in FACTORS]) for name, g in examined.gradients.items()}
+    when = f"for {len(FACTORS)} cotangents at once"
+    yield from examined.answers(Cause.VMAP, when, partial(_pulled, examined), expected)
+
+
+def _pulled(examined: Examined) -> Gradients:
+    call = examined.call()
+    several = {name: _multiples(each) for name, each in examined.cotangents(call).items()}
+    seed_all(examined.function.seed)
+    outputs, leaves = [call.outputs[name] for name in several], list(call.leaves.values())
+    found = torch.autograd.grad(outputs, leaves, list(several.values()), allow_unused=True, is_grads_batched=True)
+    pairs = zip(call.leaves.items(), cast("Optionals", found), strict=True)
+    return {name: np.zeros((len(FACTORS), *leaf.shape)) if g is None else wide(g) for (name, leaf), g in pairs}
+
+
+def _multiples(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.stack([factor * tensor for factor in FACTORS])
+
+
+def of_points(examined: Examined, names: tuple[str, ...]) -> Iterator[Breach]:
+    """The point and another one; only arguments can be batched, a parameter is one for all."""
+    first = next(iter(names), None)
+    if first is None:
+        return
+    function, moved = examined.function, elsewhere(examined)
+    other = {name: moved[name] if name in names else value for name, value in examined.point.items()}
+    try:
+        there = function.gradient(other)
+    except Exception:  # out of its domain
+        return
+    if all(np.isfinite(each).all() for each in there.values()):
+        expected = {name: np.stack([examined.gradients[name], 2 * there[name].astype(np.float64)]) for name in names}
+        which = "two points" if len(names) == len(examined.point) else f"two of {first}"
+        yield from examined.answers(Cause.VMAP, f"for {which} at once", partial(_pushed, examined, names, other), expected)
+
+
+def _pushed(examined: Examined, names: tuple[str, ...], other: dict[str, Array]) -> Gradients:
+    """Gradients of a batch of points, evaluated as one."""
+    function = examined.function
+    # Copies: a function's leaves may be the same tensors, moved.
+    here, there = (
+        {name: leaf.detach().clone() for name, leaf in function.call(point).leaves.items()}
+        for point in (examined.point, other)
+    )
+    call = examined.call()
+    stacked = {name: torch.stack([here[name], there[name]]).requires_grad_() for name in names}
+
+    def one(moved: Tensors) -> Tensors:
+        # Evaluated at no point of ours: what a batch goes through may not require a gradient of itself.
+        return function.handing(lambda name, tensor: moved.get(name, tensor)).call({}).outputs
+
+    outputs = torch.vmap(one, randomness="same")(stacked)
+    cotangents = {name: torch.stack([each, 2 * each]) for name, each in examined.cotangents(call).items()}
+    found = torch.autograd.grad(
+        [outputs[name] for name in cotangents], list(stacked.values()), list(cotangents.values()), allow_unused=True
+    )
+    pairs = zip(stacked.items(), cast("Optionals", found), strict=True)
+    return {name: np.zeros(each.shape) if g is None else wide(g) for (name, each), g in pairs}

@@ -1,0 +1,81 @@
+# pyright: reportUnknownMemberType=false
+# (PyTorch's annotations are partial.)
+"""A forward derivative that a function has beside its backward pass: both say the same."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.autograd import forward_ad
+
+from gradcheck.adapters.contract.answers import Breach, Examined, Told, origin, shortly, wide
+from gradcheck.adapters.contract.graph import defines, nodes_of
+from gradcheck.adapters.pytorch_numbers import tensor_of
+from gradcheck.foundation.arrays import Array
+from gradcheck.verdict.causes import Cause
+
+
+class Product(NamedTuple):
+    """A derivative along a tangent, and the size of what was added up to it."""
+
+    value: float
+    size: float
+
+
+def forward(examined: Examined) -> Told:
+    """What a ``jvp`` says of a tangent is what the backward pass says of it: c . (J t) = (c J) . t."""
+    if not any(defines(node, "jvp") for node in nodes_of(examined.call().outputs.values()).custom):
+        return
+    draws = np.random.default_rng(examined.function.seed)
+    tangents = {name: draws.standard_normal(value.shape) for name, value in examined.point.items()}
+    try:
+        said = disagreement(examined, tangents)
+        alone = {name: disagreement(examined, _only(name, tangents)) for name in examined.judged} if said else {}
+    except Exception as error:
+        if not is_absent(error):
+            yield Breach(Cause.FORWARD_MODE, frozenset(examined.gradients), f"the forward derivative {shortly(error)}")
+        return
+    wrong = {name: sentence for name, sentence in alone.items() if sentence} or dict.fromkeys(
+        examined.judged if said else (), said
+    )
+    yield from (Breach(Cause.FORWARD_MODE, frozenset({name}), sentence) for name, sentence in wrong.items())
+
+
+def is_absent(error: Exception) -> bool:
+    """Whether it says that there is no forward derivative, of the function or of an operator beside it."""
+    return isinstance(origin(error), NotImplementedError) or "forward mode" in str(error)
+
+
+def disagreement(examined: Examined, tangents: Mapping[str, Array]) -> str:
+    """What both say of a tangent, where it is not the same."""
+    pushed, pulled = _pushed(examined, tangents), _sum([examined.gradients[name] * t for name, t in tangents.items()])
+    if abs(pushed.value - pulled.value) <= examined.eps**0.5 * (pushed.size + pulled.size):
+        return ""
+    return f"along a tangent the forward derivative is {pushed.value:.6g}, and by the backward pass {pulled.value:.6g}"
+
+
+def _only(name: str, tangents: Mapping[str, Array]) -> dict[str, Array]:
+    return {each: tangent if each == name else np.zeros_like(tangent) for each, tangent in tangents.items()}
+
+
+def _sum(products: list[Array]) -> Product:
+    return Product(float(sum(np.sum(each) for each in products)), float(sum(np.sum(np.abs(each)) for each in products)))
+
+
+def _pushed(examined: Examined, tangents: Mapping[str, Array]) -> Product:
+    """The outputs' tangents, reduced by the cotangents."""
+
+    def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if name in tangents:
+            value = tensor.detach().clone()
+            tangent = tensor_of(tangents[name], tensor.shape).to(value)
+            with torch.no_grad():  # written into the very leaf, which may be a parameter
+                tensor.copy_(forward_ad.make_dual(value, tangent))
+        return tensor
+
+    with forward_ad.dual_level():
+        call = examined.function.handing(hand_on).call(examined.point)
+        pushed = {name: forward_ad.unpack_dual(output).tangent for name, output in call.outputs.items()}
+    drawn = examined.function.cotangents
+    return _sum([drawn[name] * wide(t) for name, t in pushed.items() if t is not None and name in drawn])
