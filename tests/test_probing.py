@@ -12,9 +12,9 @@ from gradcheck.candidates.point import point_of
 from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.overview import COARSEST, Overview, look
 from gradcheck.checking.probe import LAST, NOISY, Probe
-from gradcheck.checking.prober import CHEAP, FINER, MANY, ROUNDING, Nearer, Prober
+from gradcheck.checking.prober import CHEAP, FINER, MANY, Nearer, Prober
 from gradcheck.diagnosis.corrections import DIRECTIONS
-from gradcheck.foundation.arithmetic import UNIT
+from gradcheck.foundation.arithmetic import ROUNDOFFS, UNIT
 from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.analytic import MOVED, analytic_slope, refusal
 from gradcheck.oracles.analytic import ROUNDING as OF_THE_SUM
@@ -132,7 +132,7 @@ def test_the_bound_of_a_probe_is_the_oracles_and_the_rounding_of_the_claim():
     assert one.residual == pytest.approx(0.25)
     assert one.bound == pytest.approx(0.5 + np.hypot(rounding["a"], rounding["b"]), rel=1e-15)
     zero = known.knowing(zeros=frozenset("a"), magnitude=1e9)
-    own = rounding["a"] + ROUNDING * known.claim.unit["a"] * 1e9
+    own = rounding["a"] + ROUNDOFFS * known.claim.unit["a"] * 1e9
     assert zero.judged(on, Estimate(0.0, 0.0, 1)).bound == pytest.approx(np.hypot(own, rounding["b"]), rel=1e-15)
 
 

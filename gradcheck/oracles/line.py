@@ -149,16 +149,16 @@ class Line:
 
     def distance(self, h: float) -> float:
         """How far along the direction the numbers lie that stand for the point at distance ``h``."""
-        away = {name: x - self.point[name] for name, x in self._moved(h).items()}
+        away = {name: self._moved(name, h) - self.point[name] for name in self.direction}
         size = norm(np.array([norm(v) for v in self.direction.values()]))
         return sum(dot(away[name] / size, v / size) for name, v in self.direction.items())
 
-    def _moved(self, h: float) -> dict[str, Array]:
-        moved = {name: self.point[name] + h * v for name, v in self.direction.items()}
-        return {name: self._nearest(name, x) for name, x in moved.items()} if self._nearest else moved
+    def _moved(self, name: str, h: float) -> Array:
+        moved = self.point[name] + h * self.direction[name]
+        return self._nearest(name, moved) if self._nearest else moved
 
     def _sample(self, h: float) -> Sample:
-        moved = self._moved(h)
+        moved = {name: self._moved(name, h) for name in self.direction}
         with np.errstate(all="ignore"):  # before the call, which may change what it is given
             predicted = sum(_product(x - self.point[name], self.gradient[name]) for name, x in moved.items())
             value = self._evaluate(moved)
