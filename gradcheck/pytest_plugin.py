@@ -25,6 +25,7 @@ from gradcheck.foundation.validation import accuracy_of, seed_of
 from gradcheck.foundation.wording import printable
 
 if TYPE_CHECKING:
+    from gradcheck.adapters.pytorch_suites import DropIn
     from gradcheck.report import Report
 
 FORMAT = 1
@@ -36,6 +37,9 @@ FOLDED = 30  # more correct checks than this, about a page of a terminal, are on
 COLOURS = {"correct": "green", "wrong": "red"}
 LEGEND = "error: of the worst entry, in units of its bound; above 1 is beyond rounding"
 INDENT = 12 * " "
+
+
+RUNNING = pytest.StashKey[pytest.Item]()
 
 
 class Check(NamedTuple):
@@ -162,6 +166,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--gradcheck-seed", metavar="N", type=seed, help="seed of the checks that are given none")
     group.addoption("--gradcheck-accuracy", metavar="X", type=accuracy, help="accuracy of the checks that are given none")
     group.addoption("--gradcheck-report", metavar="PATH", help="write the reports of all checks as JSON")
+    group.addoption(
+        "--gradcheck-drop-in", action="store_true", help="ask gradcheck.check_torch for torch.autograd.gradcheck"
+    )
 
 
 def _parsed(read: Callable[[str], float], expected: str) -> Callable[[str], float]:
@@ -178,10 +185,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     if not hasattr(config, "workerinput"):  # set in the workers of pytest-xdist, which neither print nor write
         config.pluginmanager.register(Collector(_target(config)), "gradcheck-collector")
+    if config.getoption("gradcheck_drop_in"):
+        config.add_cleanup(_dropped_in(config).undo)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     _accepted(item)  # a wrong marker is an error even where nothing is checked
+    item.config.stash[RUNNING] = item
+
+
+def _dropped_in(config: pytest.Config) -> "DropIn":
+    """In force from before the first test module is imported; what it finds is recorded with the test that asks."""
+
+    def told(report: "Report") -> None:
+        if item := config.stash.get(RUNNING, None):
+            item.user_properties.append((PROPERTY, _encoded(report, None)))
+
+    return gradcheck.drop_in(told=told, **_defaults(gradcheck.drop_in, config))
 
 
 def _target(config: pytest.Config) -> Path | None:

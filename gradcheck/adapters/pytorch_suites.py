@@ -34,7 +34,7 @@ class Dropped(NamedTuple):
     @property
     def verdict(self) -> str:
         """Of the report, or that there is none."""
-        return str(self.report.verdict) if self.report else "refused"
+        return "refused" if self.report is None else str(self.report.verdict)
 
 
 class DropIn:
@@ -49,9 +49,9 @@ class DropIn:
     def __init__(self, asked: Asked, contract: bool, told: Callable[[Report], None] | None = None) -> None:
         self.asked, self.contract, self.calls, self._told = asked, contract, list[Dropped](), told
         self._original: Callable[..., bool] = MODULE.gradcheck
-        self._places = list(_places(self._original))
+        self._places, ours = list(_places(self._original)), self._gradcheck
         for holder, name in self._places:
-            setattr(holder, name, self._gradcheck)
+            setattr(holder, name, ours)
 
     def undo(self) -> None:
         """PyTorch's own again, wherever it was."""

@@ -112,7 +112,7 @@ def described(leaf: Any) -> str:
 def claims_of_held(tree: Pytree, returned: Mapping[str, Any]) -> None:
     """Refuse a claim for a leaf that is not moved.
 
-    A whole zero, as ``zeros_like`` makes it, claims nothing; nor does JAX's ``float0``.
+    Zeros are what many fill in where there is no gradient; so is JAX's ``float0``.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def claims_of_held(tree: Pytree, returned: Mapping[str, Any]) -> None:
     for name, what in held(tree).items():
         claim = returned.get(name)
         kind = _dtype(claim).kind
-        nothing = claim is None or kind == "V" or ((is_whole(claim) or kind in "iub") and not np.any(claim))
+        nothing = claim is None or kind == "V" or (kind in "iubf" and not np.any(claim)) or claim == 0
         if not nothing and claim is not tree.leaves[tree.names.index(name)]:
             raise DataError(
                 f"at: {name} is {what}, which is not moved, and the gradient has a claim for it: make it floating"
