@@ -79,8 +79,10 @@ def refusal(leaf: Any, counts: Callable[[Any], bool] = is_number) -> str:
     if kind == "f":
         door = DOORS.get(type(leaf).__module__.split(".")[0])
         return f"{described(leaf)}, {EXPECTED}" + (f" ({door} takes it as it is)" if door else "")
-    if isinstance(leaf, np.ndarray | np.generic):
-        return f"{described(leaf)}: expected real floating numbers" if kind in "OV" else ""
+    if isinstance(leaf, np.ndarray | np.generic) and kind != "O":
+        return f"{described(leaf)}: expected real floating numbers" if kind == "V" else ""
+    if isinstance(leaf, np.ndarray):
+        return f"{described(leaf)}: {EXPECTED}" if any(map(counts, leaf.flat)) else ""
     if isinstance(leaf, Number) and leaf not in (True, False):
         return f"{described(leaf)}, {EXPECTED}"
     path, value = next(within(leaf, "", counts), ("", None))
@@ -122,7 +124,8 @@ def claims_of_held(tree: Pytree, returned: Mapping[str, Any]) -> None:
     for name, what in held(tree).items():
         claim = returned.get(name)
         kind = _dtype(claim).kind
-        nothing = claim is None or kind == "V" or (kind in "iubf" and not np.any(claim)) or claim == 0
+        filled = kind in "iubf" or isinstance(claim, int | float)
+        nothing = claim is None or kind == "V" or (filled and not np.any(claim))
         if not nothing and claim is not tree.leaves[tree.names.index(name)]:
             raise DataError(
                 f"at: {name} is {what}, which is not moved, and the gradient has a claim for it: make it floating"
