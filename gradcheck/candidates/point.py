@@ -6,7 +6,7 @@ they are and are named; or it is refused with the sentence that says what to han
 
 from collections.abc import Callable, Mapping
 from numbers import Number
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def refusal(leaf: Any, counts: Callable[[Any], bool] = is_number) -> str:
 
     Of an object of an unknown class what it holds decides, as far as it ``counts``.
     """
-    kind = _dtype(leaf).kind
+    kind: str = _dtype(leaf).kind
     if is_movable(leaf) or is_whole(leaf):
         return ""
     if isinstance(leaf, complex) or kind == "c":
@@ -79,10 +79,9 @@ def refusal(leaf: Any, counts: Callable[[Any], bool] = is_number) -> str:
     if kind == "f":
         door = DOORS.get(type(leaf).__module__.split(".")[0])
         return f"{described(leaf)}, {EXPECTED}" + (f" ({door} takes it as it is)" if door else "")
-    if isinstance(leaf, np.ndarray | np.generic) and kind != "O":
-        return f"{described(leaf)}: expected real floating numbers" if kind == "V" else ""
-    if isinstance(leaf, np.ndarray):
-        return f"{described(leaf)}: {EXPECTED}" if any(map(counts, leaf.flat)) else ""
+    if isinstance(leaf, np.ndarray | np.generic):
+        entries = cast("list[Any]", leaf.tolist()) if kind == "O" else []
+        return f"{described(leaf)}: {EXPECTED}" if kind == "V" or any(map(counts, entries)) else ""
     if isinstance(leaf, Number) and leaf not in (True, False):
         return f"{described(leaf)}, {EXPECTED}"
     path, value = next(within(leaf, "", counts), ("", None))
