@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (PyTorch's annotations are partial.)
 """The gradient in the dtype that was given: honest modules in float32, float16 and bfloat16, and faults of these alone.
 
 ``python benchmarks/given.py [--modules N] [--seed S] [--move NAME=VALUE ...]`` builds random PyTorch modules and asks of
@@ -8,7 +10,7 @@ Prints how many honest ones were accused and how many faults were found, by dtyp
 import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -50,7 +52,7 @@ class Spoilt(torch.autograd.Function):
         return FAULTS[ctx.fault](c[0]) if c[0].dtype == ctx.dtype else c[0], None, None
 
 
-spoilt: Callable[..., Any] = Spoilt.apply  # pyright: ignore[reportUnknownMemberType]
+spoilt: Callable[..., Any] = Spoilt.apply
 
 
 def _with(g: torch.Tensor, factor: float) -> torch.Tensor:
@@ -103,8 +105,8 @@ def accused(one: Module, dtype: torch.dtype, fault: str = "") -> bool:
     module, x = one.module.to(dtype), one.x.to(dtype).requires_grad_()
 
     def f(x: torch.Tensor) -> Any:
-        found: Any = module(x)
-        out: Any = found[0] if isinstance(found, tuple) else found
+        out = cast("tuple[Any, ...]", (module(x),))[0]
+        out = cast("Any", out[0] if isinstance(out, tuple) else out)
         return spoilt(out, fault, dtype) if fault else out
 
     report = gradcheck.check_torch(f, x, diagnose=False, contract=False, module=module)

@@ -80,7 +80,7 @@ def refusal(leaf: Any, counts: Callable[[Any], bool] = is_number) -> str:
         door = DOORS.get(type(leaf).__module__.split(".")[0])
         return f"{described(leaf)}, {EXPECTED}" + (f" ({door} takes it as it is)" if door else "")
     if isinstance(leaf, np.ndarray | np.generic):
-        entries = cast("list[Any]", np.asarray(cast("Any", leaf)).ravel().tolist()) if kind == "O" else []
+        entries = np.asarray(cast("Any", leaf)).ravel().tolist() if kind == "O" else []
         return f"{described(leaf)}: {EXPECTED}" if kind == "V" or any(map(counts, entries)) else ""
     if isinstance(leaf, Number) and leaf not in (True, False):
         return f"{described(leaf)}, {EXPECTED}"

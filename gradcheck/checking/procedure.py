@@ -23,7 +23,7 @@ from gradcheck.checking.bisection import Parts, bisected
 from gradcheck.checking.overview import Overview, look
 from gradcheck.checking.probe import Probe
 from gradcheck.checking.prober import MANY, Nearer, Prober
-from gradcheck.foundation.arithmetic import UNIT
+from gradcheck.foundation.arithmetic import UNIT, UNIT_FLOAT32
 from gradcheck.foundation.arrays import norm
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.watching import Watch
@@ -184,6 +184,8 @@ def _confirmed(block: Block, probe: Probe) -> Judgement:
     if again.within and not many:  # cheap probes may see too little to refute
         again = prober.again(again.line, prober.known.large)
     again = prober.otherwise(again)
+    if again.within and prober.known.unit > UNIT_FLOAT32:  # few steps in coarse arithmetic see little, and refute nothing
+        again = _averaged(block, again)
     nearer = Nearer.REFUTES if again.within else prober.nearer(again)
     if nearer is Nearer.STILL:  # flat at the point itself: whose slope is meant?
         return _found(block, Verdict.UNRESOLVED, again, reasons.STAIRCASE)
