@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from gradcheck.candidates.claim import Claim
-from gradcheck.candidates.functions import Beside, Subject, in_place, is_lendable, loss_function
+from gradcheck.candidates.functions import Subject, in_place, is_lendable
 from gradcheck.candidates.point import is_array
-from gradcheck.errors import DataError
+from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
 from gradcheck.foundation.objects.captured import captured, within
 from gradcheck.oracles.directions import signs
 from gradcheck.verdict.findings import Finding, Verdict
@@ -43,9 +44,12 @@ def reads_the_array_itself(subject: Subject, claim: Claim, name: str) -> bool:
     leaf = subject.tree.leaves[subject.tree.names.index(name)]
     if not is_lendable(leaf):
         return False
-    arrays = subject.tree.arrays
-    loss = loss_function(subject._replace(place=in_place), arrays, Beside())
-    return loss({**arrays, name: next(_far(name, arrays[name]))}) != claim.loss
+    tree, what = subject.tree, subject.names[0]
+    with in_place(tree, {name: next(_far(name, tree.arrays[name]))}):
+        try:  # it is given what it was given before: only what it reads besides has moved
+            return called(subject.loss, what, tree.rebuild(tree.arrays)) != claim.loss
+        except CallFailed:
+            return True
 
 
 def refuse_if_all_is_ignored(claim: Claim, names: Sequence[str]) -> None:

@@ -57,15 +57,19 @@ def _registered(library: Any, node: Any) -> Level | None:
     def is_leaf(each: Any) -> bool:
         return each is not node
 
-    paths, structure = library.tree_flatten_with_path(node, is_leaf=is_leaf)
-    if len(paths) == 1 and not paths[0][0]:
+    leaves, structure = library.tree_flatten(node, is_leaf=is_leaf)
+    if len(leaves) == 1 and leaves[0] is node:
         return None
 
     def rebuild(parts: Iterable[Any]) -> Any:
         unflatten, new = library.tree_unflatten, list(parts)
         return unflatten(structure, new) if library.__name__.startswith("jax") else unflatten(new, structure)
 
-    return Level(tuple(_name(path[0]) for path, _ in paths), tuple(part for _, part in paths), rebuild)
+    try:
+        names = tuple(_name(path[0]) for path, _ in library.tree_flatten_with_path(node, is_leaf=is_leaf)[0])
+    except ValueError:  # PyTorch's may be registered without names
+        names = tuple(map(str, range(len(leaves))))
+    return Level(names, tuple(leaves), rebuild)
 
 
 def _name(key: Any) -> str:
