@@ -272,9 +272,7 @@ def test_one_block_of_several_may_be_read_from_a_closure():
 
 
 def test_a_function_of_nothing_is_refused_with_what_to_write_and_a_flat_one_is_judged():
-    with pytest.raises(
-        gradcheck.DataError, match="does not depend on what it is given .x.*write it as a function of its argument"
-    ):
+    with pytest.raises(gradcheck.DataError, match=r"does not depend on what it is given \(x\).*write it as a function"):
         check(lambda _: float(np.sum(AT**2)), lambda x: 2 * x, AT.copy())
     flat = check(lambda x: float(np.sum(np.maximum(x, 0))), lambda x: 0 * x + 1, -AT)
     assert flat.wrong == {"x"}

@@ -85,6 +85,9 @@ def check_command(
     complex_step: Annotated[
         bool, typer.Option("--complex-step", help="Use the complex step where it can be trusted.")
     ] = False,
+    dtype: Annotated[
+        str | None, typer.Option(help="Judge in this dtype, or 'as given'; else in float64 where the functions follow.")
+    ] = None,
     fail_on: Failing = [],  # noqa: B006 typer reads the default and never changes it
     json: ReportJson = None,
     html: ReportHtml = None,
@@ -103,7 +106,7 @@ def check_command(
     names = ("loss", "gradient") if len(functions) == 2 else ("value_and_gradient",)
     with redirect_stdout(sys.stderr):
         found: dict[str, Any] = {n: locate(target, f"{n} {target!r}") for n, target in zip(names, functions, strict=True)}
-        asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
+        asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype)
         report = check(**found, at=point, complex_step=complex_step, **asked._asdict())
     return deliver(report, json, html, reproduce, fail_on)
 
