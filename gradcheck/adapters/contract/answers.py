@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.first import ROUNDED, First, Gradients, difference, size
+from gradcheck.adapters.contract.first import First, Gradients
 from gradcheck.adapters.contract.graph import nodes_of
 from gradcheck.adapters.pytorch_function import Call, TorchFunction
 from gradcheck.adapters.pytorch_leaves import Tensors
@@ -24,8 +24,6 @@ class Examined(First):
 
     Attributes
     ----------
-    outputs : dict of str to array
-        At the point.
     custom : list of str
         The nodes of its graph that are of somebody's own backward function.
     kinds : frozenset of str
@@ -40,10 +38,9 @@ class Examined(First):
         graph = nodes_of(call.outputs.values())
         self.custom = [type(node).__name__ for node in graph.custom]
         self.kinds = graph.kinds
-        self.outputs = arrays_of(call.outputs)
         self.spoils, self.overwrites = False, False
         gradients = self.backward(call, retain=False)
-        super().__init__(judged, function.point(), gradients, self._scaled, graph.eps)
+        super().__init__(judged, function.point(), arrays_of(call.outputs), gradients, self._scaled, graph.eps)
 
     def call(self) -> Call:
         """A fresh evaluation at the point."""
@@ -82,15 +79,6 @@ class Examined(First):
         )
         known = {name: g for name, g in zip(leaves, cast("Optionals", found), strict=True) if g is not None}
         return {name: wide(known[name]) if name in known else np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
-
-    def same_outputs(self, call: Call) -> bool:
-        """Whether another evaluation has the values of the first; how little these differ by tells of its arithmetic."""
-        found = arrays_of(call.outputs)
-        if any(difference(found[name], value, ROUNDED * size(value)) for name, value in self.outputs.items()):
-            return False
-        changes = [size(found[name] - value) / (size(value) or 1.0) for name, value in self.outputs.items()]
-        self.eps = max(self.eps, *(change for change in changes if np.isfinite(change)))
-        return True
 
     def _scaled(self, factor: float) -> Gradients:
         """To cotangents times a factor."""

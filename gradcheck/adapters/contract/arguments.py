@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from gradcheck.adapters.contract.answers import Examined
+from gradcheck.adapters.contract.answers import Examined, arrays_of
 from gradcheck.adapters.contract.breaches import Breach, Told
 from gradcheck.adapters.contract.first import chosen, only
 from gradcheck.adapters.contract.layouts import LAYOUTS, is_laid_out
@@ -31,7 +31,7 @@ def layouts(examined: Examined) -> Told:
         if not any(changes):
             continue
         when = f"with {name} arguments"
-        if examined.same_outputs(call):
+        if examined.same_outputs(arrays_of(call.outputs)):
             yield from examined.answers(Cause.INPUT_LAYOUT, when, partial(examined.backward, call, retain=False))
         elif not examined.function.random:  # whose numbers may be drawn in the order of memory
             yield Breach(Cause.INPUT_LAYOUT, examined.judged, f"{when} the output is another")
@@ -63,7 +63,7 @@ def subsets(examined: Examined) -> Told:
             except Exception as error:
                 yield f"where {only(subset, names)} it is refused: {error}"
                 return
-            if examined.function.random and not examined.same_outputs(call):
+            if examined.function.random and not examined.same_outputs(arrays_of(call.outputs)):
                 continue
             expected = {name: gradient for name, gradient in examined.gradients.items() if name in subset}
             backward = partial(examined.backward, call, retain=False)

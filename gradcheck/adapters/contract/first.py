@@ -30,7 +30,7 @@ HALVES = 4  # and as many complements
 
 
 class Refused(Exception):
-    """A forward pass raises what says that it is not made for this: no fault of the backward pass."""
+    """A forward pass is not made for what is asked, and says so: no fault of the backward pass."""
 
 
 class First:
@@ -40,8 +40,8 @@ class First:
     ----------
     judged : frozenset of str
         The blocks that are compared.
-    point, gradients : dict of str to array
-        What differences have judged.
+    point, outputs, gradients : dict of str to array
+        Where, and what differences have judged.
     eps : float
         The spacing of 1 in the coarsest arithmetic that is known to be in it.
     """
@@ -50,12 +50,13 @@ class First:
         self,
         judged: Collection[str],
         point: Gradients,
+        outputs: Gradients,
         gradients: Gradients,
         scaled: Callable[[float], Gradients],
         eps: float,
     ) -> None:
         """``scaled`` has the gradients again, to cotangents times a factor."""
-        self.judged, self.point, self.gradients = frozenset(judged), point, gradients
+        self.judged, self.point, self.outputs, self.gradients = frozenset(judged), point, outputs, gradients
         self.noise = self._noise(scaled)
         self.eps = max(eps, self._share(self.noise))
         self.whole = sum(float(np.sum(each)) for each in self._contributions(self.gradients).values())
@@ -85,6 +86,14 @@ class First:
         largest = max(size(self.gradients[name]), size(expected))
         nothing = NOTHING * self.eps * self.whole / (size(self.point[name]) or 1.0)
         return self.eps**0.5 * largest + nothing + NOISE * size(self.noise[name])
+
+    def same_outputs(self, found: Gradients) -> bool:
+        """Whether another evaluation has the values of the first; how little these differ by tells of its arithmetic."""
+        if any(difference(found[name], value, ROUNDED * size(value)) for name, value in self.outputs.items()):
+            return False
+        changes = [size(found[name] - value) / (size(value) or 1.0) for name, value in self.outputs.items()]
+        self.eps = max(self.eps, *(change for change in changes if np.isfinite(change)))
+        return True
 
     def elsewhere(self, seed: int) -> Gradients:
         """Another point."""
