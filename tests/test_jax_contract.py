@@ -91,10 +91,12 @@ def traced_otherwise(saved, c):
     return gx, 2 * gw if isinstance(saved[0], jax.core.Tracer) else gw
 
 
-@everywhere
-@pytest.mark.parametrize("backward", [branches, leaves_for_numpy, traced_otherwise])
+@pytest.mark.parametrize(
+    ("backward", "place"),
+    [(branches, "alone"), (leaves_for_numpy, "deep inside"), (traced_otherwise, "beside another output")],
+)
 def test_a_backward_pass_that_cannot_be_traced_is_found_under_jit(backward, place):
-    f, args = place(affine(backward))
+    f, args = PLACES[place](affine(backward))
     breaks("under-jit", f, *args, says="under jax.jit the")
 
 
@@ -118,8 +120,7 @@ def test_what_a_trace_keeps_of_another_call_is_found_under_jit():
     assert {(each.name, each.cause) for each in report.diagnoses} == {("args.0", "under-jit"), ("args.1", "under-jit")}
 
 
-@everywhere
-@pytest.mark.parametrize("given", [True, False], ids=["cotangents", "residuals"])
+@pytest.mark.parametrize(("given", "place"), [(True, "alone"), (False, "alone"), (True, "deep inside")])
 def test_a_backward_pass_that_mixes_what_is_batched_is_found(given, place):
     def backward(saved, c):
         return vjp((saved[0], mixed(saved[1])) if not given else saved, mixed(c) if given else c)
@@ -132,7 +133,7 @@ def test_a_backward_pass_that_mixes_what_is_batched_is_found(given, place):
     def mixed_rule(size, batched, x):
         return jnp.flip(x, 0), True
 
-    f, args = place(affine(backward))
+    f, args = PLACES[place](affine(backward))
     breaks("vmap", f, *args, says="at once, through jax.vmap, the gradient is off")
 
 
@@ -206,9 +207,7 @@ def forgetful(x, c):
 
 OUTPUTS = {
     "alone": lambda f: f,
-    "deep inside": lambda f: lambda x: [3 * part for part in f(jnp.exp(x))],
-    "with a third": lambda f: lambda x: {"both": f(x), "third": x**2},
-    "with five": lambda f: lambda x: (*f(x), x**2, x**3, jnp.exp(x)),
+    "deep inside, with three others": lambda f: lambda x: {"both": f(jnp.sin(x)), "others": [x, 2 * x, -x]},
 }
 
 
@@ -323,7 +322,7 @@ def powers(n):
 
 
 def beside_a_key(key, x, n):
-    return jax.random.normal(key, x.shape) * affine()(x, jnp.eye(2)) * n
+    return jax.random.bits(key) % 2 + affine()(x, jnp.eye(2)) * n
 
 
 def in_bfloat16(x, w):
@@ -332,7 +331,7 @@ def in_bfloat16(x, w):
 
 
 HONEST = {
-    "in a scan": (scan, (X, W)),
+    "in a scan": (scan, (X[:2], W)),
     "under checkpoint": (jax.checkpoint(affine()), (X, W)),
     "jitted": (jax.jit(affine()), (X, W)),
     "batched": (jax.vmap(affine(), in_axes=(0, None)), (np.stack([X, 2 * X]), W)),
@@ -353,7 +352,6 @@ def test_honest_functions_keep_their_contract(f, args):
 
 def test_in_the_dtype_that_is_asked_for():
     x, w = (jnp.asarray(each, dtype="float32") for each in (X, W))
-    assert check_jax(affine(), x, w, dtype="as given").verdict is Verdict.CORRECT
     assert not check_jax(in_bfloat16, x, w).wrong
     report = check_jax(affine(branches), x, w, dtype="as given")
     assert {diagnosis.cause for diagnosis in report.diagnoses} == {"under-jit"}
