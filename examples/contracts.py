@@ -120,6 +120,25 @@ class Exponential(torch.autograd.Function):
 """
 
 
+JAX = """\
+## Functions of JAX
+
+`check_jax` asks a function with a `custom_vjp` the same kind of questions, each once or twice, against the gradient that
+differences have judged. Where the forward pass itself refuses to be traced or batched, a note says so, and it is no verdict.
+
+| asked | cause |
+|---|---|
+| after a forward pass at another point | `shared-state` |
+| under `jax.jit` | `under-jit` |
+| each argument alone, the others constants; each left out | `needs-input-grad` |
+| each output alone, the others' cotangents symbolic zeros | `symbolic-zeros` |
+| whether the outputs' gradients add up; a cotangent of zeros | `cotangent-layout` |
+| under `jax.vmap`: several cotangents, several points | `vmap` |
+
+[An example](frameworks.md#a-jax-custom_vjp).
+"""
+
+
 class Mistake(NamedTuple):
     """A function, lines of it with what somebody wrote in their place, and what that does."""
 
@@ -255,7 +274,7 @@ def page() -> str:
         "The minus marks the mistake, the plus the fix. Without the mistake each is correct.\n\n"
         "Written by `python examples/contracts.py docs/contracts.md`.\n"
     )
-    return "\n".join([head, *(section(i, mistake) for i, mistake in enumerate(MISTAKES, 1))])
+    return "\n".join([head, *(section(i, mistake) for i, mistake in enumerate(MISTAKES, 1)), JAX])
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ EVIDENCE = {
     "input-layout": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
     "needs-input-grad": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
     "forward-mode": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
+    "symbolic-zeros": [{}, {"how": "where output a is used alone the gradient is off by 1 at [4, 3]"}],
+    "under-jit": [{}, {"how": "under jax.jit the gradient is off by 1 at [4, 3]"}],
     "vmap": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
     "shared-state": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],
     "output-view": [{}, {"how": "the second time through one graph the gradient is off by 1 at [4, 3]"}],

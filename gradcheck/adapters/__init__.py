@@ -78,6 +78,7 @@ def check_jax(
     resolve: float = 1e-3,
     max_evaluations: int = 400,
     diagnose: bool = True,
+    contract: bool = True,
     seed: int = 0,
     dtype: str | None = None,
 ) -> Report:
@@ -93,6 +94,11 @@ def check_jax(
         ``"reverse"``, ``"forward"`` or both; by default both, forward where ``f`` has it (a ``custom_vjp`` has not).
     accuracy, resolve, max_evaluations, diagnose, seed, dtype
         As `check` takes them.
+    contract : bool
+        Whether to ask of a function with a ``custom_vjp``, too, what no differences see: that reverse mode answers the same
+        under ``jax.jit`` and ``jax.vmap``, whichever arguments are constants and whichever outputs are used, and whatever
+        was called in between. A block whose gradient is right and whose backward function does not keep this is ``wrong``,
+        with a cause; a forward function that refuses to be traced or batched is named in a note.
 
     Returns
     -------
@@ -103,7 +109,7 @@ def check_jax(
     with needing("jax"):
         from gradcheck.adapters import jax_functions
     return jax_functions.check_jax(
-        f, args, modes, Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
+        f, args, modes, Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked(), contract
     )
 
 

@@ -3,11 +3,14 @@
 """JAX's derivatives: functions with ``custom_vjp`` or ``custom_jvp``, jitted or not, in reverse and forward mode."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
+from gradcheck.adapters.contract.breaches import under_contract
+from gradcheck.adapters.jax_contract import asked as asked_about
 from gradcheck.adapters.leaves import Function, combine, settled
 from gradcheck.adapters.numbers import arrays_of
 from gradcheck.candidates.given import Gradient
@@ -23,7 +26,9 @@ from gradcheck.report import Report, joined
 MODES = ("reverse", "forward")
 
 
-def check_jax(f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] | None, asked: Asked) -> Report:
+def check_jax(
+    f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] | None, asked: Asked, contract: bool = True
+) -> Report:
     """What `gradcheck.check_jax` does."""
     unknown = [mode for mode in modes or () if mode not in MODES]
     if unknown or modes == ():
@@ -31,10 +36,14 @@ def check_jax(f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ..
     with jax.enable_x64(True):
         function, arithmetic = settled(Function(f, args, asked, jax.numpy.asarray), reverse_of, asked)
         derivatives = Derivatives(function, asked.seed)
-        wanted = modes or (MODES if derivatives.has_forward() else ("reverse",))
-        reports = [_MODES[mode](derivatives, asked, arithmetic).labelled(mode) for mode in MODES if mode in wanted]
+        custom = (contract or not modes) and not derivatives.has_forward()
+        wanted = modes or (("reverse",) if custom else MODES)
+        reports = {mode: _MODES[mode](derivatives, asked, arithmetic) for mode in MODES if mode in wanted}
+        if custom and contract and "reverse" in reports:
+            reports["reverse"] = under_contract(reports["reverse"], partial(asked_about, function))
     notes = [] if modes or "forward" in wanted else [f"{function.name} has no forward mode"]
-    report = joined(f"{function.name}: {reports[0].title}", reports, notes)
+    title = next(iter(reports.values())).title
+    report = joined(f"{function.name}: {title}", [report.labelled(mode) for mode, report in reports.items()], notes)
     return with_notes(report, function.notes(), unchecked=function.unchecked)
 
 

@@ -42,6 +42,7 @@ class Function:
         typed: Callable[[Any], Any] = lambda leaf: leaf,
     ) -> None:
         self.f, self.name, self.typed, self.as_given = f, name_of(f), typed, asked.dtype is not None
+        self.seed = asked.seed
         self.arguments = flatten({"args": args}, what=self.name)
         leaves = list(zip(self.arguments.names, self.arguments.leaves, strict=True))
         for name, leaf in leaves:

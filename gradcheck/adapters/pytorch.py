@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from msgspec.structs import replace
 
-from gradcheck.adapters.contract.answers import Breach
+from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch_arithmetic import arithmetic
 from gradcheck.adapters.pytorch_function import TorchFunction, name_of
@@ -19,8 +20,7 @@ from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.objects.pytree import flatten
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
-from gradcheck.verdict.causes import Cause
-from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
+from gradcheck.verdict.findings import Finding, Verdict
 
 BACKEND = "torch"
 IDLE = "no gradient, and the output does not depend on it"
@@ -72,7 +72,7 @@ def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:
     report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
     with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
         report = _with_outputs_alone(report, function, asked)
-    report = _under_contract(report, function) if contract else report
+    report = under_contract(report, partial(asked_about, function)) if contract else report
     notes = (*report.notes, *_notes(function, unused, report.findings))
     title, unchecked = f"{function.name}: {report.title}", (*report.unchecked, *function.unchecked)
     return replace(report.labelled(BACKEND), title=title, notes=notes, unchecked=unchecked)
@@ -134,44 +134,6 @@ def _with_output_alone(report: Report, function: TorchFunction, output: str, ask
         diagnosis_evaluations=report.diagnosis_evaluations + found.diagnosis_evaluations,
         diagnoses=(*report.diagnoses, *(each for each in found.diagnoses if each.name in fresh)),
     )
-
-
-def _under_contract(report: Report, function: TorchFunction) -> Report:
-    """Blocks that differences find nothing wrong with are wrong where the backward function does not keep its contract.
-
-    On a kink its answers may differ, and where two calls do anyway: these blocks are not compared. Raise may it nowhere.
-    """
-    standing = {finding.name for finding in report.findings if finding.verdict is not Verdict.WRONG}
-    if not standing:
-        return report
-    kept = asked_about(function, {finding.name for finding in report.findings if _is_compared(finding)})
-    breaches = [(breach, sorted(breach.names & standing)) for breach in kept.breaches]
-    sentences = {name: breach.sentence for breach, names in reversed(breaches) for name in names}
-    return replace(
-        report,
-        findings=tuple(_broken(finding, sentences.get(finding.name, "")) for finding in report.findings),
-        notes=(*report.notes, *kept.notes),
-        diagnoses=(*report.diagnoses, *_causes(breaches)),
-    )
-
-
-def _is_compared(finding: Finding) -> bool:
-    undecided = finding.verdict is Verdict.UNRESOLVED and finding.resolution == float("inf")
-    return finding.verdict not in (Verdict.WRONG, Verdict.NONSMOOTH) and not undecided
-
-
-def _broken(finding: Finding, sentence: str) -> Finding:
-    """Wrong for a reason that is no error of its numbers."""
-    if not sentence:
-        return finding
-    return Finding(name=finding.name, backend=finding.backend, verdict=Verdict.WRONG, reason=sentence, shape=finding.shape)
-
-
-def _causes(breaches: list[tuple[Breach, list[str]]]) -> Generator[Diagnosis]:
-    """Each cause once a block, with what was seen first, block by block."""
-    first = {(name, breach.cause): breach.sentence for breach, names in reversed(breaches) for name in names}
-    for name in dict.fromkeys(name for _, names in breaches for name in names):
-        yield from (cause.of(name, how=first[name, cause]) for cause in Cause if (name, cause) in first)
 
 
 def _without_gradient(finding: Finding, unused: frozenset[str]) -> Finding:

@@ -70,12 +70,23 @@ class Cause(StrEnum):
     NEEDS_INPUT_GRAD = (
         "needs-input-grad",
         ("it matters which arguments require a gradient: {how}", "it matters which arguments require a gradient"),
-        "ask ctx.needs_input_grad for each argument by its own place, and return None for those alone that it refuses",
+        "ask for each argument by its own place (ctx.needs_input_grad[i], or .perturbed), and leave out those alone that it "
+        "refuses",
     )
     FORWARD_MODE = (
         "forward-mode",
         ("the forward derivative is another than the backward pass: {how}", "forward and backward derivative differ"),
         "correct the jvp: the backward pass is right",
+    )
+    SYMBOLIC_ZEROS = (
+        "symbolic-zeros",
+        ("it matters which outputs are used: {how}", "it matters which outputs are used"),
+        "take a cotangent that is a SymbolicZero for zeros, of that output alone",
+    )
+    UNDER_JIT = (
+        "under-jit",
+        ("traced, as jax.jit does, it answers otherwise: {how}", "traced, as jax.jit does, it answers otherwise"),
+        "use jax.numpy and jax.lax for all that depends on values: Python's if and float(), NumPy and globals see the trace",
     )
     VMAP = (
         "vmap",
@@ -85,7 +96,7 @@ class Cause(StrEnum):
     SHARED_STATE = (
         "shared-state",
         ("another forward pass in between changes the answer: {how}", "another forward pass in between changes the answer"),
-        "keep what the backward pass needs on its own ctx, not on the class, the module or in a global",
+        "keep what the backward pass needs on its own ctx or in its residuals, not on the class, the module or in a global",
     )
     OUTPUT_VIEW = (
         "output-view",

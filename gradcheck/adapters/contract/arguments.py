@@ -1,19 +1,17 @@
 """Arguments as others may have them: in another layout of memory, and with a gradient wanted of some only."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 
-import numpy as np
 import torch
 
-from gradcheck.adapters.contract.answers import Breach, Examined, Told
+from gradcheck.adapters.contract.answers import Examined, arrays_of
+from gradcheck.adapters.contract.breaches import Breach, Told
+from gradcheck.adapters.contract.first import chosen, only
 from gradcheck.adapters.contract.layouts import LAYOUTS, is_laid_out
 from gradcheck.adapters.pytorch_function import TorchFunction
 from gradcheck.verdict.causes import Cause
-
-EACH = 4  # up to so many blocks, each is asked for alone and left out; of more, random halves
-HALVES = 4  # and as many complements
 
 READS_MEMORY = "AsStrided"  # the one operator whose value is defined by its argument's strides
 
@@ -33,7 +31,7 @@ def layouts(examined: Examined) -> Told:
         if not any(changes):
             continue
         when = f"with {name} arguments"
-        if examined.same_outputs(call):
+        if examined.same_outputs(arrays_of(call.outputs)):
             yield from examined.answers(Cause.INPUT_LAYOUT, when, partial(examined.backward, call, retain=False))
         elif not examined.function.random:  # whose numbers may be drawn in the order of memory
             yield Breach(Cause.INPUT_LAYOUT, examined.judged, f"{when} the output is another")
@@ -63,13 +61,13 @@ def subsets(examined: Examined) -> Told:
             try:
                 call = function.call(examined.point)
             except Exception as error:
-                yield f"where {_only(subset, names)} it is refused: {error}"
+                yield f"where {only(subset, names)} it is refused: {error}"
                 return
-            if examined.function.random and not examined.same_outputs(call):
+            if examined.function.random and not examined.same_outputs(arrays_of(call.outputs)):
                 continue
             expected = {name: gradient for name, gradient in examined.gradients.items() if name in subset}
             backward = partial(examined.backward, call, retain=False)
-            yield from examined.answers(Cause.NEEDS_INPUT_GRAD, f"where {_only(subset, names)}", backward, expected)
+            yield from examined.answers(Cause.NEEDS_INPUT_GRAD, f"where {only(subset, names)}", backward, expected)
 
 
 @contextmanager
@@ -87,27 +85,3 @@ def requiring_none(examined: Examined, left: frozenset[str]) -> Generator[TorchF
     finally:
         for tensor in seen:
             tensor.requires_grad_()
-
-
-def chosen(names: list[str], seed: int) -> Iterator[frozenset[str]]:
-    """At most `EACH` alone and left out, else random halves and what they leave."""
-    if len(names) < 2:
-        return
-    every = frozenset(names)
-    if len(names) <= EACH:
-        yield from (frozenset({name}) for name in names)
-        yield from (every - {name} for name in names if len(names) > 2)
-        return
-    draws = np.random.default_rng(seed)
-    for _ in range(HALVES):
-        half = frozenset(str(name) for name in draws.permutation(names)[: len(names) // 2])
-        yield from (half, every - half)
-
-
-def _only(subset: frozenset[str], names: list[str]) -> str:
-    kept, left = ([name for name in names if (name in subset) == inside] for inside in (True, False))
-    if len(left) == 1 < len(kept):
-        return f"{left[0]} requires no gradient"
-    if len(kept) == 1:
-        return f"only {kept[0]} requires a gradient"
-    return f"{len(kept)} of {len(names)} blocks require a gradient, {kept[0]} and not {left[0]},"

@@ -9,15 +9,15 @@ from typing import cast
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Optionals, Told, wide
+from gradcheck.adapters.contract.answers import Examined, Optionals, wide
+from gradcheck.adapters.contract.breaches import Breach, Told
+from gradcheck.adapters.contract.first import FACTORS, Gradients
 from gradcheck.adapters.contract.graph import Node, defines, nodes_of
-from gradcheck.adapters.contract.keeping import elsewhere
 from gradcheck.adapters.pytorch_leaves import Tensors
 from gradcheck.adapters.pytorch_state import seed_all
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 
-FACTORS = (1.0, 2.0, -0.5)  # of cotangents: powers of two, so that nothing rounds otherwise
 NODES = ("AccumulateGrad", "ViewBackward", "AliasBackward")  # of a graph that is one function and its arguments
 
 
@@ -43,7 +43,7 @@ def generates(node: Node) -> bool:
 
 def _told(breaches: Iterator[Breach], certain: bool) -> list[Breach]:
     """Without what is raised where something else may have raised it, which declares nothing."""
-    return [breach for breach in breaches if certain or " raised " not in breach.sentence]
+    return [breach for breach in breaches if certain or not breach.raised]
 
 
 def of_cotangents(examined: Examined) -> Iterator[Breach]:
@@ -72,7 +72,7 @@ def of_points(examined: Examined, names: tuple[str, ...]) -> Iterator[Breach]:
     first = next(iter(names), None)
     if first is None:
         return
-    function, moved = examined.function, elsewhere(examined)
+    function, moved = examined.function, examined.elsewhere(examined.function.seed)
     other = {name: moved[name] if name in names else value for name, value in examined.point.items()}
     try:
         there = function.gradient(other)

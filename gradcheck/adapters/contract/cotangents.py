@@ -6,7 +6,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Told
+from gradcheck.adapters.contract.answers import Examined
+from gradcheck.adapters.contract.breaches import Breach, Told
+from gradcheck.adapters.contract.first import Gradients
 from gradcheck.adapters.contract.graph import Cotangents, metadata, nodes_of, replaced
 from gradcheck.adapters.contract.layouts import LAYOUTS, expanded, flat, of_each
 from gradcheck.adapters.pytorch_function import Call
@@ -72,7 +74,7 @@ def undefined(examined: Examined) -> Told:
     for place in range(min(outputs, OUTPUTS) if outputs > 1 else 0):
         yield from _undefined(examined, call, place, f"where the cotangent of output {place} is None")
     for breach in _undefined(examined, call, None, "where every cotangent is None"):
-        yield breach.sentence if " raised " in breach.sentence else breach
+        yield breach.sentence if breach.raised else breach
 
 
 def _undefined(examined: Examined, call: Call, place: int | None, when: str) -> Iterator[Breach]:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
-from gradcheck.adapters.contract.answers import Breach, Examined, Told, origin, shortly, wide
+from gradcheck.adapters.contract.answers import Examined, wide
+from gradcheck.adapters.contract.breaches import Breach, Told, origin, shortly
 from gradcheck.adapters.contract.graph import defines, nodes_of
 from gradcheck.adapters.pytorch_numbers import tensor_of
 from gradcheck.foundation.arrays import Array

@@ -7,13 +7,14 @@ from functools import partial
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.answers import Examined, Gradients, Told, wide
+from gradcheck.adapters.contract.answers import Examined, wide
+from gradcheck.adapters.contract.breaches import Told
+from gradcheck.adapters.contract.first import Gradients
 from gradcheck.adapters.pytorch_function import Call, TorchFunction
 from gradcheck.adapters.pytorch_leaves import Tensors
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 
-ELSEWHERE = 0.25  # how far off the other point is, relative to each entry: it stays in the function's domain, mostly
 FACTOR = 2.0  # by which an output is multiplied in place: a power of two, so that nothing rounds otherwise
 
 
@@ -29,18 +30,10 @@ def state(examined: Examined) -> Told:
         yield from examined.answers(Cause.SHARED_STATE, f"after a forward pass {what}", backward)
 
 
-def elsewhere(examined: Examined) -> dict[str, Array]:
-    """Another point."""
-    draws = np.random.default_rng(examined.function.seed)
-    return {
-        name: (value * (1 + ELSEWHERE * draws.uniform(-1, 1, value.shape))).astype(value.dtype)
-        for name, value in examined.point.items()
-    }
-
-
 def _elsewhere(examined: Examined) -> None:
     names = examined.function.arguments.names
-    examined.function.handing(lambda name, tensor: another(tensor) if name in names else tensor).call(elsewhere(examined))
+    function = examined.function.handing(lambda name, tensor: another(tensor) if name in names else tensor)
+    function.call(examined.elsewhere(examined.function.seed))
 
 
 def _cropped(examined: Examined) -> None:

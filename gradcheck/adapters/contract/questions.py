@@ -2,10 +2,10 @@
 
 import warnings
 from collections.abc import Callable, Collection
-from typing import NamedTuple
 
 from gradcheck.adapters.contract import arguments, batches, cotangents, forward, keeping, repeating
-from gradcheck.adapters.contract.answers import Breach, Examined, Told, shortly
+from gradcheck.adapters.contract.answers import Examined
+from gradcheck.adapters.contract.breaches import Kept, Told, gathered
 from gradcheck.adapters.pytorch_function import TorchFunction
 
 QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
@@ -22,13 +22,6 @@ QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
 )
 
 
-class Kept(NamedTuple):
-    """What a backward function did not keep of its contract, and what was noticed."""
-
-    breaches: tuple[Breach, ...]
-    notes: tuple[str, ...]
-
-
 def asked(function: TorchFunction, judged: Collection[str]) -> Kept:
     """Ask about the blocks whose gradients differences have judged, and not found wrong.
 
@@ -36,15 +29,4 @@ def asked(function: TorchFunction, judged: Collection[str]) -> Kept:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        examined = Examined(function, judged)
-        told = [each for question in QUESTIONS for each in _told(question, examined)]
-    notes = dict.fromkeys(each for each in told if isinstance(each, str))
-    return Kept(tuple(each for each in told if isinstance(each, Breach)), tuple(notes))
-
-
-def _told(question: Callable[[Examined], Told], examined: Examined) -> Told:
-    """What it brings until the function fails where it did not before, which is a note."""
-    try:
-        yield from question(examined)
-    except Exception as error:
-        yield f"{question.__module__.rpartition('.')[2]}.{question.__name__} could not be asked: it {shortly(error)}"
+        return gathered(QUESTIONS, Examined(function, judged))

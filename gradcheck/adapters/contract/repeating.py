@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from gradcheck.adapters.contract.answers import Breach, Examined, Told, shortly
+from gradcheck.adapters.contract.answers import Examined
+from gradcheck.adapters.contract.breaches import Breach, Told, shortly
 from gradcheck.adapters.contract.graph import Cotangents, Node, nodes_of
 from gradcheck.verdict.causes import Cause
 
