@@ -162,5 +162,5 @@ CONSTANTS: tuple[Constant, ...] = (
     Constant("gradcheck.verification.arbiter", "CHEAP", 1e7, (1e5, 1e9), "large networks"),
     Constant("gradcheck.network.analysis.calculus", "SATURATED", 8.0, (0.5, 100.0), "bounds"),
     Constant("gradcheck.network.analysis.calculus", "AMPLIFIED", 5.0, (0.1, 100.0), "bounds"),
-    Constant("gradcheck.adapters.pytorch", "ROUNDING", 1000, (1, 1e5), "sums"),
+    Constant("gradcheck.adapters.pytorch.checking", "ROUNDING", 1000, (1, 1e5), "sums"),
 )

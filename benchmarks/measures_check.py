@@ -16,7 +16,7 @@ from subjects_common import Problem
 from subjects_faulty import draw_problem
 
 import gradcheck
-from gradcheck.adapters import pytorch
+from gradcheck.adapters.pytorch import checking
 
 Claim = Callable[..., Any]
 
@@ -184,9 +184,9 @@ def sums(sizes: Sizes) -> Iterator[Reply]:
         x = torch.tensor(rng.standard_normal(n), dtype=dtype, requires_grad=True)
         for off in (0.0, 1e-3):
             try:
-                with pytorch.lent(partial(outputs, weights, off), (x,), {}, None, 0) as function:
+                with checking.lent(partial(outputs, weights, off), (x,), {}, None, 0) as function:
                     function.settle(None)
-                    said = str(pytorch.adds_up(function))
+                    said = str(checking.adds_up(function))
             except Exception as error:
                 said = f"error: {type(error).__name__}"
             yield Reply(f"{n}, {m} outputs, {dtype}, {off}", str(not off), said)

@@ -21,13 +21,13 @@ TIE = "what is measured never is the threshold to the last bit, and either answe
 
 EQUIVALENT = (
     Equivalent(
-        "gradcheck/adapters/pytorch_state.py",
+        "gradcheck/adapters/pytorch/state.py",
         "if torch.cuda.is_initialized():",
         "if (not torch.cuda.is_initialized()):",
         DEVICES,
     ),
     Equivalent(
-        "gradcheck/adapters/pytorch_state.py",
+        "gradcheck/adapters/pytorch/state.py",
         "if torch.backends.mps.is_available():",
         "if (not torch.backends.mps.is_available()):",
         DEVICES,

@@ -25,7 +25,7 @@ from gradcheck.foundation.validation import accuracy_of, seed_of
 from gradcheck.foundation.wording import printable
 
 if TYPE_CHECKING:
-    from gradcheck.adapters.pytorch_suites import DropIn
+    from gradcheck.adapters.pytorch.suites import DropIn
     from gradcheck.report import Report
 
 FORMAT = 1

@@ -235,16 +235,16 @@ def test_a_backward_pass_that_answers_otherwise_for_one_output_alone_is_found_ho
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
 def test_gradients_of_single_outputs_add_up_to_rounding_and_are_then_not_checked_one_by_one(scale):
     """The twin: a sum that is off by more than that."""
-    from gradcheck.adapters import pytorch
+    from gradcheck.adapters.pytorch import checking
 
-    with pytorch.lent(lambda x: tuple(scale * (x * k).sin() for k in range(1, 9)), (rand(50),), {}, None, 0) as function:
+    with checking.lent(lambda x: tuple(scale * (x * k).sin() for k in range(1, 9)), (rand(50),), {}, None, 0) as function:
         function.settle(None)
         whole = function.gradient(function.point())["args.0"]
         parts = [function.alone(output).gradient(function.point())["args.0"] for output in function.cotangents]
         assert not np.array_equal(sum(parts), whole)
-        assert pytorch.adds_up(function)
+        assert checking.adds_up(function)
         function.gradient = lambda _: {"args.0": whole + 1e-9 * np.abs(whole).max()}
-        assert not pytorch.adds_up(function)
+        assert not checking.adds_up(function)
 
 
 def test_only_a_wrong_block_that_has_no_gradient_is_told_so():

@@ -12,7 +12,7 @@ from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
 
 if TYPE_CHECKING:
-    from gradcheck.adapters.pytorch_suites import DropIn
+    from gradcheck.adapters.pytorch.suites import DropIn
 
 __all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch", "drop_in"]
 
@@ -64,9 +64,9 @@ def check_torch(
         Where ``f`` raises.
     """
     with needing("torch"):
-        from gradcheck.adapters import pytorch
+        from gradcheck.adapters.pytorch import checking
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
-    return pytorch.check_torch(f, args, kwargs, module, asked, contract)
+    return checking.check_torch(f, args, kwargs, module, asked, contract)
 
 
 @reproducible
@@ -107,8 +107,8 @@ def check_jax(
         ``"reverse"`` or ``"forward"``.
     """
     with needing("jax"):
-        from gradcheck.adapters import jax_functions
-    return jax_functions.check_jax(
+        from gradcheck.adapters.jax import functions
+    return functions.check_jax(
         f, args, modes, Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked(), contract
     )
 
@@ -207,5 +207,5 @@ def drop_in(
         A context manager, whose end, like its method ``undo()``, puts the original back; ``calls`` has what was found.
     """
     with needing("torch"):
-        from gradcheck.adapters.pytorch_suites import DropIn
+        from gradcheck.adapters.pytorch.suites import DropIn
     return DropIn(Asked(accuracy, resolve, max_evaluations, diagnose, seed).checked(), contract, told)

@@ -1,1 +1,1 @@
-"""What a backward function owes beside its numbers, asked of one whose numbers were judged: no differences see it."""
+"""The contract of a backward function, in whichever framework: a first answer, breaches, their place in a report."""

@@ -3,10 +3,10 @@
 import warnings
 from collections.abc import Callable, Collection
 
-from gradcheck.adapters.contract import arguments, batches, cotangents, forward, keeping, repeating
-from gradcheck.adapters.contract.answers import Examined
 from gradcheck.adapters.contract.breaches import Kept, Told, gathered
-from gradcheck.adapters.pytorch_function import TorchFunction
+from gradcheck.adapters.pytorch.contract import arguments, batches, cotangents, forward, keeping, repeating
+from gradcheck.adapters.pytorch.contract.answers import Examined
+from gradcheck.adapters.pytorch.function import TorchFunction
 
 QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
     repeating.twice,

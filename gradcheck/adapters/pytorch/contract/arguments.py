@@ -6,11 +6,11 @@ from functools import partial
 
 import torch
 
-from gradcheck.adapters.contract.answers import Examined, arrays_of
 from gradcheck.adapters.contract.breaches import Breach, Told
 from gradcheck.adapters.contract.first import chosen, only
-from gradcheck.adapters.contract.layouts import LAYOUTS, is_laid_out
-from gradcheck.adapters.pytorch_function import TorchFunction
+from gradcheck.adapters.pytorch.contract.answers import Examined, arrays_of
+from gradcheck.adapters.pytorch.contract.layouts import LAYOUTS, is_laid_out
+from gradcheck.adapters.pytorch.function import TorchFunction
 from gradcheck.verdict.causes import Cause
 
 READS_MEMORY = "AsStrided"  # the one operator whose value is defined by its argument's strides

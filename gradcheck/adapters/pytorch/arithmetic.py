@@ -5,8 +5,8 @@
 import numpy as np
 import torch
 
-from gradcheck.adapters.pytorch_function import TorchFunction
-from gradcheck.adapters.pytorch_numbers import WIDE
+from gradcheck.adapters.pytorch.function import TorchFunction
+from gradcheck.adapters.pytorch.numbers import WIDE
 from gradcheck.candidates.given import Narrow
 from gradcheck.candidates.precision import Arithmetic
 from gradcheck.foundation.arrays import Array

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
-from gradcheck.adapters.contract.answers import Examined, wide
 from gradcheck.adapters.contract.breaches import Breach, Told, origin, shortly
-from gradcheck.adapters.contract.graph import defines, nodes_of
-from gradcheck.adapters.pytorch_numbers import tensor_of
+from gradcheck.adapters.pytorch.contract.answers import Examined, wide
+from gradcheck.adapters.pytorch.contract.graph import defines, nodes_of
+from gradcheck.adapters.pytorch.numbers import tensor_of
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 

@@ -11,9 +11,9 @@ import torch
 
 from gradcheck.adapters.leaves import combine, draw
 from gradcheck.adapters.leaves import name_of as plain_name
-from gradcheck.adapters.pytorch_leaves import MANY, Holdings, Tensors, left_out, reached, size
-from gradcheck.adapters.pytorch_numbers import DTYPES, WIDE, array_of, arrays_of, floating_tensors, tensor_of
-from gradcheck.adapters.pytorch_state import random_state, seed_all
+from gradcheck.adapters.pytorch.holdings import MANY, Holdings, Tensors, left_out, reached, size
+from gradcheck.adapters.pytorch.numbers import DTYPES, WIDE, array_of, arrays_of, floating_tensors, tensor_of
+from gradcheck.adapters.pytorch.state import random_state, seed_all
 from gradcheck.candidates.precision import AS_GIVEN
 from gradcheck.errors import CallFailed, DataError, DescriptionError
 from gradcheck.foundation.arrays import Array
@@ -54,7 +54,9 @@ class TorchFunction:
         self.dtype: torch.dtype | None = None
         self.hand_on = _as_it_is
         moved = {**held.wanted, **held.beside, **held.constants}
-        self.state = {name: (tensor, tensor.data) for name, tensor in moved.items() if tensor.is_leaf}
+        self.state: dict[str, tuple[torch.Tensor, torch.Tensor]] = {
+            name: (tensor, tensor.data) for name, tensor in moved.items() if tensor.is_leaf
+        }
         own = zip(arguments.names, arguments.leaves, strict=True)
         tensors = {name: leaf for name, leaf in own if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
         self.replaced = {name: leaf for name, leaf in tensors.items() if not leaf.is_leaf}

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from gradcheck.adapters.contract.breaches import under_contract
-from gradcheck.adapters.jax_contract import asked as asked_about
+from gradcheck.adapters.jax.contract import asked as asked_about
 from gradcheck.adapters.leaves import Function, combine, settled
 from gradcheck.adapters.numbers import arrays_of
 from gradcheck.candidates.given import Gradient

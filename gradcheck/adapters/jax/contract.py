@@ -14,7 +14,7 @@ import numpy as np
 
 from gradcheck.adapters.contract.breaches import Breach, Kept, Told, gathered
 from gradcheck.adapters.contract.first import EACH, FACTORS, Gradients, Refused, chosen, only
-from gradcheck.adapters.jax_answers import Arrays, Examined, coarsest, vjp, wide
+from gradcheck.adapters.jax.answers import Arrays, Examined, coarsest, vjp, wide
 from gradcheck.adapters.leaves import Function
 from gradcheck.foundation.wording import enumerated
 from gradcheck.verdict.causes import Cause

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from gradcheck.adapters.contract.answers import Examined
 from gradcheck.adapters.contract.breaches import Breach, Told, shortly
-from gradcheck.adapters.contract.graph import Cotangents, Node, nodes_of
+from gradcheck.adapters.pytorch.contract.answers import Examined
+from gradcheck.adapters.pytorch.contract.graph import Cotangents, Node, nodes_of
 from gradcheck.verdict.causes import Cause
 
 

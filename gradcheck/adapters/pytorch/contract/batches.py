@@ -9,12 +9,12 @@ from typing import cast
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.answers import Examined, Optionals, wide
 from gradcheck.adapters.contract.breaches import Breach, Told
 from gradcheck.adapters.contract.first import FACTORS, Gradients
-from gradcheck.adapters.contract.graph import Node, defines, nodes_of
-from gradcheck.adapters.pytorch_leaves import Tensors
-from gradcheck.adapters.pytorch_state import seed_all
+from gradcheck.adapters.pytorch.contract.answers import Examined, Optionals, wide
+from gradcheck.adapters.pytorch.contract.graph import Node, defines, nodes_of
+from gradcheck.adapters.pytorch.holdings import Tensors
+from gradcheck.adapters.pytorch.state import seed_all
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 

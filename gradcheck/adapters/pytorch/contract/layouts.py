@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from gradcheck.adapters.contract.graph import Cotangents
+from gradcheck.adapters.pytorch.contract.graph import Cotangents
 
 
 def transposed(tensor: torch.Tensor) -> torch.Tensor:

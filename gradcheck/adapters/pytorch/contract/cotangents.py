@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.answers import Examined
 from gradcheck.adapters.contract.breaches import Breach, Told
 from gradcheck.adapters.contract.first import Gradients
-from gradcheck.adapters.contract.graph import Cotangents, metadata, nodes_of, replaced
-from gradcheck.adapters.contract.layouts import LAYOUTS, expanded, flat, of_each
-from gradcheck.adapters.pytorch_function import Call
+from gradcheck.adapters.pytorch.contract.answers import Examined
+from gradcheck.adapters.pytorch.contract.graph import Cotangents, metadata, nodes_of, replaced
+from gradcheck.adapters.pytorch.contract.layouts import LAYOUTS, expanded, flat, of_each
+from gradcheck.adapters.pytorch.function import Call
 from gradcheck.verdict.causes import Cause
 
 OUTPUTS = 3  # of one node: so many are left undefined, one after the other

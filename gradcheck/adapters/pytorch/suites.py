@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch.autograd.gradcheck import GradcheckError as TorchError
 
-from gradcheck.adapters.pytorch import check_torch
+from gradcheck.adapters.pytorch.checking import check_torch
 from gradcheck.errors import GradcheckError
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck.adapters.pytorch_leaves import Tensors
+from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.objects.pytree import flatten

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from gradcheck.adapters.contract.first import First, Gradients
-from gradcheck.adapters.contract.graph import nodes_of
-from gradcheck.adapters.pytorch_function import Call, TorchFunction
-from gradcheck.adapters.pytorch_leaves import Tensors
-from gradcheck.adapters.pytorch_numbers import array_of, tensor_of
-from gradcheck.adapters.pytorch_state import seed_all
+from gradcheck.adapters.pytorch.contract.graph import nodes_of
+from gradcheck.adapters.pytorch.function import Call, TorchFunction
+from gradcheck.adapters.pytorch.holdings import Tensors
+from gradcheck.adapters.pytorch.numbers import array_of, tensor_of
+from gradcheck.adapters.pytorch.state import seed_all
 from gradcheck.foundation.arrays import Array
 
 Optionals: TypeAlias = tuple[torch.Tensor | None, ...]  # as gradients are; PyTorch's annotations know no None

@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.answers import Examined, wide
 from gradcheck.adapters.contract.breaches import Told
 from gradcheck.adapters.contract.first import Gradients
-from gradcheck.adapters.pytorch_function import Call, TorchFunction
-from gradcheck.adapters.pytorch_leaves import Tensors
+from gradcheck.adapters.pytorch.contract.answers import Examined, wide
+from gradcheck.adapters.pytorch.function import Call, TorchFunction
+from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 

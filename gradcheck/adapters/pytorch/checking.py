@@ -10,11 +10,11 @@ import torch
 from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import under_contract
-from gradcheck.adapters.contract.questions import asked as asked_about
-from gradcheck.adapters.pytorch_arithmetic import arithmetic
-from gradcheck.adapters.pytorch_function import TorchFunction, name_of
-from gradcheck.adapters.pytorch_leaves import MANY, holdings
-from gradcheck.adapters.pytorch_state import kept, module_of, random_kept
+from gradcheck.adapters.pytorch.arithmetic import arithmetic
+from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
+from gradcheck.adapters.pytorch.function import TorchFunction, name_of
+from gradcheck.adapters.pytorch.holdings import MANY, holdings
+from gradcheck.adapters.pytorch.state import kept, module_of, random_kept
 from gradcheck.checking.checker import checked
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.objects.pytree import flatten
