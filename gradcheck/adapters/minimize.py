@@ -11,6 +11,7 @@ from gradcheck.checking.checker import check
 from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import standing_for
 from gradcheck.foundation.validation import Asked, pair_of
 from gradcheck.report import Report, joined
 
@@ -39,8 +40,7 @@ def _loss(fun: Callable[..., Any], jac: Any, rest: tuple[Any, ...]) -> Callable[
     def loss(x: Array) -> Any:
         return _pair(fun, x, rest)[0] if jac is True else fun(x, *rest)
 
-    loss.__name__ = name_of(fun)
-    return loss
+    return standing_for(loss, fun, name_of(fun))
 
 
 def _gradient(fun: Callable[..., Any], jac: Any, rest: tuple[Any, ...]) -> Callable[[Array], Array]:

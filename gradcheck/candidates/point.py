@@ -49,6 +49,11 @@ def held(tree: Pytree) -> dict[str, str]:
     return {name: described(leaf) for name, leaf in zip(tree.names, tree.leaves, strict=True) if is_whole(leaf)}
 
 
+def handed_on(tree: Pytree) -> list[str]:
+    """A note on each of these."""
+    return [f"{name}: {what}, handed on as it is" for name, what in held(tree).items()]
+
+
 def is_whole(leaf: Any) -> bool:
     """Whether a leaf is a whole number, a truth value in an array, or an array of these."""
     return (isinstance(leaf, int) and not isinstance(leaf, bool)) or _dtype(leaf).kind in "iub"

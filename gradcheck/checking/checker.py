@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from gradcheck.candidates.claim import Claim, examine
 from gradcheck.candidates.functions import Subject, in_place
 from gradcheck.candidates.given import Off, in_given_dtype
-from gradcheck.candidates.point import held, point_of
+from gradcheck.candidates.point import handed_on, held, point_of
 from gradcheck.candidates.precision import Arithmetic, cast
 from gradcheck.checking.dependence import brought_along, ignored, reads_the_array_itself, refuse_if_all_is_ignored
 from gradcheck.checking.evidence import ProbeEvidence
@@ -25,7 +25,6 @@ from gradcheck.verdict import reasons
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Finding, Verdict
 
-HELD = "{}, handed on as it is"
 FOLLOWED = "judged in float64, which the function follows"
 NOT_THERE = "the loss does not depend on it"
 IN_PLACE = "the loss reads this array and not its argument: it was moved in place"
@@ -141,15 +140,14 @@ def _judged(
             diagnoses, findings = explained(ProbeEvidence(prober), findings), mapped(prober, findings)
     except KeyboardInterrupt:
         stopped = True
-    passed = held(subject.tree)
     report = Report(
         title=_title(claim),
         findings=findings,
         evaluations=spent,
-        notes=(*prober.known.notes, *claim.beside.notes(), *(f"{name}: {HELD.format(passed[name])}" for name in passed)),
+        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(subject.tree)),
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
-        unchecked=tuple(passed),
+        unchecked=tuple(held(subject.tree)),
     )
     if stopped:
         raise Interrupted(report)

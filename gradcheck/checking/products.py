@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.candidates.point import point_of
+from gradcheck.candidates.point import handed_on, held, point_of
 from gradcheck.candidates.precision import cast
 from gradcheck.checking.accusation import BACKEND
-from gradcheck.checking.checker import check
+from gradcheck.checking.checker import check, with_notes
 from gradcheck.errors import DataError
 from gradcheck.foundation import arrays
 from gradcheck.foundation.arrays import Array, norm
-from gradcheck.foundation.calling import guarded
+from gradcheck.foundation.calling import guarded, standing_for
 from gradcheck.foundation.objects.pytree import Pytree, take_apart
 from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.directions import signs
@@ -61,7 +61,7 @@ def check_vjp(
 
     pulled.__name__ = vjp.__name__
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype)
-    return check(lambda x: dot(c, f(x), f.__name__), pulled, at, **asked._asdict())
+    return check(standing_for(lambda x: dot(c, f(x), f.__name__), f), pulled, at, **asked._asdict())
 
 
 @reproducible
@@ -95,7 +95,8 @@ def check_jvp(
 
     start = dict.fromkeys(tangents, 0.0)
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
-    return check(lambda t: dot(c, f(moved(t)), f.__name__), products, start, **asked._asdict())
+    report = check(standing_for(lambda t: dot(c, f(moved(t)), f.__name__), f), products, start, **asked._asdict())
+    return with_notes(report, handed_on(tree), unchecked=held(tree))
 
 
 @reproducible

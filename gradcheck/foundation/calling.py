@@ -3,10 +3,11 @@
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gradcheck.errors import CallFailed, GradcheckError
 
+F = TypeVar("F", bound=Callable[..., Any])
 HOME = Path(__file__).parents[1]
 
 
@@ -52,5 +53,11 @@ def guarded(f: Callable[..., Any], role: str) -> Callable[..., Any]:
     def function(*args: Any) -> Any:
         return called(f, name, *args)
 
-    function.__name__ = name
+    return standing_for(function, f, name)
+
+
+def standing_for(function: F, f: Callable[..., Any], name: str = "") -> F:
+    """A function of ours in the place of a user's: under its name, and whoever asks what it reads is shown the user's."""
+    function.__name__ = name or name_of(f) or type(f).__name__
+    function.__wrapped__ = f  # pyright: ignore[reportFunctionMemberAccess]
     return function

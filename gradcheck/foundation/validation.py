@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from gradcheck.errors import DataError, DescriptionError
+from gradcheck.foundation.calling import standing_for
 
 Function: TypeAlias = Callable[[Any], Any]
 
@@ -70,5 +71,4 @@ def _part(both: Function, index: int) -> Function:
     def part(at: Any) -> Any:
         return pair_of(both(at), part.__name__)[index]
 
-    part.__name__ = str(getattr(both, "__name__", type(both).__name__))
-    return part
+    return standing_for(part, both, str(getattr(both, "__name__", "")))

@@ -40,7 +40,7 @@ def _collect(f: Any, found: dict[str, Any], seen: set[int]) -> None:
 
 def _collect_function(f: FunctionType, found: dict[str, Any], seen: set[int]) -> None:
     if hasattr(f, "__wrapped__"):
-        _collect(inspect.unwrap(f), found, seen)
+        return _collect(inspect.unwrap(f), found, seen)
     own = dict(_cells(f))
     own |= {name: f.__globals__[name] for name in _globals(f.__code__) if name in f.__globals__}
     own |= {name: each.default for name, each in inspect.signature(f).parameters.items() if each.default is not each.empty}
@@ -52,6 +52,7 @@ def _collect_function(f: FunctionType, found: dict[str, Any], seen: set[int]) ->
             _collect(value, found, seen)
         else:
             found.setdefault(name, value)
+    return None
 
 
 def _cells(f: FunctionType) -> Iterator[tuple[str, Any]]:
