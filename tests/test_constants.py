@@ -95,8 +95,13 @@ CHOSEN = {
         "NOTHING": 1000.0,
         "TINY": 1e-06,
         "ZERO": 1000.0,
+        "NEXT_TO_NOTHING": 0.001,
         "LOUD": 40,
     },
+    "checking.dependence": {"FAR": 1000.0},
+    "candidates.claim": {"REPEATS": 2.0**-23, "SHAKEN": 8, "JUMP": 1e-6, "NOTHING": 1e-10},
+    "candidates.given": {"POINTS": 4, "NEARBY": 31 / 32, "MANY": 256, "FEW": 32, "COARSE": 0.05, "FLOOR": 4, "SPREADS": 8},
+    "foundation.arithmetic": {"UNIT": 2.0**-53, "UNIT_FLOAT32": 2.0**-24, "ROUNDOFFS": 32, "FEWER": 6.0},
     "checking.probe": {"LAST": 2.0**-8, "NOISY": 100},
     "checking.prober": {
         "MANY": 1000,

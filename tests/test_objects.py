@@ -227,6 +227,19 @@ def test_arrays_are_found_within_objects_by_their_path_each_once():
     assert len(list(within(model, "", lambda part: isinstance(part, np.ndarray)))) == 2
 
 
+class Proxy:
+    def __getattribute__(self, name):
+        raise RuntimeError("working outside of a context")
+
+
+def test_a_proxy_that_answers_no_question_is_left_alone():
+    proxy, data = Proxy(), AT + 1
+    holder = [proxy, data]
+    report = check(lambda x: float(np.sum(x * holder[1])) + 0 * len([proxy]), lambda x: holder[1], AT)
+    assert report.verdict is Verdict.CORRECT
+    assert report.unchecked == ("holder",)
+
+
 def test_what_a_loss_brings_along_is_named_and_what_the_point_holds_is_not():
     data, own = AT + 1, AT.copy()
     report = check(lambda x: float(np.sum(x * data)), lambda x: data, AT)

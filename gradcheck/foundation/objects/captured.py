@@ -44,11 +44,11 @@ def _collect_function(f: FunctionType, found: dict[str, Any], seen: set[int]) ->
     own = dict(_cells(f))
     own |= {name: f.__globals__[name] for name in _globals(f.__code__) if name in f.__globals__}
     own |= {name: each.default for name, each in inspect.signature(f).parameters.items() if each.default is not each.empty}
-    for name, value in own.items():
-        if isinstance(value, FunctionType):
+    for name, value in own.items():  # by their types: a proxy may not say its class
+        if issubclass(type(value), FunctionType):
             if value.__module__ == f.__module__:
                 _collect(value, found, seen)
-        elif isinstance(value, MethodType | partial):
+        elif issubclass(type(value), MethodType | partial):
             _collect(value, found, seen)
         else:
             found.setdefault(name, value)
@@ -83,11 +83,21 @@ def _within(
     if id(value) in seen:
         return
     seen.add(id(value))
-    if is_wanted(value):
+    found, parts = _looked_into(value, is_wanted)
+    if found:
         yield path, value
-    elif depth and not isinstance(value, OPAQUE):
-        for name, part in _parts(value):
-            yield from _within(part, f"{path}.{name}" if path else name, is_wanted, seen, depth - 1)
+    for name, part in parts if depth and not found else ():
+        yield from _within(part, f"{path}.{name}" if path else name, is_wanted, seen, depth - 1)
+
+
+def _looked_into(value: Any, is_wanted: Callable[[Any], bool]) -> tuple[bool, list[tuple[str, Any]]]:
+    """Whether it is wanted, and its parts; of a proxy that answers no question nothing is known."""
+    try:
+        if is_wanted(value):
+            return True, []
+        return False, [] if isinstance(value, OPAQUE) else _parts(value)
+    except Exception:
+        return False, []
 
 
 def _parts(value: Any) -> list[tuple[str, Any]]:
