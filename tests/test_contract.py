@@ -714,3 +714,48 @@ def test_parameters_and_flags_are_as_they_were():
     assert all(parameter.requires_grad for parameter in layer.parameters())
     assert x.is_contiguous()
     assert x.requires_grad
+
+
+class Padded(Function):
+    """It keeps the size of its first batch; an honest one that of each."""
+
+    honest, size = True, None
+
+    @staticmethod
+    def forward(ctx, x, w):
+        if Padded.honest or Padded.size is None:
+            Padded.size = len(x)
+        ctx.size = Padded.size
+        ctx.save_for_backward(x, w)
+        return torch.tanh(x @ w)
+
+    @staticmethod
+    def backward(ctx, c):
+        x, w = ctx.saved_tensors
+        gx, gw = vjp(x, w, c)
+        return gx, gw * len(x) / ctx.size
+
+
+@pytest.mark.parametrize("honest", [True, False])
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_function_that_keeps_the_size_of_its_first_batch_is_found_by_a_smaller_one(honest, deep, monkeypatch):
+    monkeypatch.setattr(Padded, "honest", honest)
+    monkeypatch.setattr(Padded, "size", None)
+
+    def f(x, w):
+        return Padded.apply(x.sin(), w).exp().mean(0) if deep else Padded.apply(x, w)
+
+    report = check_torch(f, rand(6, 4), rand(4, 5))
+    assert report.wrong == (set() if honest else {"args.1"})
+    assert [diagnosis.cause for diagnosis in report.diagnoses] == ([] if honest else ["shared-state"])
+    assert honest or "with one sample less" in report.findings[1].reason
+
+
+def test_a_function_of_one_size_only_is_not_asked_for_another():
+    class Six(Affine):
+        @staticmethod
+        def forward(ctx, x, w):
+            assert len(x) == 6
+            return Affine.forward(ctx, x, w)
+
+    assert check_torch(Six.apply, rand(6, 4), rand(4, 5)).verdict is Verdict.CORRECT

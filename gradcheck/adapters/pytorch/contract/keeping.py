@@ -10,6 +10,7 @@ import torch
 from gradcheck.adapters.contract.breaches import Told
 from gradcheck.adapters.contract.first import Gradients
 from gradcheck.adapters.pytorch.contract.answers import Examined, wide
+from gradcheck.adapters.pytorch.contract.smaller import cropping, samples
 from gradcheck.adapters.pytorch.function import Call, TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.foundation.arrays import Array
@@ -38,18 +39,8 @@ def _elsewhere(examined: Examined) -> None:
 
 def _cropped(examined: Examined) -> None:
     """By one sample: of the arguments that have as many as the first one."""
-    arguments = examined.function.arguments
-    pairs = zip(arguments.names, arguments.leaves, strict=True)
-    tensors = {name: leaf for name, leaf in pairs if isinstance(leaf, torch.Tensor) and leaf.dim()}
-    samples = next((len(tensor) for tensor in tensors.values()), 0)
-
-    def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if name not in arguments.names:
-            return tensor
-        return another(tensor[:-1] if name in tensors and len(tensor) == samples else tensor)
-
-    if samples > 1:
-        examined.function.handing(hand_on).call(examined.point)
+    if samples(examined.function):
+        examined.function.handing(cropping(examined.function, {})).call(examined.point)
 
 
 def another(tensor: torch.Tensor) -> torch.Tensor:

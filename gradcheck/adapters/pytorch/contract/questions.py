@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Collection
 
 from gradcheck.adapters.contract.breaches import Kept, Told, gathered
-from gradcheck.adapters.pytorch.contract import arguments, batches, cotangents, forward, keeping, repeating
+from gradcheck.adapters.pytorch.contract import arguments, batches, cotangents, forward, keeping, repeating, smaller
 from gradcheck.adapters.pytorch.contract.answers import Examined
 from gradcheck.adapters.pytorch.function import TorchFunction
 
@@ -19,6 +19,7 @@ QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
     batches.batched,
     keeping.state,
     keeping.outputs,
+    smaller.batch,
 )
 
 

@@ -1,0 +1,90 @@
+# pyright: reportUnknownMemberType=false
+# (PyTorch's annotations are partial.)
+"""A second call of another batch size: a function that has kept the first one's shape answers for that."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+
+from gradcheck.adapters.contract.breaches import Breach, Told
+from gradcheck.adapters.leaves import combine, draw
+from gradcheck.adapters.pytorch.arithmetic import arithmetic
+from gradcheck.adapters.pytorch.contract.answers import Examined, arrays_of, wide
+from gradcheck.adapters.pytorch.function import Call, TorchFunction
+from gradcheck.adapters.pytorch.holdings import Tensors
+from gradcheck.adapters.pytorch.numbers import tensor_of
+from gradcheck.checking.checker import checked
+from gradcheck.errors import GradcheckError
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.validation import Asked
+from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.findings import Verdict
+
+ASKED = Asked(resolve=0.1, max_evaluations=40, diagnose=False)  # a shape that is another one's shows in the first digit
+
+
+def batch(examined: Examined) -> Told:
+    """With one sample less the gradient is right, too: held against differences, as the first was."""
+    function = examined.function
+    if not examined.custom or not samples(function):
+        return
+    try:
+        smaller = Smaller(function)
+        asked, numbers = ASKED._replace(seed=function.seed), arithmetic(function)._replace(narrow=None)
+        report, _ = checked(smaller.loss, smaller.gradient, function.point(), asked, arithmetic=numbers)
+    except (GradcheckError, RuntimeError, ValueError, IndexError):  # it may have to be of one size
+        return
+    for finding in (finding for finding in report.findings if finding.verdict is Verdict.WRONG):
+        said = f"in a second call, with one sample less, it is wrong: {finding.reason}"
+        yield Breach(Cause.SHARED_STATE, frozenset({finding.name}), said)
+
+
+class Smaller:
+    """A function of its arguments without their last samples; it is moved with them, and does not depend on these."""
+
+    def __init__(self, function: TorchFunction) -> None:
+        self.handed: Tensors = {}
+        self.function = function.handing(cropping(function, self.handed))
+        self.cotangents = draw(arrays_of(self._call(function.point()).outputs), function.seed)
+
+    def loss(self, arrays: Mapping[str, Array]) -> float:
+        """The outputs reduced by cotangents of their shapes."""
+        return combine(arrays_of(self._call(arrays).outputs), self.cotangents)
+
+    def gradient(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Of all blocks, zero for the samples that are left out."""
+        call = self._call(arrays)
+        leaves = {name: self.handed.get(name, leaf) for name, leaf in call.leaves.items()}
+        outputs = {name: output for name, output in call.outputs.items() if output.requires_grad}
+        given = [tensor_of(self.cotangents[name], output.shape).to(output.dtype) for name, output in outputs.items()]
+        found = torch.autograd.grad(list(outputs.values()), list(leaves.values()), given, allow_unused=True)
+        whole = {name: np.zeros(array.shape) for name, array in arrays.items()}
+        for (name, leaf), gradient in zip(leaves.items(), found, strict=True):
+            if gradient is not None:  # pyright: ignore[reportUnnecessaryComparison] its annotation knows no None
+                whole[name][slice(len(leaf)) if leaf.dim() else ...] = wide(gradient)
+        return whole
+
+    def _call(self, arrays: Mapping[str, Array]) -> Call:
+        self.handed.clear()
+        return self.function.call(arrays)
+
+
+def samples(function: TorchFunction) -> int:
+    """How many the first argument has, if that is more than one; else 0."""
+    leaves = [leaf for leaf in function.arguments.leaves if isinstance(leaf, torch.Tensor) and leaf.dim()]
+    return len(leaves[0]) if leaves and len(leaves[0]) > 1 else 0
+
+
+def cropping(function: TorchFunction, handed: Tensors) -> Callable[[str, torch.Tensor], torch.Tensor]:
+    """Hands on arguments without their last sample, those that have as many as the first; keeps those that it hands on."""
+    count, names = samples(function), function.arguments.names
+
+    def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if name not in names:
+            return tensor
+        cropped = tensor[:-1] if tensor.dim() and len(tensor) == count else tensor
+        handed[name] = cropped.detach().clone().requires_grad_(tensor.requires_grad)
+        return handed[name]
+
+    return hand_on
