@@ -1,4 +1,4 @@
-"""What `gradcheck.check_torch` says of every call of ``torch.autograd.gradcheck`` in the test suites of other libraries.
+"""What `gradcheck.drop_in` says of every call of ``torch.autograd.gradcheck`` in the test suites of other libraries.
 
 ``python benchmarks/suites.py FOLDER [--only NAME ...] [--json P] [--against P]`` runs each suite with the plugin in
 `suites_recorder.py` and prints a table of the calls that PyTorch accepts, and the kinds of what was not found correct.
@@ -94,16 +94,16 @@ def read(path: Path) -> list[Call]:
 
 
 def verdict_of(call: Call) -> str:
-    return str(call["ours"]["verdict"])
+    return str(call["ours"]["verdict"]) if "ours" in call else "not asked"
 
 
 def accepted(calls: Iterable[Call]) -> list[Call]:
-    """Those that PyTorch accepts."""
-    return [call for call in calls if call["torch"]["outcome"] is True]
+    """Those that PyTorch accepts, and that the drop-in does not leave to it: second derivatives."""
+    return [call for call in calls if call["torch"]["outcome"] is True and not call["second_order"]]
 
 
 def is_complex(call: Call) -> bool:
-    """Whether complex numbers go in or come out, which `gradcheck.check_torch` does not take."""
+    """Whether complex numbers go in or come out, which the drop-in leaves to PyTorch."""
     return bool(call["complex_input"] or call["torch"]["complex_output"])
 
 
@@ -125,7 +125,6 @@ def table(calls: list[Call]) -> Iterator[str]:
     for name in dict.fromkeys(call["library"] for call in calls):
         yield row(name, [call for call in calls if call["library"] == name])
     yield row("all", calls)
-    yield row("of second order", [call for call in calls if call["second_order"]])
 
 
 def kind_of(call: Call) -> tuple[str, str]:
@@ -181,7 +180,7 @@ def moved(calls: list[Call], before: list[Call]) -> Iterator[str]:
     libraries = {call["library"] for call in calls}
     for key in dict.fromkeys((*old, *new)):
         was, now = (verdict_of(run[key]) if key in run else "absent" for run in (old, new))
-        if was != now and key[0] in libraries:
+        if was != now and "not asked" not in (was, now) and key[0] in libraries:
             library, test, number = key
             yield f"{was} -> {now}: {library}/{test}, call {number}"
 

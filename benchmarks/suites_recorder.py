@@ -1,9 +1,10 @@
-"""A pytest plugin: every call of ``torch.autograd.gradcheck`` in a run is recorded, and `gradcheck.check_torch` asked first.
+"""A pytest plugin: every call of ``torch.autograd.gradcheck`` in a run is recorded, and `gradcheck.drop_in` asked first.
 
 `benchmarks/suites.py` loads it with ``-p suites_recorder``. Each call becomes a line of JSON in the file that
 ``SUITES_RECORD`` names. The suite gets PyTorch's answer, so that it runs as it always does, but for random numbers: every
 test starts from `SEED`, so that two runs can be compared call by call. With ``SUITES_COUNT`` set our check is not made: that
-shows in little time which tests call at all.
+shows in little time which tests call at all. Calls that ``gradgradcheck`` makes are marked as of second order and not asked
+about: the drop-in leaves them to PyTorch.
 """
 
 import contextlib
@@ -24,12 +25,14 @@ import numpy as np
 import pytest
 import torch
 
-import gradcheck
+from gradcheck.adapters.pytorch_suites import answered
+from gradcheck.foundation.validation import Asked
 
 MODULE = importlib.import_module("torch.autograd.gradcheck")
 ORIGINAL: Callable[..., bool] = MODULE.gradcheck
 LIMIT = 120  # seconds that our check may take; chosen, some forty times what the slowest of the usual calls takes
 SEED = 0
+ASKED = Asked(1e-6, 1e-3, 400, True, SEED)  # what `gradcheck.drop_in` asks by default
 RUNNING = [False]  # whether a check is being made: a call within one is not the suite's
 
 
@@ -100,13 +103,13 @@ def limited() -> Generator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def ours(func: Any, inputs: tuple[Any, ...]) -> dict[str, Any]:
-    """What `gradcheck.check_torch` says: its verdict and, where that is not correct, why."""
+def ours(func: Any, inputs: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """What `gradcheck.drop_in` says: its verdict and, where that is not correct, why."""
     start = time.perf_counter()
     try:
         with limited(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            report = gradcheck.check_torch(func, *inputs)
+            report = answered(func, inputs, options, ASKED)
     except (Exception, TooSlow) as error:
         return {"verdict": "refused", "sentence": line_of(error), "seconds": time.perf_counter() - start}
     said: dict[str, Any] = {
@@ -160,8 +163,8 @@ def recording(func: Any, inputs: Any, **options: Any) -> bool:
             "complex_input": any(isinstance(each, torch.Tensor) and each.is_complex() for each in arguments),
             "options": {name: repr(value) for name, value in options.items()},
         }
-        if "SUITES_COUNT" not in os.environ:
-            record["ours"] = ours(func, arguments)
+        if "SUITES_COUNT" not in os.environ and not record["second_order"]:
+            record["ours"] = ours(func, inputs, options)
         record["torch"], raised = theirs(func, inputs, options)
         written(record)
     finally:
