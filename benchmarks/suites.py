@@ -6,8 +6,10 @@ The suites' sources are not part of this repository. ``FOLDER`` holds one folder
 what is in its repository, at the version that is installed beside gradcheck, with what its tests import. Where it has a
 folder ``site``, that comes first on its path, for versions that only this suite needs.
 
-``--json`` keeps the calls, one a line; such a file in the place of ``FOLDER`` is read again and nothing runs. ``--against``
-lists the calls whose verdict is another than in such a file.
+``torch s`` are PyTorch's seconds as it was called, ``slow s`` those where every call is made in its slow mode, which is
+stopped after some seconds; ``slowest`` is the longest call of ours. ``--json`` keeps the calls, one a line; such a file in
+the place of ``FOLDER`` is read again and nothing runs. ``--against`` lists the calls whose verdict is another than in such a
+file.
 """
 
 import argparse
@@ -113,15 +115,16 @@ def row(name: str, calls: list[Call]) -> str:
     real = [call for call in right if not is_complex(call)]
     counts = Counter(map(verdict_of, real))
     seconds = [sum(call[who]["seconds"] for call in real) for who in ("ours", "torch")]
+    slow = sum(call["torch"].get("slow", call["torch"]["seconds"]) for call in real)
     slowest = max((call["ours"]["seconds"] for call in real), default=0.0)
     said = "".join(f"{counts[verdict]:11d}" for verdict in VERDICTS)
-    return f"{name:16s}{len(right):9d}{len(real):9d}{said}{seconds[0]:9.1f}{seconds[1]:9.1f}{slowest:9.1f}"
+    return f"{name:16s}{len(right):9d}{len(real):9d}{said}{seconds[0]:9.1f}{seconds[1]:9.1f}{slow:9.1f}{slowest:9.1f}"
 
 
 def table(calls: list[Call]) -> Iterator[str]:
     """Per library and of all: what PyTorch accepts, of that what is real, and the verdicts on it."""
     verdicts = "".join(f"{verdict:>11s}" for verdict in VERDICTS)
-    yield f"{'library':16s}{'accepted':>9s}{'real':>9s}{verdicts}{'ours s':>9s}{'torch s':>9s}{'slowest':>9s}"
+    yield f"{'library':16s}{'accepted':>9s}{'real':>9s}{verdicts}{'ours s':>9s}{'torch s':>9s}{'slow s':>9s}{'slowest':>9s}"
     for name in dict.fromkeys(call["library"] for call in calls):
         yield row(name, [call for call in calls if call["library"] == name])
     yield row("all", calls)

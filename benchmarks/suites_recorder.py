@@ -31,13 +31,14 @@ from gradcheck.foundation.validation import Asked
 MODULE = importlib.import_module("torch.autograd.gradcheck")
 ORIGINAL: Callable[..., bool] = MODULE.gradcheck
 LIMIT = 120  # seconds that our check may take; chosen, some forty times what the slowest of the usual calls takes
+SLOW = 20  # seconds after which PyTorch's slow mode is stopped where a suite asks for the fast one; it takes more then
 SEED = 0
 ASKED = Asked(1e-6, 1e-3, 400, True, SEED)  # what `gradcheck.drop_in` asks by default
 RUNNING = [False]  # whether a check is being made: a call within one is not the suite's
 
 
 class TooSlow(BaseException):
-    """Our check was stopped. No `Exception`: nothing between here and there may take it for a function's failure."""
+    """A check was stopped. No `Exception`: nothing between here and there may take it for a function's failure."""
 
 
 def seeded() -> None:
@@ -85,17 +86,17 @@ def line_of(error: BaseException) -> str:
 
 
 def _stopped(number: int, frame: FrameType | None) -> None:
-    raise TooSlow(f"more than {LIMIT} s")
+    raise TooSlow("stopped")
 
 
 @contextlib.contextmanager
-def limited() -> Generator[None]:
-    """Ends what takes longer than `LIMIT`; on systems without alarms nothing does."""
+def limited(seconds: int) -> Generator[None]:
+    """Ends what takes longer; on systems without alarms nothing does."""
     if not hasattr(signal, "SIGALRM"):
         yield
         return
     before = signal.signal(signal.SIGALRM, _stopped)
-    signal.alarm(LIMIT)
+    signal.alarm(seconds)
     try:
         yield
     finally:
@@ -107,7 +108,7 @@ def ours(func: Any, inputs: Any, options: dict[str, Any]) -> dict[str, Any]:
     """What `gradcheck.drop_in` says: its verdict and, where that is not correct, why."""
     start = time.perf_counter()
     try:
-        with limited(), warnings.catch_warnings():
+        with limited(LIMIT), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             report = answered(func, inputs, options, ASKED)
     except (Exception, TooSlow) as error:
@@ -141,6 +142,15 @@ def theirs(func: Any, inputs: Any, options: dict[str, Any]) -> tuple[dict[str, A
     return said | {"seconds": time.perf_counter() - start, "complex_output": complex_output[0]}, raised
 
 
+def slowly(func: Any, inputs: Any, options: dict[str, Any]) -> float:
+    """Seconds of PyTorch's slow mode, which compares every entry as ours does: at least so many where it was stopped."""
+    start = time.perf_counter()
+    with contextlib.suppress(Exception, TooSlow), limited(SLOW), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ORIGINAL(func, inputs, **{**options, "fast_mode": False})
+    return time.perf_counter() - start
+
+
 def written(record: dict[str, Any]) -> None:
     with open(os.environ["SUITES_RECORD"], "a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
@@ -166,6 +176,8 @@ def recording(func: Any, inputs: Any, **options: Any) -> bool:
         if "SUITES_COUNT" not in os.environ and not record["second_order"]:
             record["ours"] = ours(func, inputs, options)
         record["torch"], raised = theirs(func, inputs, options)
+        if options.get("fast_mode") and "ours" in record:
+            record["torch"]["slow"] = slowly(func, inputs, options)
         written(record)
     finally:
         RUNNING[0] = False

@@ -95,7 +95,9 @@ class DropIn:
         return Dropped(report)
 
 
-def answered(func: Callable[..., Any], inputs: Any, options: Mapping[str, Any], asked: Asked, contract: bool = True) -> Report:
+def answered(
+    func: Callable[..., Any], inputs: Any, options: Mapping[str, Any], asked: Asked, contract: bool = True
+) -> Report:
     """What is said of one call, with the tolerances that a suite has chosen as the accuracy that it asks for."""
     accuracy = max(asked.accuracy, *(float(options.get(name, 0.0)) for name in ("rtol", "atol")))
     args = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs)

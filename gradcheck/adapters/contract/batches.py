@@ -23,8 +23,10 @@ NODES = ("AccumulateGrad", "ViewBackward", "AliasBackward")  # of a graph that i
 
 def batched(examined: Examined) -> Told:
     """Cotangents, points, and one argument of several alone; the function around them may not be made for a batch."""
+    if examined.function.random or not examined.custom:
+        return
     nodes = nodes_of(examined.call().outputs.values()).custom
-    if examined.function.random or not any(generates(node) or defines(node, "vmap") for node in nodes):
+    if not any(generates(node) or defines(node, "vmap") for node in nodes):
         return
     generated = all(map(generates, nodes))
     found = _told(of_cotangents(examined), certain=generated)
