@@ -58,7 +58,7 @@ def sized(prober: Prober, name: str, probe: Probe, located: Located) -> Finding:
     # Off by the same relative error everywhere, a block of P entries moves the probe by sqrt(P) times as much as one.
     whole = (abs(probe.residual) - probe.bound) / norm(scale * probe.v[name])
     off = max([whole, *(each.error for each in entries)]) if prober.claim.gradient[name].any() else 1.0  # all is missing
-    alone = (abs(probe.residual) + probe.bound) / float(np.min(scale * np.abs(probe.v[name]), initial=np.inf))
+    alone = _alone(prober, name, probe)
     if off > prober.asked.accuracy:
         verdict, reason = Verdict.WRONG, reasons.found_wrong(len(entries), scale.size, complete=located.complete)
     elif entries or alone <= prober.asked.accuracy:
@@ -68,6 +68,17 @@ def sized(prober: Prober, name: str, probe: Probe, located: Located) -> Finding:
     worst = entries[0].entry.index if entries else None
     finding = finding_of(prober, name, verdict, probe, reason)
     return msgspec.structs.replace(finding, error=off, entries=tuple(each.entry for each in entries), worst_index=worst)
+
+
+def is_of_no_account(prober: Prober, name: str, probe: Probe) -> bool:
+    """Whether what refutes a claim is within the accuracy wherever it sits, of somebody who does not want to know where."""
+    return prober.asked.sparing and not prober.known.rounded and _alone(prober, name, probe) <= prober.asked.accuracy
+
+
+def _alone(prober: Prober, name: str, probe: Probe) -> float:
+    """The relative error of one entry that would explain a residual by itself, wherever it is."""
+    moved = prober.scale[name] * np.abs(probe.v[name])
+    return (abs(probe.residual) + probe.bound) / float(np.min(moved, initial=np.inf))
 
 
 def search(prober: Prober, name: str, plain: Array, start: Start) -> Search:
