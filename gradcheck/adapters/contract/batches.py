@@ -2,14 +2,17 @@
 # (PyTorch's annotations are partial.)
 """Several at once through ``vmap``, where a function declares that it can be batched: as one by one."""
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Collection
 from functools import partial
+from pathlib import Path
+from types import CodeType
 from typing import cast
 
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Optionals, Told, wide
+from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Optionals, Told, origin, shortly, wide
 from gradcheck.adapters.contract.graph import Node, defines, nodes_of
 from gradcheck.adapters.contract.keeping import elsewhere
 from gradcheck.adapters.pytorch_leaves import Tensors
@@ -17,6 +20,7 @@ from gradcheck.adapters.pytorch_state import seed_all
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 
+PYTORCH = Path(torch.__file__).parent
 FACTORS = (1.0, 2.0, -0.5)  # of cotangents: powers of two, so that nothing rounds otherwise
 NODES = ("AccumulateGrad", "ViewBackward", "AliasBackward")  # of a graph that is one function and its arguments
 
@@ -30,11 +34,13 @@ def batched(examined: Examined) -> Told:
         return
     generated = all(map(generates, nodes))
     found = _told(of_cotangents(examined), certain=generated)
+    rules = frozenset(node._forward_cls.vmap.__code__ for node in nodes if defines(node, "vmap"))
     names = [name for name in examined.function.arguments.names if name in examined.point]
     kinds = [kind.rpartition("::")[2] for kind in examined.kinds]
     alone = all(kind.startswith((*NODES, *examined.custom)) for kind in kinds)
     for batch in dict.fromkeys((tuple(names), tuple(names[:1]))):
-        found += [] if found else _told(of_points(examined, batch), certain=alone)
+        breached = any(isinstance(each, Breach) for each in found)
+        found += [] if breached else _told(of_points(examined, batch, rules), certain=alone)
     yield from found
 
 
@@ -43,16 +49,33 @@ def generates(node: Node) -> bool:
     return bool(getattr(getattr(node, "_forward_cls", None), "generate_vmap_rule", False))
 
 
-def _told(breaches: Iterator[Breach], certain: bool) -> list[Breach]:
+def _told(told: Told, certain: bool) -> list[Breach | str]:
     """Without what is raised where something else may have raised it, which declares nothing."""
-    return [breach for breach in breaches if certain or " raised " not in breach.sentence]
+    return [each for each in told if certain or (isinstance(each, Breach) and " raised " not in each.sentence)]
 
 
-def of_cotangents(examined: Examined) -> Iterator[Breach]:
+def _answers(
+    examined: Examined, when: str, backward: Callable[[], Gradients], expected: Gradients, rules: Collection[CodeType] = ()
+) -> Told:
+    """A breach as elsewhere, but for what is no answer: a rule that refuses, or a rule that PyTorch does not have."""
+    try:
+        found = backward()
+    except Exception as error:
+        frames = [frame for frame, _ in traceback.walk_tb(origin(error).__traceback__)]
+        refused = any(frame.f_code in rules for frame in frames)
+        if refused or Path(frames[-1].f_code.co_filename).is_relative_to(PYTORCH):
+            yield f"{when} it is not to be had: it {shortly(error)}"
+        else:
+            yield Breach(Cause.VMAP, frozenset(examined.gradients), f"{when} the backward pass {shortly(error)}")
+        return
+    yield from examined.differing(Cause.VMAP, when, found, expected)
+
+
+def of_cotangents(examined: Examined) -> Told:
     """Several through one graph."""
     expected = {name: np.stack([factor * g for factor in FACTORS]) for name, g in examined.gradients.items()}
     when = f"for {len(FACTORS)} cotangents at once"
-    yield from examined.answers(Cause.VMAP, when, partial(_pulled, examined), expected)
+    yield from _answers(examined, when, partial(_pulled, examined), expected)
 
 
 def _pulled(examined: Examined) -> Gradients:
@@ -69,7 +92,7 @@ def _multiples(tensor: torch.Tensor) -> torch.Tensor:
     return torch.stack([factor * tensor for factor in FACTORS])
 
 
-def of_points(examined: Examined, names: tuple[str, ...]) -> Iterator[Breach]:
+def of_points(examined: Examined, names: tuple[str, ...], rules: Collection[CodeType]) -> Told:
     """The point and another one; only arguments can be batched, a parameter is one for all."""
     first = next(iter(names), None)
     if first is None:
@@ -83,7 +106,7 @@ def of_points(examined: Examined, names: tuple[str, ...]) -> Iterator[Breach]:
     if all(np.isfinite(each).all() for each in there.values()):
         expected = {name: np.stack([examined.gradients[name], 2 * there[name].astype(np.float64)]) for name in names}
         which = "two points" if len(names) == len(examined.point) else f"two of {first}"
-        yield from examined.answers(Cause.VMAP, f"for {which} at once", partial(_pushed, examined, names, other), expected)
+        yield from _answers(examined, f"for {which} at once", partial(_pushed, examined, names, other), expected, rules)
 
 
 def _pushed(examined: Examined, names: tuple[str, ...], other: dict[str, Array]) -> Gradients:
