@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.graph import nodes_of
+from gradcheck.adapters.contract.graph import Graph
 from gradcheck.adapters.pytorch_function import Call, TorchFunction
 from gradcheck.adapters.pytorch_leaves import Tensors
 from gradcheck.adapters.pytorch_numbers import array_of, tensor_of
@@ -63,10 +63,8 @@ class Examined:
         Whether a backward pass is known to spoil its graph, and its cotangent.
     """
 
-    def __init__(self, function: TorchFunction, judged: Collection[str]) -> None:
+    def __init__(self, function: TorchFunction, judged: Collection[str], call: Call, graph: Graph) -> None:
         self.function, self.judged, self.point = function, frozenset(judged), function.point()
-        call = function.call(self.point)
-        graph = nodes_of(call.outputs.values())
         self.custom = [type(node).__name__ for node in graph.custom]
         self.kinds = graph.kinds
         self.outputs = arrays_of(call.outputs)

@@ -14,12 +14,14 @@ Cotangents: TypeAlias = tuple[torch.Tensor | None, ...]
 class Graph(NamedTuple):
     """What lies between outputs and leaves.
 
-    ``eps`` is that of the coarsest arithmetic of any cotangent, ``kinds`` are the names of the nodes.
+    ``eps`` is that of the coarsest arithmetic of any cotangent, ``kinds`` are the names of the nodes, of which there are
+    ``size``.
     """
 
     custom: list[Node]
     kinds: frozenset[str]
     eps: float
+    size: int
 
 
 def nodes_of(outputs: Iterable[torch.Tensor]) -> Graph:
@@ -34,7 +36,7 @@ def nodes_of(outputs: Iterable[torch.Tensor]) -> Graph:
         found[node] = None
         eps = max(eps, *(unit(each.dtype) for each in metadata(node)), 0.0)
         todo += [following for following, _ in node.next_functions if following is not None]
-    return Graph([node for node in found if is_custom(node)], frozenset(node.name() for node in found), eps)
+    return Graph([node for node in found if is_custom(node)], frozenset(node.name() for node in found), eps, len(found))
 
 
 def is_custom(node: Node) -> bool:
