@@ -34,7 +34,7 @@ class Dropped(NamedTuple):
     @property
     def verdict(self) -> str:
         """Of the report, or that there is none."""
-        return str(self.report.verdict) if self.report else "refused"
+        return str(self.report.verdict) if self.report is not None else "refused"
 
 
 class DropIn:
