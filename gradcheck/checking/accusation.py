@@ -82,12 +82,13 @@ def is_of_no_account(prober: Prober, name: str, probe: Probe) -> bool:
 
 
 def _part_of_the_whole(prober: Prober, probe: Probe) -> float:
-    """What is claimed of a block that has no slope, beside the whole gradient: relative to itself all of it is wrong.
+    """What is claimed of a block that has no slope, beside the whole gradient; for who is sparing.
 
-    So a solver's derivative by a constraint that is not active comes out, as small as the solver is exact.
+    So a solver's derivative by a constraint that is not active comes out, as small as the solver is exact. Relative to
+    itself all of it is wrong.
     """
     left = abs(probe.estimate.value) + probe.estimate.bound
-    if left > abs(probe.residual) / VANISHED or not prober.known.magnitude:
+    if not prober.asked.sparing or left > abs(probe.residual) / VANISHED or not prober.known.magnitude:
         return float("inf")
     return (abs(probe.residual) + probe.bound) / prober.known.magnitude
 

@@ -13,7 +13,8 @@ Function: TypeAlias = Callable[[Any], Any]
 class Asked(NamedTuple):
     """What a caller asks of a check, as `gradcheck.check` describes it.
 
-    Who is ``sparing`` does not want to know where and why a gradient is inexact.
+    Who is ``sparing`` does not want to know where and why a gradient is inexact, nor of what is claimed where there is no
+    slope if it is within the accuracy of the whole gradient.
     """
 
     accuracy: float = 1e-6
