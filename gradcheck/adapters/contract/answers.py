@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.graph import Graph
+from gradcheck.adapters.contract.graph import Graph, class_of
 from gradcheck.adapters.pytorch_function import Call, TorchFunction
 from gradcheck.adapters.pytorch_leaves import Tensors
 from gradcheck.adapters.pytorch_numbers import array_of, tensor_of
@@ -57,6 +57,8 @@ class Examined:
         At the point, with the cotangents that differences have judged the gradients by.
     custom : list of str
         The nodes of its graph that are of somebody's own backward function.
+    classes : list of type
+        Of these.
     kinds : frozenset of str
         All nodes' names.
     spoils, overwrites : bool
@@ -66,6 +68,7 @@ class Examined:
     def __init__(self, function: TorchFunction, judged: Collection[str], call: Call, graph: Graph) -> None:
         self.function, self.judged, self.point = function, frozenset(judged), function.point()
         self.custom = [type(node).__name__ for node in graph.custom]
+        self.classes = [class_of(node) for node in graph.custom]
         self.kinds = graph.kinds
         self.outputs = arrays_of(call.outputs)
         self.gradients = self.backward(call, retain=False)

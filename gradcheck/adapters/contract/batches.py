@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from types import CodeType
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from gradcheck.adapters.contract.answers import Breach, Examined, Gradients, Optionals, Told, origin, shortly, wide
-from gradcheck.adapters.contract.graph import Node, defines, nodes_of
+from gradcheck.adapters.contract.graph import defines
 from gradcheck.adapters.contract.keeping import elsewhere
 from gradcheck.adapters.pytorch_leaves import Tensors
 from gradcheck.adapters.pytorch_state import seed_all
@@ -27,26 +27,24 @@ NODES = ("AccumulateGrad", "ViewBackward", "AliasBackward")  # of a graph that i
 
 def batched(examined: Examined) -> Told:
     """Cotangents, points, and one argument of several alone; the function around them may not be made for a batch."""
-    if examined.function.random or not examined.custom:
+    kinds = examined.classes
+    if examined.function.random or not any(generates(kind) or defines(kind, "vmap") for kind in kinds):
         return
-    nodes = nodes_of(examined.call().outputs.values()).custom
-    if not any(generates(node) or defines(node, "vmap") for node in nodes):
-        return
-    generated = all(map(generates, nodes))
+    generated = all(map(generates, kinds))
     found = _told(of_cotangents(examined), certain=generated)
-    rules = frozenset(node._forward_cls.vmap.__code__ for node in nodes if defines(node, "vmap"))
+    rules = frozenset(getattr(kind.vmap, "__code__", None) for kind in kinds if defines(kind, "vmap"))
     names = [name for name in examined.function.arguments.names if name in examined.point]
-    kinds = [kind.rpartition("::")[2] for kind in examined.kinds]
-    alone = all(kind.startswith((*NODES, *examined.custom)) for kind in kinds)
+    names_of_nodes = [name.rpartition("::")[2] for name in examined.kinds]
+    alone = all(name.startswith((*NODES, *examined.custom)) for name in names_of_nodes)
     for batch in dict.fromkeys((tuple(names), tuple(names[:1]))):
         breached = any(isinstance(each, Breach) for each in found)
         found += [] if breached else _told(of_points(examined, batch, rules), certain=alone)
     yield from found
 
 
-def generates(node: Node) -> bool:
-    """Whether its class leaves the rule to PyTorch."""
-    return bool(getattr(getattr(node, "_forward_cls", None), "generate_vmap_rule", False))
+def generates(kind: Any) -> bool:
+    """Whether a class leaves the rule to PyTorch."""
+    return bool(getattr(kind, "generate_vmap_rule", False))
 
 
 def _told(told: Told, certain: bool) -> list[Breach | str]:
@@ -55,7 +53,11 @@ def _told(told: Told, certain: bool) -> list[Breach | str]:
 
 
 def _answers(
-    examined: Examined, when: str, backward: Callable[[], Gradients], expected: Gradients, rules: Collection[CodeType] = ()
+    examined: Examined,
+    when: str,
+    backward: Callable[[], Gradients],
+    expected: Gradients,
+    rules: Collection[CodeType | None] = (),
 ) -> Told:
     """A breach as elsewhere, but for what is no answer: a rule that refuses, or a rule that PyTorch does not have."""
     try:
@@ -92,7 +94,7 @@ def _multiples(tensor: torch.Tensor) -> torch.Tensor:
     return torch.stack([factor * tensor for factor in FACTORS])
 
 
-def of_points(examined: Examined, names: tuple[str, ...], rules: Collection[CodeType]) -> Told:
+def of_points(examined: Examined, names: tuple[str, ...], rules: Collection[CodeType | None]) -> Told:
     """The point and another one; only arguments can be batched, a parameter is one for all."""
     first = next(iter(names), None)
     if first is None:

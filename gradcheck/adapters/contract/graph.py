@@ -44,9 +44,13 @@ def is_custom(node: Node) -> bool:
     return isinstance(node, BackwardCFunction) or "CppNode" in node.name()
 
 
-def defines(node: Node, name: str) -> bool:
-    """Whether the class of a node has a method of its own."""
-    kind = getattr(node, "_forward_cls", None)
+def class_of(node: Node) -> Any:
+    """The ``autograd.Function`` of a node; none of one of C++."""
+    return getattr(node, "_forward_cls", None)
+
+
+def defines(kind: Any, name: str) -> bool:
+    """Whether a class has a method of its own."""
     return kind is not None and getattr(kind, name, None) is not getattr(torch.autograd.Function, name)
 
 
