@@ -48,7 +48,8 @@ def check_torch(
         Whether to ask, too, what no differences see: that the backward pass overwrites neither what was saved nor its
         cotangent, takes cotangents and arguments in any layout of memory, answers the same whichever arguments require a
         gradient and whatever was called in between, and agrees with the forward derivative and batches that it declares. A
-        block whose gradient is right and whose backward pass does not keep this is ``wrong``, with a cause.
+        block whose gradient is right and whose backward pass does not keep this is ``wrong``, with a cause. Functions of
+        PyTorch's own are asked where they are few.
 
     Returns
     -------
@@ -192,7 +193,8 @@ def drop_in(
     """Put `check_torch` in the place of ``torch.autograd.gradcheck``, at once, for whoever calls that.
 
     What is wrong raises PyTorch's own ``GradcheckError`` with the whole report; where nothing is decided, or the inputs are
-    refused, the original is asked. A suite's ``rtol`` and ``atol`` are the accuracy that it asks for.
+    refused, the original is asked. A suite's ``rtol`` and ``atol`` are the accuracy that it asks for. Where and why a
+    gradient is off within that is not looked for; a claim where there is no slope is held against the whole gradient.
 
     Parameters
     ----------

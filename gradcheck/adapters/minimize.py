@@ -21,11 +21,11 @@ def check_scipy(fun: Callable[..., Any], x0: Any, jac: Any, hess: Any, hessp: An
     name, x = name_of(fun), _point(x0)
     rest: tuple[Any, ...] = cast("tuple[Any, ...]", args) if isinstance(args, tuple) else (args,)
     gradient = _gradient(fun, jac, rest)
-    reports = [check(_loss(fun, jac, rest), gradient, x, **asked._asdict()).labelled("jac")]
+    reports = [check(_loss(fun, jac, rest), gradient, x, **asked.options).labelled("jac")]
     for label, given in (("hess", hess), ("hessp", hessp)):
         if given is not None:
             product = _product(label, given, rest)
-            reports.append(check_hvp(gradient, product, x, **asked._asdict()).labelled(label))
+            reports.append(check_hvp(gradient, product, x, **asked.options).labelled(label))
     return joined(f"{name}: {reports[0].title}", reports)
 
 

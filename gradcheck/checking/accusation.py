@@ -18,6 +18,7 @@ from gradcheck.verdict.settle import Residual
 
 BACKEND = "claimed"
 FAR = 10  # bounds of a cheap probe, beyond which an entry needs no dear one
+VANISHED = 4  # times less than what is claimed: that is no slope. Of the two blocks where it was seen, 24 and 2300 times
 ENTRIES = 28  # cheap probes to spend on the entries of one block: about 200 evaluations
 
 
@@ -56,10 +57,13 @@ def sized(prober: Prober, name: str, probe: Probe, located: Located) -> Finding:
     """Wrong or inexact, by the worst entry found and the error of the whole block."""
     scale, entries = prober.scale[name], _entries(prober, name, located)
     # Off by the same relative error everywhere, a block of P entries moves the probe by sqrt(P) times as much as one.
-    whole = (abs(probe.residual) - probe.bound) / norm(scale * probe.v[name])
-    off = max([whole, *(each.error for each in entries)]) if prober.claim.gradient[name].any() else 1.0  # all is missing
-    alone = (abs(probe.residual) + probe.bound) / float(np.min(scale * np.abs(probe.v[name]), initial=np.inf))
-    if off > prober.asked.accuracy:
+    together = (abs(probe.residual) - probe.bound) / norm(scale * probe.v[name])
+    off = max([together, *(each.error for each in entries)]) if prober.claim.gradient[name].any() else 1.0  # all is missing
+    alone = _alone(prober, name, probe)
+    whole = _part_of_the_whole(prober, probe)
+    if off > prober.asked.accuracy >= whole:
+        verdict, reason = Verdict.INEXACT, reasons.nothing_there(whole, prober.asked.accuracy)
+    elif off > prober.asked.accuracy:
         verdict, reason = Verdict.WRONG, reasons.found_wrong(len(entries), scale.size, complete=located.complete)
     elif entries or alone <= prober.asked.accuracy:
         verdict, reason = Verdict.INEXACT, reasons.accurate_enough(off, prober.asked.accuracy)
@@ -68,6 +72,31 @@ def sized(prober: Prober, name: str, probe: Probe, located: Located) -> Finding:
     worst = entries[0].entry.index if entries else None
     finding = finding_of(prober, name, verdict, probe, reason)
     return msgspec.structs.replace(finding, error=off, entries=tuple(each.entry for each in entries), worst_index=worst)
+
+
+def is_of_no_account(prober: Prober, name: str, probe: Probe) -> bool:
+    """Whether what refutes a claim is within the accuracy wherever it sits, of somebody who does not want to know where."""
+    if not prober.asked.sparing or prober.known.rounded:
+        return False
+    return min(_alone(prober, name, probe), _part_of_the_whole(prober, probe)) <= prober.asked.accuracy
+
+
+def _part_of_the_whole(prober: Prober, probe: Probe) -> float:
+    """What is claimed of a block that has no slope, beside the whole gradient; for who is sparing.
+
+    So a solver's derivative by a constraint that is not active comes out, as small as the solver is exact. Relative to
+    itself all of it is wrong.
+    """
+    left = abs(probe.estimate.value) + probe.estimate.bound
+    if not prober.asked.sparing or left > abs(probe.residual) / VANISHED or not prober.known.magnitude:
+        return float("inf")
+    return (abs(probe.residual) + probe.bound) / prober.known.magnitude
+
+
+def _alone(prober: Prober, name: str, probe: Probe) -> float:
+    """The relative error of one entry that would explain a residual by itself, wherever it is."""
+    moved = prober.scale[name] * np.abs(probe.v[name])
+    return (abs(probe.residual) + probe.bound) / float(np.min(moved, initial=np.inf))
 
 
 def search(prober: Prober, name: str, plain: Array, start: Start) -> Search:

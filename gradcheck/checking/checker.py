@@ -136,7 +136,8 @@ def _judged(
     findings, prober, stopped = judge(claim, asked, complex_step)
     spent, diagnoses = prober.meter.spent, ()
     try:
-        if asked.diagnose and not stopped:
+        wanted = not asked.sparing or any(finding.verdict is Verdict.WRONG for finding in findings)
+        if asked.diagnose and wanted and not stopped:
             diagnoses, findings = explained(ProbeEvidence(prober), findings), mapped(prober, findings)
     except KeyboardInterrupt:
         stopped = True

@@ -84,12 +84,17 @@ def _learned(prober: Prober, first: Probe) -> Prober:
     nothing = first.within and first.quiet and line.spread <= NOTHING * first.bound and step >= AT_LARGE.step / 8
     far = max(step, 1.0) if nothing else step
     changed = max(map(abs, line.changes(far))) / far
-    if not nothing and line.spread <= ZERO * UNIT * changed:
+    worth = abs(prober.claim.loss)
+    natural = all(rms(v) >= TINY for v in line.direction.values())
+    if natural and not line.spread and changed <= LOUD * UNIT * worth:
+        # Claimed to be nothing at all, and to move by their own size changes the value by no more than it may round by: the
+        # last bits of a bisection, say, that ends where its interval is that small. Over steps of millions that shows.
+        changed = worth
+    elif not nothing and line.spread <= ZERO * UNIT * changed:
         # By shorter steps, too: beside a pole what changes over a long one says nothing of the slope.
         changed = min(changed, max(map(abs, line.changes(far / NEARER))) / (far / NEARER))
     # Where the function does not move but by its noise, what it is worth itself is all that there is to compare with.
     moved = changed > QUIET * known.noise / far
-    worth = abs(prober.claim.loss)
     beside = changed if moved else worth if known.noise <= QUIET * 2 * known.unit * worth else 0.0
     magnitude = beside if line.spread <= (ZERO if moved else 1.0) * UNIT * beside < np.inf else line.spread
     zeros = frozenset(name for name, part in parts.items() if _is_nothing(prober, line, name, part, magnitude))

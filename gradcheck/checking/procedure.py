@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from gradcheck.candidates.claim import Claim
-from gradcheck.checking.accusation import BACKEND, accusation, finding_of, on_a_staircase, sized
+from gradcheck.checking.accusation import BACKEND, accusation, finding_of, is_of_no_account, on_a_staircase, sized
 from gradcheck.checking.bisection import Parts, bisected
 from gradcheck.checking.overview import Overview, look
 from gradcheck.checking.probe import Probe
@@ -32,12 +32,14 @@ from gradcheck.oracles.sides import TINY, across, bend, is_at_a_jump, lies_betwe
 from gradcheck.verdict import reasons
 from gradcheck.verdict.compare import place
 from gradcheck.verdict.findings import Finding, Verdict
+from gradcheck.verdict.localize import Located
 
 # A cheap probe's residual beyond this many bounds needs no dearer one. At 0 three more small faults of 50 were undecided; at
 # 1 or 100 no verdict of 970 changed.
 CLEAR = 10.0
 CLOSE = (2**5, 2**11)  # times smaller than the steps of an accused point: from one to the other a smooth bend falls by 2^6
 UNBENT = 8
+NOWHERE = Located([], [], [], complete=False)
 RUNGS = 6  # to either side of an accused point
 
 
@@ -139,6 +141,8 @@ def _decide(block: Block) -> Judgement:
         return _found(block, Verdict.UNRESOLVED, probe, reasons.STAIRCASE)
     if probe.within and not _is_enough(prober, name, probe):
         probe = _averaged(block, probe)
+    if not probe.within and is_of_no_account(prober, name, probe):
+        return Judgement(sized(prober, name, probe, NOWHERE), prober)
     if not probe.within:
         return _confirmed(block, probe)
     if _is_enough(prober, name, probe):

@@ -61,7 +61,7 @@ def check_vjp(
 
     pulled.__name__ = vjp.__name__
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype)
-    return check(standing_for(lambda x: dot(c, f(x), f.__name__), f), pulled, at, **asked._asdict())
+    return check(standing_for(lambda x: dot(c, f(x), f.__name__), f), pulled, at, **asked.options)
 
 
 @reproducible
@@ -95,7 +95,7 @@ def check_jvp(
 
     start = dict.fromkeys(tangents, 0.0)
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
-    report = check(standing_for(lambda t: dot(c, f(moved(t)), f.__name__), f), products, start, **asked._asdict())
+    report = check(standing_for(lambda t: dot(c, f(moved(t)), f.__name__), f), products, start, **asked.options)
     return with_notes(report, handed_on(tree), unchecked=held(tree))
 
 
@@ -142,7 +142,7 @@ def check_hvp(
     """
     gradient, hvp = guarded(gradient, "gradient"), guarded(hvp, "hvp")
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype)
-    second = check_jvp(gradient, hvp, at, **asked._asdict())
+    second = check_jvp(gradient, hvp, at, **asked.options)
     tree = take_apart(at)
     u, v = (tree.rebuild({n: _random(n, a, seed + k) for n, a in tree.arrays.items()}) for k in (1, 2))
     hu, hv = hvp(at, u), hvp(at, v)
@@ -150,7 +150,7 @@ def check_hvp(
     symmetry = _equal("symmetry", *products, _size(u, hv) + _size(v, hu), _unit(u, v, hu, hv), accuracy)
     reports = [second.labelled("hvp"), Report(title="", findings=(symmetry,)).labelled("hvp")]
     if loss is not None:
-        reports.insert(0, check(loss, gradient, at, **asked._asdict()).labelled("gradient"))
+        reports.insert(0, check(loss, gradient, at, **asked.options).labelled("gradient"))
     return joined("Hessian-vector products", reports)
 
 

@@ -107,7 +107,7 @@ def check_command(
     with redirect_stdout(sys.stderr):
         found: dict[str, Any] = {n: locate(target, f"{n} {target!r}") for n, target in zip(names, functions, strict=True)}
         asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype)
-        report = check(**found, at=point, complex_step=complex_step, **asked._asdict())
+        report = check(**found, at=point, complex_step=complex_step, **asked.options)
     return deliver(report, json, html, reproduce, fail_on)
 
 

@@ -12,7 +12,11 @@ Function: TypeAlias = Callable[[Any], Any]
 
 
 class Asked(NamedTuple):
-    """What a caller asks of a check, as `gradcheck.check` describes it."""
+    """What a caller asks of a check, as `gradcheck.check` describes it.
+
+    Who is ``sparing`` does not want to know where and why a gradient is inexact, nor of what is claimed where there is no
+    slope if it is within the accuracy of the whole gradient.
+    """
 
     accuracy: float = 1e-6
     resolve: float = 1e-3
@@ -20,12 +24,18 @@ class Asked(NamedTuple):
     diagnose: bool = True
     seed: int = 0
     dtype: str | None = None
+    sparing: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As `gradcheck.check` takes them."""
+        return {name: value for name, value in self._asdict().items() if name != "sparing"}
 
     def checked(self) -> "Asked":
         """The same, if it can be asked for."""
         count = count_of(self.max_evaluations, "max_evaluations")
         accuracy, resolve = accuracy_of(self.accuracy), accuracy_of(self.resolve, "resolve")
-        return Asked(accuracy, resolve, count, bool(self.diagnose), seed_of(self.seed), self.dtype)
+        return Asked(accuracy, resolve, count, bool(self.diagnose), seed_of(self.seed), self.dtype, self.sparing)
 
 
 def accuracy_of(value: object, name: str = "accuracy") -> float:

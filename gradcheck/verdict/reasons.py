@@ -16,6 +16,11 @@ COARSE = 0.3  # a block of which no more is known is not known
 STAIRCASE = "a staircase: flat nearby, and sloped further off"
 
 
+def nothing_there(off: float, accuracy: float) -> str:
+    """What is claimed where the function has no slope, in parts of the whole gradient."""
+    return f"the slope is 0 and {off:.1e} of the whole gradient is claimed, within the accuracy of {accuracy:.1e} asked for"
+
+
 def accurate_enough(off: float, accuracy: float) -> str:
     """Of an inexact block."""
     return f"off by {off:.1e}, within the accuracy of {accuracy:.1e} asked for"

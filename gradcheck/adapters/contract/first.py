@@ -87,6 +87,10 @@ class First:
         nothing = NOTHING * self.eps * self.whole / (size(self.point[name]) or 1.0)
         return self.eps**0.5 * largest + nothing + NOISE * size(self.noise[name])
 
+    def contributes(self, name: str) -> float:
+        """What part of the whole gradient a block is."""
+        return float(np.sum(self._contributions({name: self.gradients[name]})[name])) / (self.whole or 1.0)
+
     def same_outputs(self, found: Gradients) -> bool:
         """Whether another evaluation has the values of the first; how little these differ by tells of its arithmetic."""
         if any(difference(found[name], value, ROUNDED * size(value)) for name, value in self.outputs.items()):

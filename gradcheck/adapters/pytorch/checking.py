@@ -68,7 +68,7 @@ def lent(
 
 def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:
     report = _judged(function, asked)
-    unused = function.unused()
+    unused = function.idle or frozenset()
     report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
     with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
         report = _with_outputs_alone(report, function, asked)

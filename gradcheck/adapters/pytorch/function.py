@@ -47,11 +47,14 @@ class TorchFunction:
         That floating tensors are given in; without one as they are.
     random : bool
         Whether it draws random numbers.
+    idle : frozenset of str, optional
+        Blocks that PyTorch has no gradient for, once one was asked for.
     """
 
     def __init__(self, f: Callable[..., Any], arguments: Flat, held: Holdings, seed: int, most: int = MANY) -> None:
         self.f, self.seed, self.name, self.arguments = f, seed, name_of(f), arguments
         self.dtype: torch.dtype | None = None
+        self.idle: frozenset[str] | None = None
         self.hand_on = _as_it_is
         moved = {**held.wanted, **held.beside, **held.constants}
         self.state: dict[str, tuple[torch.Tensor, torch.Tensor]] = {
@@ -73,14 +76,16 @@ class TorchFunction:
     def settle(self, dtype: str | None) -> None:
         """Find out how it is to be called; ``dtype`` is as `gradcheck.check` takes it."""
         self.dtype = self._dtype(dtype)
+        seed_all(self.seed)
+        before = random_state()
         try:
-            outputs = self.call(self.point()).outputs
+            outputs = self.call(self.point(), seeded=False).outputs
         except CallFailed as failed:
             raise CallFailed(f"{failed} (dtype={dtype!r})") if dtype else failed from failed.__cause__
+        self.random = random_state() != before
         differentiable = {name: output for name, output in outputs.items() if output.requires_grad}
         self.cotangents = draw(arrays_of(differentiable or outputs), self.seed)
         self.without_gradient = outputs.keys() - self.cotangents
-        self.random = self._draws()
 
     @property
     def same(self) -> dict[str, str]:
@@ -113,11 +118,9 @@ class TorchFunction:
     def gradient(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """PyTorch's; zero where it has none."""
         leaves, gradients = self._gradients(arrays)
+        if self.idle is None:
+            self.idle = frozenset(name for name, gradient in gradients.items() if gradient is None)
         return arrays_of({name: torch.zeros_like(leaves[name]) if g is None else g for name, g in gradients.items()})
-
-    def unused(self) -> frozenset[str]:
-        """Blocks that PyTorch has no gradient for."""
-        return frozenset(name for name, gradient in self._gradients(self.point())[1].items() if gradient is None)
 
     def alone(self, output: str) -> "TorchFunction":
         """The same function of which one output is used and no other."""
@@ -214,12 +217,6 @@ class TorchFunction:
         """The leaves, and PyTorch's gradient of each."""
         call = self.call(arrays)
         return call.leaves, called(self.backward, f"the backward pass of {self.name}", call, self.cotangents)
-
-    def _draws(self) -> bool:
-        seed_all(self.seed)
-        before = random_state()
-        self.call(self.point(), seeded=False)
-        return random_state() != before
 
     def _argument(self, name: str, leaf: Any, arrays: Mapping[str, Array], leaves: Tensors) -> Any:
         if not isinstance(leaf, torch.Tensor):

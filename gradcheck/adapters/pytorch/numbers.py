@@ -30,15 +30,20 @@ def arrays_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Array]:
 
 
 def tensor_of(array: Array, shape: torch.Size) -> torch.Tensor:
-    """Contiguous, which ``torch.tensor`` of an empty array is not."""
-    return torch.tensor(np.ascontiguousarray(array)).reshape(shape).clone(memory_format=torch.contiguous_format)
+    """A copy; contiguous, which a tensor from an empty array is not."""
+    copy = torch.from_numpy(np.array(array, order="C")).reshape(shape)
+    return copy if copy.numel() else torch.empty(shape, dtype=copy.dtype)
 
 
 def floating_tensors(output: Any, name: str) -> Tensors:
     """Those of a function's output, by path; complex ones as pairs of real ones."""
-    flat = flatten(output, "output", what=name)
+    if isinstance(output, torch.Tensor):  # as nearly all are, and taking nestings apart takes longer than most functions
+        leaves = {"output": output}
+    else:
+        flat = flatten(output, "output", what=name)
+        leaves = dict(zip(flat.names, flat.leaves, strict=True))
     found: Tensors = {}
-    for path, leaf in zip(flat.names, flat.leaves, strict=True):
+    for path, leaf in leaves.items():
         if isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
             dense = leaf if leaf.layout == torch.strided else leaf.to_dense()
             found[path] = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense

@@ -47,9 +47,10 @@ def random_kept() -> Generator[None]:
             random.setstate(python)
 
 
-def random_state() -> tuple[bytes, str, object]:
+def random_state() -> tuple[object, ...]:
     """Of the three generators of the processor."""
-    return torch.get_rng_state().numpy().tobytes(), repr(np.random.get_state()), random.getstate()
+    name, keys, *rest = np.random.get_state(legacy=True)
+    return torch.get_rng_state().numpy().tobytes(), name, np.asarray(keys).tobytes(), *rest, random.getstate()
 
 
 def seed_all(seed: int) -> None:

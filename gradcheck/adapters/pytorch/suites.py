@@ -8,7 +8,7 @@ worse off.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -86,16 +86,22 @@ class DropIn:
         return bool(call.report)
 
     def _asked(self, func: Callable[..., Any], inputs: Any, options: dict[str, Any]) -> Dropped:
-        """With the tolerances that a suite has chosen as the accuracy that it asks for."""
-        accuracy = max(self.asked.accuracy, *(float(options.get(name, 0.0)) for name in ("rtol", "atol")))
-        args = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs)
         try:
-            report = check_torch(func, args, {}, None, self.asked._replace(accuracy=accuracy), self.contract, 0)
+            report = answered(func, inputs, options, self.asked, self.contract)
         except GradcheckError as refused:
             return Dropped(None, str(refused))
         if self._told:
             self._told(report)
         return Dropped(report)
+
+
+def answered(
+    func: Callable[..., Any], inputs: Any, options: Mapping[str, Any], asked: Asked, contract: bool = True
+) -> Report:
+    """What is said of one call, with the tolerances that a suite has chosen as the accuracy that it asks for."""
+    accuracy = max(asked.accuracy, *(float(options.get(name, 0.0)) for name in ("rtol", "atol")))
+    args = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs)
+    return check_torch(func, args, {}, None, asked._replace(accuracy=accuracy, sparing=True), contract, 0)
 
 
 def _places(function: Callable[..., Any]) -> Iterator[tuple[ModuleType, str]]:

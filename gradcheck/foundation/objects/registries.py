@@ -26,10 +26,12 @@ def one_level(node: Any) -> Level | None:
     """What a container that optree does not know holds, by the first registry that does; None where none does."""
     if hasattr(node, "__next__"):  # what can be read once is none
         return None
-    for library, path in (("jax", "tree_util"), ("torch", "utils._pytree")):
-        module = sys.modules.get(f"{library}.{path}")
-        if module is not None and (level := _registered(module, node)) is not None:
-            return level
+    jax, torch = (sys.modules.get(name) for name in ("jax.tree_util", "torch.utils._pytree"))
+    if jax is not None and (level := _registered(jax, node)) is not None:
+        return level
+    # PyTorch's flattening keeps what it has seen until the garbage is collected: large leaves, too.
+    if torch is not None and type(node) in torch.SUPPORTED_NODES:
+        return _registered(torch, node)
     return _dataclass(node)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gradcheck.adapters.contract.first import First, Gradients
-from gradcheck.adapters.pytorch.contract.graph import nodes_of
+from gradcheck.adapters.pytorch.contract.graph import Graph, class_of
 from gradcheck.adapters.pytorch.function import Call, TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.numbers import array_of, tensor_of
@@ -26,17 +26,18 @@ class Examined(First):
     ----------
     custom : list of str
         The nodes of its graph that are of somebody's own backward function.
+    classes : list of type
+        Of these.
     kinds : frozenset of str
         All nodes' names.
     spoils, overwrites : bool
         Whether a backward pass is known to spoil its graph, and its cotangent.
     """
 
-    def __init__(self, function: TorchFunction, judged: Collection[str]) -> None:
+    def __init__(self, function: TorchFunction, judged: Collection[str], call: Call, graph: Graph) -> None:
         self.function = function
-        call = function.call(function.point())
-        graph = nodes_of(call.outputs.values())
         self.custom = [type(node).__name__ for node in graph.custom]
+        self.classes = [class_of(node) for node in graph.custom]
         self.kinds = graph.kinds
         self.spoils, self.overwrites = False, False
         gradients = self.backward(call, retain=False)

@@ -63,7 +63,9 @@ def subsets(examined: Examined) -> Told:
             except Exception as error:
                 yield f"where {only(subset, names)} it is refused: {error}"
                 return
-            if examined.function.random and not examined.same_outputs(arrays_of(call.outputs)):
+            if not examined.same_outputs(
+                arrays_of(call.outputs)
+            ):  # it draws, or reads what requires a gradient: another function
                 continue
             expected = {name: gradient for name, gradient in examined.gradients.items() if name in subset}
             backward = partial(examined.backward, call, retain=False)

@@ -2,55 +2,82 @@
 # (PyTorch's annotations are partial.)
 """Several at once through ``vmap``, where a function declares that it can be batched: as one by one."""
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import cast
+from pathlib import Path
+from types import CodeType
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from gradcheck.adapters.contract.breaches import Breach, Told
+from gradcheck.adapters.contract.breaches import Breach, Told, origin, shortly
 from gradcheck.adapters.contract.first import FACTORS, Gradients
 from gradcheck.adapters.pytorch.contract.answers import Examined, Optionals, wide
-from gradcheck.adapters.pytorch.contract.graph import Node, defines, nodes_of
+from gradcheck.adapters.pytorch.contract.graph import defines
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.state import seed_all
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 
+PYTORCH = Path(torch.__file__).parent
 NODES = ("AccumulateGrad", "ViewBackward", "AliasBackward")  # of a graph that is one function and its arguments
 
 
 def batched(examined: Examined) -> Told:
     """Cotangents, points, and one argument of several alone; the function around them may not be made for a batch."""
-    nodes = nodes_of(examined.call().outputs.values()).custom
-    if examined.function.random or not any(generates(node) or defines(node, "vmap") for node in nodes):
+    kinds = examined.classes
+    if examined.function.random or not any(generates(kind) or defines(kind, "vmap") for kind in kinds):
         return
-    generated = all(map(generates, nodes))
+    generated = all(map(generates, kinds))
     found = _told(of_cotangents(examined), certain=generated)
+    rules = frozenset(getattr(kind.vmap, "__code__", None) for kind in kinds if defines(kind, "vmap"))
     names = [name for name in examined.function.arguments.names if name in examined.point]
-    kinds = [kind.rpartition("::")[2] for kind in examined.kinds]
-    alone = all(kind.startswith((*NODES, *examined.custom)) for kind in kinds)
+    names_of_nodes = [name.rpartition("::")[2] for name in examined.kinds]
+    alone = all(name.startswith((*NODES, *examined.custom)) for name in names_of_nodes)
     for batch in dict.fromkeys((tuple(names), tuple(names[:1]))):
-        found += [] if found else _told(of_points(examined, batch), certain=alone)
+        breached = any(isinstance(each, Breach) for each in found)
+        found += [] if breached else _told(of_points(examined, batch, rules), certain=alone)
     yield from found
 
 
-def generates(node: Node) -> bool:
-    """Whether its class leaves the rule to PyTorch."""
-    return bool(getattr(getattr(node, "_forward_cls", None), "generate_vmap_rule", False))
+def generates(kind: Any) -> bool:
+    """Whether a class leaves the rule to PyTorch."""
+    return bool(getattr(kind, "generate_vmap_rule", False))
 
 
-def _told(breaches: Iterator[Breach], certain: bool) -> list[Breach]:
+def _told(told: Told, certain: bool) -> list[Breach | str]:
     """Without what is raised where something else may have raised it, which declares nothing."""
-    return [breach for breach in breaches if certain or not breach.raised]
+    return [each for each in told if certain or (isinstance(each, Breach) and not each.raised)]
 
 
-def of_cotangents(examined: Examined) -> Iterator[Breach]:
+def _answers(
+    examined: Examined,
+    when: str,
+    backward: Callable[[], Gradients],
+    expected: Gradients,
+    rules: Collection[CodeType | None] = (),
+) -> Told:
+    """A breach as elsewhere, but for what is no answer: a rule that refuses, or a rule that PyTorch does not have."""
+    try:
+        found = backward()
+    except Exception as error:
+        frames = [frame for frame, _ in traceback.walk_tb(origin(error).__traceback__)]
+        refused = any(frame.f_code in rules for frame in frames)
+        if refused or Path(frames[-1].f_code.co_filename).is_relative_to(PYTORCH):
+            yield f"{when} it is not to be had: it {shortly(error)}"
+        else:
+            yield Breach(Cause.VMAP, frozenset(examined.gradients), f"{when} the backward pass {shortly(error)}")
+        return
+    yield from examined.differing(Cause.VMAP, when, found, expected)
+
+
+def of_cotangents(examined: Examined) -> Told:
     """Several through one graph."""
     expected = {name: np.stack([factor * g for factor in FACTORS]) for name, g in examined.gradients.items()}
     when = f"for {len(FACTORS)} cotangents at once"
-    yield from examined.answers(Cause.VMAP, when, partial(_pulled, examined), expected)
+    yield from _answers(examined, when, partial(_pulled, examined), expected)
 
 
 def _pulled(examined: Examined) -> Gradients:
@@ -67,7 +94,7 @@ def _multiples(tensor: torch.Tensor) -> torch.Tensor:
     return torch.stack([factor * tensor for factor in FACTORS])
 
 
-def of_points(examined: Examined, names: tuple[str, ...]) -> Iterator[Breach]:
+def of_points(examined: Examined, names: tuple[str, ...], rules: Collection[CodeType | None]) -> Told:
     """The point and another one; only arguments can be batched, a parameter is one for all."""
     first = next(iter(names), None)
     if first is None:
@@ -81,7 +108,7 @@ def of_points(examined: Examined, names: tuple[str, ...]) -> Iterator[Breach]:
     if all(np.isfinite(each).all() for each in there.values()):
         expected = {name: np.stack([examined.gradients[name], 2 * there[name].astype(np.float64)]) for name in names}
         which = "two points" if len(names) == len(examined.point) else f"two of {first}"
-        yield from examined.answers(Cause.VMAP, f"for {which} at once", partial(_pushed, examined, names, other), expected)
+        yield from _answers(examined, f"for {which} at once", partial(_pushed, examined, names, other), expected, rules)
 
 
 def _pushed(examined: Examined, names: tuple[str, ...], other: dict[str, Array]) -> Gradients:

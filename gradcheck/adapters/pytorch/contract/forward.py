@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 
 from gradcheck.adapters.contract.breaches import Breach, Told, origin, shortly
 from gradcheck.adapters.pytorch.contract.answers import Examined, wide
-from gradcheck.adapters.pytorch.contract.graph import defines, nodes_of
+from gradcheck.adapters.pytorch.contract.graph import defines
 from gradcheck.adapters.pytorch.numbers import tensor_of
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
@@ -26,7 +26,7 @@ class Product(NamedTuple):
 
 def forward(examined: Examined) -> Told:
     """What a ``jvp`` says of a tangent is what the backward pass says of it: c . (J t) = (c J) . t."""
-    if not any(defines(node, "jvp") for node in nodes_of(examined.call().outputs.values()).custom):
+    if not any(defines(kind, "jvp") for kind in examined.classes):
         return
     draws = np.random.default_rng(examined.function.seed)
     tangents = {name: draws.standard_normal(value.shape) for name, value in examined.point.items()}

@@ -14,12 +14,14 @@ Cotangents: TypeAlias = tuple[torch.Tensor | None, ...]
 class Graph(NamedTuple):
     """What lies between outputs and leaves.
 
-    ``eps`` is that of the coarsest arithmetic of any cotangent, ``kinds`` are the names of the nodes.
+    ``eps`` is that of the coarsest arithmetic of any cotangent, ``kinds`` are the names of the nodes, of which there are
+    ``size``.
     """
 
     custom: list[Node]
     kinds: frozenset[str]
     eps: float
+    size: int
 
 
 def nodes_of(outputs: Iterable[torch.Tensor]) -> Graph:
@@ -34,7 +36,7 @@ def nodes_of(outputs: Iterable[torch.Tensor]) -> Graph:
         found[node] = None
         eps = max(eps, *(unit(each.dtype) for each in metadata(node)), 0.0)
         todo += [following for following, _ in node.next_functions if following is not None]
-    return Graph([node for node in found if is_custom(node)], frozenset(node.name() for node in found), eps)
+    return Graph([node for node in found if is_custom(node)], frozenset(node.name() for node in found), eps, len(found))
 
 
 def is_custom(node: Node) -> bool:
@@ -42,9 +44,13 @@ def is_custom(node: Node) -> bool:
     return isinstance(node, BackwardCFunction) or "CppNode" in node.name()
 
 
-def defines(node: Node, name: str) -> bool:
-    """Whether the class of a node has a method of its own."""
-    kind = getattr(node, "_forward_cls", None)
+def class_of(node: Node) -> Any:
+    """The ``autograd.Function`` of a node; none of one of C++."""
+    return getattr(node, "_forward_cls", None)
+
+
+def defines(kind: Any, name: str) -> bool:
+    """Whether a class has a method of its own."""
     return kind is not None and getattr(kind, name, None) is not getattr(torch.autograd.Function, name)
 
 

@@ -70,7 +70,8 @@ def outputs(examined: Examined) -> Told:
 
 def _changed(examined: Examined, output: str) -> Told:
     handed: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    alone = examined.call()
+    # Of copies, too: a module's parameter is none any more where a copy stands in for it.
+    alone = examined.function.handing(_copies(examined.function.arguments.names, {})).call(examined.point)
     call = examined.function.handing(_copies(examined.function.arguments.names, handed)).call(examined.point)
     if not call.outputs[output].requires_grad:
         return

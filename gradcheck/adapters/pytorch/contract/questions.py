@@ -6,7 +6,10 @@ from collections.abc import Callable, Collection
 from gradcheck.adapters.contract.breaches import Kept, Told, gathered
 from gradcheck.adapters.pytorch.contract import arguments, batches, cotangents, forward, keeping, repeating, smaller
 from gradcheck.adapters.pytorch.contract.answers import Examined
+from gradcheck.adapters.pytorch.contract.graph import nodes_of
 from gradcheck.adapters.pytorch.function import TorchFunction
+
+OWN = 200  # nodes of PyTorch's own and no others, which its own tests ask about: of more it would take as long as the rest
 
 QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
     repeating.twice,
@@ -30,4 +33,8 @@ def asked(function: TorchFunction, judged: Collection[str]) -> Kept:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return gathered(QUESTIONS, Examined(function, judged))
+        call = function.call(function.point())
+        graph = nodes_of(call.outputs.values())
+        if not graph.custom and graph.size > OWN:
+            return Kept((), (f"{graph.size} backward functions, all of PyTorch: their contract was not asked about",))
+        return gathered(QUESTIONS, Examined(function, judged, call, graph))
