@@ -759,3 +759,31 @@ def test_a_function_of_one_size_only_is_not_asked_for_another():
             return Affine.forward(ctx, x, w)
 
     assert check_torch(Six.apply, rand(6, 4), rand(4, 5)).verdict is Verdict.CORRECT
+
+
+def test_who_reads_on_in_an_expanded_cotangent_finds_no_number_and_no_end_of_memory():
+    from gradcheck.adapters.pytorch.contract.layouts import expanded, flat
+
+    found = expanded(rand(4, 5))
+    assert found.stride() == (0, 0)
+    assert torch.equal(found, flat(rand(4, 5)))
+    whole = torch.as_strided(found, (20,), (1,))
+    assert whole.isnan().sum() == 19
+
+
+@pytest.mark.parametrize(("index", "lengths"), [(None, {5, 6}), (torch.arange(6), {6})])
+def test_a_function_of_indices_is_not_asked_for_a_smaller_batch(index, lengths):
+    """They may point to what is not there any more."""
+    seen = set()
+
+    class Counted(Affine):
+        @staticmethod
+        def forward(ctx, x, w):
+            seen.add(len(x))
+            return Affine.forward(ctx, x, w)
+
+    def f(x, w, index):
+        return Counted.apply(x, w) if index is None else Counted.apply(x, w)[index]
+
+    assert check_torch(f, rand(6, 4), rand(4, 5), index).verdict is Verdict.CORRECT
+    assert seen == lengths

@@ -39,8 +39,8 @@ def _elsewhere(examined: Examined) -> None:
 
 def _cropped(examined: Examined) -> None:
     """By one sample: of the arguments that have as many as the first one."""
-    if samples(examined.function):
-        examined.function.handing(cropping(examined.function, {})).call(examined.point)
+    if samples(examined):
+        examined.function.handing(cropping(examined.function, samples(examined), {})).call(examined.point)
 
 
 def another(tensor: torch.Tensor) -> torch.Tensor:

@@ -21,9 +21,11 @@ def sliced(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def expanded(tensor: torch.Tensor) -> torch.Tensor:
-    """One number, its largest, which is there once for all entries."""
+    """One number, its largest, which is there once for all entries; whoever reads on in memory reads NaN, and no further."""
     size = tensor.detach().abs().max() if tensor.numel() else tensor.new_zeros(())
-    return torch.where(size > 0, size, torch.ones_like(size)).to(tensor.dtype).expand(tensor.shape)
+    buffer = tensor.new_full((max(tensor.numel(), 1),), float("nan"))
+    buffer[0] = torch.where(size > 0, size, torch.ones_like(size))
+    return buffer[0].expand(tensor.shape)
 
 
 def flat(tensor: torch.Tensor) -> torch.Tensor:

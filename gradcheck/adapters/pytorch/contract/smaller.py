@@ -29,10 +29,10 @@ ASKED = Asked(accuracy=0.05, resolve=0.1, max_evaluations=40, diagnose=False)
 def batch(examined: Examined) -> Told:
     """With one sample less the gradient is right, too: held against differences, as the first was."""
     function = examined.function
-    if not examined.custom or not samples(function):
+    if not examined.custom or not samples(examined):
         return
     try:
-        smaller = Smaller(function)
+        smaller = Smaller(function, samples(examined))
         asked, numbers = ASKED._replace(seed=function.seed), arithmetic(function)._replace(narrow=None)
         report, _ = checked(smaller.loss, smaller.gradient, function.point(), asked, arithmetic=numbers)
     except (GradcheckError, RuntimeError, ValueError, IndexError):  # it may have to be of one size
@@ -46,9 +46,9 @@ def batch(examined: Examined) -> Told:
 class Smaller:
     """A function of its arguments without their last samples; it is moved with them, and does not depend on these."""
 
-    def __init__(self, function: TorchFunction) -> None:
+    def __init__(self, function: TorchFunction, count: int) -> None:
         self.handed: Tensors = {}
-        self.function = function.handing(cropping(function, self.handed))
+        self.function = function.handing(cropping(function, count, self.handed))
         self.cotangents = draw(arrays_of(self._call(function.point()).outputs), function.seed)
 
     def loss(self, arrays: Mapping[str, Array]) -> float:
@@ -73,15 +73,21 @@ class Smaller:
         return self.function.call(arrays)
 
 
-def samples(function: TorchFunction) -> int:
-    """How many the first argument has, if that is more than one; else 0."""
-    leaves = [leaf for leaf in function.arguments.leaves if isinstance(leaf, torch.Tensor) and leaf.dim()]
-    return len(leaves[0]) if leaves and len(leaves[0]) > 1 else 0
+def samples(examined: Examined) -> int:
+    """How many the first argument has, if that is more than one and one may be left out; else 0.
+
+    What takes indices may read where they point to, and a kernel in C++ wherever it was told: neither is asked.
+    """
+    tensors = [leaf for leaf in examined.function.arguments.leaves if isinstance(leaf, torch.Tensor)]
+    batched = [tensor for tensor in tensors if tensor.dim()]
+    if None in examined.classes or any(not tensor.is_floating_point() for tensor in tensors):
+        return 0
+    return len(batched[0]) if batched and len(batched[0]) > 1 else 0
 
 
-def cropping(function: TorchFunction, handed: Tensors) -> Callable[[str, torch.Tensor], torch.Tensor]:
-    """Hands on arguments without their last sample, those that have as many as the first; keeps those that it hands on."""
-    count, names = samples(function), function.arguments.names
+def cropping(function: TorchFunction, count: int, handed: Tensors) -> Callable[[str, torch.Tensor], torch.Tensor]:
+    """Hands on arguments without their last sample, those that have so many; keeps those that it hands on."""
+    names = function.arguments.names
 
     def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name not in names:
