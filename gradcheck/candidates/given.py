@@ -21,13 +21,17 @@ from gradcheck.verdict.findings import Entry
 
 Gradient: TypeAlias = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
-POINTS = 4  # besides the one in question, each entry moved by a factor of its own
+# Seen on 90 honest modules, of which none was accused, and 540 faults, of which 515 were found (`benchmarks/given.py`).
+POINTS = 4  # besides the one in question, each entry moved by a factor of its own; with 1 the same were found
 NEARBY = 31 / 32
 # Unit roundoffs by which honest entries may differ without being asked twice: many in a wide format, where that is little;
-# in a narrow one as many as are less than the error that is looked for. Wider ones only save calls.
+# in a narrow one as many as are less than the error that is looked for. With MANY = 8 ten faults fewer were found, with
+# FEW = 4 four fewer, with COARSE = 0.005 two more.
 MANY, FEW, COARSE = 256, 32, 0.05
-FLOOR = 4  # unit roundoffs of the loss and of the whole gradient: below them an entry's contribution is rounding
-SPREADS = 8  # that a mean error must stand out of
+# Unit roundoffs of the loss and of the whole gradient, below which an entry's contribution is rounding. At 1 eight more were
+# found, all in bfloat16; at 32 100 fewer.
+FLOOR = 4
+SPREADS = 8  # that a mean error must stand out of; at 2 the same were found, at 40 17 fewer
 
 
 class Narrow(NamedTuple):

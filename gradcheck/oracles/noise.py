@@ -25,7 +25,7 @@ BESIDE = (3.12917 * 2**-13, 1.71463 * 2**-13, 2**-13)  # below u^(1/5): of a smo
 USUAL = UNIT**0.4
 NEAR = UNIT**0.62
 FEW = (2.0**-48, 2.0**-42)  # of a parameter: some thirty numbers, over which rounding may run in step, and two thousand
-APART = 0.3  # of the spacing of coarse numbers, at which they are looked at again
+APART = 0.3  # of the spacing of coarse numbers, at which they are looked at again; at 0.05 or 1 no verdict of 24 changed
 WIDEST = 2.0**-8
 QUIET = 20  # times rounding; at 2 6% more evaluations, at 200 as many, and no verdict of 460 changed
 # Roundings that a change must amount to before its absence is telling. At 100 or 1e6 no verdict of 460 changed.
