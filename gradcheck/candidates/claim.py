@@ -18,8 +18,8 @@ from gradcheck.verdict.causes import Cause
 # Answers may repeat as badly as a sum in float32 whose terms come in another order each time: by the root of its eps.
 REPEATS = float(np.finfo(np.float32).eps)
 # Times the difference of two answers, over a block in root mean square: how far either may be from the truth. Of 60 right
-# gradients, shaken by 1e-9 to 3e-5 like their losses, none was accused at 0 to 100; 14 were undecided at 0, 16 as it is, 22 at
-# 100; all of 60 that were off by 5 % were found.
+# gradients, shaken by 1e-9 to 3e-5 like their losses, none was accused at 0 to 100; 14 were undecided at 0, 16 as it is, and
+# 22 at 100; all of 60 that were off by 5 % were found.
 SHAKEN = 8
 # Relative to its block's scale; what changes more than this within one ulp is a kink, not rounding. At 1e-10 or 1e-2 no
 # verdict of 674 changed; at 1e9 17 of 40 exact kinks were undecided.
