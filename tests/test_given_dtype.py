@@ -246,6 +246,13 @@ class TestTorch:
         with pytest.raises(gradcheck.DescriptionError, match=r"^dtype: expected"):
             check_torch(self.sine(), x, dtype="half")
 
+    def test_a_dtype_of_pytorch_s_is_an_argument_of_the_function(self):
+        x = self.torch.tensor(X, requires_grad=True)
+        softmax = self.torch.softmax
+        assert check_torch(softmax, x, dim=0, dtype=self.torch.float64).verdict is Verdict.CORRECT
+        report = check_torch(softmax, x, dim=0, dtype=self.torch.float32)
+        assert any("unit roundoff" in note for note in report.notes)
+
     def test_constants_of_a_closure_follow_and_are_what_they_were(self):
         w = self.torch.tensor(X, dtype=self.torch.float32)
         report = check_torch(lambda x: (x * w).sin(), self.torch.ones(9, requires_grad=True))

@@ -22,7 +22,7 @@ OVERWRITTEN = "indices repeat: one value overwrites another, and both get its gr
 RANDOM = "derivatives.yaml defines the derivative of a draw by its mean and deviation as zero"
 STEPS = "a staircase: it is flat between its steps, and sloped from step to step"
 ZERO = "the derivative is zero, PyTorch's is zero up to rounding, and no error relative to that can be seen"
-NARROW = "a float16 inside hides errors that must be seen"
+NARROW = "a float16 or bfloat16 inside hides errors that must be seen"
 JUMP = "the targets lie on jumps: of any that is not 1 or -1 the loss is another"
 KINK = "the point is on a kink on purpose"
 SPARSE = "only dense tensors are judged"
@@ -35,7 +35,7 @@ KNOWN: dict[str, tuple[str, str]] = {
     **dict.fromkeys((f"nn.functional.max_unpool{d}d" for d in (1, 2, 3)), (Verdict.WRONG, OVERWRITTEN)),
     **dict.fromkeys(("normal", "normal.number_mean"), (Verdict.WRONG, RANDOM)),
     "nn.functional.normalize": (Verdict.UNRESOLVED, ZERO),
-    "half": (Verdict.UNRESOLVED, NARROW),
+    **dict.fromkeys(("half", "bfloat16"), (Verdict.UNRESOLVED, NARROW)),
     **dict.fromkeys((f"nn.functional.{name}_embedding_loss" for name in ("hinge", "cosine")), (Verdict.NONSMOOTH, JUMP)),
     "round.decimals_3": (Verdict.UNRESOLVED, STEPS),
     "linalg.norm.subgradients_at_zero": (Verdict.NONSMOOTH, KINK),

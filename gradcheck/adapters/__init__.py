@@ -28,7 +28,7 @@ def check_torch(
     diagnose: bool = True,
     contract: bool = True,
     seed: int = 0,
-    dtype: str | None = None,
+    dtype: Any = None,
     **kwargs: Any,
 ) -> Report:
     """Whether PyTorch's backward pass through ``f(*args, **kwargs)`` is its derivative.
@@ -40,10 +40,15 @@ def check_torch(
         nesting of them, is reduced to a number by one random cotangent.
     *args, **kwargs
         Handed on. Blocks are the tensors among them that require a gradient, ``"args.0"``, ``"kwargs.mask"``, and every
-        parameter of a module that does, under its name in the ``state_dict``.
-    accuracy, resolve, max_evaluations, diagnose, seed, dtype
+        parameter of a module that does, under its name in the ``state_dict``; also those in objects, and up to a million
+        numbers that a closure brings along, ``"net.0.weight"``. Leaves are handed on themselves, moved in place.
+    module : Module, optional
+        Whose parameters are blocks, too, where ``f`` brings it along.
+    accuracy, resolve, max_evaluations, diagnose, seed
         As `check` takes them. PyTorch's, NumPy's and Python's random numbers have the seed before every call: dropout is a
         function, too.
+    dtype : str, optional
+        As `check` takes it, ``"bfloat16"`` besides; a ``torch.dtype`` is handed on to ``f``.
     contract : bool
         Whether to ask, too, what no differences see: that the backward pass overwrites neither what was saved nor its
         cotangent, takes cotangents and arguments in any layout of memory, answers the same whichever arguments require a
@@ -60,12 +65,14 @@ def check_torch(
     Raises
     ------
     DataError
-        Where nothing requires a gradient, or what does is complex or sparse.
+        Where nothing requires a gradient, or what does is complex or sparse; where an argument can be read only once, or
+        ``f`` does not depend on ``module``.
     CallFailed
         Where ``f`` raises.
     """
     with needing("torch"):
         from gradcheck.adapters.pytorch import checking
+    dtype, kwargs = checking.own_dtype(dtype, kwargs)
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     return checking.check_torch(f, args, kwargs, module, asked, contract)
 

@@ -47,6 +47,11 @@ def check_torch(
     return report
 
 
+def own_dtype(dtype: Any, kwargs: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The dtype to judge in, which is a name: one of PyTorch's own is an argument of the function, as of ``softmax``."""
+    return (None, {**kwargs, "dtype": dtype}) if isinstance(dtype, torch.dtype) else (dtype, kwargs)
+
+
 @contextmanager
 def lent(
     f: Callable[..., Any],
