@@ -80,6 +80,18 @@ def test_whoever_has_imported_it_already_is_served_too_and_gets_it_back():
         del sys.modules[module.__name__]
 
 
+def test_of_a_module_the_inputs_are_asked_for_and_its_parameters_are_named():
+    net = torch.nn.Linear(5, 2, dtype=torch.float64)
+    net.weight.register_hook(lambda gradient: gradient / 2)
+    with gradcheck.drop_in() as ours:
+        assert torch.autograd.gradcheck(net, X)
+        assert torch.autograd.gradcheck(net.forward, X)
+    for call in ours.calls:
+        assert [finding.name for finding in call.report.findings] == ["args.0"]
+        assert len(call.report.unchecked) == 1
+    assert gradcheck.check_torch(net, X).wrong == {"weight"}
+
+
 def test_second_derivatives_are_left_to_the_original():
     with gradcheck.drop_in() as ours:
         assert torch.autograd.gradgradcheck(torch.sin, X)

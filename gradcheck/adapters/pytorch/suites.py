@@ -16,6 +16,8 @@ import torch
 from torch.autograd.gradcheck import GradcheckError as TorchError
 
 from gradcheck.adapters.pytorch.checking import check_torch
+from gradcheck.adapters.pytorch.function import name_of
+from gradcheck.adapters.pytorch.state import module_of
 from gradcheck.errors import GradcheckError
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
@@ -101,7 +103,18 @@ def answered(
     """What is said of one call, with the tolerances that a suite has chosen as the accuracy that it asks for."""
     accuracy = max(asked.accuracy, *(float(options.get(name, 0.0)) for name in ("rtol", "atol")))
     args = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs)
-    return check_torch(func, args, {}, None, asked._replace(accuracy=accuracy, sparing=True), contract, 0)
+    f = func if not any(True for _ in module_of(func).parameters()) else _of_inputs(func)
+    return check_torch(f, args, {}, None, asked._replace(accuracy=accuracy, sparing=True), contract, 0)
+
+
+def _of_inputs(module: Callable[..., Any]) -> Callable[..., Any]:
+    """A module, or a method of one, as a function that is asked for its inputs' gradient alone, as PyTorch asks."""
+
+    def function(*inputs: Any) -> Any:
+        return module(*inputs)
+
+    function.__name__ = name_of(module)
+    return function
 
 
 def _places(function: Callable[..., Any]) -> Iterator[tuple[ModuleType, str]]:
