@@ -3,6 +3,7 @@
 """A second call of another batch size: a function that has kept the first one's shape answers for that."""
 
 from collections.abc import Callable, Mapping
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -17,19 +18,24 @@ from gradcheck.adapters.pytorch.numbers import tensor_of
 from gradcheck.checking.checker import checked
 from gradcheck.errors import GradcheckError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.objects.captured import captured
 from gradcheck.foundation.validation import Asked
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Verdict
 
+PLAIN = (type, bool, int, float, str, type(None), ModuleType)
 SOME = 1e-3  # of the whole gradient: of a block that is nothing beside it no first digit is known
 # What is kept of another shape shows in the first digits.
 ASKED = Asked(accuracy=0.05, resolve=0.1, max_evaluations=40, diagnose=False)
 
 
 def batch(examined: Examined) -> Told:
-    """With one sample less the gradient is right, too: held against differences, as the first was."""
+    """With one sample less the gradient is right, too: held against differences, as the first was.
+
+    What brings more along, which may be of the first size, is another function then: it broadcasts.
+    """
     function = examined.function
-    if not examined.custom or not samples(examined):
+    if not examined.custom or not samples(examined) or not is_whole(function):
         return
     try:
         smaller = Smaller(function, samples(examined))
@@ -83,6 +89,14 @@ def samples(examined: Examined) -> int:
     if None in examined.classes or any(not tensor.is_floating_point() for tensor in tensors):
         return 0
     return len(batched[0]) if batched and len(batched[0]) > 1 else 0
+
+
+def is_whole(function: TorchFunction) -> bool:
+    """Whether all that a function computes with is handed in: it is one of PyTorch's protocol, or holds such and no more."""
+    if any(name not in function.blocks for name in function.state):
+        return False
+    cells = captured(function.f).values() if not isinstance(function.f, torch.nn.Module) else ()
+    return isinstance(getattr(function.f, "__self__", None), type) or all(isinstance(each, PLAIN) for each in cells)
 
 
 def cropping(function: TorchFunction, count: int, handed: Tensors) -> Callable[[str, torch.Tensor], torch.Tensor]:
