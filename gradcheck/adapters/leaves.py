@@ -8,16 +8,15 @@ import numpy as np
 
 from gradcheck.adapters.numbers import arrays_of, as_numpy, dtype_of, is_floating, unit_of
 from gradcheck.candidates.given import Gradient, Narrow
-from gradcheck.candidates.point import described, is_array, is_whole, refusal
+from gradcheck.candidates.point import brought_notes, described, handed_on, is_array, is_whole, refusal
 from gradcheck.candidates.precision import Arithmetic, named
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, dot
 from gradcheck.foundation.calling import called
-from gradcheck.foundation.objects.captured import captured, within
+from gradcheck.foundation.objects.captured import holders
 from gradcheck.foundation.objects.pytree import flatten
 from gradcheck.foundation.validation import Asked
-from gradcheck.foundation.wording import enumerated
 from gradcheck.oracles.directions import signs
 
 
@@ -52,7 +51,7 @@ class Function:
             raise DataError(f"{self.name}: nothing to check: no argument is a floating array")
         self.given = {name: named(asked.dtype) or dtype_of(leaf) for name, leaf in floating.items()}
         self.point = {name: self.nearest(name, as_numpy(leaf)) for name, leaf in floating.items()}
-        self.brought = tuple(name for name, value in captured(f).items() if any(within(value, name, _is_large)))
+        self.brought = holders(f, _is_large)
         self.passed = {name: described(leaf) for name, leaf in leaves if is_whole(leaf)}
         self.cotangents = draw(arrays_of(self._first(asked.dtype)), asked.seed)
 
@@ -92,9 +91,7 @@ class Function:
 
     def notes(self) -> Iterator[str]:
         """What is handed on as it is, and what the function brings along."""
-        yield from (f"{name}: {what}, handed on as it is" for name, what in self.passed.items())
-        if self.brought:
-            yield f"held as they are: {enumerated(self.brought)}, which {self.name} brings along"
+        yield from (*handed_on(self.passed), *brought_notes(self.brought, self.name))
 
     @property
     def unchecked(self) -> tuple[str, ...]:

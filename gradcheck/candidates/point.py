@@ -4,7 +4,7 @@ Nothing that holds numbers is passed over: a leaf is a real floating array, whic
 they are and are named; or it is refused with the sentence that says what to hand in instead.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Number
 from typing import Any, TypeGuard, cast
 
@@ -14,7 +14,7 @@ from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.objects.captured import within
 from gradcheck.foundation.objects.pytree import Pytree, is_movable, take_apart
-from gradcheck.foundation.wording import shown
+from gradcheck.foundation.wording import enumerated, shown
 
 DOORS = {"torch": "check_torch", "jax": "check_jax", "jaxlib": "check_jax"}
 EXPECTED = "expected a floating NumPy array or number"
@@ -49,9 +49,14 @@ def held(tree: Pytree) -> dict[str, str]:
     return {name: described(leaf) for name, leaf in zip(tree.names, tree.leaves, strict=True) if is_whole(leaf)}
 
 
-def handed_on(tree: Pytree) -> list[str]:
+def handed_on(passed: Mapping[str, str]) -> list[str]:
     """A note on each of these."""
-    return [f"{name}: {what}, handed on as it is" for name, what in held(tree).items()]
+    return [f"{name}: {what}, handed on as it is" for name, what in passed.items()]
+
+
+def brought_notes(names: Sequence[str], whose: str) -> list[str]:
+    """A note on the variables that a function brings along, if there are some."""
+    return [f"held as they are: {enumerated(names)}, which {whose} brings along"] if names else []
 
 
 def is_whole(leaf: Any) -> bool:

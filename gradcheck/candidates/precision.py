@@ -4,7 +4,7 @@ Differences in float64 see a thousand million times more than in float32, and mo
 kernel that takes one dtype only is asked in that, at numbers that the dtype has: how far it has moved is then known exactly.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -53,18 +53,21 @@ def cast(tree: Pytree, dtype: str | None) -> Pytree:
 
 
 def named(dtype: str | None) -> np.dtype[Any] | None:
-    """The dtype that was asked for by name, if one was.
+    """The dtype that was asked for by name, if one was."""
+    return None if dtype in (None, AS_GIVEN) else np.dtype(one_of(dtype, DTYPES))
+
+
+def one_of(dtype: object, names: Sequence[str]) -> str:
+    """The name of a dtype.
 
     Raises
     ------
     DescriptionError
-        Where none is called so.
+        Where none of these is called so.
     """
-    if dtype in (None, AS_GIVEN):
-        return None
-    if dtype not in DTYPES:
-        raise DescriptionError(f"expected {AS_GIVEN!r}, {enumerated(DTYPES)}, got {shown(dtype)}", "dtype")
-    return np.dtype(dtype)
+    if dtype not in names:
+        raise DescriptionError(f"expected {AS_GIVEN!r}, {enumerated(names)}, got {shown(dtype)}", "dtype")
+    return str(dtype)
 
 
 def is_narrow(value: Array) -> bool:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from gradcheck.candidates.claim import Claim, examine
 from gradcheck.candidates.functions import Subject, in_place
 from gradcheck.candidates.given import Off, in_given_dtype
-from gradcheck.candidates.point import handed_on, held, point_of
+from gradcheck.candidates.point import brought_notes, handed_on, held, point_of
 from gradcheck.candidates.precision import Arithmetic, cast
 from gradcheck.checking.dependence import brought_along, ignored, reads_the_array_itself, refuse_if_all_is_ignored
 from gradcheck.checking.evidence import ProbeEvidence
@@ -18,7 +18,6 @@ from gradcheck.checking.procedure import judge
 from gradcheck.diagnosis.engine import diagnose as explained
 from gradcheck.errors import Interrupted
 from gradcheck.foundation.validation import Asked, two_functions
-from gradcheck.foundation.wording import enumerated
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
 from gradcheck.verdict import reasons
@@ -111,7 +110,7 @@ def check(
     return with_notes(
         report,
         (f"{name}: {IN_PLACE if name in captured else NOT_THERE}" for name in names),
-        [f"held as they are: {enumerated(brought)}, which the loss brings along"] if brought else (),
+        brought_notes(brought, "the loss"),
         unchecked=brought,
     )
 
@@ -145,7 +144,7 @@ def _judged(
         title=_title(claim),
         findings=findings,
         evaluations=spent,
-        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(subject.tree)),
+        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(held(subject.tree))),
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
         unchecked=tuple(held(subject.tree)),

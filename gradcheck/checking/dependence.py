@@ -15,7 +15,7 @@ from gradcheck.candidates.point import is_array
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
-from gradcheck.foundation.objects.captured import captured, within
+from gradcheck.foundation.objects.captured import holders
 from gradcheck.oracles.directions import signs
 from gradcheck.verdict.findings import Finding, Verdict
 
@@ -77,4 +77,4 @@ def brought_along(subject: Subject) -> tuple[str, ...]:
             return False
         return type(value) is not np.ndarray or not any(np.shares_memory(value, leaf) for leaf in own)
 
-    return tuple(name for name, value in captured(subject.loss).items() if any(within(value, name, is_strange)))
+    return holders(subject.loss, is_strange)

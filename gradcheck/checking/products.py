@@ -96,7 +96,7 @@ def check_jvp(
     start = dict.fromkeys(tangents, 0.0)
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
     report = check(standing_for(lambda t: dot(c, f(moved(t)), f.__name__), f), products, start, **asked.options)
-    return with_notes(report, handed_on(tree), unchecked=held(tree))
+    return with_notes(report, handed_on(held(tree)), unchecked=held(tree))
 
 
 @reproducible

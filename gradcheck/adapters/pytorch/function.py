@@ -14,12 +14,11 @@ from gradcheck.adapters.leaves import name_of as plain_name
 from gradcheck.adapters.pytorch.holdings import MANY, Holdings, Tensors, left_out, reached, size
 from gradcheck.adapters.pytorch.numbers import DTYPES, WIDE, array_of, arrays_of, floating_tensors, tensor_of
 from gradcheck.adapters.pytorch.state import random_state, seed_all
-from gradcheck.candidates.precision import AS_GIVEN
-from gradcheck.errors import CallFailed, DataError, DescriptionError
+from gradcheck.candidates.precision import AS_GIVEN, one_of
+from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
 from gradcheck.foundation.objects.pytree import Flat
-from gradcheck.foundation.wording import enumerated, shown
 
 
 class Call(NamedTuple):
@@ -198,9 +197,7 @@ class TorchFunction:
             return None
         if dtype is None:
             return WIDE if self._follows() else None
-        if dtype not in DTYPES:
-            raise DescriptionError(f"expected {AS_GIVEN!r}, {enumerated(list(DTYPES))}, got {shown(dtype)}", "dtype")
-        return DTYPES[dtype]
+        return DTYPES[one_of(dtype, list(DTYPES))]
 
     def _follows(self) -> bool:
         """Whether outputs and gradients are float64 where all that goes in is."""

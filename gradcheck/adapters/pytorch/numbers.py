@@ -14,7 +14,7 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.objects.pytree import flatten
 
 NUMPY = (torch.float64, torch.float32, torch.float16)  # NumPy has no bfloat16
-DTYPES = {name_: dtype for dtype in (*NUMPY, torch.bfloat16) for name_ in [str(dtype).rpartition(".")[2]]}
+DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (*NUMPY, torch.bfloat16)}
 WIDE = torch.float64
 
 

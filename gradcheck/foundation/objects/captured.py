@@ -21,6 +21,11 @@ def captured(f: Callable[..., Any]) -> dict[str, Any]:
     return found
 
 
+def holders(f: Callable[..., Any], is_wanted: Callable[[Any], bool]) -> tuple[str, ...]:
+    """Those of these variables in which something wanted lies, however deeply."""
+    return tuple(name for name, value in captured(f).items() if any(within(value, name, is_wanted)))
+
+
 def _collect(f: Any, found: dict[str, Any], seen: set[int]) -> None:
     if id(f) in seen:
         return

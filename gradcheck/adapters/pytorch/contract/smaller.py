@@ -14,7 +14,6 @@ from gradcheck.adapters.pytorch.arithmetic import arithmetic
 from gradcheck.adapters.pytorch.contract.answers import Examined, arrays_of, wide
 from gradcheck.adapters.pytorch.function import Call, TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
-from gradcheck.adapters.pytorch.numbers import tensor_of
 from gradcheck.checking.checker import checked
 from gradcheck.errors import GradcheckError
 from gradcheck.foundation.arrays import Array
@@ -65,13 +64,11 @@ class Smaller:
         """Of all blocks, zero for the samples that are left out."""
         call = self._call(arrays)
         leaves = {name: self.handed.get(name, leaf) for name, leaf in call.leaves.items()}
-        outputs = {name: output for name, output in call.outputs.items() if output.requires_grad}
-        given = [tensor_of(self.cotangents[name], output.shape).to(output.dtype) for name, output in outputs.items()]
-        found = torch.autograd.grad(list(outputs.values()), list(leaves.values()), given, allow_unused=True)
+        found = self.function.backward(Call(leaves, call.outputs), self.cotangents)
         whole = {name: np.zeros(array.shape) for name, array in arrays.items()}
-        for (name, leaf), gradient in zip(leaves.items(), found, strict=True):
-            if gradient is not None:  # pyright: ignore[reportUnnecessaryComparison] its annotation knows no None
-                whole[name][slice(len(leaf)) if leaf.dim() else ...] = wide(gradient)
+        for name, gradient in found.items():
+            if gradient is not None:
+                whole[name][slice(len(gradient)) if gradient.dim() else ...] = wide(gradient)
         return whole
 
     def _call(self, arrays: Mapping[str, Array]) -> Call:
