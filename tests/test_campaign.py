@@ -15,6 +15,7 @@ from gradcheck import Dense, Tanh
 from gradcheck.campaign import shards
 from gradcheck.campaign.judging import judge
 from gradcheck.campaign.plan import Plan, name_of
+from gradcheck.campaign.reproducers import reproducer
 from gradcheck.campaign.results.groups import UNNAMED, Suspect, features, grouped
 from gradcheck.campaign.results.record import Mistake
 from gradcheck.campaign.results.store import Store
@@ -195,7 +196,7 @@ def test_one_mistake_is_one_line_and_is_made_small_with_its_verdict_and_cause(fa
         assert len(dense) == 1
         assert dense[0].units <= 2
         assert len(case.batch.inputs) <= 2
-        assert "verify(" in record.reproducer
+        assert "verify(" in reproducer(record, summary)
 
 
 def suspect(name, *causes, size=1, features=()):

@@ -88,7 +88,7 @@ def test_a_wrong_build_is_found_kept_made_small_and_reproduced(gradcheck):
     code, out, err = gradcheck("fuzz", "--examples", "120", "--backend", "own.py:doubled", *words)
     assert code == Exit.WRONG
     table = json.loads(out)
-    assert table["format"] == 1
+    assert table["format"] == 2
     assert table["judged"] == sum(table["verdicts"].values())
     (failure,) = table["failures"]
     assert failure["cause"] == {"backend": "doubled", "cause": "factor", "where": "weight"}
@@ -110,11 +110,12 @@ def test_replay_says_what_is_fixed_and_changes_nothing(gradcheck, monkeypatch):
     monkeypatch.setattr("gradcheck.cli.fuzzing.make_small", lambda *_: 0)
     gradcheck("fuzz", "--examples", "80", "--backend", "own.py:fixable", "--store", "c.db")
     before = Path("c.db").read_bytes()
-    code, out, _ = gradcheck("fuzz", "--replay", "c.db", "--json", "still.json")
+    words = ["--replay", "c.db", "--backend", "own.py:fixable"]
+    code, out, _ = gradcheck("fuzz", *words, "--json", "still.json")
     assert code == Exit.WRONG
     assert "0 of" in out
     Path("fixed").touch()
-    code, out, _ = gradcheck("fuzz", "--replay", "c.db", "--json", "fixed.json")
+    code, out, _ = gradcheck("fuzz", *words, "--json", "fixed.json")
     assert code == Exit.GOOD
     still, fixed = (json.loads(Path(name).read_text()) for name in ("still.json", "fixed.json"))
     assert not still["fixed"]

@@ -1,5 +1,6 @@
 """A campaign's file: nothing that was kept is lost, nothing that stands there is overwritten, one process writes."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -15,31 +16,52 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gradcheck.campaign.plan import Plan
+import gradcheck.strategies
+from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.results import store as module
 from gradcheck.campaign.results.record import Mistake, Record
-from gradcheck.campaign.results.store import APPLICATION, COLUMNS, FORMAT, PAGE, Store
+from gradcheck.campaign.results.schema import APPLICATION, FORMAT
+from gradcheck.campaign.results.store import COLUMNS, PAGE, Store
+from gradcheck.campaign.tables import to_table
 from gradcheck.errors import DataError, OutputError
+from gradcheck.verdict.findings import Verdict
 
 PLAN = Plan(seed=7, layers=("GELU", "Tanh"), backends=("reference", "torch"), limit=0.1 + 0.2)
 VERSIONS = {"python": "3.11.7", "numpy": "2.0.0"}
 EXTREMES = (5e-324, -0.0, 0.0, 2.2250738585072011e-308, sys.float_info.max, 0.1 + 0.2, 1e22, 1.0, 1, 2**70, None, True)
+CASE = {
+    "inputs": [3],
+    "layers": [{"type": "gelu", "approximate": "none"}],
+    "loss": {"type": "mse"},
+    "case": {
+        "data": {"inputs": [[-0.0, 1.0, 1]], "targets": [[*EXTREMES[:3]]]},
+        "init": {},
+        "dtype": "float64",
+        "scale": 5e-324,
+        "seed": 2**70,
+    },
+}
 WRONG = Record(
-    name="a" * 32,
-    case={"layers": [{"kind": "GELU"}], "case": {"scale": 5e-324, "data": {"inputs": [[-0.0, 1.0, 1]]}}},
-    verdict="wrong",
+    name=name_of(CASE),
+    case=CASE,
+    verdict=Verdict.WRONG,
     reason="torch: 'weight' is off\nby one; ∂L/∂w ≠ 0 \0 😀",
     ratios={"torch": sys.float_info.max, "reference": 5e-324},
     seconds=0.1 + 0.2,
     evaluations=2**40,
     causes=(Mistake("torch", "sign", "GELU"), Mistake("torch", "scale", "weight")),
-    report={"errors": [None, *EXTREMES], "": {"'\"\\": []}},
-    reproducer='print(\'"""\')\n',
+    report={
+        "findings": [
+            {"name": "'\"\\", "backend": "", "verdict": Verdict.WRONG, "entries": [], "error": 5e-324, "bound": None}
+        ],
+        "diagnoses": [{"name": "", "cause": "x", "backend": "torch", "evidence": {"": [*EXTREMES], "a": {"b": None}}}],
+    },
 )
 
 
 def plain(number, verdict="correct", reason=""):
-    return Record(name=f"{number:032x}", case={"n": number}, verdict=verdict, reason=reason)
+    case = {**CASE, "weight_decay": float(number)}
+    return Record(name=name_of(case), case=case, verdict=Verdict(verdict), reason=reason)
 
 
 def written(path, count=3):
@@ -69,10 +91,10 @@ def altered(path, *statements):
 def start(script, *arguments, inside=()):
     """A process that runs a script after the imports, inside another command; it reports by printing lines."""
     head = "import sqlite3, sys, time\nfrom gradcheck.campaign.results.store import *\n"
-    head += f"path, plan, versions = Path(sys.argv[1]), {PLAN}, {VERSIONS}\n"
-    head += (
-        "def plain(number): return Record(name=f'{number:032x}', case={'n': number, 'x': 'x' * 3000}, verdict='correct')\n"
-    )
+    head += "from gradcheck.campaign.plan import Plan, name_of\n"
+    head += f"path, plan, versions, case = Path(sys.argv[1]), {PLAN}, {VERSIONS}, {CASE}\n"
+    head += "def plain(number):\n    table = {**case, 'weight_decay': float(number)}\n"
+    head += "    return Record(name=name_of(table), case=table, verdict=Verdict.CORRECT, reason='x' * 3000)\n"
     command = [*inside, sys.executable, "-u", "-c", head + script, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -115,24 +137,31 @@ def bound():
 # What is kept comes back
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
+words = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+evidence = words | st.lists(words, max_size=3) | st.dictionaries(st.text(), words, max_size=3)
+findings = st.fixed_dictionaries(
+    {"name": st.text(), "backend": st.text(), "verdict": st.sampled_from(Verdict), "entries": st.just([])}
 )
-tables = st.dictionaries(st.text(), json_values, max_size=3)
+diagnoses = st.fixed_dictionaries(
+    {
+        "name": st.text(),
+        "cause": st.text(),
+        "backend": st.text(),
+        "evidence": st.dictionaries(st.text(), evidence | st.lists(evidence, max_size=2), max_size=3),
+    }
+)
+reports = st.fixed_dictionaries({"findings": st.lists(findings, max_size=2), "diagnoses": st.lists(diagnoses, max_size=2)})
+tables = gradcheck.strategies.cases().map(to_table)
 records = st.builds(
-    Record,
-    name=st.text(),
-    case=tables,
-    verdict=st.text(),
+    lambda case, **given: Record(name=name_of(case), case=case, **given),
+    case=tables.map(lambda table: json.loads(json.dumps(table))),
+    verdict=st.sampled_from(Verdict),
     reason=st.text(),
-    ratios=st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=3),
-    seconds=st.floats(0, allow_infinity=False),
+    ratios=st.dictionaries(st.text(), st.floats(0, allow_infinity=False), max_size=3),
+    seconds=st.floats(0, 1e9),
     evaluations=st.integers(0, 2**63 - 1),
     causes=st.lists(st.builds(Mistake, st.text(), st.text(), st.text()), max_size=3).map(tuple),
-    report=st.none() | tables,
-    reproducer=st.text(),
+    report=st.none() | reports,
 )
 
 
@@ -163,7 +192,7 @@ def test_a_column_stands_for_every_field_of_a_record():
 
 
 def test_a_ratio_that_json_would_lose_is_refused_and_nothing_of_its_batch_kept():
-    lossy = Record(name="b", case={}, verdict="wrong", ratios={"torch": float("inf")})
+    lossy = structs.replace(plain(1, "wrong"), name="b", ratios={"torch": float("inf")})
     with Store.create(None, PLAN, VERSIONS) as store:
         with pytest.raises(ValueError, match="b: JSON"):
             store.keep([plain(0), lossy])
@@ -179,11 +208,12 @@ def test_keeping_again_changes_nothing():
 
 def test_a_shard_drawn_again_is_compared_and_stays():
     with Store.create(None, PLAN, VERSIONS) as store:
-        store.drawn(3, ["a", "b", "a"])
-        store.drawn(3, ("a", "b", "a"))
+        one, other = plain(0).name, plain(1).name
+        store.drawn(3, [one, other, one])
+        store.drawn(3, (one, other, one))
         with pytest.raises(DataError, match="shard 3 held other cases"):
-            store.drawn(3, ["b", "a", "a"])
-        assert store.shards() == {3: ("a", "b", "a")}
+            store.drawn(3, [other, one, one])
+        assert store.shards() == {3: (one, other, one)}
 
 
 def test_records_are_streamed_by_verdict_in_order_over_many_pages():
@@ -191,16 +221,16 @@ def test_records_are_streamed_by_verdict_in_order_over_many_pages():
     with Store.create(None, PLAN, VERSIONS) as store:
         store.keep(kept)
         assert [*store.records()] == kept
-        assert [*store.records("wrong")] == kept[::3]
-        assert [*store.records("unheard of")] == []
+        assert [*store.records(Verdict.WRONG)] == kept[::3]
+        assert [*store.records(Verdict.INEXACT)] == []
 
 
 def test_few_records_are_in_memory_while_many_are_streamed(tmp_path):
     with Store.create(tmp_path / "c.db", PLAN, VERSIONS) as store:
-        store.keep(structs.replace(plain(number), reproducer="x" * 10_000) for number in range(20 * PAGE))
+        store.keep(structs.replace(plain(number), reason="x" * 10_000) for number in range(20 * PAGE))
         tracemalloc.start()
         try:
-            assert sum(len(record.reproducer) for record in store.records()) == 20 * PAGE * 10_000
+            assert sum(len(record.reason) for record in store.records()) == 20 * PAGE * 10_000
             assert tracemalloc.get_traced_memory()[1] < 4 * PAGE * 10_000
         finally:
             tracemalloc.stop()
@@ -240,15 +270,12 @@ def test_each_record_has_the_run_whose_versions_judged_it(tmp_path):
 
 def test_the_queries_of_the_documentation_answer(tmp_path):
     with Store.create(tmp_path / "c.db", PLAN, VERSIONS) as store:
-        store.drawn(0, [WRONG.name, "open", "open"])
+        store.drawn(0, [WRONG.name, "a" * 32, "a" * 32])
         store.keep([WRONG, plain(0)])
     queries = [query.replace("\n", " ") for query in module.__doc__.split("::\n")[1].split(";")[:-1]]
     with closing(sqlite3.connect(tmp_path / "c.db")) as db:
-        assert [sorted(db.execute(query)) for query in queries] == [[("scale", 1), ("sign", 1)], [("open",)]]
-        assert db.execute("""SELECT json_extract("case", '$.layers[0].kind') FROM records""").fetchall() == [
-            ("GELU",),
-            (None,),
-        ]
+        assert [sorted(db.execute(query)) for query in queries] == [[("scale", 1), ("sign", 1)], [("a" * 32,)]]
+        assert db.execute("""SELECT json_extract("case", '$.weight_decay') FROM records""").fetchall() == [(None,), (0.0,)]
         assert db.execute("SELECT name FROM records WHERE report IS NULL").fetchall() == [(plain(0).name,)]
 
 
@@ -523,12 +550,12 @@ def test_a_database_of_another_program_is_no_campaign(tmp_path):
 
 def test_a_newer_format_is_named(tmp_path):
     altered(written(tmp_path / "c.db"), f"PRAGMA user_version = {FORMAT + 1}", "PRAGMA journal_mode = DELETE")
-    assert refusals(tmp_path / "c.db") == ["format 2, this gradcheck reads 1"] * 2
+    assert refusals(tmp_path / "c.db") == [f"format {FORMAT + 1}, this gradcheck reads 1 to {FORMAT}"] * 2
 
 
 def test_a_campaigns_mark_without_its_tables_is_no_campaign(tmp_path):
     altered(tmp_path / "c.db", f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {FORMAT}")
-    assert refusals(tmp_path / "c.db") == ["cannot be read as a campaign: no such table: campaign"] * 2
+    assert refusals(tmp_path / "c.db") == ["not a campaign of gradcheck's: it has no index 'sqlite_autoindex_records_1'"] * 2
 
 
 @pytest.mark.parametrize(

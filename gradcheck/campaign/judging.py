@@ -13,18 +13,20 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from math import isfinite
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from gradcheck.builds import registry
 from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.results.record import Mistake, Record
+from gradcheck.campaign.tables import ReportTable
 from gradcheck.cases.files import case_from_table
-from gradcheck.errors import BackendBroken, BackendError, GradcheckError
+from gradcheck.errors import BackendBroken, BackendError
 from gradcheck.foundation.calling import one_line
 from gradcheck.foundation.processes import LOADING, Ended, Parent, Process
+from gradcheck.foundation.writing import encodable
 from gradcheck.report import Report
-from gradcheck.report.reproducer.file import text
 from gradcheck.verdict.findings import Verdict
 from gradcheck.verification.verifier import verify
 
@@ -54,7 +56,7 @@ def judge(plan: Plan, table: Table) -> Record:
 
 def failed(table: Table, verdict: Verdict, reason: str, causes: Sequence[Mistake] = ()) -> Record:
     """The record of a case that nobody could finish judging."""
-    return Record(name=name_of(table), case=table, verdict=str(verdict), reason=reason, causes=tuple(causes))
+    return Record(name=name_of(table), case=table, verdict=verdict, reason=reason, causes=tuple(causes))
 
 
 def timed_out(table: Table, limit: float) -> Record:
@@ -81,18 +83,16 @@ def judge_to_json(plan: Plan, table: Table) -> bytes:
 
 
 def _record(table: Table, report: Report, seconds: float) -> Record:
-    wrong = report.verdict is Verdict.WRONG
     return Record(
         name=name_of(table),
         case=table,
-        verdict=str(report.verdict),
+        verdict=report.verdict,
         reason=_reason(report),
         ratios=_ratios(report),
         seconds=seconds,
         evaluations=report.evaluations + report.diagnosis_evaluations,
         causes=tuple(dict.fromkeys(map(Mistake.of, report.diagnoses))),
-        report=report.to_table() if wrong else None,
-        reproducer=_reproducer(report) if wrong else "",
+        report=cast("ReportTable", encodable(report.to_table())) if report.verdict is Verdict.WRONG else None,
     )
 
 
@@ -112,13 +112,6 @@ def _ratios(report: Report) -> dict[str, float]:
         if isfinite(finding.ratio) and finding.verdict is not Verdict.NONSMOOTH and finding.backend != "-":
             ratios[finding.backend] = max(ratios.get(finding.backend, 0.0), finding.ratio)
     return ratios
-
-
-def _reproducer(report: Report) -> str:
-    try:
-        return text(report)
-    except GradcheckError as error:
-        return f"# {error}\n"
 
 
 class Child:

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated
 
-import msgspec
+from msgspec import Meta
 
+from gradcheck.builds import registry
+from gradcheck.campaign.tables import Table as Table
+from gradcheck.foundation.describe import Description
 from gradcheck.verification.verifier import DEFAULT
 
-Table: TypeAlias = dict[str, Any]  # a case as a file holds it
 
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Plan(Description, frozen=True, kw_only=True):
     """A campaign is a sequence of shards; shard k depends on ``seed``, ``layers``, ``size``, k, and the libraries' versions.
 
     Attributes
@@ -27,11 +28,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Seconds after which judging one case is given up.
     """
 
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
-    layers: tuple[str, ...] = ()
-    backends: tuple[str, ...] = DEFAULT
-    size: Annotated[int, msgspec.Meta(ge=1)] = 250
-    limit: float = 60.0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    layers: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
+    backends: Annotated[tuple[str, ...], Meta(max_length=100)] = DEFAULT
+    size: Annotated[int, Meta(ge=1, le=10_000)] = 250
+    limit: Annotated[float, Meta(gt=0, le=1e6)] = 60.0
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Backends that are attributes of files and modules, not names in the registry: to load one is to run it."""
+        known = registry.registered()
+        return tuple(name for name in self.backends if name not in known)
 
 
 def name_of(table: Table) -> str:

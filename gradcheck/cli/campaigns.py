@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,7 +57,8 @@ def fuzz_command(
     Exit codes: 0 nothing wrong, 1 something wrong, 2 bad usage or input. Cases without an answer (unresolved, nonsmooth)
     are counted and no failure: kinks are drawn on purpose.
     """
-    from gradcheck.cli import fuzzing  # campaigns are imported where one is asked for
+    from gradcheck.campaign.report.words import repeated  # campaigns are imported where one is asked for
+    from gradcheck.cli import fuzzing
 
     if examples and minutes:
         raise typer.BadParameter("expected one of --examples and --minutes")
@@ -74,8 +76,10 @@ def fuzz_command(
         with fuzzing.opened(path, plan, resume=resume) as campaign:
             interrupted = fuzzing.run(campaign, workers, examples or (0 if minutes else EXAMPLES), 60 * (minutes or 0))
             code = _deliver(campaign, path, json, html, reproduce, fail_on)
+            campaign.check_kept()
     if interrupted:
-        show(f"interrupted: gradcheck fuzz --resume --store {path} goes on", sys.stderr)
+        again = f"gradcheck fuzz --resume --store {quote(str(path))}{repeated(plan)}"
+        show(f"interrupted: {again} goes on", sys.stderr)
     elif store is None and code is Exit.GOOD:
         path.unlink()
     else:
@@ -89,24 +93,38 @@ def report_command(
     json: SummaryJson = None,
     html: SummaryHtml = None,
     reproduce: Reproducers = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="Repeat the campaign's, where they are code, so that reproducers may load them.")
+    ] = None,
 ) -> int:
     """Say what a campaign has found, also while it runs: coverage, errors, causes of what is wrong, cost.
 
     Exit codes as for fuzz.
     """
     from gradcheck.campaign.results.store import Store
+    from gradcheck.cli.fuzzing import check_code
 
     with Store.read(store) as campaign:
-        return _deliver(campaign, store, json, html, reproduce, [])
+        if reproduce is not None or backend is not None:
+            check_code(campaign.plan, store, backend)
+        return _deliver(campaign, store, json, html, reproduce, [], code=backend is not None)
 
 
 def _deliver(
-    campaign: "Store", store: Path, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: list[FailOn]
+    campaign: "Store",
+    store: Path,
+    json: Path | None,
+    html: Path | None,
+    reproduce: Path | None,
+    fail_on: list[FailOn],
+    *,
+    code: bool = True,
 ) -> Exit:
     """Show a summary, write it where it is wanted, and return the exit code that it deserves."""
     from gradcheck.campaign.report.text import render
     from gradcheck.campaign.reproducers import write_reproducers
     from gradcheck.campaign.results.summary import summarize
+    from gradcheck.cases.files import naming
 
     summary = summarize(campaign)
     show(render(summary, str(store)), for_people(json, html))
@@ -114,7 +132,8 @@ def _deliver(
     if html is not None:
         from gradcheck.campaign.report.html import to_html
 
-        write_out(html, lambda: to_html(summary))
+        write_out(html, lambda: to_html(summary, code=code))
     if reproduce is not None:
-        write_reproducers(summary, reproduce)
+        with naming(store):
+            write_reproducers(summary, reproduce)
     return Exit.WRONG if {Verdict.WRONG, *fail_on} & summary.verdicts.keys() else Exit.GOOD

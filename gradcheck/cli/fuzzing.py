@@ -9,16 +9,20 @@ from typing import Any, NamedTuple
 
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
 from gradcheck.builds import registry
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.pools.cluster import Cluster
 from gradcheck.campaign.pools.local import Local
 from gradcheck.campaign.pools.protocol import Pool
+from gradcheck.campaign.report.words import repeated
 from gradcheck.campaign.results.record import Record
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.run import run_campaign
 from gradcheck.campaign.shrinking.smallest import make_small
+from gradcheck.campaign.tables import to_case
+from gradcheck.cases.files import naming
 from gradcheck.cli.live import Live
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.versions import versions
@@ -56,12 +60,29 @@ def planned(wanted: Mapping[str, Any], store: Path | None, *, replay: bool) -> P
         return Plan(**wanted)
     with Store.read(store) as campaign:
         plan = campaign.plan
+    if "backends" not in wanted:
+        check_code(plan, store)
     if replay:
         return msgspec.structs.replace(plan, **wanted)
     for name, value in wanted.items():
         if value != getattr(plan, name):
             raise DescriptionError(f"the campaign was begun with {name} {getattr(plan, name)!r}, not {value!r}", str(store))
+    _check_layers(plan.layers, str(store))
     return plan
+
+
+def check_code(plan: Plan, store: Path, backends: list[str] | None = None) -> None:
+    """Refuse backends that are code and that a file alone names: who has them loaded repeats all of them."""
+    if not plan.code or tuple(map(registry.absolute, backends or ())) == plan.backends:
+        return
+    name = plan.code[0]
+    if registry.absolute(name) != name:
+        raise DescriptionError(
+            f"it names the backend {name!r} by a path that is not absolute, which is never loaded", str(store)
+        )
+    raise DescriptionError(
+        f"it names the backend {name!r}, which is code: repeat{repeated(plan)} to have it loaded", str(store)
+    )
 
 
 @contextmanager
@@ -81,7 +102,13 @@ def _ready() -> None:
 
 def opened(path: Path, plan: Plan, *, resume: bool) -> Store:
     """The store to write to."""
-    return Store.resume(path, _versions(plan)) if resume else Store.create(path, plan, _versions(plan))
+    if not resume:
+        return Store.create(path, plan, _versions(plan))
+    store = Store.resume(path, _versions(plan))
+    if store.plan != plan:  # since it was asked for
+        store.close()
+        raise DescriptionError("another campaign stands there now", str(path))
+    return store
 
 
 def run(store: Store, workers: Pool, examples: int, seconds: float) -> bool:
@@ -101,6 +128,9 @@ def replay(path: Path, plan: Plan, workers: Pool) -> list[Replayed]:
     """Judge the wrong cases of a store again, those that failures shrank to included; the store stays as it is."""
     with Store.read(path) as store:
         before = {record.name: record for record in (*store.records(Verdict.WRONG), *store.smallest().values())}
+    with naming(path):
+        for record in before.values():
+            to_case(record.case)
     futures = list(workers.judge(plan, [record.case for record in before.values()]))
     now = (record for future in futures for record in future.result())
     return [_replayed(before[record.name], record) for record in now]
@@ -110,12 +140,12 @@ def as_table(found: Sequence[Replayed]) -> Table:
     """One row for each cause and verdict."""
     fixed = sum(each.now != Verdict.WRONG for each in found)
     table = Table(
-        "was wrong because of", "is now", "cases", "one of them", title=f"{fixed} of {len(found)} are not wrong now"
+        "was wrong because of", "is now", "cases", "one of them", title=Text(f"{fixed} of {len(found)} are not wrong now")
     )
     counts = Counter((each.cause, each.now) for each in found)
     first = {(each.cause, each.now): each.name[:12] for each in reversed(found)}
     for key, count in counts.most_common():
-        table.add_row(*map(printable, key), str(count), first[key])
+        table.add_row(*(Text(printable(said)) for said in (*key, str(count), first[key])))
     return table
 
 
@@ -134,13 +164,17 @@ def _replayed(before: Record, now: Record) -> Replayed:
 def _layers(names: str) -> tuple[str, ...]:
     """Rows of the table of layers, dense ones apart, which every network has."""
     chosen = tuple(name.strip() for name in names.split(",") if name.strip())
-    known = [row for row in LAYERS if row != "dense"]
-    for name in chosen:
-        if name not in known:
-            raise DescriptionError(f"unknown layer {name!r}, {nearest(name, known)}", "--layers")
+    _check_layers(chosen, "--layers")
     if not chosen:
         raise DescriptionError(f"expected names of layers with commas between them, got {names!r}", "--layers")
     return chosen
+
+
+def _check_layers(names: tuple[str, ...], where: str) -> None:
+    known = [row for row in LAYERS if row != "dense"]
+    for name in names:
+        if name not in known:
+            raise DescriptionError(f"unknown layer {name!r}, {nearest(name, known)}", where)
 
 
 def _versions(plan: Plan) -> Mapping[str, str]:

@@ -3,11 +3,15 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradcheck.campaign.report import pictures, words
 from gradcheck.campaign.report.words import OPEN, SHORT, counted, duration
+from gradcheck.campaign.reproducers import reproducer
+from gradcheck.campaign.tables import Recipe, Table
+from gradcheck.errors import GradcheckError
 from gradcheck.report.html import listing
 from gradcheck.report.page import rendered
 from gradcheck.verdict.causes import advice, sentence
@@ -22,8 +26,11 @@ LARGEST = 64  # numbers that are written out of an array; the reproducer has all
 ENTRIES = 5  # shown of a block
 
 
-def to_html(summary: "Summary") -> str:
-    """The page: figures, causes of what is wrong, errors, coverage, reasons, cost, plan and versions."""
+def to_html(summary: "Summary", *, code: bool = True) -> str:
+    """The page: figures, causes of what is wrong, errors, coverage, reasons, cost, plan and versions.
+
+    Without ``code`` it has no program that would load backends of the plan that are code.
+    """
     return rendered(
         "campaign.html",
         TEMPLATES,
@@ -33,6 +40,7 @@ def to_html(summary: "Summary") -> str:
         known=_known,
         worst=_worst,
         whole=_whole,
+        program=partial(_program, summary, code=code),
         figures=_figures(summary),
         causes=map(_row, summary.failures),
         verdicts=[((verdict, verdict), *rest) for verdict, *rest in words.verdicts(summary)],
@@ -100,8 +108,11 @@ def _known(failure: "Failure", record: "Record") -> Iterator[tuple[str, str]]:
 
 def _worst(failure: "Failure", record: "Record") -> list[tuple[str, ...]]:
     """Entries of the block that the diagnosis names, else of the backend's first wrong one."""
-    findings: list[dict[str, Any]] = (record.report or {}).get("findings", [])
-    wrong = [each for each in findings if each["verdict"] == Verdict.WRONG and each["backend"] == failure.cause.backend]
+    wrong = [
+        each
+        for each in (record.report["findings"] if record.report else ())
+        if each["verdict"] == Verdict.WRONG and each["backend"] == failure.cause.backend
+    ]
     found = words.diagnosis(failure)
     block = next((each for each in wrong if found and each["name"] == found.name), next(iter(wrong), None))
     return listing(map(_entry, block["entries"][:ENTRIES]), block["name"]) if block else []
@@ -113,14 +124,25 @@ def _entry(entry: Mapping[str, Any]) -> Entry:
     return Entry(tuple(entry["index"]), *values)
 
 
-def _whole(case: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _program(summary: "Summary", record: "Record", *, code: bool) -> str:
+    """The reproducer; in its place why there is none."""
+    if record.report and summary.plan.code and not code:
+        said = words.repeated(summary.plan)
+        return f"# It would load code that the campaign names: gradcheck report CAMPAIGN{said} --html PAGE writes it.\n"
+    try:
+        return reproducer(record, summary)
+    except GradcheckError as error:
+        return f"# {error}\n"
+
+
+def _whole(case: Table) -> Iterator[tuple[str, str]]:
     """A case in full: a line for the input, each layer, the loss, and each array."""
     yield "input", "shape " + " x ".join(map(str, case["inputs"]))
     for index, layer in enumerate(case["layers"]):
         yield f"layer {index}", _options(layer)
     yield "loss", f"{_options(case['loss'])}, a mean over {words.samples(case['case'])}"
-    yield "weight decay", repr(case["weight_decay"]) if case.get("weight_decay") else ""
-    yield "dtype", case["case"]["dtype"]
+    yield "weight decay", repr(decay) if (decay := case.get("weight_decay")) else ""
+    yield "dtype", case["case"].get("dtype", "float64")
     yield from _arrays(case["case"])
 
 
@@ -130,14 +152,15 @@ def _options(row: Mapping[str, Any]) -> str:
     return f"{row['type']} ({rest})" if rest else row["type"]
 
 
-def _arrays(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _arrays(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Those that are written out; else what they are drawn from."""
-    for name, what in (("init", "parameters"), ("data", "batch")):
-        if isinstance(recipe[name], dict):
-            yield from ((array, _array(values)) for array, values in recipe[name].items())
+    for given, what in ((recipe.get("init", "normal"), "parameters"), (recipe.get("data", "random"), "batch")):
+        if isinstance(given, str):
+            yield what, f"{given}, seed {recipe.get('seed', 0)}"
         else:
-            yield what, f"{recipe[name]}, seed {recipe.get('seed', 0)}"
-    yield "scale", repr(recipe["scale"]) if recipe.get("scale", 1.0) != 1.0 else ""
+            yield from ((array, _array(values)) for array, values in given.items())
+    scale = recipe.get("scale", 1.0)
+    yield "scale", repr(scale) if scale != 1.0 else ""
 
 
 def _array(values: Any) -> str:

@@ -1,6 +1,7 @@
 """A campaign for people, in a terminal: counts, reasons, the worst error of each backend, and a line for each cause."""
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
@@ -15,6 +16,7 @@ from gradcheck.report.text import STYLES
 from gradcheck.verdict.findings import Verdict
 
 if TYPE_CHECKING:
+    from gradcheck.campaign.plan import Plan
     from gradcheck.campaign.results.summary import Failure, Summary
 
 REASONS = 3  # shown of a verdict
@@ -36,7 +38,7 @@ def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
     if (left := len(summary.failures) - LINES) > 0:
         parts += [Text(f"and {words.counted(left, 'other cause')}: see --html or --json", style="dim")]
     parts += [Text(), Text(words.conclusion(summary), style=STYLES[words.outcome(summary)])]
-    return Group(*parts, *([_next(printable(store))] if summary.failures else []))
+    return Group(*parts, *([_next(summary.plan, store)] if summary.failures else []))
 
 
 def _verdicts(summary: "Summary") -> Table:
@@ -44,7 +46,7 @@ def _verdicts(summary: "Summary") -> Table:
     table = _plain("verdict", "cases", "share", "why")
     for verdict, cases, part, reason in words.verdicts(summary, REASONS):
         style, dim = (STYLES[Verdict(verdict)], "") if verdict else ("", "dim")
-        table.add_row(Text(verdict, style=style), Text(cases, style=dim), part, Text(reason))
+        table.add_row(Text(verdict, style=style), Text(cases, style=dim), Text(part), Text(reason))
     return table
 
 
@@ -53,7 +55,7 @@ def _errors(summary: "Summary") -> Table:
     table = _plain("backend", "cases", "above 1", "worst error", "case")
     for backend, cases, above, worst, case in words.errors(summary):
         style = STYLES[Verdict.WRONG] if above != "0" else ""
-        table.add_row(Text(backend), cases, Text(above, style=style), Text(worst, style=style), case)
+        table.add_row(Text(backend), Text(cases), Text(above, style=style), Text(worst, style=style), Text(case))
     return table
 
 
@@ -94,9 +96,10 @@ def _cause(failure: "Failure") -> Text:
     return Text.assemble((words.cause(failure), "bold"), f", {also}" if also else "")
 
 
-def _next(store: str) -> Table:
+def _next(plan: "Plan", store: str) -> Table:
     """What to do about it."""
+    named = printable(f"{quote(store)}{words.repeated(plan)}")
     grid = Table.grid(Column(overflow="fold"), Column(overflow="fold"), padding=(0, 2, 0, 0))
-    grid.add_row(Text(f"gradcheck report {store} --reproduce DIR"), "writes a Python file for each cause")
-    grid.add_row(Text(f"gradcheck fuzz --replay {store}"), "after a fix, says what is still wrong")
+    grid.add_row(Text(f"gradcheck report {named} --reproduce DIR"), "writes a Python file for each cause")
+    grid.add_row(Text(f"gradcheck fuzz --replay {named}"), "after a fix, says what is still wrong")
     return grid

@@ -1,15 +1,18 @@
 """What there is to say of a campaign, in words: for terminals and pages alike."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from shlex import quote
+from typing import TYPE_CHECKING
 
 from gradcheck.campaign.results.groups import samples_of
 from gradcheck.campaign.results.record import Mistake
+from gradcheck.campaign.tables import Recipe, Table
 from gradcheck.report.sections import UNEXPLAINED
 from gradcheck.verdict.causes import sentence
 from gradcheck.verdict.findings import Diagnosis, Verdict
 
 if TYPE_CHECKING:
+    from gradcheck.campaign.plan import Plan
     from gradcheck.campaign.results.summary import Failure, Summary
 
 SHORT = 12  # digits of a case's name that are shown; enough to find it by
@@ -26,6 +29,11 @@ def title(summary: "Summary") -> str:
     """Whose campaign."""
     backends = [name.rpartition(":")[2] for name in summary.plan.backends]  # as reports call them
     return f"Campaign with seed {summary.plan.seed}: {', '.join(backends)}"
+
+
+def repeated(plan: "Plan") -> str:
+    """What a command needs besides the store, to load backends that are code."""
+    return "".join(f" --backend {quote(name)}" for name in plan.backends) if plan.code else ""
 
 
 def course(summary: "Summary") -> str:
@@ -120,21 +128,23 @@ def network(failure: "Failure") -> str:
     return outline(failure.shown.case) if failure.shown else ""
 
 
-def outline(case: Mapping[str, Any]) -> str:
+def outline(case: Table) -> str:
     """A case in a line: ``1-2, gelu, logistic, 1 sample, float64``."""
     layers, recipe = case["layers"], case["case"]
     dense = [layer for layer in layers if layer["type"] == "dense"]
-    sizes = "-".join(["x".join(map(str, case["inputs"])), *(str(layer["units"]) for layer in dense)])
+    sizes = "-".join(["x".join(map(str, case["inputs"])), *(str(layer.get("units", "?")) for layer in dense)])
     kinds = dict.fromkeys(layer["type"] for layer in layers if layer["type"] != "dense")
     decay = ["weight decay"] * bool(case.get("weight_decay"))
     unbiased = ["no bias"] * any(not layer.get("bias", True) for layer in dense)
-    return ", ".join([sizes, *kinds, case["loss"]["type"], *decay, *unbiased, samples(recipe), recipe["dtype"]])
+    return ", ".join(
+        [sizes, *kinds, case["loss"]["type"], *decay, *unbiased, samples(recipe), recipe.get("dtype", "float64")]
+    )
 
 
-def samples(recipe: Mapping[str, Any]) -> str:
+def samples(recipe: Recipe) -> str:
     """The size of a batch; the name of a set that is used as it is."""
     number = samples_of(recipe)
-    return counted(number, "sample") if number else str(recipe["data"])
+    return counted(number, "sample") if number else str(recipe.get("data", "random"))
 
 
 def _first(reasons: Mapping[str, int], most: int) -> list[tuple[str, int]]:

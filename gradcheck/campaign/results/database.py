@@ -12,6 +12,7 @@ from msgspec import MsgspecError
 from gradcheck.errors import DataError, OutputError
 
 READING, WRITING = "cannot be read", "cannot be written"
+LONGEST = 1 << 28  # bytes of one value: 256 MiB; a record of a campaign has some thousands
 
 
 @contextmanager
@@ -19,7 +20,7 @@ def naming(path: Path | None, kind: type[DataError | OutputError], what: str) ->
     """Name the file in front of what SQLite has to say, or what is wrong with the JSON in it."""
     try:
         yield
-    except (sqlite3.Error, MsgspecError) as error:
+    except (sqlite3.Error, MsgspecError, RecursionError, UnicodeError) as error:
         raise kind(f"{path or 'campaign in memory'}: {what}: {error}") from None
 
 
@@ -52,9 +53,12 @@ def alone(path: Path) -> Generator[None]:
 
 @contextmanager
 def database(path: Path | None, mode: str, timeout: float = 5) -> Generator[sqlite3.Connection]:
-    """A connection, in one of SQLite's modes; to a database in memory without a path."""
+    """A connection, in one of SQLite's modes, that trusts nothing in a file; to a database in memory without a path."""
     place = ":memory:" if path is None else f"{beside(path, '').as_uri()}?mode={mode}"
     with closing(sqlite3.connect(place, timeout, isolation_level=None, uri=path is not None)) as db:
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+        db.execute("PRAGMA trusted_schema = OFF")
+        db.execute("PRAGMA cell_size_check = ON")
         yield db
 
 

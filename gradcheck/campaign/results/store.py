@@ -1,4 +1,4 @@
-"""`Store`: a campaign's file, an SQLite database of format 1 that one process writes and any number read meanwhile.
+"""`Store`: a campaign's file, an SQLite database of format 2 that one process writes and any number read meanwhile.
 
 Its tables, for queries with ``sqlite3 campaign.db``; JSON is text that SQLite's functions ``json_...`` read:
 
@@ -28,36 +28,22 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from msgspec import convert
+from msgspec import ValidationError, convert
 from msgspec.json import decode, encode
 
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.database import READING, WRITING, alone, beside, check_readable, database, naming, size_of
-from gradcheck.campaign.results.record import Mistake, Record
+from gradcheck.campaign.results.record import TABLES, Mistake, Name, Record, check_name, from_json, from_row, text
+from gradcheck.campaign.results.schema import check, create, upgrade
 from gradcheck.errors import DataError, OutputError
+from gradcheck.foundation.writing import encodable
+from gradcheck.verdict.findings import Verdict
 
-FORMAT = 1
-APPLICATION = int.from_bytes(b"GRDC", "big")  # by which an SQLite file says whose it is
 PAGE = 100  # records read at once
 
 # The long ones stand last, where SQLite need not read them for the sake of the others.
-COLUMNS = ("name", "verdict", "reason", "seconds", "evaluations", "ratios", "causes", "case", "report", "reproducer")
-JSON = {"ratios", "causes", "case", "report"}
+COLUMNS = ("name", "verdict", "reason", "seconds", "evaluations", "ratios", "causes", "case", "report")
 NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
-SCHEMA = f"""
-BEGIN IMMEDIATE;
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {FORMAT};
-CREATE TABLE campaign (plan TEXT NOT NULL);
-CREATE TABLE runs (run INTEGER PRIMARY KEY, versions TEXT NOT NULL);
-CREATE TABLE shards (shard INTEGER PRIMARY KEY, names TEXT NOT NULL);
-CREATE TABLE records (
-    number INTEGER PRIMARY KEY, run INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, verdict TEXT NOT NULL, reason TEXT NOT NULL,
-    seconds REAL NOT NULL, evaluations INTEGER NOT NULL, ratios TEXT NOT NULL, causes TEXT NOT NULL, "case" TEXT NOT NULL,
-    report TEXT, reproducer TEXT NOT NULL
-);
-CREATE TABLE smallest (cause TEXT PRIMARY KEY, record TEXT NOT NULL);
-CREATE INDEX verdicts ON records (verdict)"""
 
 
 class Store(AbstractContextManager["Store"]):
@@ -70,6 +56,8 @@ class Store(AbstractContextManager["Store"]):
     def __init__(self, path: Path | None, db: sqlite3.Connection, plan: Plan, run: int, opened: ExitStack) -> None:
         self.plan = plan
         self._path, self._db, self._run, self._opened = path, db, run, opened
+        self._file = None if path is None else beside(path, "")
+        self._identity = _identity(self._file)
 
     @classmethod
     def create(cls, path: Path | None, plan: Plan, versions: Mapping[str, str]) -> Self:
@@ -82,8 +70,8 @@ class Store(AbstractContextManager["Store"]):
             with naming(path, OutputError, WRITING):
                 db = opened.enter_context(database(path, "rwc"))
                 with db:  # whole or not at all: a file without a plan is none to go on with
-                    for statement in SCHEMA.split(";"):
-                        db.execute(statement)
+                    db.execute("BEGIN IMMEDIATE")
+                    create(db)
                     db.execute("INSERT INTO campaign VALUES (?)", (_text(plan),))
                 run = _start(db, versions)
             return cls(path, db, plan, run, opened.pop_all())
@@ -95,11 +83,12 @@ class Store(AbstractContextManager["Store"]):
         with ExitStack() as opened:
             opened.enter_context(alone(path))
             with cls.read(path) as found:
-                ((answer,),) = found._rows("PRAGMA quick_check(1)")
-                if answer != "ok":
-                    raise DataError(f"{path}: corrupted: {answer.splitlines()[-1]}")
+                found.read_through()
             with naming(path, OutputError, WRITING):
                 db = opened.enter_context(database(path, "rw"))
+                with db:
+                    db.execute("BEGIN IMMEDIATE")
+                    upgrade(db)
                 run = _start(db, versions)
             return cls(path, db, found.plan, run, opened.pop_all())
 
@@ -115,8 +104,22 @@ class Store(AbstractContextManager["Store"]):
                 if any(size_of(beside(path, ending), DataError) for ending in ("-wal", "-journal")):
                     raise
                 db = opened.enter_context(_campaign(path, "ro&immutable=1"))
-            (plan,) = db.execute("SELECT plan FROM campaign").fetchone() or ("",)
-            return cls(path, db, decode(plan, type=Plan), 0, opened.pop_all())
+            plans = db.execute("SELECT plan FROM campaign LIMIT 2").fetchall()
+            if len(plans) != 1:
+                raise ValidationError(f"{len(plans)} plans")
+            return cls(path, db, _from_text(plans[0][0], Plan), 0, opened.pop_all())
+
+    def read_through(self) -> None:
+        """Read all that stands there, so that what cannot be read is known before anything is written."""
+        with naming(self._path, DataError, READING):
+            for record in self.records():
+                check_name(record)
+        _ = self.versions, self.shards(), self.smallest()
+
+    def check_kept(self) -> None:
+        """Raise `OutputError` where the file does not stand any more where it was opened."""
+        if self._identity != _identity(self._file):
+            raise OutputError(f"{self._path}: not kept: it was removed or replaced while the campaign ran")
 
     def close(self) -> None:
         """Let go of the file; another campaign may then write to it."""
@@ -140,7 +143,7 @@ class Store(AbstractContextManager["Store"]):
             Where it held other cases before: some library has another version.
         """
         known = self._rows("SELECT names FROM shards WHERE shard = ?", (k,))
-        before: tuple[str, ...] = self._decoded(known[0][0], tuple[str, ...]) if known else ()
+        before: tuple[str, ...] = self._decoded(known[0][0], tuple[Name, ...]) if known else ()
         if any(one != other for one, other in zip(before, names, strict=False)):
             raise DataError(f"{self._path}: shard {k} held other cases when it was drawn before, with other versions")
         if not known or len(names) > len(before):
@@ -150,11 +153,11 @@ class Store(AbstractContextManager["Store"]):
     def shards(self) -> dict[int, tuple[str, ...]]:
         """By number, the names of the cases of each shard that was drawn."""
         rows = self._rows("SELECT shard, names FROM shards ORDER BY shard")
-        return {shard: self._decoded(names, tuple[str, ...]) for shard, names in rows}
+        return {shard: self._decoded(names, tuple[Name, ...]) for shard, names in rows}
 
     def keep(self, records: Iterable[Record]) -> None:
         """Keep all or none. Where a record of the same name stands already, that one stays."""
-        rows = [(self._run, *_row(record)) for record in records]
+        rows = [(self._run, *_row(record)) for record in map(_as_text, records)]
         insert = f"INSERT INTO records (run, {NAMES}) VALUES (?{', ?' * len(COLUMNS)}) ON CONFLICT (name) DO NOTHING"
         with naming(self._path, OutputError, WRITING), self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -163,27 +166,30 @@ class Store(AbstractContextManager["Store"]):
     def keep_smallest(self, cause: Mistake, record: Record) -> None:
         """The smallest case with a cause, in place of what stood there."""
         with naming(self._path, OutputError, WRITING):
-            self._db.execute("INSERT OR REPLACE INTO smallest VALUES (?, ?)", (_text(cause), _text(record)))
+            self._db.execute("INSERT OR REPLACE INTO smallest VALUES (?, ?)", (_text(cause), _text(_as_text(record))))
 
     def smallest(self) -> dict[Mistake, Record]:
         """By cause, in the order kept."""
         rows = self._rows("SELECT cause, record FROM smallest ORDER BY rowid")
-        return {self._decoded(cause, Mistake): self._decoded(record, Record) for cause, record in rows}
+        with naming(self._path, DataError, READING):
+            return dict(_smallest(_from_text(cause, Mistake), from_json(record)) for cause, record in rows)
 
     def names(self) -> set[str]:
         """The cases that were judged."""
         return {name for (name,) in self._rows("SELECT name FROM records")}
 
-    def records(self, verdict: str | None = None) -> Iterator[Record]:
+    def records(self, verdict: Verdict | None = None) -> Iterator[Record]:
         """In the order kept, those with one verdict or all; few are in memory at a time."""
         condition = "number > :last" if verdict is None else "number > :last AND verdict = :verdict"
         select = f"SELECT number, {NAMES} FROM records WHERE {condition} ORDER BY number LIMIT {PAGE}"
         last = 0
         # Page by page: one query left open for long would keep a campaign that writes from ever shortening its -wal.
         while page := self._rows(select, {"last": last, "verdict": verdict}):
-            for _, *row in page:
+            for number, *row in page:
+                if number <= last:  # or a damaged file would be read for ever
+                    raise DataError(f"{self._path}: {READING}: record {number} stands behind {last}")
+                last = number
                 yield self._record(row)
-            last = page[-1][0]
 
     def record(self, name: str) -> Record:
         """The one of this name, which must be there."""
@@ -192,7 +198,9 @@ class Store(AbstractContextManager["Store"]):
 
     def counts(self) -> dict[str, int]:
         """How many records there are by verdict, most first."""
-        return dict(self._rows("SELECT verdict, count(*) FROM records GROUP BY verdict ORDER BY count(*) DESC, verdict"))
+        rows = self._rows("SELECT verdict, count(*) FROM records GROUP BY verdict ORDER BY count(*) DESC, verdict")
+        with naming(self._path, DataError, READING):
+            return dict(convert(rows, list[tuple[Verdict, int]]))
 
     def reasons(self, verdict: str) -> dict[str, int]:
         """How many records with this verdict there are by the reason that they have, most first."""
@@ -205,25 +213,17 @@ class Store(AbstractContextManager["Store"]):
 
     def _decoded(self, text: str, kind: Any) -> Any:
         with naming(self._path, DataError, READING):
-            return decode(text, type=kind)
+            return _from_text(text, kind)
 
     def _record(self, row: Sequence[Any]) -> Record:
         with naming(self._path, DataError, READING):
-            fields = zip(COLUMNS, row, strict=True)
-            return convert({name: decode(value) if name in JSON and value else value for name, value in fields}, Record)
+            return from_row(dict(zip(COLUMNS, row, strict=True)))
 
 
 @contextmanager
 def _campaign(path: Path, mode: str) -> Generator[sqlite3.Connection]:
     with database(path, mode) as db:
-        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-            raise DataError(f"{path}: not a campaign of gradcheck's")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version != FORMAT:
-            raise DataError(f"{path}: format {version}, this gradcheck reads {FORMAT}")
-        page = db.execute("PRAGMA page_size").fetchone()[0]
-        if (size_of(path, DataError) or 0) % page and not size_of(beside(path, "-wal"), DataError):
-            raise DataError(f"{path}: corrupted: its end is missing")  # less than a page, which SQLite would not notice
+        check(db, path)
         yield db
 
 
@@ -236,6 +236,36 @@ def _start(db: sqlite3.Connection, versions: Mapping[str, str]) -> int:
     return db.execute("INSERT INTO runs (versions) VALUES (?)", (_text(versions),)).lastrowid or 0
 
 
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    """By which a file is told from another of its name; None where there is none."""
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
+
+
+def _from_text(value: Any, kind: Any) -> Any:
+    return decode(text(value), type=kind)
+
+
+def _smallest(cause: Mistake, record: Record) -> tuple[Mistake, Record]:
+    """In small a mistake may go by another name, but it is the same backend's."""
+    backends = {finding["backend"] for finding in record.report["findings"]} if record.report else {cause.backend}
+    if record.verdict is not Verdict.WRONG or cause.backend not in backends:
+        raise ValidationError(f"case {record.name} is not one in which {cause.backend} is wrong")
+    return cause, record
+
+
+def _as_text(record: Record) -> Record:
+    """The same, where files can hold it; else halves of characters as their escapes."""
+    try:
+        encode(record)
+    except UnicodeEncodeError:
+        return encodable(record)
+    return record
+
+
 def _text(value: Any) -> str:
     return encode(value).decode()
 
@@ -244,4 +274,4 @@ def _row(record: Record) -> list[Any]:
     if not all(map(math.isfinite, record.ratios.values())):
         raise ValueError(f"{record.name}: JSON would make nothing of a ratio that is not finite")
     values = ((name, getattr(record, name)) for name in COLUMNS)
-    return [_text(value) if name in JSON and value is not None else value for name, value in values]
+    return [_text(value) if name in TABLES and value is not None else value for name, value in values]

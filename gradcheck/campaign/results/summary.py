@@ -12,7 +12,7 @@ from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.campaign.results.store import Store
 from gradcheck.verdict.findings import Verdict
 
-FORMAT = 1
+FORMAT = 2  # 1 had the text of a reproducer in each record
 EDGES = tuple(10.0 ** (quarter / 4) for quarter in range(-20, 1))  # 1e-5 to 1, four to a decade
 
 
@@ -34,7 +34,7 @@ class Errors(msgspec.Struct, kw_only=True):
     def add(self, ratio: float, name: str) -> None:
         """Count one case."""
         self.counts[bisect_left(EDGES, ratio)] += 1
-        if ratio > self.worst:
+        if ratio and (ratio, name) > (self.worst, self.case):
             self.worst, self.case = ratio, name
 
 
@@ -109,7 +109,7 @@ class Summary(msgspec.Struct, kw_only=True):
 
     def to_table(self) -> dict[str, Any]:
         """As plain values, for JSON."""
-        return {"format": FORMAT, **msgspec.to_builtins(self, str_keys=True)}
+        return {"format": FORMAT, **msgspec.to_builtins(self, str_keys=True, order="deterministic")}
 
 
 def summarize(store: Store) -> Summary:
@@ -150,5 +150,7 @@ def _count(summary: Summary, record: Record) -> None:
         summary.errors.setdefault(backend, Errors()).add(ratio, record.name)
     kinds = Counter(layer["type"] for layer in record.case["layers"])
     summary.depths[kinds["dense"]] = summary.depths.get(kinds["dense"], 0) + 1
-    row = summary.coverage.setdefault(record.case["case"]["dtype"], {}).setdefault(record.case["loss"]["type"], {})
+    row = summary.coverage.setdefault(record.case["case"].get("dtype", "float64"), {}).setdefault(
+        record.case["loss"]["type"], {}
+    )
     row |= {kind: row.get(kind, 0) + 1 for kind in kinds}

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,8 +16,8 @@ from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.shards import SHRINKING, shrink
 from gradcheck.campaign.shrinking.reduce import is_small, reduced
+from gradcheck.campaign.tables import to_case, to_table
 from gradcheck.cases.case import Case
-from gradcheck.cases.files import case_from_table, case_to_table
 from gradcheck.verdict.findings import Verdict
 
 GROUPS = 12  # that are made small; what is rarer is shown as it was met
@@ -31,8 +30,9 @@ def make_small(store: Store, pool: Pool) -> None:
     first = {name: shard for shard, names in reversed(store.shards().items()) for name in names}  # shards that hold a case
     tasks: dict[Future[Any], Mistake] = {}
     for mistake, names, _ in groups[:GROUPS]:
-        if mistake not in known and mistake.backend != "-":
-            tasks[pool.run(smallest, store.plan, min(first[name] for name in names), mistake)] = mistake
+        shards = [first[name] for name in names if name in first]
+        if shards and mistake not in known and mistake.backend != "-":
+            tasks[pool.run(smallest, store.plan, min(shards), mistake)] = mistake
     for future, mistake in tasks.items():
         if (record := future.result()) is not None:
             store.keep_smallest(mistake, record)
@@ -55,7 +55,7 @@ def smallest(plan: Plan, shard: int, mistake: Mistake) -> Record | None:
             return mistake in causes or (mistake.cause == UNNAMED and not causes)
 
         case = made_smallest(plan, shard, fails, is_wrong)
-    return None if case is None else judged[name_of(case_to_table(case, Path()))]
+    return None if case is None else judged[name_of(to_table(case))]
 
 
 def made_smallest(plan: Plan, shard: int, fails: Callable[[Table], bool], is_wrong: Callable[[Table], bool]) -> Case | None:
@@ -66,10 +66,10 @@ def made_smallest(plan: Plan, shard: int, fails: Callable[[Table], bool], is_wro
     table = shrink(plan, shard, fails)
     if table is None:
         return None
-    case = _reduced(case_from_table(table, Path()), fails)
+    case = _reduced(to_case(table), fails)
     return case if is_small(case) else _reduced(case, is_wrong)
 
 
 def _reduced(case: Case, fails: Callable[[Table], bool]) -> Case:
     end = time.monotonic() + SHRINKING
-    return reduced(case, lambda smaller: time.monotonic() < end and fails(case_to_table(smaller, Path())))
+    return reduced(case, lambda smaller: time.monotonic() < end and fails(to_table(smaller)))

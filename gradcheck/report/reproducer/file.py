@@ -34,15 +34,18 @@ sys.exit(repr("; ".join(differing))[1:-1] or 0)
 '''
 DOCSTRING = """`gradcheck.{function}` found: {verdict}.
 {blocks}
-Found by gradcheck {version} with Python {python}, {libraries}.
+Found by {finder}.
 
 Run this file with Python: it asks again and prints the report. It exits with 0 if the same blocks get the same
 verdicts, else with 1 and one line that says what differs.
 {needs}"""
 
 
-def text(report: Outcome) -> str:
-    """The file; raises `OutputError` where the report does not know its call, or an argument cannot be written down."""
+def text(report: Outcome, finder: str = "") -> str:
+    """The file; raises `OutputError` where the report does not know its call, or an argument cannot be written down.
+
+    Who found it, if it was not this process, is said by ``finder``, one line.
+    """
     call = report.recipe.call
     if call is None:
         raise OutputError("cannot be reproduced: no check returned this report, it was built or changed afterwards")
@@ -51,7 +54,7 @@ def text(report: Outcome) -> str:
     definitions = "".join(f"{each}\n\n" for each in writer.definitions())  # before what is imported: they add to it
     verdicts = {(finding.name, finding.backend): str(finding.verdict) for finding in report.findings}
     return FILE.format(
-        docstring=_docstring(report, bool(writer.objects)).replace("\\", "\\\\").replace('"""', "'''"),
+        docstring=_docstring(report, finder, bool(writer.objects)).replace("\\", "\\\\").replace('"""', "'''"),
         imports=writer.imported(),
         definitions=definitions,
         expected="".join(f"    ({quoted(n)}, {quoted(b)}): {quoted(verdict)},\n" for (n, b), verdict in verdicts.items()),
@@ -59,7 +62,7 @@ def text(report: Outcome) -> str:
     )
 
 
-def _docstring(report: Outcome, pickled: bool) -> str:
+def _docstring(report: Outcome, finder: str, pickled: bool) -> str:
     blocks = [f"wrong: {', '.join(sorted(report.wrong))}"] if report.wrong else []
     for diagnosis in report.diagnoses[:1]:
         numbers = ", ".join(f"{key} = {value}" for key, value in diagnosis.evidence.items())
@@ -70,7 +73,10 @@ def _docstring(report: Outcome, pickled: bool) -> str:
         function=report.recipe.function,
         verdict=report.verdict,
         blocks="".join(f"{textwrap.fill(printable(line), WIDTH)}\n" for line in ["", *blocks]),
-        version=version("gradcheck"),
-        python=platform.python_version(),
-        libraries=", ".join(f"{name} {version(name)}" for name in FRAMEWORKS if name in sys.modules),
+        finder=textwrap.fill(printable(finder), WIDTH) or _this_process(),
     )
+
+
+def _this_process() -> str:
+    libraries = ", ".join(f"{name} {version(name)}" for name in FRAMEWORKS if name in sys.modules)
+    return f"gradcheck {version('gradcheck')} with Python {platform.python_version()}, {libraries}"

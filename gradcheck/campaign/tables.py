@@ -1,0 +1,141 @@
+"""A case and a report as tables of JSON, as far as a campaign knows them: what else stands in a file is none.
+
+Types that msgspec holds against whatever it reads. Arrays and evidence are nested so deep and no deeper; a campaign draws no
+case that names a file.
+"""
+
+from math import prod
+from pathlib import Path
+from typing import Annotated, Literal, NotRequired, TypeAlias, TypedDict, cast
+
+from msgspec import Meta
+
+from gradcheck.cases.case import Case
+from gradcheck.cases.files import case_from_table, case_to_table
+from gradcheck.errors import DescriptionError
+from gradcheck.verdict.findings import Verdict
+
+LARGEST = 1_000_000  # of a size, and of all numbers of a case: a campaign draws some hundreds
+
+Size: TypeAlias = Annotated[int, Meta(ge=1, le=LARGEST)]
+Number: TypeAlias = int | float
+Row: TypeAlias = list[Number]
+Matrix: TypeAlias = list[Number | Row]
+Array: TypeAlias = list[Number | Matrix]
+
+Word: TypeAlias = str | int | float | bool | None
+Words: TypeAlias = Word | list[Word] | dict[str, Word]
+Evidence: TypeAlias = Word | list[Words] | dict[str, Words]
+
+
+class Part(TypedDict):
+    """A layer or a loss: its type, and the options that rows of the tables of both have."""
+
+    type: str
+    units: NotRequired[Size]
+    bias: NotRequired[bool]
+    slope: NotRequired[float]
+    alpha: NotRequired[float]
+    delta: NotRequired[float]
+    approximate: NotRequired[str]
+
+
+class Written(TypedDict):
+    """A batch that is written out."""
+
+    inputs: Array
+    targets: Array
+
+
+class Recipe(TypedDict):
+    """How a network is made concrete; what is left out is as in `Case`."""
+
+    data: NotRequired[Literal["random", "two-moons", "breast-cancer", "digits"] | Written]
+    init: NotRequired[Literal["normal", "he", "glorot"] | dict[str, Array]]
+    dtype: NotRequired[Literal["float64", "float32"]]
+    samples: NotRequired[Size | None]
+    seed: NotRequired[Annotated[int, Meta(ge=0)]]
+    scale: NotRequired[float]
+
+
+class Table(TypedDict):
+    """A case as a file holds it."""
+
+    inputs: Annotated[list[Size], Meta(min_length=1, max_length=8)]
+    layers: list[Part]
+    loss: Part
+    weight_decay: NotRequired[Annotated[float, Meta(ge=0)]]
+    case: Recipe
+
+
+class EntryTable(TypedDict):
+    """`Entry`; a number that is not finite is null."""
+
+    index: list[int]
+    claimed: float | None
+    reference: float | None
+    bound: float | None
+
+
+class FindingTable(TypedDict):
+    """`Finding`."""
+
+    name: str
+    backend: str
+    verdict: Verdict
+    entries: list[EntryTable]
+    error: NotRequired[float | None]
+    bound: NotRequired[float | None]
+    resolution: NotRequired[float | None]
+    block_resolution: NotRequired[float | None]
+    worst_index: NotRequired[list[int] | None]
+    reason: NotRequired[str]
+    slopes: NotRequired[list[float | None] | None]
+    shape: NotRequired[list[int]]
+    heat: NotRequired[list[list[float | None]]]
+
+
+class DiagnosisTable(TypedDict):
+    """`Diagnosis`."""
+
+    name: str
+    cause: str
+    backend: str
+    evidence: dict[str, Evidence]
+
+
+class ReportTable(TypedDict):
+    """`Report.to_table`."""
+
+    findings: list[FindingTable]
+    diagnoses: list[DiagnosisTable]
+    format: NotRequired[int]
+    verdict: NotRequired[Verdict]
+    wrong: NotRequired[list[str]]
+    title: NotRequired[str]
+    evaluations: NotRequired[int]
+    notes: NotRequired[list[str]]
+    diagnosis_evaluations: NotRequired[int]
+    unchecked: NotRequired[list[str]]
+
+
+def to_table(case: Case) -> Table:
+    """A case as a table; it names no file."""
+    return cast("Table", case_to_table(case, Path()))
+
+
+def to_case(table: Table) -> Case:
+    """The case that somebody's table describes, of a size that can be judged.
+
+    Raises
+    ------
+    DescriptionError, DataError
+        Where there is none.
+    """
+    case = case_from_table(table, Path())
+    samples = table["case"].get("samples") or 1  # those that are written out have their numbers in the file
+    kept = samples * sum(map(prod, case.network.shapes))
+    numbers = kept + sum(map(prod, case.network.parameter_shapes.values()))
+    if numbers > LARGEST:
+        raise DescriptionError(f"it takes {numbers:,} numbers, which is more than {LARGEST:,}")
+    return case
