@@ -55,17 +55,21 @@ class _Run:
         self.fresh: list[Record] = []
 
     def run(self) -> None:
-        """Until nothing is under way."""
-        self._draw_ahead()
-        kept = time.monotonic()
-        while self.drawing or self.judging:
-            with suppress(Empty):
-                self._take(self.done.get(timeout=MOMENT))
-            if time.monotonic() - kept > MOMENT:
-                self._keep()
-                kept = time.monotonic()
-                self._draw_ahead()
-        self._keep()
+        """Until nothing is under way, or something ends it; what was judged by then is kept."""
+        try:
+            self._draw_ahead()
+            kept = time.monotonic()
+            while self.drawing or self.judging:
+                with suppress(Empty):
+                    self._take(self.done.get(timeout=MOMENT))
+                if time.monotonic() - kept > MOMENT:
+                    self._keep()
+                    kept = time.monotonic()
+                    self._draw_ahead()
+        finally:
+            answered = [task for task in self.judging if task.done() and not task.cancelled() and not task.exception()]
+            self.fresh += [record for task in answered for record in task.result()]
+            self._keep()
 
     def _draw_ahead(self) -> None:
         """Ask for shards while workers could run dry; those of which every case was judged are over."""
@@ -115,6 +119,6 @@ class _Run:
             for future in [*self.drawing, *self.judging]:
                 future.cancel()
         self.store.keep(self.fresh)
-        self.judged |= {record.name for record in self.fresh}
-        self.watch(Progress(self.fresh, self.drawn, sum(self.judging.values())))
-        self.fresh = []
+        kept, self.fresh = self.fresh, []
+        self.judged |= {record.name for record in kept}
+        self.watch(Progress(kept, self.drawn, sum(self.judging.values())))

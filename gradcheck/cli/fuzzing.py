@@ -90,14 +90,9 @@ def pool(plan: Plan, jobs: int, scheduler: str | None) -> Generator[Pool]:
     """Workers here, or on a cluster, every one of which has the backends."""
     workers: Pool = Local(jobs, plan.backends) if scheduler is None else Cluster(scheduler, plan.backends)
     try:
-        workers.run(_ready).result()  # raises where a worker here could not load them; a cluster has tried in a child
         yield workers
     finally:
         workers.close()
-
-
-def _ready() -> None:
-    """A task that a worker is asked to do once it has the backends."""
 
 
 def opened(path: Path, plan: Plan, *, resume: bool) -> Store:

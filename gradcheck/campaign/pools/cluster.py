@@ -7,11 +7,12 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from gradcheck.campaign.judging import judge_in_child, load_in_child
+from gradcheck.campaign.child import judge_in_child, load_in_child
 from gradcheck.campaign.plan import Plan, Table
-from gradcheck.campaign.pools.protocol import PATIENCE, line, linked
+from gradcheck.campaign.pools.protocol import line, linked
 from gradcheck.campaign.results.record import Record
 from gradcheck.errors import CallFailed, GradcheckError, LibraryNotInstalled
+from gradcheck.foundation.processes import LOADING
 
 CONNECTING = 10.0  # seconds that a scheduler may take to answer
 ARRIVING = 60.0  # seconds that a cluster without workers may take to have one
@@ -85,7 +86,7 @@ class Cluster:
             task.result(ARRIVING)
         if not task.done() and not self._client.nthreads():
             raise CallFailed(f"{self._where}: no worker within {ARRIVING:g} s")
-        task.result(PATIENCE)
+        task.result(LOADING)
 
     def _ran(self, task: "Future[Any]") -> Any:
         """Its result. A task that nobody here cancelled went down with the scheduler."""

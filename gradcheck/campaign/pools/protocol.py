@@ -9,8 +9,6 @@ from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.results.record import Record
 from gradcheck.foundation.calling import one_line
 
-PATIENCE = 600.0  # seconds, for drawing and shrinking
-
 
 class Pool(Protocol):
     """Tasks that run elsewhere, as futures; what these raise is a `GradcheckError`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gradcheck.campaign.judging import Child
+from gradcheck.campaign.child import Child
 from gradcheck.campaign.plan import Plan, Table, name_of
 from gradcheck.campaign.pools.protocol import Pool
 from gradcheck.campaign.results.groups import UNNAMED, grouped, suspects
@@ -42,10 +42,11 @@ def smallest(plan: Plan, shard: int, mistake: Mistake) -> Record | None:
     """The smallest case made of the first in a shard in which a backend is wrong for this cause; None where none is."""
     judged: dict[str, Record] = {}
     backends = tuple(name for name in plan.backends if name.rpartition(":")[2] == mistake.backend)  # as reports call it
-    with closing(Child(msgspec.structs.replace(plan, backends=backends or plan.backends))) as child:
+    asked = msgspec.structs.replace(plan, backends=backends or plan.backends)
+    with closing(Child()) as child:
 
         def is_wrong(table: Table) -> bool:
-            record = judged[name_of(table)] = judged.get(name_of(table)) or child.judge(table)
+            record = judged[name_of(table)] = judged.get(name_of(table)) or child.judge(asked, table)
             return record.verdict == Verdict.WRONG
 
         def fails(table: Table) -> bool:
