@@ -35,9 +35,10 @@ from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.database import READING, WRITING, alone, beside, check_readable, database, naming, size_of
 from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.errors import DataError, OutputError
+from gradcheck.foundation.writing import CAMPAIGN
 
 FORMAT = 1
-APPLICATION = int.from_bytes(b"GRDC", "big")  # by which an SQLite file says whose it is
+APPLICATION = int.from_bytes(CAMPAIGN, "big")  # by which an SQLite file says whose it is
 PAGE = 100  # records read at once
 
 # The long ones stand last, where SQLite need not read them for the sake of the others.
