@@ -71,7 +71,7 @@ def _archived(stream: IO[bytes], names: Collection[str] | None = None) -> dict[s
     with _archive(stream) as archive:
         members = _members(archive)
         for name in sorted(set(names or ()) - set(members)):
-            raise DataError(f"no array {name!r}, the file has {', '.join(list(members)[:SHOWN]) or 'none'}")
+            raise DataError(f"no array {name!r}, the file has {', '.join(map(printable, list(members)[:SHOWN])) or 'none'}")
         wanted = {name: info for name, info in members.items() if names is None or name in names}
         size = sum(info.file_size for info in wanted.values())
         if size > BYTES:
@@ -98,15 +98,15 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """By name of the array; the names are keys here and never paths."""
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
-        name = printable(info.filename.removesuffix(".npy"))
+        name = info.filename.removesuffix(".npy")
         if name in members:
-            raise DataError(f"array {name} stands there twice")
+            raise DataError(f"array {shown(name)} stands there twice")
         members[name] = info
     return members
 
 
 def _member(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> Array:
-    with reading(name):
+    with reading(printable(name)):
         if info.compress_type not in PLAIN:
             raise DataError(f"compressed by method {info.compress_type}, expected as NumPy does")
         with archive.open(info) as stream:

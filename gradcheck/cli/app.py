@@ -10,7 +10,8 @@ from enum import IntEnum, StrEnum
 from importlib import import_module
 
 import typer
-from typer.exceptions import Abort, TyperException
+from typer.exceptions import TyperException
+from typer.main import get_command
 
 from gradcheck.cli.commands import COMMANDS
 from gradcheck.cli.typed import typed
@@ -80,11 +81,11 @@ def run() -> int:
         return _fail("the working folder is gone: change to one that is there", Exit.USAGE)
     try:
         _import_command(sys.argv[1:])
-        return int(app(standalone_mode=False) or Exit.GOOD)
+        return _invoked(sys.argv[1:])
     except Interrupted as stopped:
         _say(str(stopped))
         return _fail("interrupted", Exit.INTERRUPTED)
-    except (KeyboardInterrupt, Abort):
+    except KeyboardInterrupt:
         return _fail("interrupted", Exit.INTERRUPTED)
     except GradcheckError as error:
         return _fail(str(error), Exit.USAGE)
@@ -98,6 +99,16 @@ def run() -> int:
         return _fail(f"internal error, please report it with the lines above: {error!r}", Exit.INTERNAL)
     except BaseException as error:  # of a library of tests: nobody runs any here
         return _fail(f"{last_called()} {raised(error)}", Exit.USAGE)
+
+
+def _invoked(words: list[str]) -> int:
+    """The exit code of a command. Typer's own way to run one takes an interrupt or the end of a file for the end of it all."""
+    command = get_command(app)
+    try:
+        with command.make_context("gradcheck", words) as context:
+            return int(command.invoke(context) or Exit.GOOD)
+    except typer.Exit as done:
+        return done.exit_code
 
 
 def _import_command(words: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ the signals that are sent to it. Both stand in one process group, so the keys of
 input is the child's, also for a debugger in it.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -55,6 +56,7 @@ def watched(work: Callable[[], int]) -> int:
     parent = os.getpid()
     handed_on = [signal.Signals[name] for name in HANDED_ON]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, handed_on)  # until somebody is there to hand them on
+    gc.freeze()  # what nobody looks through is not copied for the child
     child = os.fork()
     if child == 0:
         _end_with(parent)

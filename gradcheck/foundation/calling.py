@@ -1,17 +1,15 @@
 """Calling somebody else's functions: whatever they raise becomes one sentence, and whatever they end is known by name."""
 
 import os
-import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from mmap import mmap
-from pathlib import Path
 from typing import Any, TypeVar
 
 from gradcheck.errors import CallFailed, GradcheckError
 
 F = TypeVar("F", bound=Callable[..., Any])
-HOME = Path(__file__).parents[1]
+HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RUNNERS = ("_pytest", "hypothesis")  # packages whose exceptions speak to whoever runs the tests: skip, fail, assume
 _last = mmap(-1, 256)  # a process that was forked shares it with the one that waits for it
 
@@ -23,9 +21,11 @@ def one_line(text: object) -> str:
 
 def raised(error: BaseException) -> str:
     """``raised ValueError: its message (mine.py:12)``; the place is left out where it is in code of ours."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    file = Path(frame.filename)
-    where = "" if file.is_relative_to(HOME) else f" ({file.name}:{frame.lineno})"
+    from traceback import extract_tb  # with what it needs half of the time in which a command starts
+
+    frame = extract_tb(error.__traceback__)[-1]
+    ours = frame.filename.startswith(HOME + os.sep)
+    where = "" if ours else f" ({os.path.basename(frame.filename)}:{frame.lineno})"
     return f"raised {type(error).__name__}: {message(error) or 'without a message'}{where}"
 
 
