@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import IntEnum, StrEnum
+from errno import EBADF, EIO, ENOSPC, EPIPE
 from importlib import import_module
 
 import typer
@@ -95,6 +96,9 @@ def run() -> int:
         # format_message names the option; not every exception of typer's has it.
         return _fail(getattr(error, "format_message", error.__str__)(), Exit.USAGE)
     except Exception as error:
+        if _unheard(error):
+            is_gone = isinstance(error, BrokenPipeError)
+            return Exit.GOOD if is_gone else _fail(f"<stdout>: cannot be written: {error}", Exit.USAGE)
         _say(traceback.format_exc())
         return _fail(f"internal error, please report it with the lines above: {error!r}", Exit.INTERNAL)
     except BaseException as error:  # of a library of tests: nobody runs any here
@@ -102,7 +106,7 @@ def run() -> int:
 
 
 def _invoked(words: list[str]) -> int:
-    """The exit code of a command. Typer's own way to run one takes an interrupt or the end of a file for the end of it all."""
+    """The exit code of a command. Typer's own way to run one would end the process on an interrupt or the end of a file."""
     command = get_command(app)
     try:
         with command.make_context("gradcheck", words) as context:
@@ -121,6 +125,11 @@ def _import_command(words: Iterable[str]) -> None:
 def _fail(sentence: str, code: Exit) -> Exit:
     _say(f"gradcheck: {typed.text(' '.join(sentence.split()))}")
     return code
+
+
+def _unheard(error: Exception) -> bool:
+    """Whether it is that of a stream to which Typer has written ``--help``: one that is about a file has its name."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in (EPIPE, ENOSPC, EIO, EBADF)
 
 
 def _say(text: str) -> None:

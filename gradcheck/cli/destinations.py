@@ -41,7 +41,10 @@ def check_outputs(
     wanted = {option: path for option, path in files.items() if path is not None}
     _check_standard([option for option, path in wanted.items() if str(path) == STANDARD])
     taken = {same: f"{path}, which is read" for path in _files(inputs) if (same := _identity(path))}
-    taken |= {same: name for name, same in _redirected()}
+    for name, same in _redirected():
+        if same in taken:
+            raise OutputError(f"{name}: would be written over {taken[same]}")
+        taken[same] = name
     for option, store in stores.items():
         if store is None:
             continue

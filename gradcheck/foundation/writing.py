@@ -64,12 +64,12 @@ def check_writable(path: Path) -> None:
 def _obstacle(path: Path) -> str:
     target = os.path.realpath(path)
     with suppress(FileNotFoundError):
-        kind = os.stat(target).st_mode
+        kind = os.stat(path).st_mode
         if stat.S_ISDIR(kind):
             return "a folder stands there"
         if stat.S_ISSOCK(kind) or stat.S_ISBLK(kind):
             return "a socket or a disk stands there"
-        if not os.access(target, os.W_OK):
+        if not os.access(path, os.W_OK):
             return os.strerror(errno.EACCES)
         if not stat.S_ISREG(kind):
             return ""
