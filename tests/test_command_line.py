@@ -196,13 +196,13 @@ def test_a_written_report_replaces_an_old_one_whole_and_through_a_link(gradcheck
 
 
 @pytest.mark.parametrize("target", ["folder", "no/report.json", "good.toml/report.json"])
-def test_an_output_that_cannot_be_written_is_one_line_after_the_report(gradcheck, target):
+def test_an_output_that_cannot_be_written_is_one_line_before_anything_is_done(gradcheck, target):
     Path("folder").mkdir()
     Path("folder/inside").write_text("mine")
     before = Path("good.toml").read_text()
-    code, out, err = gradcheck("verify", "good.toml", *backends("manual"), "--json", target)
-    assert code == 2
-    assert "verdict: correct" in out
+    code, out, err = gradcheck("verify", "good.toml", *backends("sleeping"), "--json", target)
+    assert (code, out) == (2, "")
+    assert not Path("started").exists()
     assert one_line(err).startswith(f"gradcheck: {target}: cannot be written: ")
     assert Path("good.toml").read_text() == before
     assert Path("folder/inside").read_text() == "mine"
@@ -210,13 +210,12 @@ def test_an_output_that_cannot_be_written_is_one_line_after_the_report(gradcheck
 
 def test_an_existing_output_survives_a_write_that_fails(gradcheck, monkeypatch):
     Path("report.json").write_text("mine")
-    whole = Path.write_text
 
-    def full(self, text, **options):
-        whole(self, text[:10], **options)
+    def full(file, new):
+        assert json.loads(Path(new).read_text())["verdict"] == "correct"
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr("shutil.copymode", full)
     code, _, err = gradcheck("verify", "good.toml", *backends("manual"), "--json", "report.json")
     assert code == 2
     assert one_line(err) == "gradcheck: report.json: cannot be written: No space left on device"
@@ -409,7 +408,7 @@ def test_help_lists_every_command_with_the_line_of_its_docstring(gradcheck):
 
 def imported(*arguments):
     """The packages, and the modules of backends, that a command has imported by its end."""
-    code = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); from gradcheck.cli import main; main()"
+    code = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); from gradcheck.cli.app import main; main()"
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     names = done.stdout.splitlines()[-1].split()
     return {name if name.startswith("gradcheck_backends") else name.partition(".")[0] for name in names}

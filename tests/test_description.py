@@ -269,7 +269,7 @@ def test_the_table_that_the_refused_ones_vary_is_good(tmp_path):
         ("net.json", b'{"inputs": [2]', r"Expecting ',' delimiter: line 1 column 15.*"),
         ("net.json", b'{"inputs": [2], "inputs": [3]}', r"key 'inputs' stands twice in one table"),
         ("net.json", b'{"inputs": [2], "loss": "mse", "layers": [NaN]}', r"layers\[0\]: expected a table .*, got nan"),
-        ("net.json", b"[" * 100_000, r".*(recursion|overflow).*"),
+        ("net.json", b"[" * 100_000, r"nested too deeply"),
         ("net.json", b"[]", r"expected a table, got \[\]"),
         ("net.yaml", b"inputs: 2", r"expected a file ending in \.toml or \.json"),
         ("net.json", None, r"No such file or directory"),

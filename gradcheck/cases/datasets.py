@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.cases.fitting import fit, random_targets
-from gradcheck.cases.readers import FILE_TYPES, read, reading
+from gradcheck.cases.opening import reading
+from gradcheck.cases.readers import FILE_TYPES, read
 from gradcheck.errors import DataError, DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import nearest

@@ -11,6 +11,7 @@ from typing import Any
 import tomli_w
 
 from gradcheck.cases.case import Case, Given
+from gradcheck.cases.opening import sentence, text
 from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import DataError, DescriptionError, OutputError
 from gradcheck.foundation.describe import at, decode, table_of
@@ -34,7 +35,15 @@ def load(path: str | os.PathLike[str]) -> Case:
     """
     path = Path(path)
     with naming(path):
-        return case_from_table(_parse(path), path.parent)
+        try:
+            return case_from_table(_parse(path), path.parent)
+        except (RecursionError, MemoryError) as error:
+            raise DescriptionError(sentence(error)) from None
+
+
+def data_file(case: Case) -> Path | None:
+    """The file that its data is read from, if it is."""
+    return Path(case.data) if isinstance(case.data, str) and case.data.endswith(FILE_TYPES) else None
 
 
 @contextmanager
@@ -50,11 +59,10 @@ def _parse(path: Path) -> Any:
     if path.suffix not in PARSERS:
         raise DescriptionError(f"expected a file ending in {' or '.join(PARSERS)}")
     try:
-        return PARSERS[path.suffix](path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DescriptionError(error.strerror or str(error)) from None
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and both parsers' errors are a ValueError
-        raise DescriptionError(str(error)) from None
+        with text(path) as lines:
+            return PARSERS[path.suffix](lines.read())
+    except (OSError, ValueError) as error:  # UnicodeDecodeError and both parsers' errors are a ValueError
+        raise DescriptionError(sentence(error)) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,17 +1,23 @@
 """The application: its exit codes, and every failure as one line."""
 
 import math
+import os
 import sys
 import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import IntEnum, StrEnum
+from errno import EBADF, EIO, ENOSPC, EPIPE
 from importlib import import_module
 
 import typer
-from typer.exceptions import Abort, TyperException
+from typer.exceptions import TyperException
+from typer.main import get_command
 
 from gradcheck.cli.commands import COMMANDS
+from gradcheck.cli.typed import typed
 from gradcheck.errors import GradcheckError, Interrupted
+from gradcheck.foundation.calling import last_called, raised
 from gradcheck.foundation.wording import printable
 
 
@@ -64,19 +70,23 @@ for name, row in COMMANDS.items():
 
 
 def main() -> None:
-    """Run, and turn whatever happens into one line and an exit code."""
-    sys.exit(_run())
+    """The command line in this very process: `gradcheck.cli.main` has another wait for it."""
+    sys.exit(run())
 
 
-def _run() -> int:
+def run() -> int:
+    """Turn whatever happens into one line and an exit code."""
+    try:
+        typed.begin(os.getcwd())
+    except OSError:
+        return _fail("the working folder is gone: change to one that is there", Exit.USAGE)
     try:
         _import_command(sys.argv[1:])
-        return int(app(standalone_mode=False) or Exit.GOOD)
+        return _invoked(sys.argv[1:])
     except Interrupted as stopped:
-        for line in str(stopped).splitlines():
-            print(printable(line), file=sys.stderr)
+        _say(str(stopped))
         return _fail("interrupted", Exit.INTERRUPTED)
-    except (KeyboardInterrupt, Abort):
+    except KeyboardInterrupt:
         return _fail("interrupted", Exit.INTERRUPTED)
     except GradcheckError as error:
         return _fail(str(error), Exit.USAGE)
@@ -86,9 +96,23 @@ def _run() -> int:
         # format_message names the option; not every exception of typer's has it.
         return _fail(getattr(error, "format_message", error.__str__)(), Exit.USAGE)
     except Exception as error:
-        for line in traceback.format_exc().splitlines():
-            print(printable(line), file=sys.stderr)
+        if _unheard(error):
+            is_gone = isinstance(error, BrokenPipeError)
+            return Exit.GOOD if is_gone else _fail(f"<stdout>: cannot be written: {error}", Exit.USAGE)
+        _say(traceback.format_exc())
         return _fail(f"internal error, please report it with the lines above: {error!r}", Exit.INTERNAL)
+    except BaseException as error:  # of a library of tests: nobody runs any here
+        return _fail(f"{last_called()} {raised(error)}", Exit.USAGE)
+
+
+def _invoked(words: list[str]) -> int:
+    """The exit code of a command. Typer's own way to run one would end the process on an interrupt or the end of a file."""
+    command = get_command(app)
+    try:
+        with command.make_context("gradcheck", words) as context:
+            return int(command.invoke(context) or Exit.GOOD)
+    except typer.Exit as done:
+        return done.exit_code
 
 
 def _import_command(words: Iterable[str]) -> None:
@@ -99,5 +123,16 @@ def _import_command(words: Iterable[str]) -> None:
 
 
 def _fail(sentence: str, code: Exit) -> Exit:
-    print(f"gradcheck: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+    _say(f"gradcheck: {typed.text(' '.join(sentence.split()))}")
     return code
+
+
+def _unheard(error: Exception) -> bool:
+    """Whether it is that of a stream to which Typer has written ``--help``: one that is about a file has its name."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in (EPIPE, ENOSPC, EIO, EBADF)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError, ValueError):  # where nobody can hear it, the exit code still tells
+        for line in text.splitlines():
+            print(printable(line), file=sys.stderr, flush=True)

@@ -15,10 +15,13 @@ from gradcheck.bench.results import compare
 from gradcheck.bench.results.schema import Result, read
 from gradcheck.bench.run import run_benchmark
 from gradcheck.builds import registry
+from gradcheck.cases.files import data_file, load
 from gradcheck.cli.app import Exit, app, positive
+from gradcheck.cli.destinations import check_outputs
 from gradcheck.cli.live import timed
 from gradcheck.cli.options import Backends, Device, InArithmetic
 from gradcheck.cli.output import for_people, show, write_out
+from gradcheck.cli.typed import absolute
 from gradcheck.foundation.wording import printable
 from gradcheck.foundation.writing import json_text, legible
 
@@ -48,7 +51,8 @@ def _listed(*names: str, help: str) -> Any:
 @app.command("bench")
 def bench_command(
     file: Annotated[
-        list[Path] | None, typer.Argument(help="Descriptions, .toml or .json; without any, four networks.")
+        list[Path] | None,
+        typer.Argument(callback=absolute, help="Descriptions, .toml or .json; without any, four networks."),
     ] = None,
     network: Annotated[
         list[str] | None,
@@ -71,14 +75,20 @@ def bench_command(
         float, typer.Option(callback=positive, help="Seconds after which an answer is given up.")
     ] = FIRST.limit,
     seed: Annotated[int, typer.Option(min=0, help="Of parameters and data.")] = 0,
-    json: Annotated[Path | None, typer.Option("--json", help="Write everything as JSON; - for standard output.")] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", callback=absolute, help="Write everything as JSON; - for standard output.")
+    ] = None,
     against: Annotated[
-        Path | None, typer.Option("--compare", metavar="OLD.json", help="Show what changed since this was written.")
+        Path | None,
+        typer.Option("--compare", callback=absolute, metavar="OLD.json", help="Show what changed since this was written."),
     ] = None,
     recorded: Annotated[
-        Path | None, typer.Option(metavar="NEW.json", help="Measure nothing: show, compare and draw this instead.")
+        Path | None,
+        typer.Option(callback=absolute, metavar="NEW.json", help="Measure nothing: show, compare and draw this instead."),
     ] = None,
-    drawn: Annotated[Path | None, typer.Option("--pictures", metavar="DIR", help="Draw pictures, as PNG.")] = None,
+    drawn: Annotated[
+        Path | None, typer.Option("--pictures", callback=absolute, metavar="DIR", help="Draw pictures, as PNG.")
+    ] = None,
 ) -> int:
     """Measure loss and gradient of several builds: time beside its floor, memory, accuracy, and how they grow.
 
@@ -88,6 +98,8 @@ def bench_command(
     if drawn is not None:
         pictures.require()
     old = None if against is None else read(against)
+    inputs = [*(file or []), *map(data_file, map(load, file or [])), *(backend or []), against, recorded]
+    check_outputs(inputs, {"--json": json}, folders={"--pictures": drawn})
     if recorded is not None:
         result = read(recorded)
     else:

@@ -1,9 +1,10 @@
 """The commands that check one thing: ``verify``, ``check``; and ``backends``, which says what there is."""
 
+import math
+import re
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -11,27 +12,32 @@ from rich.table import Table
 
 from gradcheck.builds import registry
 from gradcheck.cases.case import Case
-from gradcheck.cases.files import load, naming
+from gradcheck.cases.files import data_file, load, naming
+from gradcheck.cases.numpy_files import DIMENSIONS, MOST, read_point
 from gradcheck.checking.checker import check
 from gradcheck.cli.app import Exit, app, not_negative
+from gradcheck.cli.destinations import check_outputs
 from gradcheck.cli.options import NAMED, Accuracy, Device, Failing, InArithmetic, ReportHtml, ReportJson, Reproducer
-from gradcheck.cli.output import deliver, show
+from gradcheck.cli.output import aside, deliver, show
+from gradcheck.cli.typed import absolute, targets
 from gradcheck.errors import DataError
 from gradcheck.foundation.loading import locate
 from gradcheck.foundation.validation import Asked
-from gradcheck.foundation.wording import printable
+from gradcheck.foundation.wording import printable, shown
 from gradcheck.network.layers import Arctan, Dense
 from gradcheck.network.losses import Logistic
 from gradcheck.network.network import Network
 from gradcheck.verification.verifier import DEFAULT, verify
 
+DIGITS = 1000  # of all sizes together: more are no sizes
 TOUR = Case(Network((2,), (Dense(15), Arctan(), Dense(1), Arctan()), Logistic()), data="two-moons", samples=400)
 
 
 @app.command("verify")
 def verify_command(
     file: Annotated[
-        Path | None, typer.Argument(help="A .toml or .json description; without one, the two-moons network.")
+        Path | None,
+        typer.Argument(callback=absolute, help="A .toml or .json description; without one, the two-moons network."),
     ] = None,
     backend: Annotated[list[str], NAMED] = list(DEFAULT),  # noqa: B006
     accuracy: Accuracy = 0.0,
@@ -54,7 +60,8 @@ def verify_command(
     nonsmooth.
     """
     case = load(file) if file else TOUR
-    with redirect_stdout(sys.stderr), naming(file or "two-moons"):  # what a backend prints must not end up in the JSON
+    check_outputs([file, data_file(case), *backend], {"--json": json, "--html": html, "--reproduce": reproduce})
+    with aside(), naming(file or "two-moons"):
         report = verify(
             case, backend, accuracy=accuracy, seed=seed, every_entry=every_entry, device=device, arithmetic=arithmetic
         )
@@ -66,12 +73,14 @@ def check_command(
     functions: Annotated[
         list[str],
         typer.Argument(
+            callback=targets,
             metavar="LOSS GRADIENT",
             help="Each module:attribute or file.py:attribute; one that returns both may stand for the two.",
         ),
     ],
     at: Annotated[
-        Path | None, typer.Option(help="Where: an .npy file, or an .npz file whose arrays become a dict by name.")
+        Path | None,
+        typer.Option(callback=absolute, help="Where: an .npy file, or an .npz file whose arrays become a dict by name."),
     ] = None,
     shape: Annotated[str | None, typer.Option(help="Or a random point of this shape, such as 30,40.")] = None,
     accuracy: Accuracy = 1e-6,
@@ -102,9 +111,10 @@ def check_command(
         raise typer.BadParameter(f"expected a loss and a gradient, got {len(functions)} functions")
     if (at is None) == (shape is None):
         raise typer.BadParameter("expected one of --at and --shape")
-    point = _point(at) if at is not None else _random_point(str(shape), seed)
+    point = read_point(at) if at is not None else _random_point(str(shape), seed)
+    check_outputs([at, *functions], {"--json": json, "--html": html, "--reproduce": reproduce})
     names = ("loss", "gradient") if len(functions) == 2 else ("value_and_gradient",)
-    with redirect_stdout(sys.stderr):
+    with aside():
         found: dict[str, Any] = {n: locate(target, f"{n} {target!r}") for n, target in zip(names, functions, strict=True)}
         asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype)
         report = check(**found, at=point, complex_step=complex_step, **asked.options)
@@ -121,36 +131,13 @@ def backends_command() -> int:
     return Exit.GOOD
 
 
-def _point(path: Path) -> Any:
-    """The array of an ``.npy`` file; of an ``.npz`` file its only array, or a dict of its arrays by name."""
-    try:
-        content: Any = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or 'cannot be read'}") from None
-    except ValueError:  # NumPy's own sentence proposes to unpickle whatever it is
-        raise DataError(f"{path}: expected an .npy or .npz file") from None
-    if isinstance(content, np.ndarray):
-        return cast("Any", content)
-    with content:
-        arrays = {str(name): _member(path, content, name) for name in content.files}
-    if not arrays:
-        raise DataError(f"{path}: holds no array")
-    return next(iter(arrays.values())) if len(arrays) == 1 else arrays
-
-
-def _member(path: Path, archive: Any, name: str) -> Any:
-    try:
-        return archive[name]
-    except ValueError as error:
-        raise DataError(f"{path}: {name}: {' '.join(str(error).split())}") from None
-
-
 def _random_point(shape: str, seed: int) -> Any:
     """Standard normal numbers in the shape that a string such as ``30,40`` says."""
-    try:
-        sizes = tuple(int(size) for size in shape.split(","))
-    except ValueError:
-        sizes = ()
-    if not sizes or min(sizes) < 1:
-        raise DataError(f"--shape: expected sizes >= 1 separated by commas, got {shape!r}")
-    return np.random.default_rng(seed).standard_normal(sizes)
+    sizes = [size.strip() for size in shape.split(",")]
+    if not all(re.fullmatch(r"0*[1-9]\d*", size, re.ASCII) for size in sizes):
+        raise DataError(f"--shape: expected sizes >= 1 separated by commas, got {shown(shape)}")
+    if len(sizes) > DIMENSIONS:
+        raise DataError(f"--shape: {len(sizes)} sizes, an array has {DIMENSIONS} at most")
+    if sum(map(len, sizes)) > DIGITS or math.prod(map(int, sizes)) > MOST:
+        raise DataError(f"--shape: more than {MOST} numbers, got {shown(shape)}")
+    return np.random.default_rng(seed).standard_normal(tuple(map(int, sizes)))

@@ -6,13 +6,14 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from gradcheck.cli.app import FailOn, not_negative
+from gradcheck.cli.typed import absolute, targets
 
 
 def _written(option: str, what: str) -> Any:
-    return typer.Option(option, help=f"Write the {what}; - for standard output.")
+    return typer.Option(option, callback=absolute, help=f"Write the {what}; - for standard output.")
 
 
-NAMED = typer.Option(help="Name, module:attribute or file.py:attribute; repeat for several.")
+NAMED = typer.Option(callback=targets, help="Name, module:attribute or file.py:attribute; repeat for several.")
 Backends: TypeAlias = Annotated[list[str] | None, NAMED]
 Device: TypeAlias = Annotated[
     str | None, typer.Option(help="Where backends compute that take a device (torch): cpu, cuda, cuda:1.")
@@ -31,8 +32,12 @@ ReportHtml: TypeAlias = Annotated[Path | None, _written("--html", "report as a p
 SummaryJson: TypeAlias = Annotated[Path | None, _written("--json", "summary as JSON")]
 SummaryHtml: TypeAlias = Annotated[Path | None, _written("--html", "summary as a page for a browser")]
 Reproducer: TypeAlias = Annotated[
-    Path | None, typer.Option("--reproduce", help="Write a Python file that asks again and expects the same.")
+    Path | None,
+    typer.Option("--reproduce", callback=absolute, help="Write a Python file that asks again and expects the same."),
 ]
 Reproducers: TypeAlias = Annotated[
-    Path | None, typer.Option("--reproduce", metavar="DIR", help="Write a Python file for each cause of what is wrong.")
+    Path | None,
+    typer.Option(
+        "--reproduce", callback=absolute, metavar="DIR", help="Write a Python file for each cause of what is wrong."
+    ),
 ]

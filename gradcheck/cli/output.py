@@ -3,14 +3,16 @@
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TextIO
 
+import msgspec
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from gradcheck.cli.app import Exit
+from gradcheck.cli.typed import typed
 from gradcheck.errors import OutputError
 from gradcheck.foundation.wording import printable
 from gradcheck.foundation.writing import write
@@ -21,6 +23,7 @@ from gradcheck.verdict.findings import Verdict
 
 def deliver(report: Report, json: Path | None, html: Path | None, reproduce: Path | None, fail_on: Iterable[str]) -> Exit:
     """Write the report where it is wanted, and return the exit code that it deserves."""
+    report = msgspec.structs.replace(report, title=typed.text(report.title))
     show(render(report), for_people(json, html))
     write_out(json, lambda: report.to_json() + "\n")
     write_out(html, report.to_html)
@@ -55,9 +58,33 @@ def show(what: RenderableType, stream: TextIO) -> None:
         console.width = WIDTH
     with _writing(stream):
         with console.capture() as captured:
-            console.print(Text(printable(what)) if isinstance(what, str) else what)
+            console.print(Text(printable(typed.text(what))) if isinstance(what, str) else what)
         encoding = console.encoding
         stream.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
+
+
+@contextmanager
+def aside() -> Generator[None]:
+    """Around code of somebody else's: what it prints goes to standard error, and what it does to the streams is undone.
+
+    So is what it does to where modules are found: the report needs some more.
+    """
+    path, streams = sys.path[:], [(1, sys.stdout), (2, sys.stderr)]
+    kept = [(descriptor, os.dup(descriptor)) for descriptor, _ in streams]
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.path[:] = path
+        for descriptor, copy in kept:
+            with suppress(OSError):  # it may have closed the copy as well
+                os.dup2(copy, descriptor)
+                os.close(copy)
+        sys.stdout, sys.stderr = (_open(stream, descriptor) for descriptor, stream in streams)
+
+
+def _open(stream: TextIO, descriptor: int) -> TextIO:
+    return open(descriptor, "w", closefd=False) if stream.closed else stream
 
 
 @contextmanager
@@ -67,7 +94,8 @@ def _writing(stream: TextIO) -> Generator[None]:
         yield
         stream.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # what is buffered still goes somewhere
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # what is buffered still goes somewhere
         if not isinstance(error, BrokenPipeError):
             raise OutputError(f"{stream.name}: cannot be written: {error.strerror}") from None
 

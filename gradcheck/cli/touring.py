@@ -9,8 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.text import Text
 
 from gradcheck.cli.app import Exit, app
+from gradcheck.cli.destinations import check_outputs
 from gradcheck.cli.live import line
 from gradcheck.cli.output import show
+from gradcheck.cli.typed import absolute
 from gradcheck.errors import LibraryNotInstalled
 from gradcheck.foundation.plotting import pyplot
 from gradcheck.foundation.wording import printable
@@ -24,14 +26,20 @@ from gradcheck.tour.tour import Tour
 @app.command("tour")
 def tour_command(
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where pictures and index.html go: a new folder, or one of an earlier tour.")
+        Path,
+        typer.Option(
+            callback=absolute,
+            metavar="DIR",
+            help="Where pictures and index.html go: a new folder, or one of an earlier tour.",
+        ),
     ] = Path("tour"),
     only: Annotated[
         str | None, typer.Option(metavar="STEP", help="One step, by name or number, on a page of its own.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer iterations: seconds, not a minute.")] = False,
     data: Annotated[
-        Path | None, typer.Option(metavar="FILE.libsvm", help="Data of your own with two classes, for the last step.")
+        Path | None,
+        typer.Option(callback=absolute, metavar="FILE.libsvm", help="Data of your own with two classes, for the last step."),
     ] = None,
 ) -> int:
     """Walk through a neural network step by step: data, gradients and their checks, descent, pictures on one page.
@@ -41,6 +49,7 @@ def tour_command(
     steps, tour = select(only), Tour(quick, data)
     _ = tour.user_data  # what is wrong with a file is said at once
     prepare(out)
+    check_outputs([data], {}, folders={"--out": out}, drawn="*")
     plot, notes = _plot()
     for note in notes:
         show(note, sys.stdout)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gradcheck.errors import Broken, LibraryNotInstalled, NotFound
+from gradcheck.foundation.calling import message, passes, theirs
 from gradcheck.foundation.wording import nearest
 
 PREFIX = "gradcheck_user_"  # of the names of modules that are files
@@ -49,13 +50,14 @@ def needing(library: str) -> Generator[None]:
 
 def _import(module: str, what: str) -> object:
     try:
-        return importlib.import_module(module)
+        with theirs(f"importing {what}"):
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise NotFound(f"{what}: no module called {error.name!r}") from None
-        raise Broken(_broken(what, error)) from error
-    except (Exception, SystemExit) as error:
-        raise Broken(_broken(what, error)) from error
+        raise _broken(what, error) from error
+    except BaseException as error:
+        raise _broken(what, error) from error
 
 
 def _load_file(path: Path, what: str) -> object:
@@ -71,11 +73,11 @@ def _load_file(path: Path, what: str) -> object:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickling look their module up
     try:
-        with _first_on_path(str(path.parent.resolve())):
+        with _first_on_path(str(path.parent.resolve())), theirs(f"importing {what}"):
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[spec.name]
-        raise Broken(_broken(what, error)) from error
+    except BaseException as error:
+        sys.modules.pop(spec.name, None)
+        raise _broken(what, error) from error
     return module
 
 
@@ -97,5 +99,6 @@ def _attribute(module: object, attribute: str, what: str) -> object:
         raise NotFound(f"{what}: no attribute {attribute!r}, {nearest(attribute, public)}") from None
 
 
-def _broken(what: str, error: BaseException) -> str:
-    return f"{what} raises when imported: {type(error).__name__}: {' '.join(str(error).split())}"
+def _broken(what: str, error: BaseException) -> BaseException:
+    """What to raise: `Broken`, or the error itself where it is no mistake of the module's."""
+    return error if passes(error) else Broken(f"{what} raises when imported: {type(error).__name__}: {message(error)}")

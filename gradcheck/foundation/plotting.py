@@ -1,5 +1,6 @@
 """matplotlib, where there is one, and colours that everybody can distinguish."""
 
+from io import BytesIO
 from typing import Any
 
 from gradcheck.errors import LibraryNotInstalled
@@ -26,3 +27,10 @@ def pyplot() -> Any:
     from matplotlib import pyplot as found
 
     return found
+
+
+def as_png(figure: Any, **options: Any) -> bytes:
+    """A figure of matplotlib's, cut close, with the options of ``savefig``."""
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", bbox_inches="tight", **options)
+    return drawn.getvalue()

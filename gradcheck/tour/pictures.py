@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.plotting import BLACK, COLOURS, OPEN_AXES
+from gradcheck.foundation.plotting import BLACK, COLOURS, OPEN_AXES, as_png
+from gradcheck.foundation.writing import write
 from gradcheck.network.batch import Batch
 from gradcheck.tour.tour import GRID
 
@@ -31,7 +32,7 @@ class Picture(NamedTuple):
     def save(self, plot: Any, path: Path) -> None:
         """As PNG."""
         figure = self.draw(plot)
-        figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": MARK})
+        write(path, as_png(figure, dpi=110, metadata={"Software": MARK}))
         plot.close(figure)
 
 

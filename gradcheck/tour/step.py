@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gradcheck.errors import BackendNotInstalled, LibraryNotInstalled, OutputError
+from gradcheck.errors import BackendNotInstalled, LibraryNotInstalled
 from gradcheck.tour.pictures import Picture
 from gradcheck.tour.tour import Tour
 
@@ -86,9 +86,6 @@ def run(steps: Mapping[int, Step], tour: Tour, folder: Path, plot: Any) -> Itera
 
 def _drawn(number: int, step: Step, result: Result, folder: Path, plot: Any) -> tuple[Path, ...]:
     paths = tuple(folder / f"{number:02}-{step.name}-{index}.png" for index in range(1, len(result.pictures) + 1))
-    try:
-        for path, picture in zip(paths, result.pictures, strict=True):
-            picture.save(plot, path)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    for path, picture in zip(paths, result.pictures, strict=True):
+        picture.save(plot, path)
     return paths

@@ -8,7 +8,7 @@ import numpy as np
 from gradcheck.builds.protocol import Backend
 from gradcheck.candidates.answer import Answer, Defect, changed, described, examined, repeated
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import raised
+from gradcheck.foundation.calling import passes, raised, theirs
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network
 from gradcheck.verdict.causes import Cause
@@ -19,8 +19,11 @@ def ask(
 ) -> Answer:
     """Build the network, evaluate the gradient twice and the loss once; ``rounding`` may put gradients off so far."""
     try:
-        model = backend.build(network)
-    except (Exception, SystemExit) as error:
+        with theirs():
+            model = backend.build(network)
+    except BaseException as error:
+        if passes(error):
+            raise
         return Answer(defects={"loss": _raised(error)})
     given = Copies(parameters, batch)
     first, second = (_evaluate(model, "loss_and_gradients", _pair, given) for _ in range(2))
@@ -58,9 +61,11 @@ class Copies:
 def _evaluate(model: object, method: str, examine: Callable[[Any, Parameters], Answer], given: Copies) -> Answer:
     """One call: what it returned or raised, and which of its arguments it changed."""
     try:
-        with np.errstate(all="ignore"):  # what overflows is seen in the numbers
+        with np.errstate(all="ignore"), theirs():  # what overflows is seen in the numbers
             answer = examine(getattr(model, method)(given.own, given.mine), given.parameters)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if passes(error):
+            raise
         answer = Answer(defects={"loss": _raised(error)})
     defects = given.changed()
     if defects or given.own.keys() != given.parameters.keys():

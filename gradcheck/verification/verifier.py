@@ -25,6 +25,7 @@ from gradcheck.cases.case import Case
 from gradcheck.diagnosis.engine import diagnose
 from gradcheck.foundation.arithmetic import COARSE, arithmetic_of
 from gradcheck.foundation.arrays import Array, keep_memory
+from gradcheck.foundation.calling import theirs
 from gradcheck.foundation.validation import accuracy_of, seed_of
 from gradcheck.network.analysis.rounding import ErrorBounds
 from gradcheck.report import Report
@@ -95,7 +96,10 @@ def verify(
     built = registry.resolve(backends, device=device, arithmetic=judged if judged in COARSE else None)
     problem = posed(case, accuracy, seed, judged)
     rounding = problem.bounds.rounding
-    answers = {name: ask(backend, case.network, problem.given, problem.batch, rounding) for name, backend in built.items()}
+    answers: dict[str, Answer] = {}
+    for name, backend in built.items():
+        with theirs(f"backend {name!r}"):
+            answers[name] = ask(backend, case.network, problem.given, problem.batch, rounding)
     settled = settle(problem, _by_block(problem, answers), every_entry=every_entry)
     findings = _findings(settled, answers) + ([] if problem.given else [NOTHING])
     spent = problem.evaluations
@@ -186,8 +190,9 @@ def _diagnoses(
     mistaken = library(settled.problem) if suspects else None
     for backend, answer in answers.items():
         own = [finding for finding in findings if finding.backend == backend]
-        known = evidence(settled, own, answer, built[backend], mistaken)
-        yield from (msgspec.structs.replace(each, backend=backend) for each in diagnose(known, own))
+        with theirs(f"backend {backend!r}"):
+            known = evidence(settled, own, answer, built[backend], mistaken)
+            yield from [msgspec.structs.replace(each, backend=backend) for each in diagnose(known, own)]
 
 
 def _dissent(findings: list[Finding]) -> list[str]:

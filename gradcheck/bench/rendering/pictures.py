@@ -14,7 +14,8 @@ from gradcheck.bench.results.growth import informative
 from gradcheck.bench.results.schema import Growth, Measured, Result
 from gradcheck.bench.work.counts import Step
 from gradcheck.errors import OutputError
-from gradcheck.foundation.plotting import COLOURS, OPEN_AXES, pyplot
+from gradcheck.foundation.plotting import COLOURS, OPEN_AXES, as_png, pyplot
+from gradcheck.foundation.writing import write
 
 MARKERS = "osD^vP"
 BESIDE = {"floor": ("black", "X"), "verification": ("#999999", "*")}  # what is no backend
@@ -47,12 +48,12 @@ def draw(result: Result, folder: Path) -> list[Path]:
     drawing = pyplot()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with drawing.rc_context({"font.size": 13, **OPEN_AXES}):
-            growth = _all_growth(drawing, informative(result.growth), folder)
-            layered = enumerate((case for case in result.cases if case.floor.steps), 1)
-            return growth + [_layers(drawing, case, folder / f"layers-{number}.png") for number, case in layered]
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from None
+    with drawing.rc_context({"font.size": 13, **OPEN_AXES}):
+        growth = _all_growth(drawing, informative(result.growth), folder)
+        layered = enumerate((case for case in result.cases if case.floor.steps), 1)
+        return growth + [_layers(drawing, case, folder / f"layers-{number}.png") for number, case in layered]
 
 
 def require() -> None:
@@ -61,7 +62,7 @@ def require() -> None:
 
 
 def _saved(drawing: Any, figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=120, bbox_inches="tight")
+    write(path, as_png(figure, dpi=120))
     drawing.close(figure)
     return path
 

@@ -12,7 +12,9 @@ from gradcheck.bench.measuring.environment import Environment
 from gradcheck.bench.measuring.job import Pool, Settings
 from gradcheck.bench.results.spread import Timing
 from gradcheck.bench.work.counts import Step
+from gradcheck.cases.opening import TEXT, reading, regular
 from gradcheck.errors import DataError
+from gradcheck.foundation.wording import shown
 
 FORMAT = 1
 
@@ -129,13 +131,12 @@ def read(path: Path) -> Result:
     DataError
         Where it cannot be read, or is of another format.
     """
-    try:
-        raw = msgspec.json.decode(path.read_bytes())
-        found = raw.get("format") if isinstance(raw, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        if found != FORMAT:
-            raise DataError(f"{path}: expected a benchmark of format {FORMAT}, got {found!r}")
-        return msgspec.convert(raw, Result)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
-    except msgspec.MsgspecError as error:
-        raise DataError(f"{path}: not a benchmark of ours: {error}") from None
+    with reading(str(path)), regular(path, TEXT) as stream:
+        try:
+            raw = msgspec.json.decode(stream.read())
+            found = raw.get("format") if isinstance(raw, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+            if found != FORMAT:
+                raise DataError(f"expected a benchmark of format {FORMAT}, got {shown(found)}")
+            return msgspec.convert(raw, Result)
+        except msgspec.MsgspecError as error:
+            raise DataError(f"not a benchmark of ours: {error}") from None

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from gradcheck.campaign.results.database import beside, database, size_of
 from gradcheck.errors import DataError
+from gradcheck.foundation.writing import CAMPAIGN
 
 FORMAT = 2  # 1 had the text of a reproducer as well
-APPLICATION = int.from_bytes(b"GRDC", "big")  # by which an SQLite file says whose it is
+APPLICATION = int.from_bytes(CAMPAIGN, "big")  # by which an SQLite file says whose it is
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {FORMAT};

@@ -20,8 +20,9 @@ def reproducible(check: Callable[P, R], portable: Callable[[Any], Any] = lambda 
 
     @wraps(check)
     def function(*args: P.args, **kwargs: P.kwargs) -> R:
-        report = check(*args, **kwargs)
+        # Before the check: what it calls may go to another folder.
         call = Call(check, tuple(map(portable, args)), {name: portable(value) for name, value in kwargs.items()})
+        report = check(*args, **kwargs)
         return msgspec.structs.replace(report, recipe=Recipe(call))
 
     return function
