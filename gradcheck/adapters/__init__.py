@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gradcheck.foundation.loading import needing
+from gradcheck.foundation.state.found import as_found
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch", "drop_in"]
 
 
+@as_found
 @reproducible
 def check_torch(
     f: Callable[..., Any],
@@ -77,6 +79,7 @@ def check_torch(
     return checking.check_torch(f, args, kwargs, module, asked, contract)
 
 
+@as_found
 @reproducible
 def check_jax(
     f: Callable[..., Any],
@@ -121,6 +124,7 @@ def check_jax(
     )
 
 
+@as_found
 @reproducible
 def check_autograd(
     f: Callable[..., Any],
@@ -148,6 +152,7 @@ def check_autograd(
     return hips.check_autograd(f, args, Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked())
 
 
+@as_found
 @reproducible
 def check_scipy(
     fun: Callable[..., Any],

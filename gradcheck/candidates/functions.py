@@ -14,8 +14,11 @@ from gradcheck.errors import DataError, GradcheckError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called, name_of, one_line
 from gradcheck.foundation.objects.pytree import BARE, Pytree, take_apart
+from gradcheck.foundation.state.interrupts import Kept
+from gradcheck.foundation.state.turns import Turns
 from gradcheck.verdict.causes import Cause
 
+TURNS = Turns()  # with arrays of users, which are moved in place
 EDGE = "taken for the edge of its domain"
 
 Loss: TypeAlias = Callable[[Mapping[str, Array]], float]
@@ -28,18 +31,27 @@ def on_copies(tree: Pytree, arrays: Mapping[str, Array]) -> Generator[Any]:
     yield tree.rebuild(arrays)
 
 
-@contextmanager
-def in_place(tree: Pytree, arrays: Mapping[str, Array]) -> Generator[Any]:
+class InPlace(Kept[Any]):
     """The user's own arrays, with these values in them; they have their own again afterwards."""
-    own = {name: leaf for name, leaf in zip(tree.names, tree.leaves, strict=True) if name in arrays and is_lendable(leaf)}
-    before = {name: leaf.copy() for name, leaf in own.items()}
-    try:
-        for name, leaf in own.items():
-            leaf[...] = arrays[name]
-        yield tree.flat.rebuild([own.get(n, arrays.get(n, leaf)) for n, leaf in zip(tree.names, tree.leaves, strict=True)])
-    finally:
-        for name, leaf in own.items():
-            leaf[...] = before[name]
+
+    def __init__(self, tree: Pytree, arrays: Mapping[str, Array]) -> None:
+        pairs = list(zip(tree.names, tree.leaves, strict=True))
+        self._own = {name: leaf for name, leaf in pairs if name in arrays and is_lendable(leaf)}
+        self._values = arrays
+        self._point = tree.flat.rebuild([self._own.get(name, arrays.get(name, leaf)) for name, leaf in pairs])
+        self._before: dict[str, Array] = {}
+
+    def take(self) -> Any:
+        """Moved."""
+        self._before = {name: leaf.copy() for name, leaf in self._own.items()}
+        for name, leaf in self._own.items():
+            leaf[...] = self._values[name]
+        return self._point
+
+    def put_back(self) -> None:
+        """As they were."""
+        for name, value in self._before.items():
+            self._own[name][...] = value
 
 
 def is_lendable(leaf: Any) -> TypeGuard[Array]:

@@ -1,22 +1,25 @@
 """`check`: any loss with any gradient -> Report."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
 from gradcheck.candidates.claim import Claim, examine
-from gradcheck.candidates.functions import Subject, in_place
+from gradcheck.candidates.functions import TURNS, InPlace, Subject
 from gradcheck.candidates.given import Off, in_given_dtype
 from gradcheck.candidates.point import brought_notes, handed_on, held, point_of
 from gradcheck.candidates.precision import Arithmetic, cast
-from gradcheck.checking.dependence import brought_along, ignored, reads_the_array_itself, refuse_if_all_is_ignored
+from gradcheck.checking.dependence import brought_along, ignored, memories, reads_the_array_itself, refuse_if_all_is_ignored
 from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.mapping import mapped
 from gradcheck.checking.procedure import judge
 from gradcheck.diagnosis.engine import diagnose as explained
 from gradcheck.errors import Interrupted
+from gradcheck.foundation.state.found import as_found
 from gradcheck.foundation.validation import Asked, two_functions
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
@@ -29,6 +32,7 @@ NOT_THERE = "the loss does not depend on it"
 IN_PLACE = "the loss reads this array and not its argument: it was moved in place"
 
 
+@as_found
 @reproducible
 def check(
     loss: Callable[[Any], Any] | None = None,
@@ -99,12 +103,19 @@ def check(
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
     subject = Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype)
+    return TURNS.in_turn(partial(_followed, subject, asked, complex_step), partial(memories, subject))
+
+
+def _followed(subject: Subject, asked: Asked, complex_step: bool) -> Report:
+    """On copies; where the loss ignores them, and reads the user's own arrays, with these moved in place."""
     report, claim = _judged(subject, asked, complex_step)
     names = ignored(claim, report.findings)
-    captured = [name for name in names if reads_the_array_itself(subject, claim, name)]
-    if captured:
-        report, _ = _judged(subject._replace(place=in_place), asked, complex_step)
-    else:
+    captured: list[str] = []
+    with TURNS.of(memories(subject)) if names else nullcontext():
+        captured = [name for name in names if reads_the_array_itself(subject, claim, name)]
+        if captured:
+            report, _ = _judged(subject._replace(place=InPlace), asked, complex_step)
+    if not captured:
         refuse_if_all_is_ignored(claim, names)
     brought = brought_along(subject)
     return with_notes(

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from gradcheck.candidates.claim import Claim
-from gradcheck.candidates.functions import Subject, in_place, is_lendable
+from gradcheck.candidates.functions import InPlace, Subject, is_lendable
 from gradcheck.candidates.point import is_array
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
-from gradcheck.foundation.objects.captured import holders
+from gradcheck.foundation.objects.captured import captured, holders, within
 from gradcheck.oracles.directions import signs
 from gradcheck.verdict.findings import Finding, Verdict
 
@@ -26,6 +26,23 @@ def ignored(claim: Claim, findings: Sequence[Finding]) -> tuple[str, ...]:
     """Blocks that are wrong, or claimed to be zero, and on which the loss does not depend, wherever they are."""
     wanted = {f.name for f in findings if f.verdict is Verdict.WRONG} | {n for n, g in claim.gradient.items() if not g.any()}
     return tuple(name for name, x in claim.point.items() if name in wanted and x.size and _is_ignored(claim, name))
+
+
+def memories(subject: Subject) -> list[object]:
+    """What owns the memory of all arrays that are handed in or that its functions are seen to read."""
+    brought = [*captured(subject.loss).items(), *captured(subject.gradient).items()]
+    read = (array for name, value in brought for _, array in within(value, name, _is_ours))
+    return [_owner(array) for array in (*subject.tree.leaves, *read) if _is_ours(array)]
+
+
+def _is_ours(value: Any) -> bool:
+    return isinstance(value, np.ndarray)
+
+
+def _owner(array: Any) -> object:
+    name = {np.ndarray: "base", memoryview: "obj"}.get(type(array), "")
+    base = getattr(array, name, None)
+    return array if base is None else _owner(base)
 
 
 def _is_ignored(claim: Claim, name: str) -> bool:
@@ -45,7 +62,7 @@ def reads_the_array_itself(subject: Subject, claim: Claim, name: str) -> bool:
     if not is_lendable(leaf):
         return False
     tree, what = subject.tree, subject.names[0]
-    with in_place(tree, {name: next(_far(name, tree.arrays[name]))}):
+    with InPlace(tree, {name: next(_far(name, tree.arrays[name]))}):
         try:  # it is given what it was given before: only what it reads besides has moved
             return called(subject.loss, what, tree.rebuild(tree.arrays)) != claim.loss
         except CallFailed:

@@ -17,6 +17,7 @@ from gradcheck.foundation import arrays
 from gradcheck.foundation.arrays import Array, norm
 from gradcheck.foundation.calling import guarded, standing_for
 from gradcheck.foundation.objects.pytree import Pytree, take_apart
+from gradcheck.foundation.state.found import as_found
 from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.directions import signs
 from gradcheck.report import Report, joined
@@ -29,6 +30,7 @@ from gradcheck.verdict.findings import Finding, Verdict
 ROUNDING = 1000
 
 
+@as_found
 @reproducible
 def check_vjp(
     f: Callable[[Any], Any],
@@ -64,6 +66,7 @@ def check_vjp(
     return check(standing_for(lambda x: dot(c, f(x), f.__name__), f), pulled, at, **asked.options)
 
 
+@as_found
 @reproducible
 def check_jvp(
     f: Callable[[Any], Any],
@@ -99,6 +102,7 @@ def check_jvp(
     return with_notes(report, handed_on(held(tree)), unchecked=held(tree))
 
 
+@as_found
 @reproducible
 def check_adjoint(
     f: Callable[[Any], Any], jvp: Callable[[Any, Any], Any], vjp: Callable[[Any, Any], Any], at: Any, *, seed: int = 0
@@ -113,6 +117,7 @@ def check_adjoint(
     return Report(title="dot-product test of jvp and vjp", findings=(finding,))
 
 
+@as_found
 @reproducible
 def check_hvp(
     gradient: Callable[[Any], Any],

@@ -26,6 +26,7 @@ from gradcheck.diagnosis.engine import diagnose
 from gradcheck.foundation.arithmetic import COARSE, arithmetic_of
 from gradcheck.foundation.arrays import Array, keep_memory
 from gradcheck.foundation.calling import theirs
+from gradcheck.foundation.state.found import as_found
 from gradcheck.foundation.validation import accuracy_of, seed_of
 from gradcheck.network.analysis.rounding import ErrorBounds
 from gradcheck.report import Report
@@ -53,6 +54,7 @@ def _portable(argument: Any) -> Any:
     return argument
 
 
+@as_found
 @partial(reproducible, portable=_portable)
 def verify(
     case: Case,

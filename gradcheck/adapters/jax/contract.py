@@ -2,7 +2,6 @@
 # (JAX's own annotations are partial.)
 """What a ``custom_vjp`` owes beside its numbers: the same answer traced, batched, in part, and whatever came in between."""
 
-import warnings
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
@@ -16,6 +15,7 @@ from gradcheck.adapters.contract.breaches import Breach, Kept, Told, gathered
 from gradcheck.adapters.contract.first import EACH, FACTORS, Gradients, Refused, chosen, only
 from gradcheck.adapters.jax.answers import Arrays, Examined, coarsest, vjp, wide
 from gradcheck.adapters.leaves import Function
+from gradcheck.foundation.state.silence import Silence
 from gradcheck.foundation.wording import enumerated
 from gradcheck.verdict.causes import Cause
 
@@ -27,8 +27,7 @@ def asked(function: Function, judged: Collection[str]) -> Kept:
 
     Where a backward pass answers for another forward pass than its own, so would it to all that is asked later.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with Silence():
         examined = Examined(function, judged)
         kept = gathered((state,), examined)
         return kept if kept.breaches else gathered(QUESTIONS, examined)

@@ -13,8 +13,9 @@ from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.arithmetic import arithmetic
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, name_of
+from gradcheck.adapters.pytorch.generators import Draws
 from gradcheck.adapters.pytorch.holdings import MANY, holdings
-from gradcheck.adapters.pytorch.state import kept, module_of, random_kept
+from gradcheck.adapters.pytorch.state import TURNS, Lent, Modes, module_of, parts_of, refuse_within_transformations
 from gradcheck.checking.checker import checked
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.objects.pytree import flatten
@@ -61,14 +62,35 @@ def lent(
     seed: int,
     most: int = MANY,
 ) -> Generator[TorchFunction]:
-    """A function whose tensors are moved, and are afterwards what they were, as are its modules and the random numbers."""
+    """A function whose tensors are moved, and are afterwards what they were, as are its modules and the random numbers.
+
+    No other check has any of them meanwhile. What a function brings along in hiding is known once it has been evaluated:
+    then all is put back, and taken again with that. Where another check had moved it just then, it may have failed for this.
+    """
+    refuse_within_transformations()
     arguments = flatten({"args": args, "kwargs": kwargs}, what=name_of(f))
-    held = holdings(f, arguments, [module_of(f), *([module] if module else [])], name_of(f), most)
-    tensors = (*held.wanted.values(), *held.beside.values(), *held.constants.values())
-    with kept(held.modules, tensors), random_kept(), torch.enable_grad():
-        function = TorchFunction(f, arguments, held, seed, most)
-        with kept((), [tensor for tensor, _ in function.state.values()]):
-            yield function
+    find = partial(holdings, f, arguments, [module_of(f), *([module] if module else [])], name_of(f), most)
+    given = [leaf for leaf in arguments.leaves if isinstance(leaf, torch.Tensor)]
+    seen, held, hidden, alone = TURNS.seen(), find(), list[torch.Tensor](), False
+    while True:
+        things = [*held.tensors(), *held.left.values(), *parts_of(held.modules), *TURNS.taken(given), *hidden]
+        with TURNS.of_everything() if alone else TURNS.of(things):
+            held = find() if TURNS.moved_since(seen) else held
+            with Modes(), Draws(seed) as draws, Lent(held.modules, (*held.tensors(), *hidden)):
+                try:
+                    function = TorchFunction(f, arguments, held, draws, most)
+                except CallFailed:
+                    if alone or not TURNS.moved_since(seen):
+                        raise
+                    alone = True
+                    continue
+                known = set(map(id, things))
+                needed = [*held.tensors(), *TURNS.taken(given), *(tensor for tensor, _ in function.state.values())]
+                late = [tensor for tensor in needed if id(tensor) not in known]
+                if not late:
+                    yield function
+                    return
+                hidden += late
 
 
 def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:

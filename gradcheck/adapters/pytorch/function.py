@@ -11,9 +11,10 @@ import torch
 
 from gradcheck.adapters.leaves import combine, draw
 from gradcheck.adapters.leaves import name_of as plain_name
+from gradcheck.adapters.pytorch.generators import Draws
 from gradcheck.adapters.pytorch.holdings import MANY, Holdings, Tensors, left_out, reached, size
 from gradcheck.adapters.pytorch.numbers import DTYPES, WIDE, array_of, arrays_of, floating_tensors, tensor_of
-from gradcheck.adapters.pytorch.state import random_state, seed_all
+from gradcheck.adapters.pytorch.state import is_movable
 from gradcheck.candidates.precision import AS_GIVEN, one_of
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
@@ -37,6 +38,8 @@ class TorchFunction:
 
     Attributes
     ----------
+    given : dict of str to tensor
+        The arguments as they were before anything was moved.
     blocks : dict of str to tensor
         What the gradient is wanted of.
     cotangents : dict of str to array
@@ -44,28 +47,32 @@ class TorchFunction:
         not.
     dtype : dtype, optional
         That floating tensors are given in; without one as they are.
-    random : bool
-        Whether it draws random numbers.
+    draws : Draws
+        Of random numbers.
     idle : frozenset of str, optional
         Blocks that PyTorch has no gradient for, once one was asked for.
     """
 
-    def __init__(self, f: Callable[..., Any], arguments: Flat, held: Holdings, seed: int, most: int = MANY) -> None:
-        self.f, self.seed, self.name, self.arguments = f, seed, name_of(f), arguments
+    def __init__(self, f: Callable[..., Any], arguments: Flat, held: Holdings, draws: Draws, most: int = MANY) -> None:
+        self.f, self.draws, self.name, self.arguments = f, draws, name_of(f), arguments
+        self.seed = draws.seed
         self.dtype: torch.dtype | None = None
         self.idle: frozenset[str] | None = None
         self.hand_on = _as_it_is
         moved = {**held.wanted, **held.beside, **held.constants}
         self.state: dict[str, tuple[torch.Tensor, torch.Tensor]] = {
-            name: (tensor, tensor.data) for name, tensor in moved.items() if tensor.is_leaf
+            name: (tensor, tensor.data) for name, tensor in moved.items() if is_movable(tensor)
         }
-        own = zip(arguments.names, arguments.leaves, strict=True)
+        own = list(zip(arguments.names, arguments.leaves, strict=True))
         tensors = {name: leaf for name, leaf in own if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
-        self.replaced = {name: leaf for name, leaf in tensors.items() if not leaf.is_leaf}
+        self.given = {name: leaf.detach() for name, leaf in own if isinstance(leaf, torch.Tensor)}
+        self.replaced = {name: leaf for name, leaf in tensors.items() if not is_movable(leaf)}
+        for name, tensor in held.wanted.items():
+            self._refuse(name, tensor)
         computed = [
             tensor for tensor in (*self.replaced.values(), *held.beside.values(), *held.left.values()) if not tensor.is_leaf
         ]
-        first = self._first({name: leaf for name, leaf in tensors.items() if leaf.is_leaf})
+        first = self._first({name: leaf for name, leaf in tensors.items() if is_movable(leaf)})
         stand_ins = {id(first.leaves[name]) for name in self.replaced}
         ends = [leaf for leaf in reached(first.outputs.values(), computed) if id(leaf) not in stand_ins]
         self.blocks = self._wanted(held, ends, most)
@@ -75,13 +82,10 @@ class TorchFunction:
     def settle(self, dtype: str | None) -> None:
         """Find out how it is to be called; ``dtype`` is as `gradcheck.check` takes it."""
         self.dtype = self._dtype(dtype)
-        seed_all(self.seed)
-        before = random_state()
         try:
-            outputs = self.call(self.point(), seeded=False).outputs
+            outputs = self.call(self.point()).outputs
         except CallFailed as failed:
             raise CallFailed(f"{failed} (dtype={dtype!r})") if dtype else failed from failed.__cause__
-        self.random = random_state() != before
         differentiable = {name: output for name, output in outputs.items() if output.requires_grad}
         self.cotangents = draw(arrays_of(differentiable or outputs), self.seed)
         self.without_gradient = outputs.keys() - self.cotangents
@@ -98,6 +102,11 @@ class TorchFunction:
         """Blocks with hooks that only ``backward()`` runs, and no question of ours."""
         moved = {name: tensor for name, (tensor, _) in self.state.items() if name in self.blocks}
         return [name for name, tensor in moved.items() if getattr(tensor, "_post_accumulate_grad_hooks", None)]
+
+    @property
+    def random(self) -> bool:
+        """Whether it draws random numbers."""
+        return self.draws.any
 
     @property
     def wide(self) -> bool:
@@ -119,6 +128,7 @@ class TorchFunction:
         leaves, gradients = self._gradients(arrays)
         if self.idle is None:
             self.idle = frozenset(name for name, gradient in gradients.items() if gradient is None)
+            self.draws.settle()
         return arrays_of({name: torch.zeros_like(leaves[name]) if g is None else g for name, g in gradients.items()})
 
     def alone(self, output: str) -> "TorchFunction":
@@ -139,12 +149,12 @@ class TorchFunction:
         other.dtype = dtype
         return other
 
-    def call(self, arrays: Mapping[str, Array], seeded: bool = True) -> Call:
+    def call(self, arrays: Mapping[str, Array]) -> Call:
         """One evaluation where the blocks have these values."""
-        leaves, outputs = self._evaluated(arrays, seeded)
+        leaves, outputs = self._evaluated(arrays)
         return Call({name: leaves[name] for name in arrays}, outputs)
 
-    def _evaluated(self, arrays: Mapping[str, Array], seeded: bool = True) -> Call:
+    def _evaluated(self, arrays: Mapping[str, Array]) -> Call:
         """The same, with all that is moved; what is not named has its own values."""
         leaves: Tensors = {}
         for name, (tensor, value) in self.state.items():
@@ -154,9 +164,8 @@ class TorchFunction:
                 self.hand_on(name, tensor)
         pairs = zip(self.arguments.names, self.arguments.leaves, strict=True)
         given = self.arguments.rebuild([self._argument(*pair, arrays, leaves) for pair in pairs])
-        if seeded:
-            seed_all(self.seed)
-        output = called(self.f, self.name, *given["args"], **given["kwargs"])
+        with self.draws.again():
+            output = called(self.f, self.name, *given["args"], **given["kwargs"])
         return Call(leaves, floating_tensors(output, self.name))
 
     def _first(self, arguments: Tensors) -> Call:
@@ -187,10 +196,20 @@ class TorchFunction:
         if not found:
             raise DataError(f"{self.name}: nothing to check: no parameter and no tensor argument requires a gradient")
         for name, tensor in found.items():
-            if tensor.is_complex() or tensor.layout != torch.strided:
-                kind = tensor.dtype if tensor.is_complex() else tensor.layout
-                raise DataError(f"{self.name}: {name} is {kind}: only dense real tensors are supported")
+            self._refuse(name, tensor)
         return {name: self.state[name][1] if name in self.state else tensor.detach() for name, tensor in found.items()}
+
+    def _refuse(self, name: str, tensor: torch.Tensor) -> None:
+        """What has no gradient that could be checked; an argument that is an inference tensor is handed on as a copy."""
+        if tensor.is_complex() or tensor.layout != torch.strided:
+            kind = tensor.dtype if tensor.is_complex() else tensor.layout
+            raise DataError(f"{self.name}: {name} is {kind}: only dense real tensors are supported")
+        if tensor.is_meta:
+            raise DataError(f"{self.name}: {name} is on the meta device, where a tensor has no numbers")
+        if tensor.is_inference() and name not in self.arguments.names:
+            raise DataError(
+                f"{self.name}: {name} was made under torch.inference_mode(), which allows no gradient: make it outside"
+            )
 
     def _dtype(self, dtype: str | None) -> torch.dtype | None:
         if dtype == AS_GIVEN or (dtype is None and all(value.dtype == WIDE for value in self.blocks.values())):
@@ -212,15 +231,16 @@ class TorchFunction:
 
     def _gradients(self, arrays: Mapping[str, Array]) -> tuple[Tensors, dict[str, torch.Tensor | None]]:
         """The leaves, and PyTorch's gradient of each."""
-        call = self.call(arrays)
-        return call.leaves, called(self.backward, f"the backward pass of {self.name}", call, self.cotangents)
+        with self.draws.again():
+            call = self.call(arrays)
+            return call.leaves, called(self.backward, f"the backward pass of {self.name}", call, self.cotangents)
 
     def _argument(self, name: str, leaf: Any, arrays: Mapping[str, Array], leaves: Tensors) -> Any:
         if not isinstance(leaf, torch.Tensor):
             return leaf
         if any(leaf is tensor for tensor, _ in self.state.values()):
             return self.hand_on(name, leaf)
-        tensor = self._fresh(name, leaf.detach(), arrays)
+        tensor = self._fresh(name, self.given[name], arrays)
         if name not in self.replaced:
             return self.hand_on(name, tensor)
         leaves[name] = tensor.requires_grad_()

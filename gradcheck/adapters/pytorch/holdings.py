@@ -42,9 +42,13 @@ class Holdings(NamedTuple):
     modules: tuple[torch.nn.Module, ...]
     left: Mapping[str, torch.Tensor] = MappingProxyType({})
 
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """All that may be moved."""
+        return (*self.wanted.values(), *self.beside.values(), *self.constants.values())
+
     def extended(self, kind: str, tensors: Mapping[str, torch.Tensor], modules: Iterable[torch.nn.Module]) -> "Holdings":
         """With more of one kind; what requires no gradient is a constant."""
-        seen = {id(tensor) for group in (self.wanted, self.beside, self.constants) for tensor in group.values()}
+        seen = set(map(id, self.tensors()))
         wanted: Tensors = {}
         constants: Tensors = {}
         for name, tensor in tensors.items():

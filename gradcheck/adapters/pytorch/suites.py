@@ -19,6 +19,7 @@ from gradcheck.adapters.pytorch.checking import check_torch
 from gradcheck.adapters.pytorch.function import name_of
 from gradcheck.adapters.pytorch.state import module_of
 from gradcheck.errors import GradcheckError
+from gradcheck.foundation.state.found import as_found
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
 from gradcheck.verdict.findings import Verdict
@@ -97,6 +98,7 @@ class DropIn:
         return Dropped(report)
 
 
+@as_found
 def answered(
     func: Callable[..., Any], inputs: Any, options: Mapping[str, Any], asked: Asked, contract: bool = True
 ) -> Report:

@@ -13,7 +13,6 @@ from gradcheck.adapters.pytorch.contract.graph import Graph, class_of
 from gradcheck.adapters.pytorch.function import Call, TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.numbers import array_of, tensor_of
-from gradcheck.adapters.pytorch.state import seed_all
 from gradcheck.foundation.arrays import Array
 
 Optionals: TypeAlias = tuple[torch.Tensor | None, ...]  # as gradients are; PyTorch's annotations know no None
@@ -68,16 +67,16 @@ class Examined(First):
         given = self.cotangents(call) if cotangents is None else cotangents
         if not given:
             return {name: np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
-        seed_all(self.function.seed)
         outputs = [call.outputs[name] for name in given]
         leaves = {name: leaf for name, leaf in call.leaves.items() if leaf.requires_grad}
-        found = torch.autograd.grad(
-            outputs,
-            list(leaves.values()),
-            list(given.values()),
-            retain_graph=not self.spoils if retain is None else retain,
-            allow_unused=True,
-        )
+        with self.function.draws.again():
+            found = torch.autograd.grad(
+                outputs,
+                list(leaves.values()),
+                list(given.values()),
+                retain_graph=not self.spoils if retain is None else retain,
+                allow_unused=True,
+            )
         known = {name: g for name, g in zip(leaves, cast("Optionals", found), strict=True) if g is not None}
         return {name: wide(known[name]) if name in known else np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
 

@@ -17,7 +17,6 @@ from gradcheck.adapters.contract.first import FACTORS, Gradients
 from gradcheck.adapters.pytorch.contract.answers import Examined, Optionals, wide
 from gradcheck.adapters.pytorch.contract.graph import defines
 from gradcheck.adapters.pytorch.holdings import Tensors
-from gradcheck.adapters.pytorch.state import seed_all
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 
@@ -83,9 +82,9 @@ def of_cotangents(examined: Examined) -> Told:
 def _pulled(examined: Examined) -> Gradients:
     call = examined.call()
     several = {name: _multiples(each) for name, each in examined.cotangents(call).items()}
-    seed_all(examined.function.seed)
     outputs, leaves = [call.outputs[name] for name in several], list(call.leaves.values())
-    found = torch.autograd.grad(outputs, leaves, list(several.values()), allow_unused=True, is_grads_batched=True)
+    with examined.function.draws.again():
+        found = torch.autograd.grad(outputs, leaves, list(several.values()), allow_unused=True, is_grads_batched=True)
     pairs = zip(call.leaves.items(), cast("Optionals", found), strict=True)
     return {name: np.zeros((len(FACTORS), *leaf.shape)) if g is None else wide(g) for (name, leaf), g in pairs}
 

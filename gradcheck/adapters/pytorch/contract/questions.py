@@ -1,6 +1,5 @@
 """All questions, in the order in which an answer does not spoil the next one."""
 
-import warnings
 from collections.abc import Callable, Collection
 
 from gradcheck.adapters.contract.breaches import Kept, Told, gathered
@@ -8,6 +7,7 @@ from gradcheck.adapters.pytorch.contract import arguments, batches, cotangents, 
 from gradcheck.adapters.pytorch.contract.answers import Examined
 from gradcheck.adapters.pytorch.contract.graph import nodes_of
 from gradcheck.adapters.pytorch.function import TorchFunction
+from gradcheck.foundation.state.silence import Silence
 
 OWN = 200  # nodes of PyTorch's own and no others, which its own tests ask about: of more it would take as long as the rest
 
@@ -31,8 +31,7 @@ def asked(function: TorchFunction, judged: Collection[str]) -> Kept:
 
     What PyTorch and the function warn of was seen when it was judged, or is about what nobody but these questions does.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with Silence():
         call = function.call(function.point())
         graph = nodes_of(call.outputs.values())
         if not graph.custom and graph.size > OWN:
