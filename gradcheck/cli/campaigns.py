@@ -11,6 +11,7 @@ import typer
 from gradcheck.cli.app import Exit, FailOn, app, positive
 from gradcheck.cli.options import Backends, Failing, Reproducers, SummaryHtml, SummaryJson
 from gradcheck.cli.output import for_people, show, write_out
+from gradcheck.foundation.wording import argument
 from gradcheck.foundation.writing import json_text
 from gradcheck.verdict.findings import Verdict
 
@@ -75,7 +76,7 @@ def fuzz_command(
             interrupted = fuzzing.run(campaign, workers, examples or (0 if minutes else EXAMPLES), 60 * (minutes or 0))
             code = _deliver(campaign, path, json, html, reproduce, fail_on)
     if interrupted:
-        show(f"interrupted: gradcheck fuzz --resume --store {path} goes on", sys.stderr)
+        show(f"interrupted: gradcheck fuzz --resume --store {argument(str(path))} goes on", sys.stderr)
     elif store is None and code is Exit.GOOD:
         path.unlink()
     else:

@@ -15,7 +15,7 @@ from gradcheck.verdict.findings import Diagnosis
 
 # Changed blocks, none of which it explains, after which a mistake is followed no further down: else the cost grows with the
 # square of the depth. Not measured; no network of the tests has so many layers.
-FOLLOWED = 32
+FOLLOWED = 16
 
 
 class Match(NamedTuple):

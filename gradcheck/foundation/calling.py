@@ -5,15 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gradcheck.errors import CallFailed, GradcheckError
+from gradcheck.errors import CallFailed, GradcheckError, shortened
 
 F = TypeVar("F", bound=Callable[..., Any])
 HOME = Path(__file__).parents[1]
 
 
 def one_line(text: object) -> str:
-    """Its words, whatever stood between them."""
-    return " ".join(str(text).split())
+    """Its words, whatever stood between them; what is long is shortened, and what cannot be had is said to be so."""
+    try:
+        words = str.__str__(str(text))
+    except Exception as error:
+        words = f"({type(text).__name__} without a text: its __str__ raises {type(error).__name__})"
+    return shortened(" ".join(words.split()))
 
 
 def raised(error: BaseException) -> str:
@@ -21,7 +25,8 @@ def raised(error: BaseException) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     file = Path(frame.filename)
     where = "" if file.is_relative_to(HOME) else f" ({file.name}:{frame.lineno})"
-    return f"raised {type(error).__name__}: {one_line(error) or 'without a message'}{where}"
+    kind = one_line(name_of(type(error))) or "an exception"
+    return f"raised {kind}: {one_line(error) or 'without a message'}{where}"
 
 
 def called(f: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
@@ -42,7 +47,10 @@ def called(f: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
 
 def name_of(f: Any) -> str:
     """What a function is called, where it has a name worth telling."""
-    name = str(getattr(f, "__name__", ""))
+    try:
+        name = str.__str__(str(getattr(f, "__name__", "")))
+    except Exception:
+        name = ""
     return "" if name == "<lambda>" else name
 
 

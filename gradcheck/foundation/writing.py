@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from gradcheck.errors import OutputError
+from gradcheck.errors import OutputError, shortened
 from gradcheck.foundation.wording import printable
 
 
@@ -39,8 +39,8 @@ def json_text(data: Any) -> str:
 
 
 def legible(data: Any) -> Any:
-    """The same report, summary or measurement, every text in it printable."""
-    return _rewritten(data, printable)
+    """The same report, summary or measurement, every text in it printable, and none longer than people read."""
+    return _rewritten(data, lambda text: shortened(printable(text)))
 
 
 def _rewritten(data: Any, change: Callable[[str], str]) -> Any:

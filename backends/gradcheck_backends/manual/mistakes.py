@@ -52,8 +52,10 @@ class Mistakes:
         """What the mistake changes, by name; no further down than somebody looks."""
         changed: Mapping[str, Array] = {f"{mistake.layer}.{name}": gradient for name, gradient in mistake.own.items()}
         yield from self.trace.decayed(changed).items()
+        if mistake.below is None:
+            return
         g = mistake.below
-        for index in range(mistake.layer - 1, self.trace.model.lowest - 1, -1) if g is not None else ():
+        for index in range(mistake.layer - 1, self.trace.model.lowest - 1, -1):
             g, own = self.trace.pullbacks[index](g)
             yield from self.trace.decayed({f"{index}.{name}": gradient for name, gradient in own.items()}).items()
 

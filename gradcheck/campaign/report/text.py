@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from gradcheck.campaign.report import words
-from gradcheck.foundation.wording import printable
+from gradcheck.foundation.wording import argument
 from gradcheck.foundation.writing import legible
 from gradcheck.report.text import STYLES
 from gradcheck.verdict.findings import Verdict
@@ -36,7 +36,7 @@ def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
     if (left := len(summary.failures) - LINES) > 0:
         parts += [Text(f"and {words.counted(left, 'other cause')}: see --html or --json", style="dim")]
     parts += [Text(), Text(words.conclusion(summary), style=STYLES[words.outcome(summary)])]
-    return Group(*parts, *([_next(printable(store))] if summary.failures else []))
+    return Group(*parts, *([_next(argument(store))] if summary.failures else []))
 
 
 def _verdicts(summary: "Summary") -> Table:

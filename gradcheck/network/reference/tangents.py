@@ -104,9 +104,10 @@ class Tangents:
             for start in range(0, len(names), room):
                 part = {name: directions[name][None] for name in names[start : start + room]}
                 self.evaluations += len(part)
-                decays = [self._decay({name: v}) for name, v in part.items()]
-                values = self._ends(self._together(part)) + np.ravel(decays)
-                found |= dict(zip(part, values.tolist(), strict=True))
+                ends = self._ends(self._together(part))
+                found |= {
+                    name: float(end + np.sum(self._decay({name: part[name]}))) for name, end in zip(part, ends, strict=True)
+                }
         return found
 
     def _together(self, directions: Stacks) -> Array:

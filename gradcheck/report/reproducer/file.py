@@ -4,7 +4,7 @@ import platform
 import sys
 import textwrap
 
-from gradcheck.errors import OutputError
+from gradcheck.errors import OutputError, shortened
 from gradcheck.foundation.versions import version
 from gradcheck.foundation.wording import printable
 from gradcheck.report.reproducer.source import WIDTH, Writer, quoted
@@ -69,7 +69,7 @@ def _docstring(report: Outcome, pickled: bool) -> str:
         needs=needs,
         function=report.recipe.function,
         verdict=report.verdict,
-        blocks="".join(f"{textwrap.fill(printable(line), WIDTH)}\n" for line in ["", *blocks]),
+        blocks="".join(f"{textwrap.fill(shortened(printable(line)), WIDTH)}\n" for line in ["", *blocks]),
         version=version("gradcheck"),
         python=platform.python_version(),
         libraries=", ".join(f"{name} {version(name)}" for name in FRAMEWORKS if name in sys.modules),
