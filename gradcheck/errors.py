@@ -1,8 +1,20 @@
 """Everything that gradcheck raises on purpose: one small tree, one clear sentence each."""
 
+LONG = 1000  # letters, nine lines of 110 columns; a choice
+
+
+def shortened(text: str) -> str:
+    """Text as people read it: of what is longer than `LONG` the beginning and the end, and how long it is."""
+    if len(text) <= LONG:
+        return text
+    return f"{text[: LONG - 200]} ... {text[-100:]} ({len(text):,} characters)"
+
 
 class GradcheckError(Exception):
     """Base of every error that a user's input can cause. The message is one line: what, where, the value."""
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class DescriptionError(GradcheckError, ValueError):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck import Arctan, Case, CrossEntropy, Dense, Network, ReLU, Tanh, Verdict
+from gradcheck import Arctan, Case, CrossEntropy, Dense, Huber, Network, ReLU, Tanh, Verdict
+from gradcheck.network.reference import copies, meaning
 from gradcheck.network.reference.tangents import Tangents
 from gradcheck.oracles.directions import signs
 from gradcheck.oracles.line import Estimate
@@ -98,12 +99,43 @@ def test_the_slope_of_the_oracle_is_asked_once_a_direction_and_the_checks_notice
     """The twin: an oracle that is off refutes every claim."""
     case = tower(Tanh())
     counted = []
-    along = Tangents.along
-    monkeypatch.setattr(Tangents, "along", lambda self, v: counted.append(len(v)) or along(self, v))
+    apart = Tangents.apart
+    monkeypatch.setattr(Tangents, "apart", lambda self, v: counted.extend(v) or apart(self, v))
     gradcheck.verify(case, ["manual", "torch"])
-    assert counted == [1] * settle.PROBES * len(case.parameters)
-    monkeypatch.setattr(Tangents, "along", lambda self, v: along(self, v) * (1 + 1e-6))
+    assert sorted(counted) == sorted(settle.PROBES * list(case.parameters))
+    monkeypatch.setattr(
+        Tangents, "apart", lambda self, v: {name: (1 + 1e-6) * slope for name, slope in apart(self, v).items()}
+    )
     assert gradcheck.verify(case, ["manual"]).wrong == set(case.parameters)
+
+
+def test_the_work_of_a_verification_grows_with_the_depth_and_not_with_its_square(monkeypatch):
+    """Counted in layers that are applied and layers that tangents pass, not in seconds; right, wrong and silent builds."""
+    spent = []
+    for owner, name in ((copies, "_all_copies"), (copies, "each_copy"), (meaning, "apply"), (Tangents, "_carried")):
+        monkeypatch.setattr(owner, name, counting(getattr(owner, name), spent))
+    for name, limit in (("LOOKS", 4), ("PASSES", 0), ("CHEAP", 0)):
+        monkeypatch.setattr(arbiter, name, limit)
+
+    def work(depth, build):
+        spent.clear()
+        layers = tuple(layer for _ in range(depth) for layer in (Dense(3), Tanh()))
+        report = gradcheck.verify(Case(Network((3,), (*layers, Dense(1)), Huber()), samples=60, init="glorot"), [build])
+        assert bool(report.wrong) == (build != "manual")
+        return len(spent)
+
+    for build in ("manual", faults.plant(faults.scaled("10.weight", 1.5))):
+        assert work(80, build) < 2.6 * work(40, build)
+    monkeypatch.setattr(arbiter, "LOOKS", 1000)  # the twin: a look for each block
+    assert work(80, "manual") > 3 * work(40, "manual")
+
+
+def counting(function, spent):
+    def counted(*args):
+        spent.append(1)
+        return function(*args)
+
+    return counted
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

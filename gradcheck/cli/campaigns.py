@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ import typer
 from gradcheck.cli.app import Exit, FailOn, app, positive
 from gradcheck.cli.options import Backends, Failing, Reproducers, SummaryHtml, SummaryJson
 from gradcheck.cli.output import for_people, show, write_out
+from gradcheck.foundation.wording import argument
 from gradcheck.foundation.writing import json_text
 from gradcheck.verdict.findings import Verdict
 
@@ -78,7 +78,7 @@ def fuzz_command(
             code = _deliver(campaign, path, json, html, reproduce, fail_on)
             campaign.check_kept()
     if interrupted:
-        again = f"gradcheck fuzz --resume --store {quote(str(path))}{repeated(plan)}"
+        again = f"gradcheck fuzz --resume --store {argument(str(path))}{repeated(plan)}"
         show(f"interrupted: {again} goes on", sys.stderr)
     elif store is None and code is Exit.GOOD:
         path.unlink()

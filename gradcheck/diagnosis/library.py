@@ -3,12 +3,14 @@
 Whoever asks for a diagnosis brings the library, which alone knows the network that it is made for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from gradcheck.foundation.arrays import Array
 
 Gradients: TypeAlias = Mapping[str, Array]
+Changed: TypeAlias = Iterable[tuple[str, Array]]
+"""Blocks that a mistake may change, with what it makes of them: from the top down, and only while they are asked for."""
 
 
 class Mistake(Protocol):
@@ -59,11 +61,11 @@ class MistakeLibrary(Protocol):
         """Its class, by which the same mistake in other networks is known."""
         ...
 
-    def singly(self) -> Iterator[tuple[Mistake, Gradients]]:
-        """Every mistake made in one layer, with the gradients that it gives."""
+    def singly(self) -> Iterator[tuple[Mistake, Changed]]:
+        """Every mistake made in one layer, with what it changes."""
         ...
 
-    def habits(self) -> Iterator[tuple[Mistake, Gradients]]:
+    def habits(self) -> Iterator[tuple[Mistake, Changed]]:
         """The same of mistakes made in every layer that offers the occasion, as a loop over layers makes them."""
         ...
 

@@ -7,11 +7,15 @@ import msgspec
 import numpy as np
 
 from gradcheck.diagnosis.corrections import corrections
-from gradcheck.diagnosis.library import Mistake, MistakeLibrary
+from gradcheck.diagnosis.library import Changed, Mistake, MistakeLibrary
 from gradcheck.diagnosis.references import ReferenceEvidence
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis
+
+# Changed blocks, none of which it explains, after which a mistake is followed no further down: else the cost grows with the
+# square of the depth. Not measured; no network of the tests has so many layers.
+FOLLOWED = 16
 
 
 class Match(NamedTuple):
@@ -26,6 +30,8 @@ class Match(NamedTuple):
 def explain(evidence: ReferenceEvidence, library: MistakeLibrary) -> Iterator[Diagnosis]:
     """Mistakes that spoil nothing but what is wrong and give what is claimed of it; what explains most blocks first."""
     wrong = evidence.references.keys()
+    if not wrong:
+        return
     found = sorted(_matches(evidence, library), key=lambda each: -len(each.matched))
     for name in wrong:
         explaining = [each for each in found if name in each.matched]
@@ -39,8 +45,8 @@ def _matches(evidence: ReferenceEvidence, library: MistakeLibrary) -> list[Match
     found, wrong = list[Match](), set(evidence.references)
     with np.errstate(all="ignore"):
         for candidates in (library.singly(), library.habits()):
-            for mistake, gradients in candidates:
-                match = _match(evidence, library, mistake, gradients)
+            for mistake, changed in candidates:
+                match = _match(evidence, library, mistake, changed)
                 found += [match] if match else []
                 if match and match.matched == wrong and not evidence.thorough:
                     return found
@@ -49,15 +55,19 @@ def _matches(evidence: ReferenceEvidence, library: MistakeLibrary) -> list[Match
     return found
 
 
-def _match(
-    evidence: ReferenceEvidence, library: MistakeLibrary, mistake: Mistake, gradients: Mapping[str, Array]
-) -> Match | None:
-    wrong = evidence.references.keys()
-    matched = {name for name in wrong if evidence.is_claimed(name, gradients[name])}
-    if not matched:
-        return None
-    spoiled = {name for name in gradients if _spoils(evidence, name, gradients[name], library.gradients[name])}
-    if not spoiled or not spoiled <= wrong or _is_rather_of_the_layer(mistake, spoiled, wrong):
+def _match(evidence: ReferenceEvidence, library: MistakeLibrary, mistake: Mistake, changed: Changed) -> Match | None:
+    """Followed down from where it is made, up to the first block that is right and would be wrong with it."""
+    wrong, gradients = evidence.references.keys(), dict[str, Array]()
+    matched, spoiled = set[str](), set[str]()
+    for name, gradient in changed:
+        if _spoils(evidence, name, gradient, library.gradients[name]):
+            if name not in wrong or (len(spoiled) >= FOLLOWED and not matched):
+                return None
+            spoiled.add(name)
+        if name in wrong and evidence.is_claimed(name, gradient):
+            matched.add(name)
+        gradients[name] = gradient
+    if not matched or not spoiled or _is_rather_of_the_layer(mistake, spoiled, wrong):
         return None
     return Match(mistake, gradients, matched, spoiled)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from mmap import mmap
 from typing import Any, TypeVar
 
-from gradcheck.errors import CallFailed, GradcheckError
+from gradcheck.errors import CallFailed, GradcheckError, shortened
 
 F = TypeVar("F", bound=Callable[..., Any])
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -15,8 +15,12 @@ _last = mmap(-1, 256)  # a process that was forked shares it with the one that w
 
 
 def one_line(text: object) -> str:
-    """Its words, whatever stood between them."""
-    return " ".join(str(text).split())
+    """Its words, whatever stood between them; what is long is shortened, and what cannot be had is said to be so."""
+    try:
+        words = str.__str__(str(text))
+    except Exception as error:
+        words = f"({type(text).__name__} without a text: its __str__ raises {type(error).__name__})"
+    return shortened(" ".join(words.split()))
 
 
 def raised(error: BaseException) -> str:
@@ -26,15 +30,8 @@ def raised(error: BaseException) -> str:
     frame = extract_tb(error.__traceback__)[-1]
     ours = frame.filename.startswith(HOME + os.sep)
     where = "" if ours else f" ({os.path.basename(frame.filename)}:{frame.lineno})"
-    return f"raised {type(error).__name__}: {message(error) or 'without a message'}{where}"
-
-
-def message(error: BaseException) -> str:
-    """What it says, in one line; nothing where it cannot."""
-    try:
-        return one_line(error)
-    except Exception:  # of its own __str__
-        return ""
+    kind = one_line(name_of(type(error))) or "an exception"
+    return f"raised {kind}: {one_line(error) or 'without a message'}{where}"
 
 
 def passes(error: BaseException) -> bool:
@@ -85,7 +82,10 @@ def called(f: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
 
 def name_of(f: Any) -> str:
     """What a function is called, where it has a name worth telling."""
-    name = str(getattr(f, "__name__", ""))
+    try:
+        name = str.__str__(str(getattr(f, "__name__", "")))
+    except Exception:
+        name = ""
     return "" if name == "<lambda>" else name
 
 

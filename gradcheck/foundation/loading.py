@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gradcheck.errors import Broken, LibraryNotInstalled, NotFound
-from gradcheck.foundation.calling import message, passes, theirs
+from gradcheck.foundation.calling import one_line, passes, theirs
 from gradcheck.foundation.wording import nearest
 
 PREFIX = "gradcheck_user_"  # of the names of modules that are files
@@ -101,4 +101,4 @@ def _attribute(module: object, attribute: str, what: str) -> object:
 
 def _broken(what: str, error: BaseException) -> BaseException:
     """What to raise: `Broken`, or the error itself where it is no mistake of the module's."""
-    return error if passes(error) else Broken(f"{what} raises when imported: {type(error).__name__}: {message(error)}")
+    return error if passes(error) else Broken(f"{what} raises when imported: {type(error).__name__}: {one_line(error)}")

@@ -2,12 +2,17 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from math import ceil, floor, inf, log10
 from typing import Any
 
-# Control characters, ends of lines, turns of the direction of writing, halves of characters.
-UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters, ends of lines, turns of the direction of writing, halves of characters; and what has no width, in which
+# two names may differ that look the same. What joins letters or keeps them apart belongs to some scripts, and stays.
+UNSEEN = re.compile(
+    "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -26,7 +31,10 @@ def enumerated(words: Sequence[str], most: int | None = None) -> str:
 
 def shown(value: Any) -> str:
     """What was there instead, in so few words that the sentence stays one line."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__} without a repr>"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -40,4 +48,19 @@ def at_most(value: float) -> str:
 
 def printable(text: str) -> str:
     r"""Text that moves no cursor and turns no line: what is no visible character by its escape, ``\x1b`` or ``\n``."""
-    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), str.__str__(text))
+
+
+def argument(text: str) -> str:
+    r"""One argument of a command that is proposed, to be pasted into a shell: quoted where it must be, ``$'a\x0ab'``."""
+    text = f"./{text}" if text.startswith("-") else text
+    if text == printable(text):
+        return shlex.quote(text)
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{UNSEEN.sub(lambda found: _bytes(found[0]), quoted)}'"
+
+
+def _bytes(character: str) -> str:
+    """As a shell writes what the file system has."""
+    encoded = character.encode(errors="surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass")
+    return "".join(f"\\x{each:02x}" for each in encoded)

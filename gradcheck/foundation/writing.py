@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from gradcheck.errors import OutputError
+from gradcheck.errors import OutputError, shortened
 from gradcheck.foundation.wording import printable
 
 CAMPAIGN = b"GRDC"  # in the head of an SQLite file: whose it is
@@ -116,8 +116,8 @@ def encodable(data: Any) -> Any:
 
 
 def legible(data: Any) -> Any:
-    """The same report, summary or measurement, every text in it printable."""
-    return _rewritten(data, printable)
+    """The same report, summary or measurement, every text in it printable, and none longer than people read."""
+    return _rewritten(data, lambda text: shortened(printable(text)))
 
 
 def _rewritten(data: Any, change: Callable[[str], str]) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from gradcheck.foundation.writing import legible
 from gradcheck.report.heatmap import SHADES, grid
 from gradcheck.report.page import rendered
 from gradcheck.report.sections import (
@@ -26,6 +27,7 @@ LEGEND = (
 
 def to_html(report: Outcome) -> str:
     """The page: verdict, all blocks, a section for each that is not correct, notes, versions."""
+    report = legible(report)
     found = [
         (section, listing(section.finding.entries), grid(section.finding), list(section.causes))
         for section in sections(report)

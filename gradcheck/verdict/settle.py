@@ -4,7 +4,8 @@ Claims of several backends witness for each other entry by entry; the oracle pro
 entries that are disputed. A block where no claim survives has no reference, and is localised claim by claim.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,21 +22,29 @@ PROBES = 2
 ARBITRATED = 8
 
 
-def by_witness(name: str, claims: Mapping[str, Array], allowed: Allowance, slope: Slope, seed: int) -> Settlement | None:
+def by_witness(
+    name: str, claims: Mapping[str, Array], allowed: Allowance, slope: Slope, seed: int, known: Sequence[Estimate] = ()
+) -> Settlement | None:
     """The first claim that agrees with the oracle along random directions and wherever another such claim disagrees.
 
-    None where every claim is refuted.
+    None where every claim is refuted. ``known`` is what the oracle says along the first of these directions, where it was
+    asked about many blocks at once.
     """
     unseen = np.full(allowed.rounding.shape, np.inf)
     standing = dict(claims)
     for attempt in range(PROBES):  # a wrong claim passes one direction by accident, hardly two
         v = signs(name, unseen.shape, seed, attempt)
-        residuals = {backend: residual(slope, v, claim, allowed) for backend, claim in standing.items()}
+        asked = partial(_said, known[attempt]) if attempt < len(known) else slope
+        residuals = {backend: residual(asked, v, claim, allowed) for backend, claim in standing.items()}
         standing = {backend: claim for backend, claim in standing.items() if residuals[backend].within}
         for backend in standing:
             unseen = np.minimum(unseen, residuals[backend].bound / np.abs(v))
     standing = _arbitrate(standing, allowed, slope)
     return Settlement(next(iter(standing.values())), unseen) if standing else None
+
+
+def _said(estimate: Estimate, _v: Array, _claim: Array) -> Estimate:
+    return estimate
 
 
 class Residual(NamedTuple):

@@ -5,12 +5,13 @@ are held against the library.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 import msgspec
 import numpy as np
 
+from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network
 from gradcheck_backends.manual import activation_mistakes, dense_mistakes, loss_mistakes
@@ -22,7 +23,7 @@ TABLE: Table = {**dense_mistakes.MISTAKES, **activation_mistakes.MISTAKES, **los
 # Numbers in the contributions of all samples to a block, 160 MB; beyond it nobody looks. At 10 twelve of 217 causes (samples
 # dropped) were lost, at 2e9 none gained.
 MANY = 2e7
-Made: TypeAlias = tuple[Mistake, Gradients]
+Made: TypeAlias = tuple[Mistake, Iterable[tuple[str, Array]]]
 
 
 class Mistakes:
@@ -47,36 +48,40 @@ class Mistakes:
         for index in reversed(range(count)):
             yield from _mistakes_at(Step(self.trace, index, self.trace.above[index]))
 
-    def with_mistake(self, mistake: Mistake) -> Gradients:
-        """Gradients by name as the mistake makes them."""
-        changed: Gradients = {f"{mistake.layer}.{name}": gradient for name, gradient in mistake.own.items()}
-        if mistake.below is not None:
-            changed |= self.trace.model.backward(mistake.below, self.trace.pullbacks[: mistake.layer])
-        return {**self.gradients, **self.trace.decayed(changed)}
+    def with_mistake(self, mistake: Mistake) -> Iterator[tuple[str, Array]]:
+        """What the mistake changes, by name; no further down than somebody looks."""
+        changed: Mapping[str, Array] = {f"{mistake.layer}.{name}": gradient for name, gradient in mistake.own.items()}
+        yield from self.trace.decayed(changed).items()
+        if mistake.below is None:
+            return
+        g = mistake.below
+        for index in range(mistake.layer - 1, self.trace.model.lowest - 1, -1):
+            g, own = self.trace.pullbacks[index](g)
+            yield from self.trace.decayed({f"{index}.{name}": gradient for name, gradient in own.items()}).items()
 
     def singly(self) -> Iterator[Made]:
-        """Every mistake made in one layer, with the gradients that it gives."""
+        """Every mistake made in one layer, with what it changes."""
         return ((mistake, self.with_mistake(mistake)) for mistake in self.mistakes())
 
     def habits(self) -> Iterator[Made]:
         """Mistakes made in every layer that offers the occasion, as a loop over layers makes them."""
-        counts = Counter(mistake.habit for mistake in self.mistakes() if mistake.habit)
-        repeated = (self._everywhere(habit) for habit, count in counts.items() if count > 1)
-        return (made for made in repeated if made is not None)
+        lowest, counts = dict[str, Mistake](), Counter[str]()
+        for mistake in self.mistakes():
+            lowest[mistake.habit] = mistake
+            counts[mistake.habit] += 1
+        for habit, count in counts.items():
+            if habit and count > 1:
+                yield lowest[habit]._replace(why=f"in {count} layers alike: {lowest[habit].why}"), self._everywhere(habit)
 
-    def _everywhere(self, habit: str) -> Made | None:
-        g, gradients, made = self.trace.top, Gradients(), list[Mistake]()
+    def _everywhere(self, habit: str) -> Iterator[tuple[str, Array]]:
+        g = self.trace.top
         for index in reversed(range(len(self.trace.pullbacks))):
             mistakes = _mistakes_at(Step(self.trace, index, g))
             mistake = next((each for each in mistakes if each.habit == habit), None)
             g, own = self.trace.pullbacks[index](g)
             if mistake is not None:
-                made.append(mistake)
                 g, own = g if mistake.below is None else mistake.below, {**own, **mistake.own}
-            gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
-        if len(made) < 2:
-            return None
-        return made[-1]._replace(why=f"in {len(made)} layers alike: {made[-1].why}"), self.trace.decayed(gradients)
+            yield from self.trace.decayed({f"{index}.{name}": gradient for name, gradient in own.items()}).items()
 
     def contributions(self) -> Gradients:
         """Of every sample to every block, a row each, without weight decay; nothing where they would be too many."""

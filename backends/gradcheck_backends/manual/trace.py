@@ -17,6 +17,10 @@ from gradcheck_backends.manual.buffers import NEW
 from gradcheck_backends.manual.model import ManualModel
 from gradcheck_backends.manual.rules import LayerPullback
 
+# Layers away that an input can be mixed up with this one's: those further off are no likelier, and trying all of them costs
+# the cube of the depth. Not measured; no network of the tests has so many layers.
+NEAR = 16
+
 NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -92,7 +96,8 @@ class Step:
     def others(self) -> Iterator[tuple[str, int, Array]]:
         """What could be taken for what enters here, nearest first: its name in a report, layers above, and the array."""
         inputs = self.trace.inputs
-        for k in sorted(range(len(inputs)), key=lambda k: abs(k - self.index)):
+        near = range(max(0, self.index - NEAR), min(len(inputs), self.index + NEAR + 1))
+        for k in sorted(near, key=lambda k: abs(k - self.index)):
             if k != self.index and inputs[k].shape == self.x.shape and not np.array_equal(inputs[k], self.x):
                 last = k == len(self.trace.network.layers)
                 yield "the network's output" if last else f"the input of {self.trace.name(k)}", k - self.index, inputs[k]

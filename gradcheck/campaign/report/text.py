@@ -1,7 +1,6 @@
 """A campaign for people, in a terminal: counts, reasons, the worst error of each backend, and a line for each cause."""
 
 from collections.abc import Iterator
-from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
@@ -10,7 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from gradcheck.campaign.report import words
-from gradcheck.foundation.wording import printable
+from gradcheck.foundation.wording import argument
 from gradcheck.foundation.writing import legible
 from gradcheck.report.text import STYLES
 from gradcheck.verdict.findings import Verdict
@@ -98,7 +97,7 @@ def _cause(failure: "Failure") -> Text:
 
 def _next(plan: "Plan", store: str) -> Table:
     """What to do about it."""
-    named = printable(f"{quote(store)}{words.repeated(plan)}")
+    named = f"{argument(store)}{words.repeated(plan)}"
     grid = Table.grid(Column(overflow="fold"), Column(overflow="fold"), padding=(0, 2, 0, 0))
     grid.add_row(Text(f"gradcheck report {named} --reproduce DIR"), "writes a Python file for each cause")
     grid.add_row(Text(f"gradcheck fuzz --replay {named}"), "after a fix, says what is still wrong")

@@ -1,12 +1,12 @@
 """What there is to say of a campaign, in words: for terminals and pages alike."""
 
 from collections.abc import Iterator, Mapping
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from gradcheck.campaign.results.groups import samples_of
 from gradcheck.campaign.results.record import Mistake
 from gradcheck.campaign.tables import Recipe, Table
+from gradcheck.foundation.wording import argument
 from gradcheck.report.sections import UNEXPLAINED
 from gradcheck.verdict.causes import sentence
 from gradcheck.verdict.findings import Diagnosis, Verdict
@@ -33,7 +33,7 @@ def title(summary: "Summary") -> str:
 
 def repeated(plan: "Plan") -> str:
     """What a command needs besides the store, to load backends that are code."""
-    return "".join(f" --backend {quote(name)}" for name in plan.backends) if plan.code else ""
+    return "".join(f" --backend {argument(name)}" for name in plan.backends) if plan.code else ""
 
 
 def course(summary: "Summary") -> str:

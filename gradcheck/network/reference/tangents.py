@@ -12,6 +12,7 @@ Where a layer above couples samples it takes a tangent an entry.
 """
 
 from functools import cached_property, singledispatch
+from itertools import accumulate
 from math import prod
 
 import numpy as np
@@ -72,8 +73,9 @@ class Tangents:
         work = [prod(self.network.shapes[index]) * prod(self.network.shapes[index + 1]) for index in dense]
         units = [prod(self.network.shapes[index + 1]) for index in dense]
         entries = [0 if self._by_units(index) else prod(self.network.shapes[index]) + 1 for index in dense]
+        above = [*reversed(list(accumulate(reversed(work), initial=0))), 0]  # the work of all layers from each one on
         pushed = sum(
-            count * (many * sum(work[i + 1 :]) if many else sum(work[i + 2 :]))
+            count * (many * above[i + 1] if many else above[i + 2])
             for i, (count, many) in enumerate(zip(units, entries, strict=True))
         )
         return (pushed + sum(work)) / max(sum(work), 1)
@@ -92,6 +94,32 @@ class Tangents:
                     tangents = self._carried(index, tangents, own)
             ends = np.zeros(count) if tangents is None else self._ends(tangents)
             return ends + self._decay(directions)
+
+    def apart(self, directions: Parameters) -> dict[str, float]:
+        """The derivative along each of these directions by itself, all pushed up in one pass through the layers."""
+        found: dict[str, float] = {}
+        room = max(1, ROOM // max(state.size for state in self.states))
+        names = [name for name in self.parameters if name in directions]  # neighbours start at neighbouring layers
+        with np.errstate(all="ignore"):
+            for start in range(0, len(names), room):
+                part = {name: directions[name][None] for name in names[start : start + room]}
+                self.evaluations += len(part)
+                ends = self._ends(self._together(part))
+                found |= {
+                    name: float(end + np.sum(self._decay({name: part[name]}))) for name, end in zip(part, ends, strict=True)
+                }
+        return found
+
+    def _together(self, directions: Stacks) -> Array:
+        """Tangents of the output, one for each of these: each starts at its own layer, beside those from further below."""
+        tangents: Array | None = None
+        for index, moved in enumerate(by_layer(directions, len(self.network.layers))):
+            carried = [] if tangents is None else [self._carried(index, tangents, {})]
+            still = np.zeros((1, *self.states[index].shape)) if moved else None
+            started = [self._carried(index, still, {name: v}) for name, v in moved.items() if still is not None]
+            tangents = np.concatenate([*carried, *started]) if carried or started else None
+        assert tangents is not None
+        return tangents
 
     def gradient(self, name: str) -> Array:
         """Every entry of one parameter's gradient."""
@@ -180,7 +208,8 @@ def push(layer: ly.Layer, parameters: Parameters, moved: Stacks, x: Array, tange
 
 @push.register
 def _(layer: ly.Dense, parameters: Parameters, moved: Stacks, x: Array, tangents: Array) -> Array:
-    up = tangents @ parameters["weight"].T
+    flat = tangents.reshape(-1, tangents.shape[-1]) @ parameters["weight"].T  # one product, not one for each tangent
+    up = flat.reshape(*tangents.shape[:-1], -1)
     if "weight" in moved:
         up = up + x @ moved["weight"].mT
     return up + moved["bias"][:, None] if "bias" in moved else up

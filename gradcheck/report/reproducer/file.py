@@ -4,7 +4,7 @@ import platform
 import sys
 import textwrap
 
-from gradcheck.errors import OutputError
+from gradcheck.errors import OutputError, shortened
 from gradcheck.foundation.versions import version
 from gradcheck.foundation.wording import printable
 from gradcheck.report.reproducer.source import WIDTH, Writer, quoted
@@ -72,7 +72,7 @@ def _docstring(report: Outcome, finder: str, pickled: bool) -> str:
         needs=needs,
         function=report.recipe.function,
         verdict=report.verdict,
-        blocks="".join(f"{textwrap.fill(printable(line), WIDTH)}\n" for line in ["", *blocks]),
+        blocks="".join(f"{textwrap.fill(shortened(printable(line)), WIDTH)}\n" for line in ["", *blocks]),
         finder=textwrap.fill(printable(finder), WIDTH) or _this_process(),
     )
 

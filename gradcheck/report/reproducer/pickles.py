@@ -17,6 +17,7 @@ from typing import Any
 import cloudpickle
 
 from gradcheck.errors import OutputError
+from gradcheck.foundation.calling import one_line
 
 INSTALLED = tuple(Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib"))
 ASKED = """
@@ -90,8 +91,8 @@ def _why_not(objects: Mapping[str, Any], error: Exception) -> str:
         try:
             _Pickler(io.BytesIO()).dump(value)
         except Exception as own:
-            return f"{name}: cannot be pickled: {type(own).__name__}: {' '.join(str(own).split())}"
-    return f"cannot be pickled: {type(error).__name__}: {' '.join(str(error).split())}"
+            return f"{name}: cannot be pickled: {type(own).__name__}: {one_line(own)}"
+    return f"cannot be pickled: {type(error).__name__}: {one_line(error)}"
 
 
 class _Pickler(cloudpickle.Pickler):
