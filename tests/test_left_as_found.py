@@ -1,4 +1,4 @@
-"""What belongs to the user or to the whole process is afterwards what it was: after success, errors, ^C, and with threads."""
+"""What belongs to the user or to the process is afterwards what it was: after success, errors, ^C, and with threads."""
 
 import os
 import random
@@ -37,12 +37,9 @@ def of(module):
     """All that belongs to a module, bit for bit."""
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     return {
-        "values": {
-            name: (each.data_ptr(), each.stride(), each.detach().numpy().tobytes()) for name, each in tensors.items()
-        },
-        "gradients": {
-            name: (id(p.grad), None if p.grad is None else p.grad.tolist()) for name, p in module.named_parameters()
-        },
+        "values": [(each.data_ptr(), each.stride(), each.detach().numpy().tobytes()) for each in tensors.values()],
+        "gradients": [(id(each.grad), None if each.grad is None else each.grad.tolist()) for each in module.parameters()],
+        "names": list(tensors),
         "flags": [(each.requires_grad, each.is_leaf, each.dtype) for each in tensors.values()],
         "modules": [
             (part.training, list(vars(part)), list(part._parameters), list(part._forward_hooks)) for part in module.modules()
@@ -195,7 +192,7 @@ class Course:
 
 def of_course(net):
     return [
-        lambda: gradcheck.check(lambda W: net.loss(), lambda W: np.outer(net.slope(), net.x), net.W),
+        lambda: gradcheck.check(lambda w: net.loss(), lambda w: np.outer(net.slope(), net.x), net.W),
         lambda: gradcheck.check(lambda b: net.loss(), lambda b: net.slope(), net.b),
         lambda: gradcheck.check(lambda v: net.loss(), lambda v: net.slope(), net.b[:]),
     ]
@@ -363,7 +360,10 @@ def test_what_a_function_does_to_the_process_is_undone(tmp_path):
 
 
 def interrupted_at(moments, job):
-    """Ask a job, and press ^C at each of these moments in turn, counted in lines of Python: how each ended."""
+    """Ask a job, and press ^C at each of these moments in turn: how each ended.
+
+    They are counted in calls of Python's functions, on entering which Python looks for signals.
+    """
     for moment in moments:
         count = 0
 
@@ -372,7 +372,6 @@ def interrupted_at(moments, job):
             count += 1
             if count == moment:  # noqa: B023
                 signal.raise_signal(signal.SIGINT)
-            return tracer
 
         before, ended = sys.gettrace(), "finished"
         sys.settrace(tracer)
@@ -403,27 +402,28 @@ def jobs():
     }, is_as_before
 
 
+# Python itself ignores what is raised while a generator is thrown away; our guard does not.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", ["check", "in place", "verify", "check_torch", "contract"])
 def test_an_interrupt_at_any_moment_leaves_all_as_it_was(name):
     every, is_as_before = jobs()
     job = every[name]
     job()
     before = of_process()
-    lines = lines_of(job)
+    calls = calls_of(job)
     draws = np.random.default_rng(0)
-    for ended in interrupted_at(sorted({*range(40, 240, 7), *draws.integers(1, lines, 25).tolist()}), job):
+    for ended in interrupted_at(sorted({*range(1, 60, 2), *draws.integers(1, calls, 25).tolist()}), job):
         assert ended in ("stopped", "too late")
         assert is_as_before()
         assert of_process() == before
 
 
-def lines_of(job):
+def calls_of(job):
     count = 0
 
     def tracer(frame, event, argument):
         nonlocal count
         count += 1
-        return tracer
 
     before = sys.gettrace()
     sys.settrace(tracer)
@@ -442,14 +442,16 @@ def test_an_interrupt_while_something_is_put_back_would_leave_it_changed(monkeyp
             array[:] = 1
 
         def put_back(self):
-            for place in range(3):
-                array[place] = 0
+            array[:] = [self.zero() for _ in range(3)]
+
+        def zero(self):
+            return 0
 
     def job():
         with interrupts.Guard(), Moved():
             array[:] = 2
 
-    moments = range(1, 60)
+    moments = range(1, calls_of(job))
     for _ in interrupted_at(moments, job):
         assert not array.any()
     monkeypatch.setattr(interrupts, "_may_not", lambda frame, patient: False)
@@ -460,31 +462,31 @@ def test_an_interrupt_while_something_is_put_back_would_leave_it_changed(monkeyp
     assert spoiled
 
 
-def test_an_interrupt_stops_a_function_that_hangs_and_one_that_waits_for_its_turn():
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_interrupt_stops_a_function_that_hangs_and_who_waits_for_its_turn(waits):
+    module, taken, over = torch.nn.Linear(4, 1), threading.Event(), threading.Event()
+
+    def hang(x):
+        taken.set()
+        over.wait(30)
+        return module(x)
+
     def press():
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGINT)
 
-    for turn in (False, True):
-        module, taken, over = torch.nn.Linear(4, 1), threading.Event(), threading.Event()
-
-        def hang(x):
-            taken.set()
-            over.wait(30)
-            return module(x)
-
-        other = threading.Thread(target=gradcheck.check_torch, args=(hang, X), kwargs={"contract": False})
-        if turn:
-            other.start()
-            assert taken.wait(20)
-        threading.Thread(target=press).start()
-        began = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            gradcheck.check_torch(hang, X)
-        assert time.monotonic() - began < 10
-        over.set()
-        if turn:
-            other.join(60)
+    other = threading.Thread(target=gradcheck.check_torch, args=(hang, X), kwargs={"contract": False})
+    if waits:
+        other.start()
+        assert taken.wait(20)
+    threading.Thread(target=press).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        gradcheck.check_torch(hang, X)
+    assert time.monotonic() - began < 10
+    over.set()
+    if waits:
+        other.join(60)
 
 
 def test_the_handler_that_was_found_is_asked_and_is_there_again():
@@ -590,11 +592,11 @@ def test_tensors_made_in_inference_mode_are_handed_on_as_copies_or_named():
 
 
 def test_a_tensor_without_numbers_and_a_transformation_are_refused_in_a_line():
-    with pytest.raises(gradcheck.DataError, match="args.0 is on the meta device"):
+    with pytest.raises(gradcheck.DataError, match=r"args.0 is on the meta device"):
         gradcheck.check_torch(torch.sin, torch.ones(3, device="meta").requires_grad_())
 
     def inside(x):
-        with pytest.raises(gradcheck.DataError, match="within torch.func"):
+        with pytest.raises(gradcheck.DataError, match=r"within torch.func"):
             gradcheck.check_torch(torch.sin, x)
         return x.sum()
 
