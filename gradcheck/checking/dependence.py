@@ -40,8 +40,8 @@ def _is_ours(value: Any) -> bool:
 
 
 def _owner(array: Any) -> object:
-    name = {np.ndarray: "base", memoryview: "obj"}.get(type(array), "")
-    base = getattr(array, name, None)
+    base = getattr(array, "base", None)  # that of an array; a memoryview is of an object
+    base = getattr(array, "obj", None) if base is None else base
     return array if base is None else _owner(base)
 
 

@@ -106,7 +106,7 @@ class TorchFunction:
     @property
     def random(self) -> bool:
         """Whether it draws random numbers."""
-        return self.draws.any
+        return bool(self.draws.drawn)
 
     @property
     def wide(self) -> bool:
@@ -128,7 +128,6 @@ class TorchFunction:
         leaves, gradients = self._gradients(arrays)
         if self.idle is None:
             self.idle = frozenset(name for name, gradient in gradients.items() if gradient is None)
-            self.draws.settle()
         return arrays_of({name: torch.zeros_like(leaves[name]) if g is None else g for name, g in gradients.items()})
 
     def alone(self, output: str) -> "TorchFunction":
@@ -154,7 +153,7 @@ class TorchFunction:
         leaves, outputs = self._evaluated(arrays)
         return Call({name: leaves[name] for name in arrays}, outputs)
 
-    def _evaluated(self, arrays: Mapping[str, Array]) -> Call:
+    def _evaluated(self, arrays: Mapping[str, Array], first: bool = False) -> Call:
         """The same, with all that is moved; what is not named has its own values."""
         leaves: Tensors = {}
         for name, (tensor, value) in self.state.items():
@@ -164,14 +163,14 @@ class TorchFunction:
                 self.hand_on(name, tensor)
         pairs = zip(self.arguments.names, self.arguments.leaves, strict=True)
         given = self.arguments.rebuild([self._argument(*pair, arrays, leaves) for pair in pairs])
-        with self.draws.again():
+        with self.draws.again(first):
             output = called(self.f, self.name, *given["args"], **given["kwargs"])
         return Call(leaves, floating_tensors(output, self.name))
 
     def _first(self, arguments: Tensors) -> Call:
         """A first evaluation: on the leaves themselves, or on copies where it works in place."""
         try:
-            return self._evaluated({})
+            return self._evaluated({}, first=True)
         except CallFailed:
             if not arguments:
                 raise
@@ -179,7 +178,7 @@ class TorchFunction:
             self.state = {name: one for name, one in lent.items() if name not in arguments}
             self.replaced = before | arguments
             try:
-                return self._evaluated({})
+                return self._evaluated({}, first=True)
             except CallFailed:
                 self.state, self.replaced = lent, before
             raise
@@ -231,7 +230,7 @@ class TorchFunction:
 
     def _gradients(self, arrays: Mapping[str, Array]) -> tuple[Tensors, dict[str, torch.Tensor | None]]:
         """The leaves, and PyTorch's gradient of each."""
-        with self.draws.again():
+        with self.draws.again(first=self.idle is None):
             call = self.call(arrays)
             return call.leaves, called(self.backward, f"the backward pass of {self.name}", call, self.cotangents)
 

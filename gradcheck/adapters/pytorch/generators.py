@@ -68,8 +68,17 @@ def _seed_numpy(seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
+def _numpy_state() -> bytes:
+    """Of whichever bit generator."""
+    return pickle.dumps(np.random.get_state(legacy=False))
+
+
+def _put_numpy(state: bytes) -> None:
+    np.random.set_state(pickle.loads(state))
+
+
 TORCH = Generator(lambda: _bytes(torch.get_rng_state()), _put_torch, _seed_torch)
-NUMPY = Generator(np.random.get_state, np.random.set_state, _seed_numpy)
+NUMPY = Generator(_numpy_state, _put_numpy, _seed_numpy)
 PYTHON = Generator(random.getstate, random.setstate, random.seed)
 CUDA = Generator(lambda: list(map(_bytes, torch.cuda.get_rng_state_all())), _put_cuda, torch.cuda.manual_seed_all)
 MPS = Generator(lambda: _bytes(torch.mps.get_rng_state()), _put_mps, torch.mps.manual_seed)
@@ -80,97 +89,89 @@ def states(of: Mapping[str, Generator]) -> dict[str, Any]:
     return {name: each.state() for name, each in of.items()}
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two states are."""
-    return pickle.dumps(one) == pickle.dumps(other)
-
-
 class Draws(Kept["Draws"]):
     """What one function draws, from the beginning to the end of a check, which leaves the generators as they were.
 
     Attributes
     ----------
-    drawn : frozenset of str, optional
-        From which it is known to draw; None before that was looked at.
+    drawn : frozenset of str
+        From which it is known to draw.
     """
 
     def __init__(self, seed: int) -> None:
-        self.seed, self.seen = seed, frozenset[str]()
-        self.drawn: frozenset[str] | None = None
-        self.before: dict[str, Any] = {}
-        self.at_work = False
+        self.seed, self.drawn, self.at_work = seed, frozenset[str](), False
+        self._before: dict[str, Any] = {}
 
     def take(self) -> "Draws":
         """While no other function draws."""
         with TURNS.of(ALL):
-            self.before = states(generators())
+            self._before = states(generators())
         return self
 
     def put_back(self) -> None:
-        """What has drawn later than it was looked at, if anything."""
+        """What was drawn where nobody looked, if anything."""
         self.restore(generators())
 
     def restore(self, looked_at: Mapping[str, Generator]) -> None:
-        """Some generators; which one a function is found to have moved it draws from."""
+        """Some generators; from one that the function is found to have moved it draws."""
         with TURNS.of(ALL):
             for name, each in looked_at.items():
-                if name in self.before and not same(each.state(), self.before[name]):
-                    each.put(self.before[name])
-                    self.drawn = (self.drawn or frozenset()) | {name}
+                if name in self._before and each.state() != self._before[name]:
+                    each.put(self._before[name])
+                    self.drawn |= {name}
 
-    def settle(self) -> None:
-        """It has been seen forward and backward."""
-        self.drawn = self.seen
+    def again(self, first: bool = False) -> AbstractContextManager[None]:
+        """The same numbers as ever, for one evaluation in a ``with`` block; what is evaluated within it goes on drawing.
 
-    @property
-    def any(self) -> bool:
-        """Whether it draws."""
-        return bool(self.seen if self.drawn is None else self.drawn)
-
-    def again(self) -> AbstractContextManager[None]:
-        """The same numbers as ever, for one evaluation in a ``with`` block; what is evaluated within it goes on drawing."""
+        At the first of its kind it is seen from which generators it draws.
+        """
         if self.at_work:
             return nullcontext()
-        return _Watched(self) if self.drawn == frozenset() else _Seeded(self)
+        return _Seeded(self, first) if first or self.drawn else _Watched(self)
+
+    def has_moved(self) -> bool:
+        """Whether PyTorch's generator is not where it was: a look at it takes a microsecond, at NumPy's fifty."""
+        return TORCH.state() != self._before["torch"]
 
 
 class _Seeded(Kept[None]):
     """An evaluation that draws, or may."""
 
-    def __init__(self, draws: Draws) -> None:
-        drawn = draws.drawn
-        self.draws, self.turn = draws, TURNS.of(ALL)
-        self.generators = {name: each for name, each in generators().items() if drawn is None or name in drawn}
-        self.found: dict[str, Any] = {}
-        self.begun: dict[str, Any] = {}
+    def __init__(self, draws: Draws, first: bool) -> None:
+        self._draws, self._first, self._turn = draws, first, TURNS.of(ALL)
+        self._generators = {name: each for name, each in generators().items() if first or name in draws.drawn}
+        self._found: dict[str, Any] = {}
 
     def take(self) -> None:
-        self.turn.__enter__()
-        self.found = states(self.generators)
-        for each in self.generators.values():
-            each.seed(self.draws.seed)
-        self.begun = states(self.generators) if self.draws.drawn is None else {}
-        self.draws.at_work = True
+        """From the seed."""
+        self._turn.__enter__()
+        self._found = states(self._generators)
+        for each in self._generators.values():
+            each.seed(self._draws.seed)
+        self._begun = states(self._generators) if self._first else {}
+        self._draws.at_work = True
 
     def put_back(self) -> None:
-        self.draws.at_work = False
-        for name, begun in self.begun.items():
-            if not same(self.generators[name].state(), begun):
-                self.draws.seen |= {name}
-        for name, state in self.found.items():
-            self.generators[name].put(state)
-        self.turn.__exit__(None, None, None)
+        """As if nobody had drawn."""
+        if self._draws.at_work and self._first:
+            now = states(self._generators)
+            self._draws.drawn |= {name for name, begun in self._begun.items() if now[name] != begun}
+        self._draws.at_work = False
+        for name, state in self._found.items():
+            self._generators[name].put(state)
+        self._turn.__exit__(None, None, None)
 
 
 class _Watched(Kept[None]):
-    """An evaluation that has never drawn: PyTorch's generator is looked at, which takes a microsecond."""
+    """An evaluation of a function that has never drawn."""
 
     def __init__(self, draws: Draws) -> None:
-        self.draws = draws
+        self._draws = draws
 
     def take(self) -> None:
-        pass
+        """Nothing."""
 
     def put_back(self) -> None:
-        if TORCH.state() != self.draws.before["torch"]:
-            self.draws.restore({"torch": TORCH})
+        """Where it has drawn now, or another one is just drawing."""
+        if self._draws.has_moved():
+            self._draws.restore({"torch": TORCH})

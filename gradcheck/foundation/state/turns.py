@@ -6,7 +6,7 @@ it has; where that makes two threads wait for each other, the second is told.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -66,21 +66,23 @@ class Turns:
         return [thing for thing in things if any(turn.has(thing) for turn in held)]
 
     def enter(self, turn: "Turn") -> None:
-        """Into the queue."""
+        """Into the queue; it has its turn at once where nobody is in the way."""
         with self._lock:
+            turn.nested = any(other.held and other.thread == turn.thread for other in self._queue)
             self._queue.append(turn)
+            self._look(turn)
 
-    def take(self, turn: "Turn") -> bool:
-        """Whether it is its turn; then it has it."""
+    def again(self, turn: "Turn") -> None:
+        """Somebody has left: whether it is its turn now."""
         with self._lock:
-            ahead = list(self._ahead(turn))
-            turn.held = not ahead
-            self._taken[turn.thread] += turn.held
-            if ahead and turn.nested and self._waits(ahead, turn.thread, set()):
-                raise DataError(
-                    "two checks wait for each other's tensors: each is called by a function that the other checks"
-                )
-            return turn.held
+            self._look(turn)
+
+    def _look(self, turn: "Turn") -> None:
+        ahead = self._ahead(turn)
+        turn.held = not ahead
+        self._taken[turn.thread] += turn.held
+        if turn.nested and ahead and self._waits(ahead, turn.thread, set()):
+            raise DataError("two checks wait for each other's tensors: each is called by a function that the other checks")
 
     def leave(self, turn: "Turn") -> None:
         """Out of the queue; who waits looks again."""
@@ -90,19 +92,14 @@ class Turns:
                 if not other.held:
                     other.bell.put(None)
 
-    def has(self, thread: int) -> bool:
-        """Whether a thread has anything."""
-        with self._lock:
-            return any(turn.held and turn.thread == thread for turn in self._queue)
-
-    def _ahead(self, turn: "Turn") -> "Iterator[Turn]":
+    def _ahead(self, turn: "Turn") -> "list[Turn]":
         """Turns of others that must end before: all that are under way, and those that have waited longer.
 
         Who has something already waits for none of the second kind, which may be waiting for that.
         """
         others = [other for other in self._queue if other.thread != turn.thread and other.overlaps(turn)]
-        earlier = self._queue[: self._queue.index(turn)]
-        yield from (other for other in others if other.held or (not turn.nested and other in earlier))
+        earlier = self._queue[: self._queue.index(turn)] if others else []
+        return [other for other in others if other.held or (not turn.nested and other in earlier)]
 
     def _waits(self, turns: "list[Turn]", thread: int, seen: set[int]) -> bool:
         """Whether one of these ends only after a turn of a thread."""
@@ -134,10 +131,10 @@ class Turn(Kept[None]):
 
     def take(self) -> None:
         """As soon as nobody else has any of it."""
-        self.nested = self._turns.has(self.thread)
         self._turns.enter(self)
-        while not self._turns.take(self):
+        while not self.held:
             self._wait()
+            self._turns.again(self)
 
     def put_back(self) -> None:
         """For the next."""
