@@ -20,10 +20,12 @@ NAMES = {
     "line\u2028end": r"line\u2028end",
     "{{ 7*7 }}": "{{ 7*7 }}",
     "{% raw %}": "{% raw %}",
+    "tag\U000e0041\u200bged\ufff9": r"tag\U000e0041\u200bged\ufff9",
     "half \udc80": r"half \udc80",
     '"""': '"""',
     "back\\": "back\\",
 }
+JOINING = "\u200c\u200d"  # letters that are joined, or kept apart, as some scripts have it
 DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
@@ -46,7 +48,11 @@ def assert_page(source, names=()):
 
 def _acts(character):
     kind = unicodedata.category(character)
-    return kind in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in DIRECTIONS
+    return (
+        kind in ("Cc", "Cs", "Zl", "Zp")
+        or (kind == "Cf" and character not in JOINING)
+        or unicodedata.bidirectional(character) in DIRECTIONS
+    )
 
 
 def _joined(text):

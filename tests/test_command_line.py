@@ -318,7 +318,7 @@ HEAD = 'inputs = [2]\nloss = "logistic"\nlayers = [{ type = "dense", units = 1 }
             "0.weight: an array of shape (100000000000000, 2) does not fit into memory",
         ),
         (HEAD + "[case]\nsamples = 0", "case.samples: expected int >= 1, got 0"),
-        (HEAD + "[case]\nsamples = 100000000000000", "random: Unable to allocate "),
+        (HEAD + "[case]\nsamples = 100000000000000", "samples: 100,000,000,000,000 samples of "),
         (HEAD + '[case]\ndata = "two-moon"', "case.data: unknown data 'two-moon', did you mean 'two-moons'?"),
         (HEAD + '[case]\ndata = "missing.csv"', "missing.csv: No such file or directory"),
         (HEAD + '[case]\ndata = "my data.csv"', "my data.csv: targets[0, 0] is 7, Logistic expects -1 or +1"),

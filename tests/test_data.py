@@ -371,7 +371,6 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path, name):
         (Network((64,), (Dense(9),), CrossEntropy()), {"data": "digits"}, "digits: targets[9] is 9, CrossEntropy expects"),
         (Network((64,), (Dense(3),), MSE()), {"data": "digits"}, "digits: one label a sample, the network's targets have"),
         (Network((64,), (Dense(10),), MSE()), {"data": "digits", "samples": 1798}, "digits: 1797 samples, 1798 were asked"),
-        (BINARY, {"data": "two-moons", "samples": 10**14}, "two-moons: Unable to allocate"),
     ],
 )
 def test_a_set_that_does_not_fit_the_network_is_refused(network, options, sentence):

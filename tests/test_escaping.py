@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from shlex import quote
 from types import SimpleNamespace
 
 import msgspec
@@ -33,8 +32,9 @@ from gradcheck.campaign.report.text import render
 from gradcheck.campaign.results.record import Mistake
 from gradcheck.cli import checks
 from gradcheck.cli.output import show
+from gradcheck.errors import LONG, CallFailed
 from gradcheck.foundation.loading import locate
-from gradcheck.foundation.wording import printable
+from gradcheck.foundation.wording import argument, printable
 from gradcheck.foundation.writing import json_text, legible
 from gradcheck.pytest_plugin import Check, summary
 from gradcheck.report import Report
@@ -170,6 +170,59 @@ def test_a_backend_is_called_what_it_is_called(name):
     assert_page(report.to_html(), [name])
 
 
+# Texts that cannot be had, or are too long
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError("nothing to say")
+
+
+class Numeric(Exception):
+    def __str__(self):
+        return 3
+
+
+class Endless(Exception):
+    def __str__(self):
+        return str(self)
+
+
+class Long(Exception):
+    def __str__(self):
+        return 10_000_000 * "x"
+
+
+@pytest.mark.parametrize("kind", [Mute, Numeric, Endless, Long])
+def test_an_exception_whose_text_cannot_be_had_or_is_too_long_is_a_sentence_all_the_same(kind):
+    def raising(*_):
+        raise kind
+
+    report = gradcheck.verify(CASE, ["manual", raising])
+    said = "10,000,000 characters" if kind is Long else f"{kind.__name__} without a text: its __str__ raises"
+    assert said in next(finding.reason for finding in report.findings if finding.backend == "raising")
+    with pytest.raises(CallFailed, match=said) as failed:
+        gradcheck.check(raising, raising, np.ones(2))
+    assert len(str(failed.value)) < 2 * LONG
+
+
+@pytest.mark.parametrize("name", [100_000 * "n", 10_000 * "line\n", 3000 * "\x1b"], ids=["letters", "lines", "escapes"])
+def test_a_long_name_is_shortened_for_people_and_whole_for_machines(name, tmp_path):
+    report = gradcheck.check(loss, negated, {name: np.ones(2), "other": np.ones(2)})
+    for said in (str(report), report.to_html(), repr(report)):
+        assert len(said) < 60_000
+        assert "n" * 2000 not in said
+    assert "characters)" in str(report)
+    assert name in {finding["name"] for finding in json.loads(report.to_json())["findings"]}
+    report.reproducer(tmp_path / "again.py")
+    compile((tmp_path / "again.py").read_text(encoding="utf-8"), "again", "exec")
+
+
+def test_the_twin_a_name_of_usual_length_is_whole():
+    name = LONG * "n"
+    assert name in gradcheck.check(loss, negated, {name: np.ones(2)}).to_html()
+
+
 # Campaigns
 
 
@@ -198,7 +251,23 @@ def test_a_campaign_shows_names_as_text(campaign):
 def test_the_name_of_a_store_is_text(name, campaign):
     console = Console(file=io.StringIO(), width=WIDE)
     console.print(render(campaign, name))
-    assert f"gradcheck fuzz --replay {printable(quote(name))} " in console.file.getvalue()
+    assert "".join(f"gradcheck fuzz --replay {argument(name)}".split()) in "".join(console.file.getvalue().split())
+
+
+@pytest.mark.parametrize(
+    "text", [*NAMES, "a b.db", "-rf.db", "$(id)", "`id`", "it's", "~", "*", "x;id", "new\nline's"], ids=ascii
+)
+def test_what_a_proposed_command_names_is_one_argument_of_a_shell(text):
+    """The twin: as it is, hardly any of them would be."""
+    done = subprocess.run(["bash", "-c", f"printf '%s|' {argument(text)}"], capture_output=True, check=True).stdout
+    assert done.decode(errors="surrogateescape").removeprefix("./") == f"{text}|"
+    assert_neutral(argument(text))
+
+
+def test_the_twin_an_argument_that_is_not_quoted_is_another_one():
+    for text in ("a b.db", "$(echo x)", "\"quotes' and"):
+        done = subprocess.run(["bash", "-c", f"printf '%s|' {text}"], capture_output=True, check=False).stdout
+        assert done.decode() != f"{text}|"
 
 
 @each_name
@@ -424,6 +493,9 @@ def test_a_module_whose_name_is_no_identifier_is_not_written_as_one(tmp_path, mo
     (tmp_path / "not-a-name.py").write_text("def f(x):\n    return x\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(pickles, "is_importable", lambda _: True)
-    writer = Writer()
-    compile(writer.expression(importlib.import_module("not-a-name").f, "loss"), "expression", "eval")
-    compile("\n".join([writer.imported(), *writer.definitions()]), "definitions", "exec")
+    writer, found = Writer(), {}
+    expression = writer.expression(importlib.import_module("not-a-name").f, "loss")
+    definitions = [*writer.definitions()]  # before what is imported: they add to it
+    assert "not-a-name" not in writer.imported()
+    exec(compile("\n".join([writer.imported(), *definitions, f"found = {expression}"]), "call", "exec"), found)
+    assert found["found"](3) == 3

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, cast
 import msgspec
 import numpy as np
 
-from gradcheck.cases import datasets
+from gradcheck.cases import datasets, sizes
 from gradcheck.cases.fitting import finite_array, fit
 from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import DescriptionError
@@ -110,6 +110,7 @@ class Case(Description, frozen=True):
         """Fresh arrays by ``state_dict`` name, in ``dtype``."""
         shapes = self.network.parameter_shapes
         if isinstance(self.init, str):
+            sizes.parameters_fit(self.network)
             return {name: self._drawn(self.init, name, shape) for name, shape in shapes.items()}
         with at("init"):
             arrays = self.init.exactly(shapes)
@@ -119,10 +120,17 @@ class Case(Description, frozen=True):
     def batch(self) -> Batch:
         """Fresh inputs and targets, in ``dtype`` (class indices in int64)."""
         if isinstance(self.data, str):
+            sizes.samples_fit(self.network, self.generated)
             return datasets.batch(self.network, self.data, self.samples, self.seed, self.dtype)
         with at("data"):
             arrays = self.data.exactly(("inputs", "targets"))
         return fit(self.network, arrays["inputs"], arrays["targets"], self.samples, self.dtype, "data")
+
+    @property
+    def generated(self) -> int:
+        """How many samples are drawn for it; 0 where they are read, and so are there already."""
+        usual = datasets.DEFAULT_SAMPLES.get(self.data, 0) if isinstance(self.data, str) else 0
+        return (self.samples or usual) if usual else 0
 
     def absolute(self) -> Self:
         """The same case in whatever folder it is used: a data file is named by its absolute path."""

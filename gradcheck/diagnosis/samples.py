@@ -116,8 +116,12 @@ def _subsets(rows: Array, missing: Array, targets: Array) -> Iterator[Suspicion]
     if not 1 < len(groups) < n:
         groups = []
     sums = np.stack([rows[group].sum(axis=0) for group, _, _ in groups]) if groups else rows[:0]
-    singles = [(np.arange(n) == i, {"sample": i}, f"sample {i}") for i in range(n)]
-    for total, (group, evidence, who) in zip((*sums, *rows), (*groups, *singles), strict=True):
+    with np.errstate(all="ignore"):
+        shares = (rows @ missing) / np.einsum("ij,ij->i", rows, rows)
+        gaps = np.abs(shares[:, None] * rows - missing).max(axis=1)
+    one = int(np.argmin(np.where(np.isnan(gaps), np.inf, gaps)))  # no other single one comes nearer
+    single = (np.arange(n) == one, {"sample": one}, f"sample {one}")
+    for total, (group, evidence, who) in zip((*sums, rows[one]), (*groups, single), strict=True):
         size = float(total @ total)
         if not size:
             continue

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from gradcheck.errors import DataError, DescriptionError
 from gradcheck.foundation.calling import standing_for
+from gradcheck.foundation.wording import shown
 
 Function: TypeAlias = Callable[[Any], Any]
 
@@ -41,7 +42,7 @@ class Asked(NamedTuple):
 def accuracy_of(value: object, name: str = "accuracy") -> float:
     """A finite number >= 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-        raise DescriptionError(f"expected a finite float >= 0, got {value!r}", name)
+        raise DescriptionError(f"expected a finite float >= 0, got {shown(value)}", name)
     return float(value)
 
 
@@ -53,7 +54,7 @@ def seed_of(value: object) -> int:
 def count_of(value: object, name: str, least: int = 1) -> int:
     """An integer that is not less than ``least``."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise DescriptionError(f"expected int >= {least}, got {value!r}", name)
+        raise DescriptionError(f"expected int >= {least}, got {shown(value)}", name)
     return int(value)
 
 

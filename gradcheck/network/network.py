@@ -6,9 +6,12 @@ from typing import Annotated, Any
 
 import msgspec
 
+from gradcheck.errors import DescriptionError
 from gradcheck.foundation.describe import Description, at, decode, decode_tagged, encode_tagged
 from gradcheck.network.layers import LAYERS, Layer, Shape, Size
 from gradcheck.network.losses import LOSSES, Loss
+
+DEEPEST = 10_000  # layers, which are verified in half a minute, 3 ms each; a choice
 
 
 class Network(Description, frozen=True, dict=True):
@@ -45,6 +48,8 @@ class Network(Description, frozen=True, dict=True):
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.layers, list | tuple) and len(self.layers) > DEEPEST:  # before each of them is examined
+            raise DescriptionError(f"{len(self.layers):,} layers, at most {DEEPEST:,} can be verified", "layers")
         super().__post_init__()
         outputs = self.shapes[-1]
         with at("loss"):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcheck.cases.case import Case
+from gradcheck.cases.sizes import verification_fits
 from gradcheck.foundation.arithmetic import held, precision, representable
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.analysis.kinks import distances
@@ -84,6 +85,7 @@ class Problem(NamedTuple):
 
 def posed(case: Case, accuracy: float, seed: int, arithmetic: str) -> Problem:
     """Draw or read what the case describes, and bound what may be computed from it."""
+    verification_fits(case.network, case.generated)
     given = {name: representable(value, arithmetic) for name, value in case.parameters.items()}
     batch = Batch(*(representable(array, arithmetic) for array in case.batch))
     parameters = {name: value.astype(np.float64, copy=False) for name, value in given.items()}

@@ -10,6 +10,7 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 
 SAFETY = 100.0  # times the root of a variance is a bound; measured, see `gradcheck.network.analysis.rounding`
+MANY = 4096  # terms of a sum: sqrt(MANY / 3) is a third of SAFETY
 FAR = 1e-3  # where rounding carries an argument this far, first order says too little: slopes change over lengths of about 1
 # Margin for libraries that round the last digit the wrong way. At 1e-4 two builds of 144 were beyond their bounds; at 0.5 or
 # 100 none of 360, and nothing changed.
@@ -32,6 +33,14 @@ class Cotangent(NamedTuple):
     value: Array
     variance: Array
     kinks: Array
+
+
+def accumulated(terms: int) -> float:
+    """By how much a sum of so many terms has more variance than its terms and its result: each step rounds a partial sum.
+
+    Of n partial sums up to S that is n S^2 / 3, for which `SAFETY` has room up to `MANY` terms and a few times that.
+    """
+    return max(1.0, terms / MANY)
 
 
 def tolerance_of(z: Uncertain, u: float) -> Array:

@@ -48,6 +48,7 @@ def through_activation(layer: ly.Activation, z: Uncertain, g: Cotangent, free: A
 def _(layer: ly.Dense, parameters: Parameters, x: Uncertain, u: float) -> Uncertain:
     z = reference.apply(layer, parameters, x.value)
     variance = (x.variance + x.value**2) @ (parameters["weight"] ** 2).T + z**2
+    variance *= calculus.accumulated(x.value.shape[1])
     return Uncertain(z, variance + parameters["bias"] ** 2 if layer.bias else variance)
 
 
@@ -63,7 +64,9 @@ def backward_errors(
 def _(layer: ly.Dense, parameters: Parameters, x: Uncertain, g: Cotangent) -> tuple[Cotangent, dict[str, Cotangent]]:
     weight, spread = parameters["weight"], g.variance + g.value**2
     below = g.value @ weight
-    down = Cotangent(below, spread @ weight**2 + below**2, through_product(g.kinks, weight))
+    down = Cotangent(
+        below, calculus.accumulated(len(weight)) * (spread @ weight**2 + below**2), through_product(g.kinks, weight)
+    )
     return down, of_dense(layer, x, g)
 
 
@@ -74,10 +77,15 @@ def of_dense(layer: ly.Dense, x: Uncertain, g: Cotangent) -> dict[str, Cotangent
     if x.variance.any():
         variance += (g.value**2).T @ x.variance
     variance += product**2
-    own = {"weight": Cotangent(product, variance, through_product(np.swapaxes(g.kinks, 1, 2), x.value))}
+    sums = calculus.accumulated(len(x.value))
+    own = {
+        "weight": Cotangent(
+            product, variance if sums == 1 else sums * variance, through_product(np.swapaxes(g.kinks, 1, 2), x.value)
+        )
+    }
     if layer.bias:
         total = g.value.sum(axis=0)
-        own["bias"] = Cotangent(total, spread.sum(axis=0) + total**2, g.kinks.sum(axis=1))
+        own["bias"] = Cotangent(total, sums * (spread.sum(axis=0) + total**2), g.kinks.sum(axis=1))
     return own
 
 
@@ -96,7 +104,7 @@ def loss_errors(loss: ls.Loss, z: Uncertain, y: Array, tolerance: Array, u: floa
     own = calculus.slope_rounding(loss.cancellation, z.value, slopes, bent, u) * np.minimum(np.abs(y), 1)
     mean = each.mean()
     spread = most**2 * z.variance + each**2 + calculus.value_rounding(loss.cancellation, z.value) ** 2
-    total = Uncertain(mean, spread.sum() / z.value.size**2 + mean**2)
+    total = Uncertain(mean, calculus.accumulated(z.value.size) * (spread.sum() / z.value.size**2 + mean**2))
     variance = bent**2 * z.variance + 2 * slopes**2 + own**2
     gradient = Uncertain(slopes / z.value.size, variance / z.value.size**2)
     return total, gradient, through_factor(freedom(loss.kinks, y * z.value, tolerance), y / z.value.size)
@@ -115,7 +123,7 @@ def _(loss: ls.CrossEntropy, z: Uncertain, y: Array, tolerance: Array, u: float)
     mean = each.mean()
     wide = _carried(gap, p, tolerance, u)
     spread = ((np.abs(gradient) + wide) ** 2 * (z.variance + gap**2)).sum(axis=1) + each**2 + loss.cancellation.value**2
-    total = Uncertain(mean, spread.sum() / n**2 + mean**2)
+    total = Uncertain(mean, calculus.accumulated(n) * (spread.sum() / n**2 + mean**2))
     # dp_k = p_k ((1 - p_k) dz_k - sum of p_j dz_j over the others); the exponent z - max is itself rounded.
     exponent = z.variance + gap**2
     moved = p**2 * (rest**2 * exponent + (p**2 * exponent) @ others) + (wide / (calculus.SAFETY * u)) ** 2
