@@ -233,7 +233,7 @@ def test_the_tours_of_the_pages_run(tmp_path, monkeypatch, capsys):
 def test_the_campaign_of_the_pages_runs(tmp_path, monkeypatch, capsys):
     """With fewer examples, one worker, and without a cluster."""
     lines = commands("gradcheck fuzz", "gradcheck report")
-    assert len(lines) == 6
+    assert len(lines) == 7
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("gradcheck.cli.fuzzing.Plan", partial(Plan, size=20))  # no examples are drawn that nobody wants
     (tmp_path / "mine.py").write_text(MINE)

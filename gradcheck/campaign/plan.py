@@ -29,8 +29,8 @@ class Plan(Description, frozen=True, kw_only=True):
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
-    layers: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
-    backends: Annotated[tuple[str, ...], Meta(max_length=100)] = DEFAULT
+    layers: Annotated[tuple[Annotated[str, Meta(max_length=100)], ...], Meta(max_length=100)] = ()
+    backends: Annotated[tuple[Annotated[str, Meta(max_length=4096)], ...], Meta(max_length=100)] = DEFAULT
     size: Annotated[int, Meta(ge=1, le=10_000)] = 250
     limit: Annotated[float, Meta(gt=0, le=1e6)] = 60.0
 

@@ -26,7 +26,7 @@ from gradcheck.cases.files import naming
 from gradcheck.cli.live import Live
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.versions import versions
-from gradcheck.foundation.wording import nearest, printable
+from gradcheck.foundation.wording import nearest, printable, shown
 from gradcheck.foundation.writing import json_text
 from gradcheck.network.layers import LAYERS
 from gradcheck.verdict.findings import Verdict
@@ -78,10 +78,10 @@ def check_code(plan: Plan, store: Path, backends: list[str] | None = None) -> No
     name = plan.code[0]
     if registry.absolute(name) != name:
         raise DescriptionError(
-            f"it names the backend {name!r} by a path that is not absolute, which is never loaded", str(store)
+            f"it names the backend {shown(name)} by a path that is not absolute, which is never loaded", str(store)
         )
     raise DescriptionError(
-        f"it names the backend {name!r}, which is code: repeat{repeated(plan)} to have it loaded", str(store)
+        f"it names the backend {shown(name)}, which is code: repeat{repeated(plan)} to have it loaded", str(store)
     )
 
 

@@ -22,6 +22,7 @@ REASONS = 3  # shown of a verdict
 NUMBERS = ("cases", "share", "above 1", "worst error")  # columns
 COMMON = 3  # shown of what the cases of a failure have in common
 LINES = 30  # failures shown; a page has all of them
+LONGEST = 1000  # letters of a text of somebody else's; a page has all of them
 
 
 def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
@@ -45,7 +46,7 @@ def _verdicts(summary: "Summary") -> Table:
     table = _plain("verdict", "cases", "share", "why")
     for verdict, cases, part, reason in words.verdicts(summary, REASONS):
         style, dim = (STYLES[Verdict(verdict)], "") if verdict else ("", "dim")
-        table.add_row(Text(verdict, style=style), Text(cases, style=dim), Text(part), Text(reason))
+        table.add_row(Text(verdict, style=style), Text(cases, style=dim), Text(part), Text(_short(reason)))
     return table
 
 
@@ -54,7 +55,7 @@ def _errors(summary: "Summary") -> Table:
     table = _plain("backend", "cases", "above 1", "worst error", "case")
     for backend, cases, above, worst, case in words.errors(summary):
         style = STYLES[Verdict.WRONG] if above != "0" else ""
-        table.add_row(Text(backend), Text(cases), Text(above, style=style), Text(worst, style=style), Text(case))
+        table.add_row(Text(_short(backend)), Text(cases), Text(above, style=style), Text(worst, style=style), Text(case))
     return table
 
 
@@ -81,18 +82,22 @@ class Failures(NamedTuple):
         """With cause and network in so many columns."""
         table = _plain("cases", "backend", *columns, "case")
         for failure in self.failures:
-            said = [_cause(failure), Text(words.network(failure), style="dim")]
+            said = [_cause(failure), Text(_short(words.network(failure)), style="dim")]
             if len(columns) == 1:
                 said = [Text("\n").join(said)]
             case = Text(failure.first[: words.SHORT], no_wrap=True)
-            table.add_row(f"{failure.cases:,}", Text(failure.cause.backend), *said, case)
+            table.add_row(f"{failure.cases:,}", Text(_short(failure.cause.backend)), *said, case)
         return table
 
 
 def _cause(failure: "Failure") -> Text:
     """In bold, and what its cases have in common."""
     also = words.common(failure, COMMON)
-    return Text.assemble((words.cause(failure), "bold"), f", {also}" if also else "")
+    return Text.assemble((_short(words.cause(failure)), "bold"), f", {also}" if also else "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _next(plan: "Plan", store: str) -> Table:
