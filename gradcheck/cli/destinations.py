@@ -21,7 +21,7 @@ def check_outputs(
     *,
     folders: Mapping[str, Path | None] = {},
     stores: Mapping[str, Path | None] = {},
-    drawn: str = "*.png",
+    drawn: str = "",
 ) -> None:
     """Refuse, before anything is done, what cannot be written or would be written over something else.
 
@@ -40,7 +40,7 @@ def check_outputs(
     """
     wanted = {option: path for option, path in files.items() if path is not None}
     _check_standard([option for option, path in wanted.items() if str(path) == STANDARD])
-    taken = {same: f"{path}, which is read" for path in _files(inputs) if (same := _identity(path))}
+    taken: dict[Identity, str] = {same: f"{path}, which is read" for path in _files(inputs) if (same := _identity(path))}
     for name, same in _redirected():
         if same in taken:
             raise OutputError(f"{name}: would be written over {taken[same]}")
@@ -60,7 +60,7 @@ def check_outputs(
         if folder is not None:
             _check_folder(option, folder)
             _take(taken, option, folder)
-            for path in folder.glob(drawn):
+            for path in folder.glob(drawn) if drawn else ():
                 _take(taken, option, path)
 
 
