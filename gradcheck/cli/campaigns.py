@@ -72,11 +72,11 @@ def fuzz_command(
     if resume and store is None:
         raise typer.BadParameter("--resume needs --store")
     within_cores("--jobs", jobs or 1, "processes", oversubscribe=oversubscribe)
-    wanted = fuzzing.fields(backend, seed, layers, limit)
-    plan = fuzzing.planned(wanted, replay or (store if resume else None), replay=replay is not None)
     path = store or absolute(Path(time.strftime("fuzz-%Y%m%d-%H%M%S.db")))
     files, folders = {"--json": json, "--html": html}, {"--reproduce": reproduce}
-    check_outputs([*plan.backends, replay], files, folders=folders, stores={} if replay else {"--store": path})
+    check_outputs([*(backend or []), replay], files, folders=folders, stores={} if replay else {"--store": path})
+    wanted = fuzzing.fields(backend, seed, layers, limit)
+    plan = fuzzing.planned(wanted, replay or (store if resume else None), replay=replay is not None)
     with fuzzing.pool(plan, jobs or os.cpu_count() or 1, scheduler) as workers:
         if replay is not None:
             found = fuzzing.replay(replay, plan, workers)

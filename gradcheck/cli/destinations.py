@@ -4,12 +4,12 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
 from gradcheck.cli.typed import STANDARD
 from gradcheck.errors import OutputError
+from gradcheck.foundation.loading import files_of
 from gradcheck.foundation.writing import BESIDE, check_writable
 
 Identity: TypeAlias = tuple[int, int] | str | None
@@ -120,22 +120,5 @@ def _files(inputs: Iterable[str | Path | None]) -> Iterator[Path]:
     for each in inputs:
         if isinstance(each, Path):
             yield each
-        elif each is not None and ":" in each:
-            module = each.rpartition(":")[0]
-            yield from [Path(module)] if module.endswith(".py") else _module_files(module)
-
-
-def _module_files(name: str) -> Iterator[Path]:
-    """Of a module and the packages that it is in; nothing is imported to know."""
-    top, *rest = name.split(".")
-    try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
-        return
-    if spec is None or spec.origin is None:
-        return
-    yield Path(spec.origin)
-    for folder in map(Path, spec.submodule_search_locations or ()):
-        for depth in range(len(rest)):
-            place = folder.joinpath(*rest[: depth + 1])
-            yield from (place.with_suffix(".py"), place / "__init__.py")
+        elif each is not None:
+            yield from files_of(each)
