@@ -13,6 +13,7 @@ from gradcheck.errors import DataError
 # Bytes of a text: a description or samples. The largest set that is shipped has 2 MB as CSV; a byte of a text can become 64
 # bytes of memory.
 TEXT = 1 << 26
+SAID = 160  # letters of what a reader says, which may hold all that it has read
 
 
 @contextmanager
@@ -31,7 +32,8 @@ def sentence(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return str(error) or "more than fits into memory"
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(reason.split()) or type(error).__name__
+    words = " ".join(reason.split()) or type(error).__name__
+    return words if len(words) <= SAID else f"{words[: SAID - 3]}..."
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typer.main import get_command
 from gradcheck.cli.commands import COMMANDS
 from gradcheck.cli.typed import typed
 from gradcheck.errors import GradcheckError, Interrupted
-from gradcheck.foundation.calling import last_called, raised
+from gradcheck.foundation.calling import raised
 from gradcheck.foundation.wording import printable
 
 
@@ -102,7 +102,7 @@ def run() -> int:
         _say(traceback.format_exc())
         return _fail(f"internal error, please report it with the lines above: {error!r}", Exit.INTERNAL)
     except BaseException as error:  # of a library of tests: nobody runs any here
-        return _fail(f"{last_called()} {raised(error)}", Exit.USAGE)
+        return _fail(raised(error), Exit.USAGE)
 
 
 def _invoked(words: list[str]) -> int:

@@ -19,7 +19,7 @@ from gradcheck.cases.files import data_file, load
 from gradcheck.cli.app import Exit, app, positive
 from gradcheck.cli.destinations import check_outputs
 from gradcheck.cli.live import timed
-from gradcheck.cli.options import Backends, Device, InArithmetic
+from gradcheck.cli.options import Backends, Device, InArithmetic, Oversubscribe, within_cores
 from gradcheck.cli.output import for_people, show, write_out
 from gradcheck.cli.typed import absolute
 from gradcheck.foundation.wording import printable
@@ -68,6 +68,7 @@ def bench_command(
     backend: Backends = None,
     device: Device = None,
     arithmetic: InArithmetic = None,
+    oversubscribe: Oversubscribe = False,
     verification: Annotated[bool, typer.Option("--verification", help="Time gradcheck.verify itself, too.")] = False,
     rounds: Annotated[int, typer.Option(min=2, help="In each, everybody is asked once.")] = FIRST.rounds,
     seconds: Annotated[float, typer.Option(callback=positive, help="That a block of calls takes.")] = FIRST.seconds,
@@ -97,9 +98,10 @@ def bench_command(
     """
     if drawn is not None:
         pictures.require()
+    within_cores("--threads", max(_numbers(threads), default=1), "threads", oversubscribe=oversubscribe)
     old = None if against is None else read(against)
     inputs = [*(file or []), *map(data_file, map(load, file or [])), *(backend or []), against, recorded]
-    check_outputs(inputs, {"--json": json}, folders={"--pictures": drawn})
+    check_outputs(inputs, {"--json": json}, folders={"--pictures": drawn}, drawn="*.png")
     if recorded is not None:
         result = read(recorded)
     else:

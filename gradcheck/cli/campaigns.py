@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradcheck.cli.app import Exit, FailOn, app, positive
-from gradcheck.cli.options import Backends, Failing, Reproducers, SummaryHtml, SummaryJson
+from gradcheck.cli.destinations import check_outputs
+from gradcheck.cli.options import Backends, Failing, Oversubscribe, Reproducers, SummaryHtml, SummaryJson, within_cores
 from gradcheck.cli.output import for_people, show, write_out
+from gradcheck.cli.typed import absolute, typed
 from gradcheck.foundation.wording import argument
 from gradcheck.foundation.writing import json_text
 from gradcheck.verdict.findings import Verdict
@@ -33,16 +35,23 @@ def fuzz_command(
         str | None, typer.Option(help="Only these between dense layers: tanh,relu. By default all that there are.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; by default one for each processor.")] = None,
+    oversubscribe: Oversubscribe = False,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Work on this Dask cluster instead: tcp://host:port.")
     ] = None,
     store: Annotated[
         Path | None,
-        typer.Option(help="Where every case is kept. By default a new file here, which stays only where it is needed."),
+        typer.Option(
+            callback=absolute,
+            help="Where every case is kept. By default a new file here, which stays only where it is needed.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the campaign in --store.")] = False,
     replay: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Judge again what was wrong in this store, and say what is fixed.")
+        Path | None,
+        typer.Option(
+            callback=absolute, metavar="FILE", help="Judge again what was wrong in this store, and say what is fixed."
+        ),
     ] = None,
     limit: Annotated[
         float | None, typer.Option(callback=positive, help="Seconds after which a case is given up; by default 60.")
@@ -64,6 +73,10 @@ def fuzz_command(
         raise typer.BadParameter("expected one of --examples and --minutes")
     if resume and store is None:
         raise typer.BadParameter("--resume needs --store")
+    within_cores("--jobs", jobs or 1, "processes", oversubscribe=oversubscribe)
+    path = store or absolute(Path(time.strftime("fuzz-%Y%m%d-%H%M%S.db")))
+    files, folders = {"--json": json, "--html": html}, {"--reproduce": reproduce}
+    check_outputs([*(backend or []), replay], files, folders=folders, stores={} if replay else {"--store": path})
     wanted = fuzzing.fields(backend, seed, layers, limit)
     plan = fuzzing.planned(wanted, replay or (store if resume else None), replay=replay is not None)
     with fuzzing.pool(plan, jobs or os.cpu_count() or 1, scheduler) as workers:
@@ -72,7 +85,6 @@ def fuzz_command(
             show(fuzzing.as_table(found), for_people(json))
             write_out(json, lambda: fuzzing.as_json(found))
             return Exit.WRONG if any(each.now == Verdict.WRONG for each in found) else Exit.GOOD
-        path = store or Path(time.strftime("fuzz-%Y%m%d-%H%M%S.db"))
         with fuzzing.opened(path, plan, resume=resume) as campaign:
             interrupted = fuzzing.run(campaign, workers, examples or (0 if minutes else EXAMPLES), 60 * (minutes or 0))
             code = _deliver(campaign, path, json, html, reproduce, fail_on)
@@ -89,7 +101,7 @@ def fuzz_command(
 
 @app.command("report")
 def report_command(
-    store: Annotated[Path, typer.Argument(metavar="CAMPAIGN", help="What fuzz --store has written.")],
+    store: Annotated[Path, typer.Argument(callback=absolute, metavar="CAMPAIGN", help="What fuzz --store has written.")],
     json: SummaryJson = None,
     html: SummaryHtml = None,
     reproduce: Reproducers = None,
@@ -104,6 +116,7 @@ def report_command(
     from gradcheck.campaign.results.store import Store
     from gradcheck.cli.fuzzing import check_code
 
+    check_outputs([store], {"--json": json, "--html": html}, folders={"--reproduce": reproduce})
     with Store.read(store) as campaign:
         if reproduce is not None or backend is not None:
             check_code(campaign.plan, store, backend)
@@ -127,7 +140,7 @@ def _deliver(
     from gradcheck.cases.files import naming
 
     summary = summarize(campaign)
-    show(render(summary, str(store)), for_people(json, html))
+    show(render(summary, typed.text(str(store))), for_people(json, html))
     write_out(json, lambda: json_text(summary.to_table()) + "\n")
     if html is not None:
         from gradcheck.campaign.report.html import to_html

@@ -4,12 +4,12 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
 from gradcheck.cli.typed import STANDARD
 from gradcheck.errors import OutputError
+from gradcheck.foundation.loading import files_of
 from gradcheck.foundation.writing import BESIDE, check_writable
 
 Identity: TypeAlias = tuple[int, int] | str | None
@@ -21,7 +21,7 @@ def check_outputs(
     *,
     folders: Mapping[str, Path | None] = {},
     stores: Mapping[str, Path | None] = {},
-    drawn: str = "*.png",
+    drawn: str = "",
 ) -> None:
     """Refuse, before anything is done, what cannot be written or would be written over something else.
 
@@ -40,7 +40,7 @@ def check_outputs(
     """
     wanted = {option: path for option, path in files.items() if path is not None}
     _check_standard([option for option, path in wanted.items() if str(path) == STANDARD])
-    taken = {same: f"{path}, which is read" for path in _files(inputs) if (same := _identity(path))}
+    taken: dict[Identity, str] = {same: f"{path}, which is read" for path in _files(inputs) if (same := _identity(path))}
     for name, same in _redirected():
         if same in taken:
             raise OutputError(f"{name}: would be written over {taken[same]}")
@@ -60,7 +60,7 @@ def check_outputs(
         if folder is not None:
             _check_folder(option, folder)
             _take(taken, option, folder)
-            for path in folder.glob(drawn):
+            for path in folder.glob(drawn) if drawn else ():
                 _take(taken, option, path)
 
 
@@ -120,22 +120,5 @@ def _files(inputs: Iterable[str | Path | None]) -> Iterator[Path]:
     for each in inputs:
         if isinstance(each, Path):
             yield each
-        elif each is not None and ":" in each:
-            module = each.rpartition(":")[0]
-            yield from [Path(module)] if module.endswith(".py") else _module_files(module)
-
-
-def _module_files(name: str) -> Iterator[Path]:
-    """Of a module and the packages that it is in; nothing is imported to know."""
-    top, *rest = name.split(".")
-    try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
-        return
-    if spec is None or spec.origin is None:
-        return
-    yield Path(spec.origin)
-    for folder in map(Path, spec.submodule_search_locations or ()):
-        for depth in range(len(rest)):
-            place = folder.joinpath(*rest[: depth + 1])
-            yield from (place.with_suffix(".py"), place / "__init__.py")
+        elif each is not None:
+            yield from files_of(each)

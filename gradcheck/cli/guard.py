@@ -20,7 +20,7 @@ from mmap import mmap
 from types import FrameType
 from typing import Any
 
-from gradcheck.foundation.calling import last_called
+from gradcheck.foundation.calling import being_called
 
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")  # which end a command as ^C does
 HANDED_ON = (*STOPPING, "SIGUSR1", "SIGUSR2")
@@ -70,13 +70,19 @@ def watched(work: Callable[[], int]) -> int:
     _, status = os.waitpid(child, 0)
     if told[0]:
         return told[1]
-    from gradcheck.foundation.processes import exit_in_words
-
-    last = last_called()
-    with suppress(OSError):
-        what = exit_in_words(os.waitstatus_to_exitcode(status))
-        print(f"gradcheck: the process ended before there was a report: {what}", *last and [f"in {last}"], file=sys.stderr)
+    _say_how_it_ended(os.waitstatus_to_exitcode(status))
     return INTERNAL
+
+
+def _say_how_it_ended(code: int) -> None:
+    from gradcheck.cli.typed import Typed
+    from gradcheck.foundation.processes import exit_in_words
+    from gradcheck.foundation.wording import printable
+
+    who = being_called()
+    sentence = f"the process ended before there was a report: {exit_in_words(code)}{who and f' in {who}'}"
+    with suppress(OSError):
+        print(f"gradcheck: {printable(Typed(os.getcwd()).text(sentence))}", file=sys.stderr)
 
 
 def _run() -> int:

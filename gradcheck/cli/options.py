@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -13,6 +14,7 @@ def _written(option: str, what: str) -> Any:
     return typer.Option(option, callback=absolute, help=f"Write the {what}; - for standard output.")
 
 
+MANY = 4  # processes or threads for each core, beyond which every one waits for the others
 NAMED = typer.Option(callback=targets, help="Name, module:attribute or file.py:attribute; repeat for several.")
 Backends: TypeAlias = Annotated[list[str] | None, NAMED]
 Device: TypeAlias = Annotated[
@@ -20,6 +22,12 @@ Device: TypeAlias = Annotated[
 ]
 InArithmetic: TypeAlias = Annotated[
     str | None, typer.Option("--arithmetic", help="In which they compute and are judged: float64, float32, tf32, bfloat16.")
+]
+Oversubscribe: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--oversubscribe", help=f"Start more than {MANY} processes or threads for each core, if so many are asked for."
+    ),
 ]
 Accuracy: TypeAlias = Annotated[
     float, typer.Option(callback=not_negative, help="Relative error up to which an excess is inexact, not wrong.")
@@ -41,3 +49,10 @@ Reproducers: TypeAlias = Annotated[
         "--reproduce", callback=absolute, metavar="DIR", help="Write a Python file for each cause of what is wrong."
     ),
 ]
+
+
+def within_cores(option: str, asked: int, what: str, *, oversubscribe: bool) -> None:
+    """Refuse so many processes or threads that the machine would do nothing else, unless that is asked for as well."""
+    cores = os.cpu_count() or 1
+    if asked > MANY * cores and not oversubscribe:
+        raise typer.BadParameter(f"{option} {asked}: {asked} {what} on {cores} cores; with --oversubscribe they are started")

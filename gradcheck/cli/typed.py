@@ -11,8 +11,8 @@ STANDARD = "-"  # for standard output
 class Typed:
     """The folder where a command was begun, and the absolute paths that were typed."""
 
-    def __init__(self) -> None:
-        self.begin("/")
+    def __init__(self, folder: str = "/") -> None:
+        self.begin(folder)
 
     def begin(self, folder: str) -> None:
         """A command, in this folder."""

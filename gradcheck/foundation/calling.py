@@ -11,7 +11,7 @@ from gradcheck.errors import CallFailed, GradcheckError, shortened
 F = TypeVar("F", bound=Callable[..., Any])
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RUNNERS = ("_pytest", "hypothesis")  # packages whose exceptions speak to whoever runs the tests: skip, fail, assume
-_last = mmap(-1, 256)  # a process that was forked shares it with the one that waits for it
+_called = mmap(-1, 256)  # what is called; a process that was forked shares it with the one that waits for it
 
 
 def one_line(text: object) -> str:
@@ -46,19 +46,20 @@ def theirs(what: str = "") -> Generator[None]:
 
     A process that it has forked off and that comes back from it ends here: there is one report.
     """
+    before, process = _called[:], os.getpid()
     if what:
-        _last[:] = what.encode(errors="replace")[: len(_last)].ljust(len(_last), b"\0")
-    process = os.getpid()
+        _called[:] = what.encode(errors="replace")[: len(_called)].ljust(len(_called), b"\0")
     try:
         yield
     finally:
+        _called[:] = before
         if os.getpid() != process:
             os._exit(0)
 
 
-def last_called() -> str:
-    """What code of somebody else's was called last, here or in a process that was forked from this one."""
-    return _last[:].rstrip(b"\0").decode(errors="replace")
+def being_called() -> str:
+    """What code of somebody else's is called, here or in a process that was forked from this one and has ended in it."""
+    return _called[:].rstrip(b"\0").decode(errors="replace")
 
 
 def called(f: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:

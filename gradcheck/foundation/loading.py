@@ -31,6 +31,24 @@ def locate(target: str, what: str) -> object:
     return _attribute(module, attribute, what) if colon else module
 
 
+def files_of(target: str) -> list[Path]:
+    """Those that `locate` would read for a target, packages included; nothing is imported to know, and some may not exist."""
+    module, colon, _ = target.rpartition(":")
+    if not colon or module.endswith(".py"):
+        return [Path(module)] if colon else []
+    top, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None:
+        return []
+    places = [
+        Path(folder, *rest[:depth]) for folder in spec.submodule_search_locations or () for depth in range(len(rest) + 1)
+    ]
+    return [Path(spec.origin), *(file for place in places for file in (place.with_suffix(".py"), place / "__init__.py"))]
+
+
 @contextmanager
 def needing(library: str) -> Generator[None]:
     """Around an import that asks for a framework.
