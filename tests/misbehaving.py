@@ -225,6 +225,18 @@ aborts = Backend(abort)
 naps = Backend(lambda: time.sleep(1))
 
 
+class Slow(Backend):
+    """At every network."""
+
+    def build(self, network):
+        self.act()
+        return super().build(network)
+
+
+dawdles = Slow(lambda: time.sleep(0.05))
+stalls = Slow(lambda: np.random.default_rng().random() < 0.02 and time.sleep(1000))
+
+
 class Poisonous:
     """Right at four units and wrong at five, but wrong at four as well once a case of three was there."""
 
