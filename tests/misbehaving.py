@@ -169,10 +169,11 @@ class Backend:
         self.act = act
 
     def build(self, network):
+        units = getattr(network.layers[0], "units", 0)
         if runs := os.environ.get("RUNS"):
             with Path(runs).open("a") as file:
-                file.write(f"{network.layers[0].units} {os.getpid()}\n")
-        if network.layers[0].units == 3:
+                file.write(f"{units} {os.getpid()}\n")
+        if units == 3:
             self.act()
         return manual.build(network)
 
