@@ -169,10 +169,11 @@ class Backend:
         self.act = act
 
     def build(self, network):
+        units = getattr(network.layers[0], "units", 0)
         if runs := os.environ.get("RUNS"):
             with Path(runs).open("a") as file:
-                file.write(f"{network.layers[0].units} {os.getpid()}\n")
-        if network.layers[0].units == 3:
+                file.write(f"{units} {os.getpid()}\n")
+        if units == 3:
             self.act()
         return manual.build(network)
 
@@ -223,6 +224,18 @@ raises_overflows = Backend(raise_overflows)
 raises_odd = Backend(raise_odd)
 aborts = Backend(abort)
 naps = Backend(lambda: time.sleep(1))
+
+
+class Slow(Backend):
+    """At every network."""
+
+    def build(self, network):
+        self.act()
+        return super().build(network)
+
+
+dawdles = Slow(lambda: time.sleep(0.05))
+stalls = Slow(lambda: np.random.default_rng().random() < 0.02 and time.sleep(1000))
 
 
 class Poisonous:

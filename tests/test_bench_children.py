@@ -63,6 +63,22 @@ def tires(network, parameters, batch):
     if len(calls) > 6:
         os._exit(4)
     return right(network, parameters, batch)
+
+def falls(network, parameters, batch):
+    # Once, as if somebody else had killed it, and late: others have been measured by then.
+    calls.append(0)
+    if len(calls) > 6 and not os.path.exists("fallen"):
+        open("fallen", "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return right(network, parameters, batch)
+
+def talks_over(network, parameters, batch):
+    for number in range(3, 10):
+        try:
+            os.write(number, b"{}}\\n")
+        except OSError:
+            pass
+    return right(network, parameters, batch)
 """
 BROKEN = "import no_such_library\n"
 
@@ -114,6 +130,18 @@ def test_whatever_a_backend_does_to_its_process_is_its_row(measure):
     assert rows["tires"].error == "ended its process: exit code 4"
     assert "No module named 'no_such_library'" in rows["f"].error
     assert not any(row.gradient for name, row in rows.items() if name != "manual")
+
+
+def test_a_process_that_is_killed_once_is_started_again_and_the_case_says_so(measure):
+    case = measure("own.py:falls", "own.py:tires", "own.py:talks_over")
+    falls, tires, talks_over = case.rows
+    assert falls.gradient
+    assert not falls.error
+    assert [note for note in case.warnings if "ended" in note] == [
+        "falls: its process ended (signal SIGKILL) and was started again"
+    ]
+    assert tires.error == "ended its process: exit code 4"
+    assert talks_over.error == "wrote something else in the place of an answer"
 
 
 def test_a_backend_that_hangs_is_given_up_and_others_are_not(measure):

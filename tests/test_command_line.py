@@ -414,7 +414,7 @@ def imported(*arguments):
     return {name if name.startswith("gradcheck_backends") else name.partition(".")[0] for name in names}
 
 
-HEAVY = {"torch", "jax", "sklearn", "hypothesis", "pebble", "distributed", "sqlite3", "matplotlib"}
+HEAVY = {"torch", "jax", "sklearn", "hypothesis", "distributed", "sqlite3", "matplotlib"}
 
 
 def test_help_imports_typer_and_no_other_library():

@@ -55,7 +55,7 @@ def measured(point: Point, names: Sequence[str], rounds: Rounds) -> Measured:
         floor=floor,
         rows=rows,
         verification=_verification(rounds),
-        warnings=[*_noise(floor, rows), *_alike(names, rounds), *_threads(point, rounds)],
+        warnings=[*_noise(floor, rows), *_alike(names, rounds), *_threads(point, rounds), *_ended(rounds)],
     )
 
 
@@ -143,3 +143,8 @@ def _threads(point: Point, rounds: Rounds) -> list[str]:
         for pool in facts.threadpools or []
         if pool.threads > point.threads
     ]
+
+
+def _ended(rounds: Rounds) -> list[str]:
+    """Whose process did, and answered to the end when it was started again: somebody else may have killed it."""
+    return [f"{name}: its process ended ({how}) and was started again" for name, how in rounds.ended.items()]

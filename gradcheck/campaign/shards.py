@@ -13,7 +13,7 @@ from gradcheck.errors import CallFailed, LibraryNotInstalled
 from gradcheck.foundation.processes import Ended, Process
 
 PATIENCE = 600.0  # seconds for a case to be drawn
-KILLS = 5  # by whoever it was, until nothing can be drawn
+KILLS = 20  # by whoever it was, until nothing can be drawn: no backend has a part in it
 SHRINKING = 120.0  # seconds after which a failure is small enough: what a reader waits for one; not measured
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -18,7 +19,7 @@ from gradcheck.bench.work.counts import Step
 from gradcheck.builds import registry
 from gradcheck.cases.files import case_to_table
 from gradcheck.errors import BackendError, UnknownBackend
-from gradcheck.foundation.processes import LOADING, Ended, Process
+from gradcheck.foundation.processes import GRACE, LOADING, Ended, Process
 
 FLOOR, VERIFICATION = "floor", "verification"
 VERIFICATIONS = 3  # rounds of what takes seconds
@@ -41,7 +42,8 @@ class Rounds(NamedTuple):
     """What came of the rounds on one case.
 
     Facts are of every child that had an answer, seconds one for each round, in order, of those that were not lost, and steps
-    of the floor. ``lost`` says why there is no answer, ``no_reference`` why there is nothing to hold gradients against.
+    of the floor. ``lost`` says why there is no answer, ``no_reference`` why there is nothing to hold gradients against, and
+    ``ended`` how a process ended that was started again and answered to the end.
     """
 
     facts: Mapping[str, Facts]
@@ -49,6 +51,7 @@ class Rounds(NamedTuple):
     steps: list[Step]
     lost: Mapping[str, str]
     no_reference: str
+    ended: Mapping[str, str] = MappingProxyType({})
 
 
 def labels(backends: Sequence[str]) -> dict[str, str]:
@@ -80,36 +83,63 @@ def rounds_of(settings: Settings) -> int:
 class Child:
     """A process for one job, which loads while its parent starts others; close it.
 
-    Once there is something that ended it, which is `lost`, it has an empty answer to everything.
+    Where it ends it is started once more, and asked again: it may have been killed by somebody else, and then ``ended`` says
+    how. Once there is something that ended it for good, which is ``lost``, it has an empty answer to everything.
     """
 
     def __init__(self, job: Job) -> None:
-        self.lost, self._limit = "", job.settings.limit
-        self._process = Process(child.__name__, environment=of_child(job.threads))
-        self._process.send(msgspec.json.encode(job))
+        self.lost, self.ended, self._job = "", "", job
+        self._start()
 
     def facts(self) -> Facts | None:
         """What it found out before any clock runs: once, before anything else is asked."""
-        return None if self._answer(LOADING).error else self._answer(self._limit).facts
+        return self._tried(self._prepared).facts
 
     def ask(self, call: str) -> Answer:
         """Its seconds of a call, in a block of them; of ``split`` the floor's steps."""
-        if self.lost:
-            return Answer()
-        self._process.send(call.encode())
-        return self._answer(self._limit)
+        return Answer() if self.lost else self._tried(lambda: self._timed(call))
 
     def close(self) -> None:
         """End the process."""
         self._process.close()
 
-    def _answer(self, limit: float) -> Answer:
+    def _start(self) -> None:
+        self._ready = False
+        self._process = Process(child.__name__, environment=of_child(self._job.threads))
+        self._process.send(msgspec.json.encode(self._job))
+
+    def _tried(self, asked: Callable[[], Answer]) -> Answer:
         try:
-            answer = msgspec.json.decode(self._process.receive(), type=Answer)
+            answer = asked()
         except Ended as ended:
-            answer = Answer(error=f"no answer within {limit:g} s" if ended.timed_out else f"ended its process: {ended}")
+            if not self.ended:
+                self.ended = str(ended)
+                self._start()
+                return self._tried(asked)
+            answer = Answer(error=f"ended its process: {ended}")
         self.lost = answer.error
         return answer
+
+    def _prepared(self) -> Answer:
+        loaded = self._answer(LOADING)
+        self._ready = not loaded.error
+        return self._answer(self._job.settings.limit) if self._ready else loaded
+
+    def _timed(self, call: str) -> Answer:
+        if not self._ready and (prepared := self._prepared()).error:
+            return prepared
+        self._process.send(call.encode())
+        return self._answer(self._job.settings.limit)
+
+    def _answer(self, limit: float) -> Answer:
+        try:
+            return msgspec.json.decode(self._process.receive(limit + GRACE), type=Answer)
+        except Ended as ended:
+            if ended.timed_out:
+                return Answer(error=f"no answer within {limit:g} s")
+            raise
+        except msgspec.MsgspecError:
+            return Answer(error="wrote something else in the place of an answer")
 
 
 def measure(point: Point, settings: Settings, watch: Watch) -> Rounds:
@@ -126,7 +156,9 @@ def measure(point: Point, settings: Settings, watch: Watch) -> Rounds:
         facts = {name: found for name, each in children.items() if (found := each.facts()) is not None}
         seconds = _rounds(children, _order(facts), point, watch, settings.rounds)
         steps = children[FLOOR].ask("split").steps or []
-    return Rounds(facts, seconds, steps, {name: each.lost for name, each in children.items() if each.lost}, no_reference)
+    lost = {name: each.lost for name, each in children.items() if each.lost}
+    ended = {name: each.ended for name, each in children.items() if each.ended and not each.lost}
+    return Rounds(facts, seconds, steps, lost, no_reference, ended)
 
 
 def _jobs(job: Job) -> dict[str, Job]:
