@@ -12,16 +12,14 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gradcheck.builds import registry
 from gradcheck.campaign import shards
 from gradcheck.campaign.judging import judge
-from gradcheck.campaign.plan import Plan
+from gradcheck.campaign.plan import Plan, Table
 from gradcheck.campaign.pools.local import Local
 from gradcheck.cases.files import case_from_table
 
-Table = dict[str, Any]
 WARM = 20  # cases before the clock counts
 ROUNDS = 3
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from planted_mutants import MUTANTS, Mutant, Size, load
@@ -24,6 +24,7 @@ from gradcheck.campaign.judging import judge
 from gradcheck.campaign.plan import Plan, name_of
 from gradcheck.campaign.results.record import Record
 from gradcheck.campaign.shrinking.smallest import made_smallest
+from gradcheck.campaign.tables import Table as CaseTable
 from gradcheck.cases.case import Case
 from gradcheck.network.layers import Dense
 
@@ -112,7 +113,7 @@ def shrink(plan: Plan, found: Found, *, any_cause: bool = False) -> Shrunk:
     cause = found.record.causes[0].cause if found.record.causes and not any_cause else None
     met: dict[str, bool] = {}
 
-    def fails(table: dict[str, Any]) -> bool:
+    def fails(table: CaseTable) -> bool:
         name = name_of(table)
         if name not in met:
             record = judge(plan, table)

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from gradcheck.cases.case import Case
 from gradcheck.cases.files import case_from_table, case_to_table
+from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import DescriptionError
 from gradcheck.verdict.findings import Verdict
 
@@ -28,16 +29,7 @@ Words: TypeAlias = Word | list[Word] | dict[str, Word]
 Evidence: TypeAlias = Word | list[Words] | dict[str, Words]
 
 
-class Part(TypedDict):
-    """A layer or a loss: its type, and the options that rows of the tables of both have."""
-
-    type: str
-    units: NotRequired[Size]
-    bias: NotRequired[bool]
-    slope: NotRequired[float]
-    alpha: NotRequired[float]
-    delta: NotRequired[float]
-    approximate: NotRequired[str]
+Part: TypeAlias = dict[str, Words]  # a layer or a loss: its type, which `check_parts` looks for, and its options
 
 
 class Written(TypedDict):
@@ -50,8 +42,8 @@ class Written(TypedDict):
 class Recipe(TypedDict):
     """How a network is made concrete; what is left out is as in `Case`."""
 
-    data: NotRequired[Literal["random", "two-moons", "breast-cancer", "digits"] | Written]
-    init: NotRequired[Literal["normal", "he", "glorot"] | dict[str, Array]]
+    data: NotRequired[str | Written]
+    init: NotRequired[str | dict[str, Array]]
     dtype: NotRequired[Literal["float64", "float32"]]
     samples: NotRequired[Size | None]
     seed: NotRequired[Annotated[int, Meta(ge=0)]]
@@ -124,8 +116,19 @@ def to_table(case: Case) -> Table:
     return cast("Table", case_to_table(case, Path()))
 
 
+def kind_of(part: Part) -> str:
+    """Its type."""
+    return str(part["type"])
+
+
+def check_parts(table: Table) -> None:
+    """Raise `ValueError` where a layer or the loss says of no type that it is."""
+    if not all(isinstance(part.get("type"), str) for part in (*table["layers"], table["loss"])):
+        raise ValueError("a layer or a loss without a type")
+
+
 def to_case(table: Table) -> Case:
-    """The case that somebody's table describes, of a size that can be judged.
+    """The case that somebody's table describes: of a size that can be judged, and reading no file.
 
     Raises
     ------
@@ -133,6 +136,8 @@ def to_case(table: Table) -> Case:
         Where there is none.
     """
     case = case_from_table(table, Path())
+    if isinstance(case.data, str) and case.data.endswith(FILE_TYPES):
+        raise DescriptionError(f"names a file, {table['case'].get('data')!r}: a campaign has none", "case.data")
     samples = table["case"].get("samples") or 1  # those that are written out have their numbers in the file
     kept = samples * sum(map(prod, case.network.shapes))
     numbers = kept + sum(map(prod, case.network.parameter_shapes.values()))

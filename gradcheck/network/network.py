@@ -1,6 +1,6 @@
 """`Network`: input shape, layers, loss. Shapes and parameter names follow from the description alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -48,8 +48,9 @@ class Network(Description, frozen=True, dict=True):
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.layers, list | tuple) and len(self.layers) > DEEPEST:  # before each of them is examined
-            raise DescriptionError(f"{len(self.layers):,} layers, at most {DEEPEST:,} can be verified", "layers")
+        layers: Any = self.layers
+        if isinstance(layers, Sized) and len(layers) > DEEPEST:  # before each of them is examined
+            raise DescriptionError(f"{len(layers):,} layers, at most {DEEPEST:,} can be verified", "layers")
         super().__post_init__()
         outputs = self.shapes[-1]
         with at("loss"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradcheck.campaign.report import pictures, words
 from gradcheck.campaign.report.words import OPEN, SHORT, counted, duration
 from gradcheck.campaign.reproducers import reproducer
-from gradcheck.campaign.tables import Recipe, Table
+from gradcheck.campaign.tables import Part, Recipe, Table, kind_of
 from gradcheck.errors import GradcheckError
 from gradcheck.report.html import listing
 from gradcheck.report.page import rendered
@@ -146,10 +146,10 @@ def _whole(case: Table) -> Iterator[tuple[str, str]]:
     yield from _arrays(case["case"])
 
 
-def _options(row: Mapping[str, Any]) -> str:
+def _options(row: Part) -> str:
     """``dense (units 2, bias true)``."""
     rest = ", ".join(f"{name} {_spelled(value)}" for name, value in row.items() if name != "type")
-    return f"{row['type']} ({rest})" if rest else row["type"]
+    return f"{kind_of(row)} ({rest})" if rest else kind_of(row)
 
 
 def _arrays(recipe: Recipe) -> Iterator[tuple[str, str]]:

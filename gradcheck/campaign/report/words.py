@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gradcheck.campaign.results.groups import samples_of
 from gradcheck.campaign.results.record import Mistake
-from gradcheck.campaign.tables import Recipe, Table
+from gradcheck.campaign.tables import Recipe, Table, kind_of
 from gradcheck.foundation.wording import argument
 from gradcheck.report.sections import UNEXPLAINED
 from gradcheck.verdict.causes import sentence
@@ -131,13 +131,13 @@ def network(failure: "Failure") -> str:
 def outline(case: Table) -> str:
     """A case in a line: ``1-2, gelu, logistic, 1 sample, float64``."""
     layers, recipe = case["layers"], case["case"]
-    dense = [layer for layer in layers if layer["type"] == "dense"]
+    dense = [layer for layer in layers if kind_of(layer) == "dense"]
     sizes = "-".join(["x".join(map(str, case["inputs"])), *(str(layer.get("units", "?")) for layer in dense)])
-    kinds = dict.fromkeys(layer["type"] for layer in layers if layer["type"] != "dense")
+    kinds = dict.fromkeys(kind_of(layer) for layer in layers if kind_of(layer) != "dense")
     decay = ["weight decay"] * bool(case.get("weight_decay"))
     unbiased = ["no bias"] * any(not layer.get("bias", True) for layer in dense)
     return ", ".join(
-        [sizes, *kinds, case["loss"]["type"], *decay, *unbiased, samples(recipe), recipe.get("dtype", "float64")]
+        [sizes, *kinds, kind_of(case["loss"]), *decay, *unbiased, samples(recipe), recipe.get("dtype", "float64")]
     )
 
 

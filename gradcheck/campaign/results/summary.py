@@ -10,6 +10,7 @@ from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.groups import Suspect, features, grouped, merged, suspects, telling
 from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.campaign.results.store import Store
+from gradcheck.campaign.tables import kind_of
 from gradcheck.verdict.findings import Verdict
 
 FORMAT = 2  # 1 had the text of a reproducer in each record
@@ -148,9 +149,9 @@ def _count(summary: Summary, record: Record) -> None:
         summary.longest, summary.slowest = record.seconds, record.name
     for backend, ratio in record.ratios.items():
         summary.errors.setdefault(backend, Errors()).add(ratio, record.name)
-    kinds = Counter(layer["type"] for layer in record.case["layers"])
+    kinds = Counter(kind_of(layer) for layer in record.case["layers"])
     summary.depths[kinds["dense"]] = summary.depths.get(kinds["dense"], 0) + 1
     row = summary.coverage.setdefault(record.case["case"].get("dtype", "float64"), {}).setdefault(
-        record.case["loss"]["type"], {}
+        kind_of(record.case["loss"]), {}
     )
     row |= {kind: row.get(kind, 0) + 1 for kind in kinds}
