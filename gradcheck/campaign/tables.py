@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Literal, NotRequired, TypeAlias, TypedDict, cast
 
-from msgspec import Meta
+from msgspec import Meta, ValidationError
 
 from gradcheck.cases.case import Case
 from gradcheck.cases.files import case_from_table, case_to_table
@@ -29,7 +29,8 @@ Words: TypeAlias = Word | list[Word] | dict[str, Word]
 Evidence: TypeAlias = Word | list[Words] | dict[str, Words]
 
 
-Part: TypeAlias = dict[str, Words]  # a layer or a loss: its type, which `check_parts` looks for, and its options
+Option: TypeAlias = str | Annotated[int, Meta(ge=-LARGEST, le=LARGEST)] | float | bool | None
+Part: TypeAlias = dict[str, Option | list[Option]]  # a layer or a loss: its type, and what its own description knows
 
 
 class Written(TypedDict):
@@ -121,14 +122,17 @@ def kind_of(part: Part) -> str:
     return str(part["type"])
 
 
-def check_parts(table: Table) -> None:
-    """Raise `ValueError` where a layer or the loss says of no type that it is."""
+def check(table: Table) -> None:
+    """Raise `ValidationError` where a layer or the loss has no type, or a file is named."""
     if not all(isinstance(part.get("type"), str) for part in (*table["layers"], table["loss"])):
-        raise ValueError("a layer or a loss without a type")
+        raise ValidationError("a layer or a loss without a type")
+    data = table["case"].get("data")
+    if isinstance(data, str) and data.endswith(FILE_TYPES):
+        raise ValidationError(f"a case names a file, {data!r}: a campaign has none")
 
 
 def to_case(table: Table) -> Case:
-    """The case that somebody's table describes: of a size that can be judged, and reading no file.
+    """The case that somebody's table describes, of a size that can be judged.
 
     Raises
     ------
@@ -136,8 +140,6 @@ def to_case(table: Table) -> Case:
         Where there is none.
     """
     case = case_from_table(table, Path())
-    if isinstance(case.data, str) and case.data.endswith(FILE_TYPES):
-        raise DescriptionError(f"names a file, {table['case'].get('data')!r}: a campaign has none", "case.data")
     samples = table["case"].get("samples") or 1  # those that are written out have their numbers in the file
     kept = samples * sum(map(prod, case.network.shapes))
     numbers = kept + sum(map(prod, case.network.parameter_shapes.values()))

@@ -41,10 +41,10 @@ def check_outputs(
     wanted = {option: path for option, path in files.items() if path is not None}
     _check_standard([option for option, path in wanted.items() if str(path) == STANDARD])
     taken: dict[Identity, str] = {same: f"{path}, which is read" for path in _files(inputs) if (same := _identity(path))}
-    for name, same in _redirected():
-        if same in taken:
-            raise OutputError(f"{name}: would be written over {taken[same]}")
-        taken[same] = name
+    redirected = dict(_redirected())  # `> log 2>&1` sends both to one file
+    for same in redirected.keys() & taken.keys():
+        raise OutputError(f"{redirected[same]}: would be written over {taken[same]}")
+    taken |= redirected
     for option, store in stores.items():
         if store is None:
             continue
@@ -105,7 +105,7 @@ def _folds_case(folder: str) -> bool:
         return False
 
 
-def _redirected() -> Iterator[tuple[str, Identity]]:
+def _redirected() -> Iterator[tuple[Identity, str]]:
     """Files to which the shell sends what is printed."""
     for descriptor, name in ((1, "standard output"), (2, "standard error")):
         try:
@@ -113,7 +113,7 @@ def _redirected() -> Iterator[tuple[str, Identity]]:
         except OSError:
             continue
         if stat.S_ISREG(found.st_mode):
-            yield name, (found.st_dev, found.st_ino)
+            yield (found.st_dev, found.st_ino), name
 
 
 def _files(inputs: Iterable[str | Path | None]) -> Iterator[Path]:

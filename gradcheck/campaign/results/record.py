@@ -9,7 +9,7 @@ from msgspec.json import Decoder
 from msgspec.structs import fields
 
 from gradcheck.campaign.plan import name_of
-from gradcheck.campaign.tables import ReportTable, Table, check_parts
+from gradcheck.campaign.tables import ReportTable, Table, check
 from gradcheck.verdict.findings import Diagnosis, Verdict
 
 Name: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]  # a hash
@@ -77,7 +77,7 @@ class Record(Head, frozen=True, kw_only=True):
     report: ReportTable | None = None
 
     def __post_init__(self) -> None:
-        check_parts(self.case)
+        check(self.case)
 
     @property
     def diagnoses(self) -> list[Diagnosis]:
