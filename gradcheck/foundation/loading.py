@@ -32,7 +32,7 @@ def locate(target: str, what: str) -> object:
 
 
 def files_of(target: str) -> list[Path]:
-    """Those that `locate` would read for a target, packages included; nothing is imported to know, and some may not exist."""
+    """Those that `locate` would read for a target, packages included; nothing is imported to know, some may not exist."""
     module, colon, _ = target.rpartition(":")
     if not colon or module.endswith(".py"):
         return [Path(module)] if colon else []
