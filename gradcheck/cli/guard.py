@@ -27,13 +27,18 @@ HANDED_ON = (*STOPPING, "SIGUSR1", "SIGUSR2")
 AT_ONCE = 0.5  # seconds in which a second signal is the first again: of a terminal's ^C the parent's copy is handed on
 PDEATHSIG = 1  # what Linux calls the signal that a process gets when its parent ends
 INTERNAL = 4
+THREADED = {
+    "numpy",
+    "torch",
+    "jax",
+}  # have threads that Python does not know of: a process that is a child of theirs may hang
 
 
 def main() -> None:
-    """The command line, in a child where processes can be forked: not on Windows, nor beside threads."""
+    """The command line, in a child where processes can be forked: not on Windows, nor beside threads of any kind."""
     open_standard_streams()
     alone = threading.active_count() == 1 and threading.current_thread() is threading.main_thread()
-    sys.exit(watched(_run) if alone and hasattr(os, "fork") else _run())
+    sys.exit(watched(_run) if alone and hasattr(os, "fork") and THREADED.isdisjoint(sys.modules) else _run())
 
 
 def open_standard_streams() -> None:
