@@ -18,7 +18,7 @@ from contextlib import suppress
 from functools import partial
 from mmap import mmap
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
 from gradcheck.foundation.calling import being_called
 
@@ -27,6 +27,8 @@ HANDED_ON = (*STOPPING, "SIGUSR1", "SIGUSR2")
 AT_ONCE = 0.5  # seconds in which a second signal is the first again: of a terminal's ^C the parent's copy is handed on
 PDEATHSIG = 1  # what Linux calls the signal that a process gets when its parent ends
 INTERNAL = 4
+
+Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 THREADED = {
     "numpy",
     "torch",
@@ -100,19 +102,23 @@ def _run() -> int:
         if not again:
             raise KeyboardInterrupt
 
-    if threading.current_thread() is threading.main_thread():
-        for name in STOPPING:
-            if hasattr(signal, name):
-                _handle(signal.Signals[name], stop)
     from gradcheck.cli.app import run
 
-    return run()
+    in_main = threading.current_thread() is threading.main_thread()
+    before = [_handle(signal.Signals[name], stop) for name in STOPPING if in_main and hasattr(signal, name)]
+    try:
+        return run()
+    finally:  # who has called this in a process of his own has his handlers again
+        for which, handler in before:
+            signal.signal(which, handler)
 
 
-def _handle(which: signal.Signals, handler: Callable[[int, FrameType | None], Any]) -> None:
-    """Unless it is ignored, as by nohup."""
-    if signal.getsignal(which) is not signal.SIG_IGN:
+def _handle(which: signal.Signals, handler: Handler) -> tuple[signal.Signals, Any]:
+    """Unless it is ignored, as by nohup; the one that there was before."""
+    before = signal.getsignal(which)
+    if before is not signal.SIG_IGN:
         signal.signal(which, handler)
+    return which, before
 
 
 def _hand_on(child: int, which: int, _frame: FrameType | None) -> None:
