@@ -21,13 +21,13 @@ TIE = "what is measured never is the threshold to the last bit, and either answe
 
 EQUIVALENT = (
     Equivalent(
-        "gradcheck/adapters/pytorch/state.py",
+        "gradcheck/adapters/pytorch/generators.py",
         "if torch.cuda.is_initialized():",
         "if (not torch.cuda.is_initialized()):",
         DEVICES,
     ),
     Equivalent(
-        "gradcheck/adapters/pytorch/state.py",
+        "gradcheck/adapters/pytorch/generators.py",
         "if torch.backends.mps.is_available():",
         "if (not torch.backends.mps.is_available()):",
         DEVICES,
@@ -70,8 +70,8 @@ EQUIVALENT = (
     ),
     Equivalent(
         "gradcheck/verification/arbiter.py",
-        "known[:] = [(v, Estimate(value, problem.own * problem.allowed[name].along(v), 1))]",
-        "known[:] = [(v, Estimate(value, problem.own * problem.allowed[name].along(v), 2))]",
+        "return Estimate(value, problem.own * problem.allowed[name].along(v), 1)",
+        "return Estimate(value, problem.own * problem.allowed[name].along(v), 2)",
         "evaluations of this oracle are counted where they are spent, and nobody reads these",
     ),
     Equivalent(

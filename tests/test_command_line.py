@@ -315,7 +315,7 @@ HEAD = 'inputs = [2]\nloss = "logistic"\nlayers = [{ type = "dense", units = 1 }
         (HEAD.replace("dense", "dens"), "layers[0].type: unknown layer 'dens', did you mean 'dense'?"),
         (
             HEAD.replace("[{", '[{ type = "dense", units = 100000000000000 }, {'),
-            "0.weight: an array of shape (100000000000000, 2) does not fit into memory",
+            "layers: 400,000,000,000,001 parameters need about ",
         ),
         (HEAD + "[case]\nsamples = 0", "case.samples: expected int >= 1, got 0"),
         (HEAD + "[case]\nsamples = 100000000000000", "samples: 100,000,000,000,000 samples of "),

@@ -125,9 +125,9 @@ def test_the_work_of_a_verification_grows_with_the_depth_and_not_with_its_square
         return len(spent)
 
     for build in ("manual", faults.plant(faults.scaled("10.weight", 1.5))):
-        assert work(80, build) < 2.6 * work(40, build)
+        assert work(160, build) < 2.6 * work(80, build)
     monkeypatch.setattr(arbiter, "LOOKS", 1000)  # the twin: a look for each block
-    assert work(80, "manual") > 3 * work(40, "manual")
+    assert work(160, "manual") > 3 * work(80, "manual")
 
 
 def counting(function, spent):

@@ -454,7 +454,7 @@ def test_a_path_that_becomes_unwritable_is_one_line_and_no_success(run, pytester
     result = run(REMOVING.format(gradient=gradient), "--gradcheck-report=reports/report.json")
     assert result.ret == code
     assert section(result)[-1].startswith("ERROR: --gradcheck-report: ")
-    assert section(result)[-1].endswith("report.json: cannot be written: No such file or directory")
+    assert section(result)[-1].endswith("report.json: cannot be written: no such folder")
     assert len(rows(result)) == 1
 
 

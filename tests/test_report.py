@@ -320,7 +320,7 @@ def test_the_command_line_writes_it(arguments, tmp_path, monkeypatch, capsys):
             cli.main()
         assert stopped.value.code == code
     assert "badge correct" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "cannot be written: No such file" in capsys.readouterr().err
+    assert "cannot be written: no such folder" in capsys.readouterr().err
 
 
 def test_the_page_goes_to_standard_output_alone(monkeypatch, capsys):
