@@ -141,7 +141,7 @@ def test_processes_that_are_killed_cost_no_case_and_none_is_held_against_a_backe
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which processes are whose")
-@pytest.mark.parametrize("attribute", ["dawdles", "stalls"])
+@pytest.mark.parametrize("attribute", ["dawdles", pytest.param("stalls", marks=pytest.mark.slow)])
 def test_an_interrupt_ends_a_campaign_at_once_and_keeps_what_was_judged(tmp_path, attribute):
     command = ["fuzz", "--examples", "2000", "--jobs", "2", "--store", "c.db"]
     backend = ["--backend", f"{misbehaving.__file__}:{attribute}"]

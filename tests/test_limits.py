@@ -69,6 +69,7 @@ def test_the_neighbours_are_verified(monkeypatch):
     sizes.verification_fits(SMALL, 10**30)
 
 
+@pytest.mark.slow
 def test_sums_of_many_terms_are_allowed_the_rounding_of_their_partial_sums(monkeypatch):
     """The twin: without that, honest builds were wrong from 60,000 samples on; and a fault is found there all the same."""
     case = Case(SMALL, "two-moons", samples=100_000)

@@ -73,7 +73,7 @@ BEHAVIOUR = {
 }
 LATE = ("hangs_unwatched", "stops", "stops_all")  # what only the parent can end, some seconds after the limit
 SLOW = ("opens_files", "hoards")  # which take long enough to be ended, or do not
-QUICK = {"exits_with_zero", "sleeps", "clears", "leaves_a_daemon"}
+QUICK = {"exits_with_zero", "clears", "leaves_a_daemon"}
 
 
 def table(units):

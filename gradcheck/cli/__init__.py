@@ -3,6 +3,6 @@
 No command is imported here: `gradcheck.cli.commands` is where a new one enters itself.
 """
 
-from gradcheck.cli.guard import main
+from gradcheck.cli.watched import main
 
 __all__ = ["main"]

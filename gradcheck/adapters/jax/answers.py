@@ -2,14 +2,14 @@
 # (JAX's own annotations are partial.)
 """The first answer of a JAX function, and how it is asked again."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, jaxprs_in_params
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from gradcheck.adapters.contract.breaches import shortly
 from gradcheck.adapters.contract.first import First, Gradients, Refused
@@ -107,5 +107,14 @@ def coarsest(jaxpr: Jaxpr) -> float:
         if id(each) not in seen:
             seen[id(each)] = each
             eps = max(eps, *(eps_of(dtype_of(variable.aval)) for line in each.eqns for variable in line.outvars), 0.0)
-            todo += [inner for line in each.eqns for inner in jaxprs_in_params(line.params)]
+            todo += [inner for line in each.eqns for inner in _within(line.params)]
     return eps
+
+
+def _within(parameters: Mapping[str, Any]) -> Iterator[Jaxpr]:
+    """Traces that an operation calls, alone or several: the bodies of loops and branches."""
+    for value in parameters.values():
+        for each in value if isinstance(value, (tuple, list)) else (value,):
+            trace = each.jaxpr if isinstance(each, ClosedJaxpr) else each
+            if isinstance(trace, Jaxpr):
+                yield trace
