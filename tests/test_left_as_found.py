@@ -12,6 +12,8 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -606,6 +608,68 @@ def test_a_tensor_without_numbers_and_a_transformation_are_refused_in_a_line():
     torch.func.grad(inside)(torch.ones(3))
     torch.vmap(inside)(torch.ones(2, 3))
     assert gradcheck.check_torch(torch.vmap(torch.sin), torch.ones(2, 3).requires_grad_())
+
+
+class Counting(torch.nn.Module):
+    """With a tensor that is neither a parameter nor a buffer, a number, and what it has seen last."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(4))
+        self.calls, self.number = torch.zeros(3), 0
+
+    def forward(self, x):
+        self.calls += 1
+        self.number += 1
+        self.last = x
+        return (x * self.weight).sum()
+
+
+def test_what_a_module_counts_in_a_tensor_of_its_own_is_put_back():
+    """The twin: a call counts."""
+    module = Counting()
+    kept = module.calls
+    assert gradcheck.check_torch(torch.nn.Sequential(module), X)
+    assert module.calls is kept
+    assert (module.calls.tolist(), module.number, hasattr(module, "last")) == ([0, 0, 0], 0, False)
+    module(X)
+    assert (module.calls.tolist(), module.number, hasattr(module, "last")) == ([1, 1, 1], 1, True)
+
+
+def test_a_module_that_has_no_shape_yet_is_refused_in_a_line_and_checked_once_it_has_one():
+    module = torch.nn.LazyLinear(2)
+    with pytest.raises(gradcheck.DataError, match=r"^LazyLinear: weight has no shape yet: call the module once before$"):
+        gradcheck.check_torch(module, X)
+    module(X)
+    assert gradcheck.check_torch(module, X)
+
+
+def sine():
+    """JAX's, by hand."""
+    f = jax.custom_vjp(jnp.sin)
+    f.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * jnp.cos(x),))
+    return f
+
+
+@pytest.mark.parametrize("around", ["disable_jit", "debug_nans", "enable_x64", "checking_leaks"])
+def test_what_is_set_in_jax_around_a_check_accuses_nobody(around):
+    with getattr(jax, around)(True) if around != "checking_leaks" else jax.checking_leaks():
+        assert gradcheck.check_jax(sine(), jnp.ones(3))
+
+
+def test_no_transfers_within_jax_accuse_nobody():
+    x = jnp.ones(3)
+    with jax.transfer_guard("disallow"):
+        assert gradcheck.check_jax(sine(), x)
+
+
+@pytest.mark.parametrize("transformation", [jax.jit, jax.vmap, jax.grad], ids=["jit", "vmap", "grad"])
+def test_within_a_transformation_of_jax_what_is_traced_is_refused_in_a_line(transformation):
+    """The twin: the same numbers outside."""
+    x = X.numpy()[0]
+    with pytest.raises(gradcheck.DataError, match=r"^called within jax\.jit, jax\.vmap or jax\.grad, "):
+        transformation(lambda x: (gradcheck.check_jax(sine(), x), x.sum())[1])(x)
+    assert gradcheck.check_jax(sine(), x)
 
 
 if __name__ == "__main__":

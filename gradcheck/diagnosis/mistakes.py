@@ -14,7 +14,7 @@ from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis
 
 # Changed blocks, none of which it explains, after which a mistake is followed no further down: else the cost grows with the
-# square of the depth. Not measured; no network of the tests has so many layers.
+# square of the depth. At 2 or 1e9 no cause of the tests changed.
 FOLLOWED = 16
 
 

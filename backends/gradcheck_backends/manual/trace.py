@@ -18,7 +18,7 @@ from gradcheck_backends.manual.model import ManualModel
 from gradcheck_backends.manual.rules import LayerPullback
 
 # Layers away that an input can be mixed up with this one's: those further off are no likelier, and trying all of them costs
-# the cube of the depth. Not measured; no network of the tests has so many layers.
+# the cube of the depth. At 2 or 1e9 no cause of the tests changed.
 NEAR = 16
 
 NONE: Mapping[str, Any] = MappingProxyType({})

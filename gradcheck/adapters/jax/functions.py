@@ -33,18 +33,31 @@ def check_jax(
     unknown = [mode for mode in modes or () if mode not in MODES]
     if unknown or modes == ():
         raise DataError(f"modes: expected some of {', '.join(MODES)}, got {unknown[0] if unknown else modes!r}")
-    with jax.enable_x64(True):
-        function, arithmetic = settled(Function(f, args, asked, jax.numpy.asarray), reverse_of, asked)
-        derivatives = Derivatives(function, asked.seed)
-        custom = (contract or not modes) and not derivatives.has_forward()
-        wanted = modes or (("reverse",) if custom else MODES)
-        reports = {mode: _MODES[mode](derivatives, asked, arithmetic) for mode in MODES if mode in wanted}
-        if custom and contract and "reverse" in reports:
-            reports["reverse"] = under_contract(reports["reverse"], partial(asked_about, function))
-    notes = [] if modes or "forward" in wanted else [f"{function.name} has no forward mode"]
+    # Whatever is set around the check: disable_jit would leave nothing to compile.
+    with jax.enable_x64(True), jax.disable_jit(False), jax.transfer_guard("allow"):
+        try:
+            function, reports = _reports(f, args, modes, asked, contract)
+        except jax.errors.JAXTypeError:  # what functions raise is a sentence by now
+            raise DataError(
+                "called within jax.jit, jax.vmap or jax.grad, where nothing has numbers: call it outside"
+            ) from None
+    notes = [] if modes or "forward" in reports else [f"{function.name} has no forward mode"]
     title = next(iter(reports.values())).title
     report = joined(f"{function.name}: {title}", [report.labelled(mode) for mode, report in reports.items()], notes)
     return with_notes(report, function.notes(), unchecked=function.unchecked)
+
+
+def _reports(
+    f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] | None, asked: Asked, contract: bool
+) -> tuple[Function, dict[str, Report]]:
+    function, arithmetic = settled(Function(f, args, asked, jax.numpy.asarray), reverse_of, asked)
+    derivatives = Derivatives(function, asked.seed)
+    custom = (contract or not modes) and not derivatives.has_forward()
+    wanted = modes or (("reverse",) if custom else MODES)
+    reports = {mode: _MODES[mode](derivatives, asked, arithmetic) for mode in MODES if mode in wanted}
+    if custom and contract and "reverse" in reports:
+        reports["reverse"] = under_contract(reports["reverse"], partial(asked_about, function))
+    return function, reports
 
 
 def _reverse(derivatives: "Derivatives", asked: Asked, arithmetic: Arithmetic) -> Report:

@@ -9,9 +9,10 @@ and is named.
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from gradcheck.errors import DataError
 from gradcheck.foundation.objects.captured import captured, within
@@ -110,7 +111,15 @@ def _is_known(part: Any) -> bool:
 
 
 def _of_module(module: torch.nn.Module) -> Tensors:
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    """Parameters, buffers, and tensors that are attributes and neither: a function may change any of them in place."""
+    found = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for path, part in cast("Iterable[tuple[str, torch.nn.Module]]", module.named_modules()):
+        own = [(name, value) for name, value in vars(part).items() if isinstance(value, torch.Tensor) and value.is_leaf]
+        found |= {f"{path}.{name}" if path else name: value for name, value in own}
+    for name, tensor in found.items():
+        if is_lazy(tensor):
+            raise DataError(f"{type(module).__name__}: {name} has no shape yet: call the module once before")
+    return found
 
 
 def reached(outputs: Iterable[torch.Tensor], cut: Iterable[torch.Tensor]) -> list[torch.Tensor]:
