@@ -610,6 +610,15 @@ def test_a_tensor_without_numbers_and_a_transformation_are_refused_in_a_line():
     assert gradcheck.check_torch(torch.vmap(torch.sin), torch.ones(2, 3).requires_grad_())
 
 
+def test_a_report_that_is_shown_draws_no_number():
+    """The twin: the library that shows it draws one when it is imported."""
+    code = "import random; before = random.getstate(); {}; print(random.getstate() == before)"
+    shown = "import gradcheck; str(gradcheck.check(lambda x: float(x @ x), lambda x: 2 * x, __import__('numpy').ones(3)))"
+    for what, same in ((shown, "True"), ("import rich.console", "False")):
+        done = subprocess.run([sys.executable, "-c", code.format(what)], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == same
+
+
 class Counting(torch.nn.Module):
     """With a tensor that is neither a parameter nor a buffer, a number, and what it has seen last."""
 

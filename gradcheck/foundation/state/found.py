@@ -1,7 +1,6 @@
 """Each public check leaves as it was found what belongs to the whole process."""
 
 import os
-import random
 import sys
 import threading
 import warnings
@@ -18,7 +17,6 @@ from gradcheck.foundation.state.interrupts import Guard, Kept, interruptible
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_RICH = "rich.style"
 
 _inside: ContextVar[bool] = ContextVar("gradcheck_inside", default=False)
 
@@ -58,8 +56,6 @@ class _Process(Kept[None]):
     def __init__(self) -> None:
         self._is_ours = threading.current_thread() is threading.main_thread()
         self._folder: str | None = None
-        # Who renders a report first imports Rich, which draws a number when it is imported.
-        self._numbers = None if _RICH in sys.modules else random.getstate()
 
     def take(self) -> None:
         """All of it in a few microseconds."""
@@ -72,8 +68,6 @@ class _Process(Kept[None]):
         """What is not as it was."""
         if not self._is_ours:
             return
-        if self._numbers is not None and _RICH in sys.modules:
-            random.setstate(self._numbers)
         with suppress(OSError):
             if self._folder and os.getcwd() != self._folder:
                 os.chdir(self._folder)
