@@ -26,9 +26,10 @@ def draw(plan: Plan, shard: int) -> list[Table]:
         Where Hypothesis is absent or fails.
     """
     tables, ended = _drawn(plan, shard)
-    for _ in range(KILLS):
+    for kills in range(KILLS):
         if ended.code >= 0:
             break
+        _wait(kills)
         tables, ended = _drawn(plan, shard)
     if "No module named 'hypothesis'" in ended.said:
         raise LibraryNotInstalled("campaigns need hypothesis: pip install 'gradcheck[fuzz]'")
@@ -51,7 +52,7 @@ def _drawn(plan: Plan, shard: int) -> tuple[list[Table], Ended]:
 def shrink(plan: Plan, shard: int, fails: Callable[[Table], bool]) -> Table | None:
     """The smallest case made of the first of a shard that fails, the last that ``fails`` was true of; None without one."""
     smallest, end = None, time.monotonic() + SHRINKING
-    for _ in range(KILLS):
+    for kills in range(KILLS):
         with _drawing(plan, shard, ask=True) as process:
             try:
                 while True:
@@ -62,7 +63,13 @@ def shrink(plan: Plan, shard: int, fails: Callable[[Table], bool]) -> Table | No
             except Ended as ended:
                 if ended.code >= 0:
                     break
+        _wait(kills)
     return smallest
+
+
+def _wait(kills: int) -> None:
+    """Longer each time, up to a second: who kills without a pause would hit the next process, too, before it has begun."""
+    time.sleep(min(0.05 * 2**kills, 1.0))
 
 
 @contextmanager
