@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 import gradcheck.strategies.profiles
@@ -38,3 +39,18 @@ if os.environ.get("GRADCHECK_INSTALLED"):
     import gradcheck
 
     assert not Path(gradcheck.__file__).resolve().is_relative_to(Path(__file__).resolve().parents[1]), gradcheck.__file__
+
+
+@pytest.fixture
+def command_line(monkeypatch, capsys):
+    """Run a command in this process; its exit code, and what it wrote."""
+    from gradcheck.cli.app import main
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["gradcheck", *words])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        return stopped.value.code, out, err
+
+    return run

@@ -1,13 +1,14 @@
 """`gradcheck bench`: what is written where, exit codes, and one clear line for whatever cannot be."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pretended
 import pytest
 
 from gradcheck.bench.measuring.measure import FLOOR, Rounds
-from gradcheck.cli.app import Exit, main
+from gradcheck.cli.app import Exit
 
 
 @pytest.fixture(autouse=True)
@@ -18,17 +19,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def bench(monkeypatch, capsys):
+def bench(command_line):
     """Run the command; its exit code, and what it wrote."""
-
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["gradcheck", "bench", *words])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
+    return partial(command_line, "bench")
 
 
 SMALL = ("--network", "2-3-1", "--backend", "manual", "--backend", "autograd")

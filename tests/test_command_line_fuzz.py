@@ -12,7 +12,7 @@ from gradcheck.builds import registry
 from gradcheck.campaign import shards
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.store import Store
-from gradcheck.cli.app import Exit, main
+from gradcheck.cli.app import Exit
 
 OWN = """
 import os, time
@@ -59,17 +59,9 @@ def folder(tmp_path, monkeypatch, drawn):
 
 
 @pytest.fixture
-def gradcheck(monkeypatch, capsys):
+def gradcheck(command_line):
     """Run a command; its exit code, and what it wrote."""
-
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["gradcheck", *words])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
+    return command_line
 
 
 def files():

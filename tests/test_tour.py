@@ -5,6 +5,7 @@ import runpy
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import mpmath
@@ -13,7 +14,7 @@ import pytest
 
 import gradcheck
 from gradcheck import Given
-from gradcheck.cli.app import Exit, main
+from gradcheck.cli.app import Exit
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.network.analysis.rounding import error_bounds
 from gradcheck.tour import table
@@ -133,18 +134,10 @@ def test_the_errors_of_finite_differences_make_a_v():
 
 
 @pytest.fixture
-def tour(tmp_path, monkeypatch, capsys):
+def tour(tmp_path, monkeypatch, command_line):
     """Run the command in an empty folder; its exit code, and what it wrote."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["gradcheck", "tour", *words])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
+    return partial(command_line, "tour")
 
 
 def test_a_quick_tour_writes_pictures_and_one_page(tmp_path):

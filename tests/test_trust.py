@@ -28,7 +28,7 @@ from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.results.summary import Failure, summarize
 from gradcheck.campaign.shards import draw
 from gradcheck.campaign.tables import to_case, to_table
-from gradcheck.cli.app import Exit, main
+from gradcheck.cli.app import Exit
 from gradcheck.errors import DataError, GradcheckError, OutputError
 from gradcheck.report.reproducer.file import text
 from gradcheck.verdict.findings import Verdict
@@ -83,22 +83,14 @@ def deeper():
 
 
 @pytest.fixture
-def gradcheck(tmp_path, monkeypatch, capsys, records):
+def gradcheck(tmp_path, monkeypatch, command_line, records):
     """In an empty folder: run a command; its exit code, and what it wrote."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr("gradcheck.cli.fuzzing.Local", Local)
     monkeypatch.setattr("gradcheck.cli.fuzzing.make_small", lambda *_: None)
     monkeypatch.setattr("gradcheck.campaign.run.draw", lambda plan, k: [records[0]["case"]])
-
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["gradcheck", *words])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
+    return command_line
 
 
 def made(rows, plan=None, schema=SCHEMA, then=()):

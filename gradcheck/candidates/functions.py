@@ -19,8 +19,6 @@ from gradcheck.foundation.state.turns import Turns
 from gradcheck.verdict.causes import Cause
 
 TURNS = Turns()  # with arrays of users, which are moved in place
-EDGE = "taken for the edge of its domain"
-
 Loss: TypeAlias = Callable[[Mapping[str, Array]], float]
 Placing: TypeAlias = Callable[[Pytree, Mapping[str, Array]], AbstractContextManager[Any]]
 
