@@ -60,15 +60,15 @@ class BinaryCrossEntropy(Loss, frozen=True):
 
 
 class CrossEntropy(Loss, frozen=True):
-    """``log(sum_k exp(z_k)) - z_y``: one logit a class along the last axis, the target a class index"""
+    """``log(sum_k exp(z_k)) - z_y``: one logit a class along the last axis, a class index for each of the others"""
 
     targets = Targets.CLASSES
     cancellation = Cancellation(value=1, slope=1)
 
     def target_shape(self, outputs: Shape) -> Shape:
-        if len(outputs) != 1:
-            raise DescriptionError(f"cross_entropy expects one axis of classes, got outputs of shape {outputs}")
-        return ()
+        if not outputs:
+            raise DescriptionError("cross_entropy expects an axis of classes, got a single number")
+        return outputs[:-1]
 
 
 class MSE(Loss, frozen=True):

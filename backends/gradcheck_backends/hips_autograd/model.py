@@ -52,7 +52,7 @@ class AutogradModel:
 
     def _loss(self, parameters: Mapping[str, Any], batch: Batch) -> Any:
         x: Any = batch.inputs
-        for (forward, layer), own in zip(self._layers, by_layer(parameters, len(self._layers)), strict=True):
+        for (forward, layer), own in zip(self._layers, by_layer(self.network, parameters), strict=True):
             x = forward(layer, own, x)
         each = LOSSES[type(self.network.loss)](self.network.loss, x, batch.targets)
         # A sum times a Python float: the gradient of anp.mean promotes float32.

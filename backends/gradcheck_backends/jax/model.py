@@ -46,7 +46,7 @@ class JaxModel:
 
 
 def _loss(network: Network, parameters: Mapping[str, Any], x: Any, y: Any) -> Any:
-    for layer, own in zip(network.layers, by_layer(parameters, len(network.layers)), strict=True):
+    for layer, own in zip(network.layers, by_layer(network, parameters), strict=True):
         x = LAYERS[type(layer)](layer, own, x)
     mean = LOSSES[type(network.loss)](network.loss, x, y).mean()
     if network.weight_decay:

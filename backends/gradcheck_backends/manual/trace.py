@@ -35,7 +35,7 @@ class Trace:
         self.network, self.parameters, self.batch = network, parameters, batch
         self.model = ManualModel(network)
         self.inputs, self.pullbacks = [batch.inputs], list[LayerPullback]()
-        each = network.layers, self.model.rules, by_layer(parameters, len(network.layers))
+        each = network.layers, self.model.rules, by_layer(network, parameters)
         for layer, rule, own in zip(*each, strict=True):
             output, pullback = rule(layer, own, self.inputs[-1].T, NEW)
             self.inputs.append(output.T)

@@ -116,7 +116,7 @@ def _alike(inputs: Array) -> int:
 
 def _forward(network: Network, parameters: Parameters, inputs: Array, arithmetic: Precision) -> list[Uncertain]:
     states = [Uncertain(inputs, np.zeros_like(inputs))]
-    for layer, own in zip(network.layers, by_layer(parameters, len(network.layers)), strict=True):
+    for layer, own in zip(network.layers, by_layer(network, parameters), strict=True):
         state = layer_rounding.forward_errors(layer, own, states[-1], arithmetic.u)
         # Builds square what they compute (1 + z*z, d*d), also where the result is then thrown away.
         states.append(state._replace(variance=_guarded(state, arithmetic, arithmetic.largest**0.5)))
@@ -128,7 +128,7 @@ def _backward(
 ) -> tuple[dict[str, Cotangent], list[str]]:
     gradients: dict[str, Cotangent] = {}
     units: list[str] = []
-    cotangent, layered = top, by_layer(parameters, len(network.layers))
+    cotangent, layered = top, by_layer(network, parameters)
     for index in reversed(range(len(network.layers))):
         layer, x = network.layers[index], states[index]
         if isinstance(layer, ly.Activation):

@@ -1,6 +1,7 @@
 """What a layer says of itself: its shapes, the names of its parameters, kinks and rounding constants."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Annotated, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
@@ -18,6 +19,13 @@ class Kink(NamedTuple):
     left: float
     right: float
     chosen: float
+
+
+class Start(NamedTuple):
+    """Where a parameter starts: ``fans`` are inputs and outputs of one unit, None where it stays at its ``centre``."""
+
+    fans: tuple[float, float] | None
+    centre: float = 0.0
 
 
 class Cancellation(NamedTuple):
@@ -49,6 +57,11 @@ class Layer(Description, frozen=True):
 
     couples_samples: ClassVar[bool | None] = None
 
+    @property
+    def vocabulary(self) -> int | None:
+        """How many indices there are, where the input is made of indices (0, 1, ...) and not of real numbers."""
+        return None
+
     def output_shape(self, inputs: Shape) -> Shape:
         """Shape of one output, given that of one input; raises `DescriptionError` where the input does not fit."""
         raise NotImplementedError(f"{type(self).__name__}.output_shape")
@@ -56,6 +69,34 @@ class Layer(Description, frozen=True):
     def parameter_shapes(self, inputs: Shape) -> Mapping[str, Shape]:
         """Shapes of the parameters by their names within the layer, as in PyTorch's ``state_dict``."""
         raise NotImplementedError(f"{type(self).__name__}.parameter_shapes")
+
+    def tied(self, inputs: Shape) -> Mapping[str, tuple[str, Shape]]:
+        """Parameters of the network that this layer uses beside its own: by its own name for one, which it is, and its shape."""
+        return {}
+
+    def start(self, name: str, shape: Shape) -> Start:
+        """How a parameter is drawn; by default a matrix (out, in, *window) by its fans, what has one axis at 0."""
+        window = prod(shape[2:])
+        return Start((shape[1] * window, shape[0] * window) if len(shape) > 1 else None)
+
+    def starts(self, inputs: Shape) -> Mapping[str, Start]:
+        """The same of all parameters."""
+        return {name: self.start(name, shape) for name, shape in self.parameter_shapes(inputs).items()}
+
+    def least_samples(self, inputs: Shape) -> int:
+        """How many samples there must be: two where statistics are taken over them alone."""
+        return 1
+
+    @classmethod
+    def examples(cls, inputs: Shape) -> Sequence["Layer"]:
+        """Layers of this kind to draw for an input of this shape, the plainest first; what does not fit is left out.
+
+        By default the one that needs no arguments.
+        """
+        try:
+            return (cls(),)
+        except TypeError:
+            return ()
 
 
 class Activation(Layer, frozen=True):

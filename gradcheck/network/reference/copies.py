@@ -51,7 +51,7 @@ def forward(
 ) -> list[Array]:
     """The inputs and the output of every layer, each of shape (k, n, *shape), or (1, n, *shape) where all copies are one."""
     states = [inputs[None]]
-    each = (by_layer(arrays, len(network.layers)) for arrays in (parameters, stacks))
+    each = (by_layer(network, arrays) for arrays in (parameters, stacks))
     for index, (layer, own, moved) in enumerate(zip(network.layers, *each, strict=True)):
         x = states[-1]
         if moved:

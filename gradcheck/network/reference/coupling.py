@@ -28,7 +28,7 @@ def coupled(network: Network, parameters: Parameters, states: Sequence[Array]) -
     DescriptionError
         Where an activation does: it acts on each entry, and its slopes are taken so.
     """
-    layers = enumerate(zip(network.layers, by_layer(parameters, len(network.layers)), states, strict=False))
+    layers = enumerate(zip(network.layers, by_layer(network, parameters), states, strict=False))
     found = frozenset(index for index, (layer, own, x) in layers if _couples(layer, own, x))
     for index in found:
         layer = network.layers[index]

@@ -43,7 +43,7 @@ def of_outputs(network: Network, parameters: Parameters, outputs: Array, targets
 def forward(network: Network, parameters: Parameters, inputs: Array) -> list[Array]:
     """The inputs and the output of every layer, each of shape (n, *shape)."""
     outputs = [inputs]
-    for layer, own in zip(network.layers, by_layer(parameters, len(network.layers)), strict=True):
+    for layer, own in zip(network.layers, by_layer(network, parameters), strict=True):
         outputs.append(apply(layer, own, outputs[-1]))
     return outputs
 

@@ -45,7 +45,7 @@ class Tangents:
 
     def __init__(self, network: Network, parameters: Parameters, inputs: Array, targets: Array) -> None:
         self.network, self.parameters, self.targets = network, parameters, targets
-        self.by_layer = by_layer(parameters, len(network.layers))
+        self.by_layer = by_layer(network, parameters)
         self.evaluations = 0
         self._known: dict[int, Array] = {}
         with np.errstate(all="ignore"):
@@ -85,7 +85,7 @@ class Tangents:
         with np.errstate(all="ignore"):
             count = len(next(iter(directions.values())))
             self.evaluations += count
-            moved = by_layer(directions, len(self.network.layers))
+            moved = by_layer(self.network, directions)
             tangents: Array | None = None  # below the first layer that moves there is none
             for index, own in enumerate(moved):
                 if own and tangents is None:
@@ -113,7 +113,7 @@ class Tangents:
     def _together(self, directions: Stacks) -> Array:
         """Tangents of the output, one for each of these: each starts at its own layer, beside those from further below."""
         tangents: Array | None = None
-        for index, moved in enumerate(by_layer(directions, len(self.network.layers))):
+        for index, moved in enumerate(by_layer(self.network, directions)):
             carried = [] if tangents is None else [self._carried(index, tangents, {})]
             still = np.zeros((1, *self.states[index].shape)) if moved else None
             started = [self._carried(index, still, {name: v}) for name, v in moved.items() if still is not None]

@@ -39,7 +39,7 @@ def forward_step(tour: Tour) -> Result:
     network, batch = tour.case.network, tour.batch
     states = reference.forward(network, tour.case.parameters, batch.inputs)
     rows = [("input", "", _shape(states[0]), f"{norm(states[0]):.4g}")]
-    parameters = by_layer(tour.case.parameters, len(network.layers))
+    parameters = by_layer(network, tour.case.parameters)
     for index, (layer, weights, state) in enumerate(zip(network.layers, parameters, states[1:], strict=True)):
         kept = ", ".join(f"{name} {_shape(value)}" for name, value in weights.items())
         rows.append((f"{index} {name_of(layer)}", kept, _shape(state), f"{norm(state):.4g}"))
