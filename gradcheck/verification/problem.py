@@ -10,8 +10,8 @@ from gradcheck.cases.case import Case
 from gradcheck.cases.sizes import verification_fits
 from gradcheck.foundation.arithmetic import held, precision, representable
 from gradcheck.foundation.arrays import Array
-from gradcheck.network.analysis.kinks import distances
 from gradcheck.network.analysis.rounding import ErrorBounds, error_bounds
+from gradcheck.network.analysis.switches import distances
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.reference import copies
 from gradcheck.network.reference.meaning import loss, of_outputs

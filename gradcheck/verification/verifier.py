@@ -222,9 +222,7 @@ def _remarks(answers: Mapping[str, Answer]) -> list[str]:
 
 def _title(problem: Problem) -> str:
     case, network = problem.case, problem.case.network
-    shaping = [
-        shape for layer, shape in zip(network.layers, network.shapes[1:], strict=True) if layer.parameter_shapes(shape)
-    ]
+    shaping = [shape for names, shape in zip(network.wiring, network.shapes[1:], strict=True) if names]
     widths = "-".join("x".join(map(str, shape)) for shape in (network.inputs, *shaping))
     count = sum(int(np.prod(shape)) for shape in network.parameter_shapes.values())
     data = case.data if isinstance(case.data, str) else "given data"

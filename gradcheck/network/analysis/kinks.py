@@ -1,50 +1,16 @@
-"""Kinks of a network: how far its units are from them, and what a unit on a kink may change in the gradient.
-
-Below the first switch of a unit along a direction a piecewise function is one smooth piece, and extrapolation is valid.
+"""Kinks: what a unit on one may change in the gradient.
 
 A unit within rounding of a kink may honestly be given any slope from one side's to the other's. What that does to a gradient
 is carried as three rows along axis 0, all of them magnitudes: EXACT, the part due to units exactly on a kink; DOWN and UP,
 how far a correct gradient may lie below and above the reference's.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from gradcheck.foundation.arrays import Array, zeros
 from gradcheck.network import layers as ly
-from gradcheck.network import losses as ls
-from gradcheck.network.batch import Parameters
-from gradcheck.network.network import Network
-from gradcheck.network.reference.copies import Stacks, forward
-
-
-def distances(
-    network: Network,
-    parameters: Parameters,
-    inputs: Array,
-    targets: Array,
-    stacks: Stacks,
-    known: list[Array] | None = None,
-    coupled: Collection[int] = (),
-) -> Array:
-    """How far every unit is from every joint of its activation, and every output from those of the loss.
-
-    Signed, a row for each point, of length 0 for a network of smooth functions. ``known`` are the inputs and the output of
-    every layer where no parameter is moved; all else is as `copies.losses` takes it.
-    """
-    if not network.loss.joints and not any(isinstance(layer, ly.Activation) and layer.joints for layer in network.layers):
-        return np.zeros((1, 0))
-    with np.errstate(all="ignore"):
-        here = None if stacks or known is None else [state[None] for state in known]
-        states = here or forward(network, parameters, inputs, stacks, coupled)
-    activations = [(layer, z) for layer, z in zip(network.layers, states, strict=False) if isinstance(layer, ly.Activation)]
-    found = [z - joint for layer, z in activations for joint in layer.joints]
-    if network.loss.joints:
-        margin = states[-1] * targets if network.loss.targets is ls.Targets.SIGNS else np.abs(states[-1] - targets)
-        found += [margin - joint for joint in network.loss.joints]
-    rows = [distance.reshape(len(distance), -1) for distance in found]
-    return np.concatenate([np.broadcast_to(row, (len(states[-1]), row.shape[1])) for row in rows], axis=1)
 
 
 def freedom(kinks: Sequence[ly.Kink], z: Array, tolerance: Array) -> Array:
@@ -70,6 +36,11 @@ def through_factor(rows: Array, factor: Array) -> Array:
     exact, down, up = rows
     turned: list[Array] = [exact, np.where(factor < 0, up, down), np.where(factor < 0, down, up)]
     return np.stack(turned) * np.abs(factor)
+
+
+def swapped(rows: Array) -> Array:
+    """Rows of what is subtracted."""
+    return rows[[0, 2, 1]]
 
 
 def through_product(rows: Array, matrix: Array) -> Array:

@@ -37,16 +37,16 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcheck.foundation.arithmetic import COARSE, Precision, precision
-from gradcheck.foundation.arrays import Array
-from gradcheck.network import layers as ly
-from gradcheck.network.analysis import layer_rounding
+from gradcheck.foundation.arrays import Array, zeros
 from gradcheck.network.analysis.calculus import SAFETY, Cotangent, Uncertain, or_inf, tolerance_of
-from gradcheck.network.analysis.kinks import freedom
+from gradcheck.network.analysis.loss_rounding import loss_errors
+from gradcheck.network.analysis.nodes import Node
+from gradcheck.network.analysis.passes import coherent, leave_out_steady, recorded
+from gradcheck.network.analysis.tape import Tape, guarded
 from gradcheck.network.batch import Parameters
-from gradcheck.network.network import Network, by_layer, is_weight
+from gradcheck.network.network import Network, is_weight
 
 FLOOR = 0.1
-TERMS = 64  # a sum of n terms is at most sqrt(n) times the root of the sum of their squares, which the variance holds
 
 
 class ErrorBounds(NamedTuple):
@@ -82,22 +82,41 @@ def error_bounds(network: Network, parameters: Parameters, inputs: Array, target
     if dtype in COARSE:
         arithmetic = arithmetic._replace(u=arithmetic.u * _alike(inputs) ** 0.5)
     with np.errstate(all="ignore"):
-        states = _forward(network, parameters, inputs, arithmetic)
-        outputs, u = states[-1], arithmetic.u
-        loss, top, at_margin = layer_rounding.loss_errors(network.loss, outputs, targets, tolerance_of(outputs, u), u)
-        gradients, units = _backward(network, parameters, states, Cotangent(*top, at_margin), arithmetic)
+        tape = Tape(Node, arithmetic, in_a_loop=not network.flat)
+        leaves, outputs = recorded(tape, network, parameters, inputs)
+        leave_out_steady(tape, network, parameters, inputs)
+        uncertain, u = Uncertain(outputs.value, outputs.spread * np.ones(outputs.shape)), arithmetic.u
+        loss, top, at_margin = loss_errors(network.loss, uncertain, targets, tolerance_of(uncertain, u), u)
+        cotangent = tape.leaf(top.value)
+        cotangent.variance, cotangent.rows = top.variance, at_margin if at_margin.any() else None
+        units = [place for choice in tape.choices for place in choice.places]
+        gradients = {
+            name: _cotangent(node, leaves[name]) for name, node in tape.gradients(outputs, cotangent, leaves).items()
+        }
+        exact = {name: gradient.value for name, gradient in gradients.items()}
+        again = {} if network.flat else coherent(tape, network, parameters, inputs, targets, exact)
         if network.weight_decay:
             loss = _add_decay(network, parameters, loss, gradients, arithmetic)
-        summed = _guarded(loss._replace(value=loss.value * outputs.value.size), arithmetic, arithmetic.largest)
+        summed = _guarded(loss._replace(value=loss.value * outputs.size), arithmetic, arithmetic.largest)
         ends = {name: _ends(gradient, 1 + SAFETY * u) for name, gradient in gradients.items()}
         return ErrorBounds(
             loss=SAFETY * u * float(np.sqrt(summed)),
-            rounding={name: _bound(gradient, arithmetic) for name, gradient in gradients.items()},
+            rounding={name: _bound(gradient, arithmetic, again.get(name)) for name, gradient in gradients.items()},
             exact={name: or_inf(gradient.kinks[0]) for name, gradient in gradients.items()},
             low={name: low for name, (low, _) in ends.items()},
             high={name: high for name, (_, high) in ends.items()},
             units=(*units, *_places("loss", at_margin)),
         )
+
+
+def _cotangent(node: Node | None, leaf: Node) -> Cotangent:
+    """A gradient as it is known; zeros where nothing depends on the parameter."""
+    nothing, none = np.zeros(leaf.shape), zeros((3, *leaf.shape))
+    if node is None:
+        return Cotangent(nothing, nothing, none)
+    return Cotangent(
+        node.value, nothing if node.variance is None else node.variance, none if node.rows is None else node.rows
+    )
 
 
 def _ends(gradient: Cotangent, wider: float) -> tuple[Array, Array]:
@@ -112,36 +131,6 @@ def _alike(inputs: Array) -> int:
     SAFETY has room for that where it is 100.
     """
     return int(np.unique(inputs.reshape(len(inputs), -1), axis=0, return_counts=True)[1].max())
-
-
-def _forward(network: Network, parameters: Parameters, inputs: Array, arithmetic: Precision) -> list[Uncertain]:
-    states = [Uncertain(inputs, np.zeros_like(inputs))]
-    for layer, own in zip(network.layers, by_layer(network, parameters), strict=True):
-        state = layer_rounding.forward_errors(layer, own, states[-1], arithmetic.u)
-        # Builds square what they compute (1 + z*z, d*d), also where the result is then thrown away.
-        states.append(state._replace(variance=_guarded(state, arithmetic, arithmetic.largest**0.5)))
-    return states
-
-
-def _backward(
-    network: Network, parameters: Parameters, states: list[Uncertain], top: Cotangent, arithmetic: Precision
-) -> tuple[dict[str, Cotangent], list[str]]:
-    gradients: dict[str, Cotangent] = {}
-    units: list[str] = []
-    cotangent, layered = top, by_layer(network, parameters)
-    for index in reversed(range(len(network.layers))):
-        layer, x = network.layers[index], states[index]
-        if isinstance(layer, ly.Activation):
-            free = freedom(layer.kinks, x.value, tolerance_of(x, arithmetic.u))
-            units += _places(f"layer {index}", free)
-            cotangent = layer_rounding.through_activation(layer, x, cotangent, free, arithmetic.u)
-        elif index == 0 and isinstance(layer, ly.Dense):  # nobody asks for a gradient of the inputs
-            gradients |= {f"0.{name}": gradient for name, gradient in layer_rounding.of_dense(layer, x, cotangent).items()}
-        else:
-            cotangent, own = layer_rounding.backward_errors(layer, layered[index], x, cotangent)
-            gradients |= {f"{index}.{name}": gradient for name, gradient in own.items()}
-        cotangent = cotangent._replace(variance=_guarded(cotangent, arithmetic, arithmetic.largest))
-    return {name: gradients[name] for name in network.parameter_shapes}, units
 
 
 def _add_decay(
@@ -159,12 +148,7 @@ def _add_decay(
 
 
 def _guarded(x: Uncertain | Cotangent, arithmetic: Precision, largest: float) -> Array:
-    """The variance with underflow; ``inf`` where ``x``, or a sum of the terms that it is made of, may pass ``largest``."""
-    widened = x.variance + arithmetic.underflow**2
-    if np.max(np.abs(x.value), initial=0.0) + TERMS * np.sqrt(np.max(x.variance, initial=0.0)) < largest:
-        return widened
-    fits = np.abs(x.value) + TERMS * np.sqrt(x.variance) < largest
-    return np.where(fits, widened, np.inf)
+    return guarded(x.value, x.variance, arithmetic, largest)
 
 
 def _places(where: str, free: Array) -> list[str]:
@@ -174,7 +158,9 @@ def _places(where: str, free: Array) -> list[str]:
     return [f"{where}, sample {n}, unit {', '.join(map(str, unit))}" for n, *unit in np.argwhere(free.any(axis=0))]
 
 
-def _bound(gradient: Cotangent, arithmetic: Precision) -> Array:
+def _bound(gradient: Cotangent, arithmetic: Precision, again: Array | None) -> Array:
     variance = np.asarray(_guarded(gradient, arithmetic, arithmetic.largest))
     variance += FLOOR**2 * variance.mean()
+    if again is not None:
+        variance += again + FLOOR * again.mean()
     return np.multiply(SAFETY * arithmetic.u, np.sqrt(variance, out=variance), out=variance)

@@ -102,4 +102,5 @@ def each_copy(layer: ly.Layer, parameters: Parameters, moved: Stacks, x: Array) 
 def _(layer: ly.Dense, parameters: Parameters, moved: Stacks, x: Array) -> Array:
     """Matrix products take stacks of matrices; a stack of biases must not be taken for a bias of each sample."""
     rows = {name: stack[:, None] if name == "bias" else stack for name, stack in moved.items()}
-    return meaning.apply(layer, {**parameters, **rows}, x)
+    outputs = meaning.apply(layer, {**parameters, **rows}, x.reshape(len(x), -1, x.shape[-1]))
+    return outputs.reshape(len(outputs), *x.shape[1:-1], -1)

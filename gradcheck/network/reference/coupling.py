@@ -13,6 +13,7 @@ from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network.batch import Parameters
+from gradcheck.network.layers.blocks import leaves
 from gradcheck.network.network import Network, by_layer
 from gradcheck.network.reference import meaning
 
@@ -39,10 +40,12 @@ def coupled(network: Network, parameters: Parameters, states: Sequence[Array]) -
 
 
 def _couples(layer: ly.Layer, parameters: Parameters, x: Array) -> bool:
-    """As it says; where it says nothing, whether some samples have other outputs by themselves than beside others."""
-    if layer.couples_samples is not None:
-        return layer.couples_samples
-    batch = np.concatenate([x, 1.5 * x + 0.5])  # others, also where there is one sample, or all are alike
+    """As it and all in it say; where they do not, whether samples have other outputs by themselves than beside others."""
+    said = [leaf.couples_samples for leaf in leaves((layer,))]
+    if None not in said:
+        return any(said)
+    # Others, also where there is one sample, or all are alike.
+    batch = np.concatenate([x, x[:, ::-1] if x.dtype.kind == "i" else 1.5 * x + 0.5])
     some = np.unique(np.linspace(0, len(batch) - 1, ALONE).astype(int))
     try:
         together = meaning.apply(layer, parameters, batch)[some]

@@ -12,11 +12,11 @@ from gradcheck.network.reference.meaning import losses
 
 
 def cross_entropy(_: ls.CrossEntropy, z: Array, y: Array) -> Array:
-    top = np.argmax(np.real(z), axis=1)[:, None]
-    largest = np.take_along_axis(z, top, axis=1)
+    top = np.argmax(np.real(z), axis=-1)[..., None]
+    largest = np.take_along_axis(z, top, axis=-1)
     others = np.exp(z - largest)
-    np.put_along_axis(others, top, 0, axis=1)  # its exp is 1; log1p keeps what log(1 + tiny) would round away
-    return (largest - np.take_along_axis(z, y[:, None], axis=1))[:, 0] + log1p(others.sum(axis=1))
+    np.put_along_axis(others, top, 0, axis=-1)  # its exp is 1; log1p keeps what log(1 + tiny) would round away
+    return (largest - np.take_along_axis(z, y[..., None], axis=-1))[..., 0] + log1p(others.sum(axis=-1))
 
 
 def huber(loss: ls.Huber, z: Array, y: Array) -> Array:

@@ -14,8 +14,10 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network.batch import Parameters
+from gradcheck.network.layers.blocks import named, parameters_of
 from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck.network.operations import unregistered
+from gradcheck.network.reference.primitives import Recorded, primitive
 
 
 def loss(network: Network, parameters: Parameters, inputs: Array, targets: Array) -> Any:
@@ -43,9 +45,30 @@ def of_outputs(network: Network, parameters: Parameters, outputs: Array, targets
 def forward(network: Network, parameters: Parameters, inputs: Array) -> list[Array]:
     """The inputs and the output of every layer, each of shape (n, *shape)."""
     outputs = [inputs]
-    for layer, own in zip(network.layers, by_layer(network, parameters), strict=True):
-        outputs.append(apply(layer, own, outputs[-1]))
+    for (name, layer), own in zip(named(network), by_layer(network, parameters), strict=True):
+        outputs.append(applied(layer, own, outputs[-1], name))
     return outputs
+
+
+def through(block: ly.Block, parameters: Parameters, x: Array) -> Array:
+    """The layers of a block, one after the other."""
+    for name, layer in named(block):
+        x = applied(layer, parameters_of(parameters, name), x, name)
+    return x
+
+
+def applied(layer: ly.Layer, parameters: Parameters, x: Array, name: str) -> Array:
+    """`apply`; where operations are recorded, an activation is one, and all others belong to the layer of this name."""
+    if not isinstance(x, Recorded):
+        return apply(layer, parameters, x)
+    with x.within(name):
+        return entrywise(x, layer=layer) if isinstance(layer, ly.Activation) else apply(layer, parameters, x)
+
+
+@primitive
+def entrywise(x: Array, *, layer: ly.Activation) -> Array:
+    """An activation, which acts on each entry by itself."""
+    return apply(layer, {}, x)
 
 
 @singledispatch

@@ -4,13 +4,14 @@ A tangent is what a small change does to a layer's output, sample by sample. On 
 rho'(z), a dense layer by W. rho' and the slopes of the loss are the reference's own, by complex step: one evaluation serves
 all tangents. Cross entropy is written a second time, below, with the step in one exponential after the other: the
 reference's would be evaluated once for every output. A third party's layer with parameters is differentiated by a complex
-step of its own.
+step of its own, one tangent after the other where its parameters are moved or it couples samples.
 
 Tangents that start at one unit each end as the slopes of the loss by that unit. Since z = x W^T + b, the derivative by
 W[i, j] is the sum over samples of the slope by z[i] times x[j]: every entry of a layer for as many tangents as it has units.
 Where a layer above couples samples it takes a tangent an entry.
 """
 
+from collections import Counter
 from functools import cached_property, singledispatch
 from itertools import accumulate
 from math import prod
@@ -28,6 +29,9 @@ from gradcheck.network.reference.activations import log1p
 from gradcheck.network.reference.copies import Stacks
 from gradcheck.network.reference.coupling import coupled
 
+LOOPED = (
+    100  # times what a forward costs, a tangent of one entry does where layers are asked one by one; measured, see `PASSES`
+)
 ROOM = 2**17  # numbers in the tangents that go up at once: what a cache holds. Measured, not derived.
 UNSEEN = 1e-170  # of a derivative by complex step: h^2 times a third derivative of 1e30 is no derivative
 
@@ -47,6 +51,8 @@ class Tangents:
         self.network, self.parameters, self.targets = network, parameters, targets
         self.by_layer = by_layer(network, parameters)
         self.evaluations = 0
+        wires = enumerate(network.wiring)
+        self._uses = [(name, index, own) for index, names in wires for own, name in names.items()]
         self._known: dict[int, Array] = {}
         with np.errstate(all="ignore"):
             self.states = meaning.forward(network, parameters, inputs)
@@ -69,16 +75,13 @@ class Tangents:
     @property
     def cost(self) -> float:
         """Multiply-adds that every entry of every gradient costs, divided by those of one forward."""
+        if not self.network.flat:
+            return LOOPED * sum(value.size for value in self.parameters.values())
         dense = [index for index, layer in enumerate(self.network.layers) if isinstance(layer, ly.Dense)]
         work = [prod(self.network.shapes[index]) * prod(self.network.shapes[index + 1]) for index in dense]
         units = [prod(self.network.shapes[index + 1]) for index in dense]
-        entries = [0 if self._by_units(index) else prod(self.network.shapes[index]) + 1 for index in dense]
         above = [*reversed(list(accumulate(reversed(work), initial=0))), 0]  # the work of all layers from each one on
-        pushed = sum(
-            count * (many * above[i + 1] if many else above[i + 2])
-            for i, (count, many) in enumerate(zip(units, entries, strict=True))
-        )
-        return (pushed + sum(work)) / max(sum(work), 1)
+        return (sum(count * above[i + 2] for i, count in enumerate(units)) + sum(work)) / max(sum(work), 1)
 
     def along(self, directions: Stacks) -> Array:
         """Derivatives along k directions, each array of shape (k, *shape) and named for the parameter that it moves."""
@@ -99,7 +102,11 @@ class Tangents:
         """The derivative along each of these directions by itself, all pushed up in one pass through the layers."""
         found: dict[str, float] = {}
         room = max(1, ROOM // max(state.size for state in self.states))
-        names = [name for name in self.parameters if name in directions]  # neighbours start at neighbouring layers
+        uses = Counter(name for name, _, _ in self._uses)
+        several = [name for name in directions if uses[name] > 1]
+        found |= {name: float(self.along({name: directions[name][None]})[0]) for name in several}
+        # Neighbours start at neighbouring layers.
+        names = [name for name in self.parameters if name in directions and name not in found]
         with np.errstate(all="ignore"):
             for start in range(0, len(names), room):
                 part = {name: directions[name][None] for name in names[start : start + room]}
@@ -123,20 +130,22 @@ class Tangents:
 
     def gradient(self, name: str) -> Array:
         """Every entry of one parameter's gradient."""
-        index, _, own = name.partition(".")
-        x, value = self.states[int(index)], self.parameters[name]
-        if not self._by_units(int(index)):
+        value = self.parameters[name]
+        at, *others = [(index, own) for used, index, own in self._uses if used == name]
+        if others or not self._by_units(at[0]):
             return self._by_entries(name)
+        index, own = at
         with np.errstate(all="ignore"):
-            if int(index) not in self._known:
-                self._known[int(index)] = self._by_unit(int(index))
-            by_unit = self._known[int(index)]
-            entries = by_unit.T @ x if own == "weight" else by_unit.sum(axis=0)
+            if index not in self._known:
+                self._known[index] = self._by_unit(index)
+            by_unit = self._known[index]
+            entries = by_unit.T @ self.states[index] if own == "weight" else by_unit.sum(axis=0)
             return entries + self.network.weight_decay * value if self.network.weight_decay and is_weight(name) else entries
 
     def _by_units(self, index: int) -> bool:
         """Whether slopes by a layer's units, sample by sample, give every entry of its gradients."""
-        return isinstance(self.network.layers[index], ly.Dense) and not any(above > index for above in self.coupled)
+        vectors = isinstance(self.network.layers[index], ly.Dense) and len(self.network.shapes[index]) == 1
+        return vectors and not any(above > index for above in self.coupled)
 
     def _by_entries(self, name: str) -> Array:
         """A parameter's gradient by a tangent for each entry, as many at once as there is room for."""
@@ -186,10 +195,16 @@ class Tangents:
         return np.einsum("kno,no->nk", *flat)
 
     def _carried(self, index: int, tangents: Array, moved: Stacks) -> Array:
+        layer, own, x = self.network.layers[index], self.by_layer[index], self.states[index]
         slopes = self.slopes[index]
         if slopes is not None and not moved:
             return tangents * slopes
-        return push(self.network.layers[index], self.by_layer[index], moved, self.states[index], tangents)
+        if isinstance(layer, ly.Dense) or moved or index in self.coupled:
+            return push(layer, own, moved, x, tangents)
+        # All copies of a batch as one, where samples know nothing of each other.
+        copies = (x + 1j * COMPLEX_STEP * tangents).reshape(-1, *x.shape[1:])
+        outputs = flushed(meaning.apply(layer, own, copies))
+        return outputs.reshape(*tangents.shape[:2], *outputs.shape[1:])
 
     def _decay(self, directions: Stacks) -> Array | float:
         weights = [name for name in directions if is_weight(name)] if self.network.weight_decay else []
@@ -202,7 +217,8 @@ def push(layer: ly.Layer, parameters: Parameters, moved: Stacks, x: Array, tange
     """Tangents of a layer's output, (k, n, *outputs), from those of its input and what is moved in its parameters."""
     steps = range(len(tangents))
     points = [{name: parameters[name] + 1j * COMPLEX_STEP * stack[k] for name, stack in moved.items()} for k in steps]
-    inputs = [x + 1j * COMPLEX_STEP * tangent for tangent in tangents]
+    # Nobody differentiates by indices.
+    inputs = [x if x.dtype.kind == "i" else x + 1j * COMPLEX_STEP * tangent for tangent in tangents]
     return np.stack([flushed(meaning.apply(layer, {**parameters, **own}, z)) for own, z in zip(points, inputs, strict=True)])
 
 
@@ -211,8 +227,8 @@ def _(layer: ly.Dense, parameters: Parameters, moved: Stacks, x: Array, tangents
     flat = tangents.reshape(-1, tangents.shape[-1]) @ parameters["weight"].T  # one product, not one for each tangent
     up = flat.reshape(*tangents.shape[:-1], -1)
     if "weight" in moved:
-        up = up + x @ moved["weight"].mT
-    return up + moved["bias"][:, None] if "bias" in moved else up
+        up = up + (x.reshape(-1, x.shape[-1]) @ moved["weight"].mT).reshape(-1, *up.shape[1:])
+    return up + moved["bias"].reshape(-1, *(1 for _ in x.shape[1:]), moved["bias"].shape[-1]) if "bias" in moved else up
 
 
 @singledispatch
@@ -228,6 +244,7 @@ def loss_slopes(loss: ls.Loss, z: Array, y: Array) -> Array:
 @loss_slopes.register
 def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
     """The complex steps of all outputs at once: each changes its own exponential only, or as the largest all others."""
+    shape, z, y = z.shape, z.reshape(-1, z.shape[-1]), y.reshape(-1)
     with np.errstate(all="ignore"):
         each: Array = np.eye(z.shape[1])
         top = np.argmax(z, axis=1)
@@ -236,7 +253,7 @@ def _(_loss: ls.CrossEntropy, z: Array, y: Array) -> Array:
         total = others.sum(axis=1, keepdims=True)
         ahead, back = np.exp(1j * COMPLEX_STEP), np.exp(-1j * COMPLEX_STEP)
         sums = largest * total * back + (1 - largest) * (total - others + others * ahead)
-        return flushed(1j * COMPLEX_STEP * (largest - chosen) + log1p(sums)) / len(z)
+        return (flushed(1j * COMPLEX_STEP * (largest - chosen) + log1p(sums)) / len(z)).reshape(shape)
 
 
 def columns(loss: ls.Loss, z: Array, y: Array) -> int:
@@ -246,7 +263,7 @@ def columns(loss: ls.Loss, z: Array, y: Array) -> int:
 
 def stepped(z: Array) -> Array:
     """z + ih"""
-    moved = np.full(z.shape, 1j * COMPLEX_STEP)
+    moved = np.full(z.shape, 1j * COMPLEX_STEP, np.result_type(z, 1j))
     moved.real = z
     return moved
 

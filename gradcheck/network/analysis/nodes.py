@@ -1,0 +1,176 @@
+"""Records that behave as arrays do, as far as the meaning of a layer needs it: NumPy hands its functions over to them."""
+
+import operator
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from gradcheck.foundation.arrays import Array, zeros
+from gradcheck.network.analysis.calculus import SAFETY, or_inf
+from gradcheck.network.analysis.choices import Choice
+from gradcheck.network.analysis.tape import Record, Rule
+from gradcheck.network.reference.meaning import entrywise
+from gradcheck.network.reference.primitives import Recorded, largest
+
+RULES: dict[Any, Rule] = {}
+"""Of NumPy's functions, of all others of one argument ("unary"), and of `gradcheck.network.reference.primitives`; `gradcheck.network.analysis.rules` fill it."""
+
+COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal)
+
+
+class Node(Record, Recorded, NDArrayOperatorsMixin):
+    """A record as an array."""
+
+    __slots__ = ()
+
+    @property
+    def ndim(self) -> int:
+        return self.value.ndim
+
+    @property
+    def size(self) -> int:
+        return self.value.size
+
+    @property
+    def dtype(self) -> Any:
+        return self.value.dtype
+
+    @property
+    def mT(self) -> "Node":
+        return self.swapaxes(-1, -2)
+
+    @property
+    def T(self) -> "Node":
+        return self.transpose()
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __getitem__(self, key: Any) -> "Node":
+        return self.tape.do(RULES[operator.getitem], (self,), {"key": key})
+
+    def reshape(self, *shape: Any) -> "Node":
+        return self.tape.do(RULES[np.reshape], (self,), {"shape": _spread(shape)})
+
+    def transpose(self, *axes: Any) -> "Node":
+        return self.tape.do(RULES[np.transpose], (self,), {"axes": _spread(axes) or tuple(reversed(range(self.ndim)))})
+
+    def swapaxes(self, first: int, second: int) -> "Node":
+        axes = list(range(self.ndim))
+        axes[first], axes[second] = axes[second], axes[first]
+        return self.transpose(*axes)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> "Node":
+        options = {"axis": self._axes(axis), "keepdims": keepdims, "in_turn": self.tape.replayed is not None}
+        return self.tape.do(RULES[np.sum], (self,), options)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> "Node":
+        return self.sum(axis, keepdims) / float(prod(self.shape[i] for i in self._axes(axis)))
+
+    def _axes(self, axis: Any) -> tuple[int, ...]:
+        given = range(self.ndim) if axis is None else _spread((axis,))
+        return tuple(each % self.ndim for each in given)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method != "__call__" or options:
+            raise _unknown(ufunc)
+        if ufunc in COMPARISONS:
+            return Compared.of(ufunc, *inputs)
+        rule = RULES.get(ufunc) or (RULES["unary"] if ufunc.nin == ufunc.nout == 1 else None)
+        if rule is None:
+            raise _unknown(ufunc)
+        return self.tape.do(rule, inputs, {"ufunc": ufunc} if rule is RULES["unary"] else {})
+
+    def __array_function__(self, function: Any, _types: Any, arguments: Any, options: Any) -> Any:
+        if function not in FUNCTIONS:
+            raise _unknown(function)
+        return FUNCTIONS[function](*arguments, **options)
+
+    def recorded(self, operation: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if operation is largest:
+            options = {"choice": self.tape.choose(chosen(self, None))}
+        elif operation is entrywise and options["layer"].joints:
+            options = {**options, "choice": self.tape.choose(chosen(self, options["layer"].joints))}
+        return self.tape.do(RULES[operation], arguments, options)
+
+    @contextmanager
+    def within(self, name: str) -> Generator[None]:
+        self.tape.path.append(name)
+        try:
+            yield
+        finally:
+            self.tape.path.pop()
+
+
+class Compared(NDArrayOperatorsMixin):
+    """Which entries of a difference are positive, as NumPy's comparisons say: what `numpy.where` takes."""
+
+    def __init__(self, mask: Array, choice: Choice) -> None:
+        self.mask, self.choice = mask, choice
+
+    @classmethod
+    def of(cls, ufunc: Any, first: Any, second: Any) -> "Compared":
+        """Compare; where choices are replayed, as was chosen then."""
+        node: Any = first - second
+        choice = node.tape.choose(chosen(node, (0.0,)))
+        return cls(ufunc(choice.at, 0.0), choice)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if ufunc is not np.logical_not and ufunc is not np.invert:
+            raise _unknown(ufunc)
+        return Compared(~self.mask, self.choice)
+
+
+def chosen(node: Node, joints: tuple[float, ...] | None) -> Choice:
+    """What a result says of kinks there: of an activation, of a comparison with 0, or of candidates."""
+    tape, none = node.tape, np.broadcast_to(False, node.shape)
+    path = ".".join(filter(None, tape.path))
+    if not tape.arithmetic or not (joints is None or joints):
+        return Choice(node.value, zeros(node.shape), none, path, joints)
+    variance: Array = np.broadcast_to(node.spread, node.shape)
+    if joints is None:
+        index = np.argmax(node.value, axis=-1)[..., None]
+        variance = variance + np.take_along_axis(variance, index, axis=-1)
+    choice = Choice(node.value, SAFETY * np.sqrt(or_inf(variance)), none, path, joints)
+    return choice._replace(near=choice.close(tape.u))
+
+
+def where(condition: Any, first: Any, second: Any) -> Any:
+    """`numpy.where`, of a condition that is made of records or of arrays."""
+    compared = isinstance(condition, Compared)
+    mask = condition.mask if compared else np.asarray(condition)
+    tape = next(each.tape for each in (first, second) if isinstance(each, Node))
+    return tape.do(RULES[np.where], (first, second), {"mask": mask, "choice": condition.choice if compared else None})
+
+
+def concatenate(arrays: Any, axis: int = 0) -> Any:
+    """`numpy.concatenate`."""
+    tape = next(each.tape for each in arrays if isinstance(each, Node))
+    return tape.do(RULES[np.concatenate], tuple(arrays), {"axis": axis})
+
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    np.real: lambda x: x,
+    np.sum: lambda x, axis=None, keepdims=False: x.sum(axis, keepdims),
+    np.mean: lambda x, axis=None, keepdims=False: x.mean(axis, keepdims),
+    np.reshape: lambda x, shape: x.reshape(shape),
+    np.transpose: lambda x, axes=(): x.transpose(*axes),
+    np.swapaxes: lambda x, first, second: x.swapaxes(first, second),
+    np.where: where,
+    np.concatenate: concatenate,
+    np.broadcast_to: lambda x, shape: x.tape.do(RULES[np.broadcast_to], (x,), {"shape": shape}),
+}
+
+
+def _spread(given: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes or axes, given one by one or as a tuple."""
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given
+
+
+def _unknown(function: Any) -> TypeError:
+    known = sorted({getattr(each, "__name__", str(each)) for each in (*RULES, *FUNCTIONS)})
+    return TypeError(f"the analysis of rounding knows no numpy.{function.__name__}; it knows {', '.join(known)}")

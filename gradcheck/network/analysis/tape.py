@@ -1,0 +1,192 @@
+"""A tape: the operations of a forward pass, recorded with what rounding does to each, and played back for gradients.
+
+A `Node` takes an array's place in the meaning of a layer. Beside its value stands the variance of its rounding error in units
+of u^2, None where there is none. The reverse sweep makes its operations on the same tape, by the same rules: the variance of
+a gradient entry is the running error of its node, and no analysis of gradients is written down.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from gradcheck.foundation.arithmetic import Precision
+from gradcheck.foundation.arrays import Array
+from gradcheck.network.analysis.choices import Choice
+
+TERMS = 64  # a sum of n terms is at most sqrt(n) times the root of the sum of their squares, which the variance holds
+
+Variance: TypeAlias = Array | None
+
+
+class Rule(Protocol):
+    """What is known of one operation."""
+
+    def value(self, *x: Array, **options: Any) -> Array:
+        """The result."""
+        ...
+
+    def spread(self, node: "Record") -> Variance:
+        """The variance that its arguments hand on: sum of |dy/dx|^2 times theirs."""
+        ...
+
+    def own(self, node: "Record") -> Variance:
+        """The square of its own rounding error in units of u; None where it only moves numbers."""
+        ...
+
+    def back(self, node: "Record", g: Any) -> Sequence[Any]:
+        """The gradients at its arguments, given the one at its result."""
+        ...
+
+    def kinks(self, node: "Record") -> Array | None:
+        """On the way back: what kinks may change in its result (`gradcheck.network.analysis.kinks`)."""
+        ...
+
+
+class Record:
+    """A result with what is known of it, or a leaf.
+
+    Attributes
+    ----------
+    value : array
+    variance : array, optional
+        Of its rounding error in units of u^2; None where it is exact.
+    rows : array, optional
+        What kinks may change in it, of shape (3, *shape).
+    rule, arguments, options
+        How it was computed.
+    needs : bool
+        Whether a gradient is asked for that depends on it.
+    known : array, optional
+        What a rule keeps for the way back.
+    """
+
+    __slots__ = ("arguments", "known", "needs", "options", "rows", "rule", "tape", "value", "variance")
+
+    def __init__(self, tape: "Tape", value: Array, variance: Variance = None, *, needs: bool = False) -> None:
+        self.tape, self.value, self.variance, self.needs = tape, value, variance, needs
+        self.rule: Rule | None = None
+        self.arguments: tuple[Any, ...] = ()
+        self.options: Mapping[str, Any] = {}
+        self.rows: Array | None = None
+        self.known: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    @property
+    def spread(self) -> Array | float:
+        """The variance, 0 where it is exact."""
+        return 0.0 if self.variance is None else self.variance
+
+
+class Tape:
+    """Where operations are recorded.
+
+    Parameters
+    ----------
+    kind : type
+        Of its records: `gradcheck.network.analysis.nodes.Node`.
+    arithmetic : Precision, optional
+        Of the builds whose rounding is predicted; without it there are values alone.
+    dtype : dtype
+        In which values are computed here.
+    in_a_loop : bool
+        Whether sums go one after the other, in values (`Sum`) and in what is charged for them.
+    replayed : sequence of Choice, optional
+        Of another tape: kinks are taken as they were there.
+    """
+
+    def __init__(
+        self,
+        kind: Any,
+        arithmetic: Precision | None = None,
+        *,
+        dtype: Any = np.float64,
+        in_a_loop: bool = True,
+        replayed: Sequence[Choice] | None = None,
+    ) -> None:
+        self.kind, self.arithmetic, self.dtype, self.in_a_loop = kind, arithmetic, np.dtype(dtype), in_a_loop
+        self.replayed: Iterator[Choice] | None = None if replayed is None else iter(replayed)
+        self.choices: list[Choice] = []
+        self.path: list[str] = []
+        self._records: list[Record] = []
+        self._forward = True
+        self._largest = arithmetic.largest**0.5 if arithmetic else np.inf  # builds square what they compute (1 + z*z, d*d)
+
+    @property
+    def u(self) -> float:
+        """The unit roundoff; 0 where nothing is predicted."""
+        return self.arithmetic.u if self.arithmetic else 0.0
+
+    def leaf(self, value: Array, *, needs: bool = True) -> Any:
+        """What the network is given, without error; ``needs`` where its gradient is asked for."""
+        return self.kind(self, value.astype(self.dtype, copy=False), needs=needs)
+
+    def constant(self, value: Any) -> Any:
+        """A number of the description, rounded once unless float32 has it."""
+        given = np.asarray(value)
+        held = given.astype(self.dtype)
+        with np.errstate(over="ignore"):
+            inexact = self.arithmetic and given.dtype.kind == "f" and not np.array_equal(given.astype(np.float32), given)
+        return self.kind(self, held, np.square(held) if inexact else None)
+
+    def do(self, rule: Rule, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        """Compute a result and, where rounding is predicted, what it does to that."""
+        x = tuple([each if isinstance(each, Record) else self.constant(each) for each in arguments])
+        node = self.kind(self, rule.value(*[each.value for each in x], **options), needs=any([each.needs for each in x]))
+        node.rule, node.arguments, node.options = rule, x, options
+        if self.arithmetic:
+            self._predict(node, rule, x, self.arithmetic)
+        if not self._forward:
+            node.arguments = ()  # nobody goes back through these
+        elif node.needs:
+            self._records.append(node)
+        return node
+
+    def _predict(self, node: Record, rule: Rule, x: Sequence[Record], arithmetic: Precision) -> None:
+        node.variance = rule.spread(node) if any([each.variance is not None for each in x]) else None
+        own = rule.own(node)
+        if own is not None:
+            total = own if node.variance is None else own + node.variance
+            node.variance = guarded(node.value, total, arithmetic, self._largest)
+        if not self._forward:  # a function is continuous at a kink, its slope is not
+            rows = rule.kinks(node)
+            node.rows = rows if rows is not None and rows.any() else None
+
+    def choose(self, choice: Choice) -> Choice:
+        """Record a choice; where choices are replayed, the one that was made then."""
+        self.choices.append(choice if self.replayed is None else next(self.replayed))
+        return self.choices[-1]
+
+    def gradients(self, outputs: Any, g: Any, leaves: Mapping[str, Any]) -> dict[str, Any]:
+        """From the gradient at the outputs down to these leaves; None at one on which nothing depends."""
+        self._forward, self._largest = False, self.arithmetic.largest if self.arithmetic else np.inf
+        found: dict[int, Any] = {id(outputs): g}
+        while self._records:
+            node = self._records.pop()
+            above = found.pop(id(node), None)
+            if above is None or node.rule is None:
+                continue
+            for argument, own in zip(node.arguments, node.rule.back(node, above), strict=True):
+                if argument.needs and own is not None:
+                    known = found.get(id(argument))
+                    found[id(argument)] = own if known is None else known + own
+        return {name: found.get(id(leaf)) for name, leaf in leaves.items()}
+
+
+def guarded(value: Array, variance: Array, arithmetic: Precision, largest: float) -> Array:
+    """The variance with underflow; ``inf`` where a value, or a sum of the terms that it is made of, may pass ``largest``.
+
+    Whatever rounds has at least the square of its value as its variance.
+    """
+    widened = variance + arithmetic.underflow**2
+    if (TERMS + 1) * float(variance.max(initial=0.0)) ** 0.5 < largest:
+        return widened
+    return np.where(np.abs(value) + TERMS * np.sqrt(variance) < largest, widened, np.inf)
+
+
+def fitted(x: Any, shape: tuple[int, ...]) -> Array:
+    """Broadcast, where it must be."""
+    return x if getattr(x, "shape", None) == shape else np.broadcast_to(x, shape)
