@@ -1,4 +1,4 @@
-"""Dense layers: z = x W^T + b."""
+"""Dense layers, z = x W^T + b, and embeddings, rows of a matrix by index."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,4 +13,8 @@ def dense(layer: ly.Dense, parameters: Mapping[str, Any], x: Any) -> Any:
     return z + parameters["bias"] if layer.bias else z
 
 
-LAYERS = {ly.Dense: dense}
+def embedding(_: ly.Embedding, parameters: Mapping[str, Any], x: Any) -> Any:
+    return parameters["weight"][x]
+
+
+LAYERS = {ly.Dense: dense, ly.Embedding: embedding}

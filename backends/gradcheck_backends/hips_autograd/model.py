@@ -1,6 +1,6 @@
 """The model: the network as one function of its parameters, differentiated by Autograd."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import autograd.numpy as anp
@@ -8,15 +8,11 @@ from autograd.core import backward_pass
 from autograd.extend import VJPNode, vspace
 from autograd.tracer import getval, new_box, trace_stack
 
-from gradcheck.errors import BackendError
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
-from gradcheck.network.layers import Layer
 from gradcheck.network.network import Network, by_layer, is_weight
-from gradcheck_backends.hips_autograd import activations, dense
+from gradcheck_backends.hips_autograd.blocks import LAYERS, check, rule_of
 from gradcheck_backends.hips_autograd.losses import LOSSES
-
-LAYERS: dict[type[Layer], Callable[[Any, Mapping[str, Any], Any], Any]] = {**dense.LAYERS, **activations.LAYERS}
 
 
 class AutogradModel:
@@ -30,11 +26,10 @@ class AutogradModel:
     # each followed by arctan, with the dict and `anp.dot` against this: 784-512-512-1 19.8 and 18.6 ms, twenty layers of 256
     # 60.0 and 48.0 ms, 64-128-128-1 2.1 and 1.4 ms, 2-15-1 0.57 and 0.29 ms.
     def __init__(self, network: Network) -> None:
-        for row, rules in (*((layer, LAYERS) for layer in network.layers), (network.loss, LOSSES)):
-            if type(row) not in rules:
-                raise BackendError(f"the autograd build has no rule for {type(row).__name__}")
+        check(network.layers)
         self.network = network
         self._layers = [(LAYERS[type(layer)], layer) for layer in network.layers]
+        self._loss_rule = rule_of(network.loss, LOSSES)
 
     def loss(self, parameters: Parameters, batch: Batch) -> float:
         """Mean loss of the batch, weight decay included."""
@@ -54,7 +49,7 @@ class AutogradModel:
         x: Any = batch.inputs
         for (forward, layer), own in zip(self._layers, by_layer(self.network, parameters), strict=True):
             x = forward(layer, own, x)
-        each = LOSSES[type(self.network.loss)](self.network.loss, x, batch.targets)
+        each = self._loss_rule(self.network.loss, x, batch.targets)
         # A sum times a Python float: the gradient of anp.mean promotes float32.
         mean = anp.sum(each) * (1.0 / each.size)
         if self.network.weight_decay:

@@ -1,11 +1,11 @@
-"""Dense layers: z = W x + b 1^T, samples in columns."""
+"""Dense layers, z = W x + b 1^T with samples in columns and x W^T + b in rows, and embeddings, rows of a matrix by index."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from gradcheck.foundation.arrays import Array
-from gradcheck.network.layers import Dense
+from gradcheck.network.layers import Dense, Embedding
 from gradcheck_backends.manual.buffers import Buffers
 from gradcheck_backends.manual.rules import Gradients, LayerPullback
 
@@ -26,4 +26,26 @@ def dense(layer: Dense, parameters: Mapping[str, Array], x: Array, buffers: Buff
     return z, pullback
 
 
+def dense_in_rows(layer: Dense, parameters: Mapping[str, Array], x: Array, _: Buffers) -> tuple[Array, LayerPullback]:
+    weight, rows = parameters["weight"], x.reshape(-1, x.shape[-1])
+    z = rows @ weight.T + parameters["bias"] if layer.bias else rows @ weight.T
+
+    def pullback(g: Array) -> tuple[Array, Gradients]:
+        g = g.reshape(z.shape)
+        gradients = {"weight": g.T @ rows} | ({"bias": g.sum(axis=0)} if layer.bias else {})
+        return (g @ weight).reshape(x.shape), gradients
+
+    return z.reshape(*x.shape[:-1], len(weight)), pullback
+
+
+def embedding(_: Embedding, parameters: Mapping[str, Array], x: Array, _buffers: Buffers) -> tuple[Array, LayerPullback]:
+    def pullback(g: Array) -> tuple[Array, Gradients]:
+        weight = np.zeros_like(parameters["weight"])
+        np.add.at(weight, x, g)
+        return np.zeros(x.shape, g.dtype), {"weight": weight}  # nobody asks for a gradient at indices
+
+    return parameters["weight"][x], pullback
+
+
 LAYERS = {Dense: dense}
+IN_ROWS = {Dense: dense_in_rows, Embedding: embedding}

@@ -28,7 +28,10 @@ def binary_cross_entropy(_: ls.BinaryCrossEntropy, z: Array, y: Array) -> LossRe
     return (y * log1pexp(-z) + (1 - y) * log1pexp(z)).mean(), lambda: (expit(z) - y) / z.size
 
 
-def cross_entropy(_: ls.CrossEntropy, z: Array, y: Array) -> LossResult:
+def cross_entropy(loss: ls.CrossEntropy, z: Array, y: Array) -> LossResult:
+    if z.ndim > 2:  # a row of logits for each token
+        mean, of_rows = cross_entropy(loss, z.reshape(-1, z.shape[-1]), y.ravel())
+        return mean, lambda: of_rows().reshape(z.shape)
     n = np.arange(len(y))
     shifted = z - z.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -1,11 +1,10 @@
-"""The chain rule: forward through the layers, and back through their pullbacks in reverse."""
+"""The model of a flat network: forward through the layers, and back through their pullbacks in reverse."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gradcheck.errors import BackendError
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer
@@ -13,7 +12,7 @@ from gradcheck.network.network import Network, is_weight, layer_shapes
 from gradcheck_backends.manual import activations, dense
 from gradcheck_backends.manual.buffers import Buffers, DType, Workspace, lowest_with_parameters
 from gradcheck_backends.manual.losses import LOSSES
-from gradcheck_backends.manual.rules import LayerPullback, LayerRule
+from gradcheck_backends.manual.rules import LayerPullback, LayerRule, rule_of
 
 LAYERS: dict[type[Layer], LayerRule] = {**dense.LAYERS, **activations.LAYERS}
 
@@ -21,18 +20,15 @@ SIZES = 4  # batch sizes whose workspaces are kept: full and last batch, of trai
 
 
 class ManualModel:
-    """A network as a list of rules, looked up once, and workspaces, allocated once per batch size and dtype.
+    """A flat network as a list of rules, looked up once, and workspaces, allocated once per batch size and dtype.
 
     A call takes a workspace out and puts it back, so that calls in several threads never share one.
     """
 
     def __init__(self, network: Network) -> None:
-        for row, rules in (*((layer, LAYERS) for layer in network.layers), (network.loss, LOSSES)):
-            if type(row) not in rules:
-                raise BackendError(f"the manual build has no rule for {type(row).__name__}")
         self.network = network
-        self.rules = [LAYERS[type(layer)] for layer in network.layers]
-        self.loss_rule = LOSSES[type(network.loss)]
+        self.rules = [rule_of(layer, LAYERS) for layer in network.layers]
+        self.loss_rule = rule_of(network.loss, LOSSES)
         self.names = [{name: f"{index}.{name}" for name in own} for index, own in enumerate(layer_shapes(network))]
         self.lowest = lowest_with_parameters(network)
         self._idle: dict[tuple[int, DType], list[Workspace]] = {}

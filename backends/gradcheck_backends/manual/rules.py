@@ -1,10 +1,16 @@
-"""What a rule is: from a layer or loss and its input to the output and its pullback; samples in columns, see `Buffers`."""
+"""What a rule is: from a layer or loss and its input to the output and its pullback.
+
+In a network of dense layers and activations on vectors samples are columns, see `Buffers`; in any other, rows.
+"""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
+from gradcheck.errors import BackendError
 from gradcheck.foundation.arrays import Array
 from gradcheck_backends.manual.buffers import NONE, Buffers
+
+T = TypeVar("T")
 
 Gradients: TypeAlias = dict[str, Array]
 LayerPullback: TypeAlias = Callable[[Array], tuple[Array, Mapping[str, Array]]]
@@ -30,3 +36,11 @@ def as_layer(rule: ActivationRule) -> LayerRule:
         return a, lambda g: (pullback(g), NONE)
 
     return layer_rule
+
+
+def rule_of(row: object, rules: Mapping[type[Any], T]) -> T:
+    """The rule of a layer or loss; raises `BackendError` where there is none."""
+    rule = rules.get(type(row))
+    if rule is None:
+        raise BackendError(f"the manual build has no rule for {type(row).__name__}")
+    return rule

@@ -5,7 +5,7 @@ are held against the library.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -13,13 +13,15 @@ import numpy as np
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
+from gradcheck.network.layers.blocks import leaves
 from gradcheck.network.network import Network
-from gradcheck_backends.manual import activation_mistakes, dense_mistakes, loss_mistakes
-from gradcheck_backends.manual.model import ManualModel
+from gradcheck_backends.manual import build
+from gradcheck_backends.manual.buffers import lowest_with_parameters
+from gradcheck_backends.manual.mistakes import activations, dense, losses
+from gradcheck_backends.manual.mistakes.trace import Mistake, Step, Table, Trace
 from gradcheck_backends.manual.rules import Gradients
-from gradcheck_backends.manual.trace import Mistake, Step, Table, Trace
 
-TABLE: Table = {**dense_mistakes.MISTAKES, **activation_mistakes.MISTAKES, **loss_mistakes.MISTAKES}
+TABLE: Table = {**dense.MISTAKES, **activations.MISTAKES, **losses.MISTAKES}
 # Numbers in the contributions of all samples to a block, 160 MB; beyond it nobody looks. At 10 twelve of 217 causes (samples
 # dropped) were lost, at 2e9 none gained.
 MANY = 2e7
@@ -32,6 +34,9 @@ class Mistakes:
     def __init__(self, network: Network, parameters: Parameters, batch: Batch) -> None:
         self.trace = Trace(network, parameters, batch)
         self.gradients = self.trace.gradients
+        self.lowest = lowest_with_parameters(network)
+        uses = Counter(name for wires in network.wiring for name in wires.values())
+        self.shared = any(count > 1 for count in uses.values())
 
     def name(self, layer: int) -> str:
         """How a report calls the layer of a mistake."""
@@ -42,7 +47,9 @@ class Mistakes:
         return type(self.trace.part(layer)).__name__
 
     def mistakes(self) -> Iterator[Mistake]:
-        """Every one, from the loss down."""
+        """Every one, from the loss down; none where a parameter has several uses, whose gradients add up."""
+        if self.shared:
+            return
         count = len(self.trace.pullbacks)
         yield from _mistakes_at(Step(self.trace, count, np.ones(())))
         for index in reversed(range(count)):
@@ -50,14 +57,13 @@ class Mistakes:
 
     def with_mistake(self, mistake: Mistake) -> Iterator[tuple[str, Array]]:
         """What the mistake changes, by name; no further down than somebody looks."""
-        changed: Mapping[str, Array] = {f"{mistake.layer}.{name}": gradient for name, gradient in mistake.own.items()}
-        yield from self.trace.decayed(changed).items()
+        yield from self.trace.named(mistake.layer, mistake.own).items()
         if mistake.below is None:
             return
         g = mistake.below
-        for index in range(mistake.layer - 1, self.trace.model.lowest - 1, -1):
+        for index in range(mistake.layer - 1, self.lowest - 1, -1):
             g, own = self.trace.pullbacks[index](g)
-            yield from self.trace.decayed({f"{index}.{name}": gradient for name, gradient in own.items()}).items()
+            yield from self.trace.named(index, own).items()
 
     def singly(self) -> Iterator[Made]:
         """Every mistake made in one layer, with what it changes."""
@@ -81,15 +87,19 @@ class Mistakes:
             g, own = self.trace.pullbacks[index](g)
             if mistake is not None:
                 g, own = g if mistake.below is None else mistake.below, {**own, **mistake.own}
-            yield from self.trace.decayed({f"{index}.{name}": gradient for name, gradient in own.items()}).items()
+            yield from self.trace.named(index, own).items()
 
     def contributions(self) -> Gradients:
-        """Of every sample to every block, a row each, without weight decay; nothing where they would be too many."""
+        """Of every sample to every block, a row each, without weight decay.
+
+        Nothing where they would be too many, or where a sample alone means something else than one of the batch.
+        """
         parameters, (inputs, targets) = self.trace.parameters, self.trace.batch
         n = len(inputs)
-        if any(value.size * n > MANY for value in parameters.values()):
+        coupled = any(layer.couples_samples for layer in leaves(self.trace.network.layers))
+        if coupled or any(value.size * n > MANY for value in parameters.values()):
             return {}
-        model = ManualModel(msgspec.structs.replace(self.trace.network, weight_decay=0.0))
+        model = build(msgspec.structs.replace(self.trace.network, weight_decay=0.0))
         samples = (Batch(inputs[i : i + 1], targets[i : i + 1]) for i in range(n))
         each = [model.loss_and_gradients(parameters, sample)[1] for sample in samples]
         return {name: np.stack([gradients[name].ravel() for gradients in each]) for name in parameters}

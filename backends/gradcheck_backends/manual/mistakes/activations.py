@@ -6,9 +6,9 @@ import numpy as np
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
+from gradcheck_backends.manual.activations import LAYERS
 from gradcheck_backends.manual.buffers import NEW
-from gradcheck_backends.manual.model import LAYERS
-from gradcheck_backends.manual.trace import Mistake, Step, Table
+from gradcheck_backends.manual.mistakes.trace import Mistake, Step, Table
 
 FROM_OUTPUT: dict[type[ly.Activation], Callable[[Array], Array]] = {
     ly.Tanh: lambda a: 1 - a * a,

@@ -12,9 +12,9 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer
 from gradcheck.network.losses import Loss
-from gradcheck.network.network import Network, by_layer, is_weight
-from gradcheck_backends.manual.buffers import NEW
-from gradcheck_backends.manual.model import ManualModel
+from gradcheck.network.network import Network, by_layer
+from gradcheck_backends.manual.blocks import forward
+from gradcheck_backends.manual.nested import NestedModel, decayed
 from gradcheck_backends.manual.rules import LayerPullback
 
 # Layers away that an input can be mixed up with this one's: those further off are no likelier, and trying all of them costs
@@ -33,15 +33,14 @@ class Trace:
 
     def __init__(self, network: Network, parameters: Parameters, batch: Batch) -> None:
         self.network, self.parameters, self.batch = network, parameters, batch
-        self.model = ManualModel(network)
+        self.model = NestedModel(network)
         self.inputs, self.pullbacks = [batch.inputs], list[LayerPullback]()
-        each = network.layers, self.model.rules, by_layer(network, parameters)
-        for layer, rule, own in zip(*each, strict=True):
-            output, pullback = rule(layer, own, self.inputs[-1].T, NEW)
-            self.inputs.append(output.T)
-            self.pullbacks.append(_in_rows(pullback))
+        for layer, own in zip(network.layers, by_layer(network, parameters), strict=True):
+            output, (pullback,) = forward((layer,), (own,), self.inputs[-1])
+            self.inputs.append(output)
+            self.pullbacks.append(pullback)
         self.top: Array = self.model.loss_rule(network.loss, self.inputs[-1], batch.targets)[1]()
-        self.gradients = self.decayed(self.model.backward(self.top, self.pullbacks))
+        self.gradients = decayed(network, parameters, self.model.backward(self.top, self.pullbacks))
 
     @cached_property
     def above(self) -> list[Array]:
@@ -60,18 +59,10 @@ class Trace:
         where = f"layers[{index}]" if index < len(self.network.layers) else "the loss"
         return f"{where} ({type(self.part(index)).__name__})"
 
-    def decayed(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
-        """The gradients with what weight decay adds."""
-        decay = self.network.weight_decay
-        return {k: g + decay * self.parameters[k] if decay and is_weight(k) else g for k, g in gradients.items()}
-
-
-def _in_rows(pullback: LayerPullback) -> LayerPullback:
-    def in_rows(g: Array) -> tuple[Array, Mapping[str, Array]]:
-        below, own = pullback(g.T)
-        return below.T, own
-
-    return in_rows
+    def named(self, index: int, own: Mapping[str, Array]) -> dict[str, Array]:
+        """Gradients of a layer's parameters by the names that these have in the network, with what weight decay adds."""
+        wires = self.network.wiring[index] if own else NONE
+        return decayed(self.network, self.parameters, {wires[name]: gradient for name, gradient in own.items()})
 
 
 @dataclass(frozen=True)
@@ -120,5 +111,6 @@ class Mistake(NamedTuple):
     habit: str = ""
 
 
-Table: TypeAlias = Mapping[type[Layer | Loss], tuple[Callable[[Any, Step], Iterator[Mistake]], ...]]
+Row: TypeAlias = Callable[[Any, Step], Iterator[Mistake]]
+Table: TypeAlias = Mapping[type[Layer | Loss], tuple[Row, ...]]
 """For kinds of layers and losses, and what derives from them: ``row(layer or loss, step) -> mistakes``."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck.network.layers import Dense
-from gradcheck_backends.manual.trace import Mistake, Step, Table
+from gradcheck_backends.manual.mistakes.trace import Mistake, Row, Step, Table
 
 UNITS = 64  # of a layer, each of which may be left out; of wider layers the first so many
 
@@ -49,7 +49,7 @@ def handed_down(_: Dense, step: Step) -> Iterator[Mistake]:
     i, g, name = step.index, step.g, step.name
     if i == 0:
         return
-    weight = step.trace.parameters[f"{i}.weight"]
+    weight = step.trace.parameters[step.trace.network.wiring[i]["weight"]]
     if weight.shape[0] == weight.shape[1]:
         yield Mistake("transposed", i, f"{name} hands down g W^T", "hand down g W", below=g @ weight.T, habit="W^T")
     for unit in range(min(UNITS, weight.shape[0])):
@@ -57,4 +57,9 @@ def handed_down(_: Dense, step: Step) -> Iterator[Mistake]:
         yield Mistake("path-lost", i, f"{lost} hands nothing down", "add up over all units", {"lost": lost}, below)
 
 
-MISTAKES: Table = {Dense: (reductions, accumulation, inputs_of_others, handed_down)}
+def _on_vectors(row: Row) -> Row:
+    """Only where a sample is a vector."""
+    return lambda layer, step: row(layer, step) if step.x.ndim == 2 else iter(())
+
+
+MISTAKES: Table = {Dense: tuple(map(_on_vectors, (reductions, accumulation, inputs_of_others, handed_down)))}
