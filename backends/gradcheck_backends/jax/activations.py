@@ -1,16 +1,16 @@
 """Activations a = rho(z)."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
 from gradcheck.network import layers as ly
+from gradcheck_backends.jax.rules import Rules
 
 library: Any = jax  # half of its types are unknown
 jnp, nn = library.numpy, library.nn
 
-LAYERS: dict[type[ly.Layer], Callable[[Any, Mapping[str, Any], Any], Any]] = {
+LAYERS: Rules = {
     ly.Arctan: lambda _, __, z: jnp.arctan(z),
     ly.Tanh: lambda _, __, z: jnp.tanh(z),
     ly.Sigmoid: lambda _, __, z: nn.sigmoid(z),

@@ -12,7 +12,7 @@ jnp, nn = library.numpy, library.nn
 
 
 def cross_entropy(_: ls.CrossEntropy, z: Any, y: Any) -> Any:
-    return -jnp.take_along_axis(nn.log_softmax(z), y[:, None], axis=1)
+    return -jnp.take_along_axis(nn.log_softmax(z), y[..., None], axis=-1)
 
 
 def huber(loss: ls.Huber, z: Any, y: Any) -> Any:

@@ -1,12 +1,10 @@
 """Activations a = rho(z)."""
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from gradcheck.network import layers as ly
+from gradcheck_backends.pytorch.rules import Modules
 
 
 class Arctan(nn.Module):
@@ -16,7 +14,7 @@ class Arctan(nn.Module):
         return torch.arctan(z)
 
 
-LAYERS: dict[type[ly.Layer], Callable[[Any, ly.Shape], nn.Module]] = {
+LAYERS: Modules = {
     ly.Arctan: lambda _, __: Arctan(),
     ly.Tanh: lambda _, __: nn.Tanh(),
     ly.Sigmoid: lambda _, __: nn.Sigmoid(),

@@ -1,15 +1,23 @@
-"""Dense layers, which torch calls linear."""
-
-from collections.abc import Callable
-from typing import Any
+"""Dense layers, which torch calls linear; rows of a table; and entries in a row."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradcheck.network import layers as ly
+from gradcheck_backends.pytorch.rules import Functions, Modules
 
-LAYERS: dict[type[ly.Layer], Callable[[Any, ly.Shape], nn.Module]] = {
-    ly.Dense: lambda layer, inputs: nn.Linear(inputs[0], layer.units, bias=layer.bias, device="meta"),
+
+def in_a_row(x: Tensor) -> Tensor:
+    return x.reshape(len(x), -1)  # nn.Flatten wants an axis beside that of the samples
+
+
+LAYERS: Modules = {
+    ly.Dense: lambda layer, inputs: nn.Linear(inputs[-1], layer.units, bias=layer.bias, device="meta"),
+    ly.Embedding: lambda layer, _: nn.Embedding(layer.symbols, layer.width, device="meta"),
+    ly.Flatten: lambda _, __: nn.Flatten(),
 }
-FUNCTIONS: dict[type[nn.Module], Callable[..., Tensor]] = {nn.Linear: F.linear}
-"""Of modules with parameters: a function of the input and of these, in the module's order."""
+FUNCTIONS: Functions = {
+    nn.Linear: lambda _: F.linear,
+    nn.Embedding: lambda _: F.embedding,
+    nn.Flatten: lambda _: in_a_row,
+}

@@ -1,22 +1,18 @@
 """The model: parameters are passed in at each call, as tensors that share the arrays' memory; nothing is kept."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gradcheck.errors import BackendError
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
-from gradcheck.network.layers import Layer, Shape
 from gradcheck.network.network import Network, is_weight
-from gradcheck_backends.pytorch import activations, dense
+from gradcheck_backends.pytorch.blocks import chain, run
 from gradcheck_backends.pytorch.compiling import compiled
 from gradcheck_backends.pytorch.losses import LOSSES
 from gradcheck_backends.pytorch.places import Place
-
-LAYERS: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {**dense.LAYERS, **activations.LAYERS}
+from gradcheck_backends.pytorch.rules import rule
 
 
 class TorchModel:
@@ -31,18 +27,10 @@ class TorchModel:
     # and 0.27 ms. `torch.func.functional_call` took 22.5, 56.2, 2.2 and 0.40 ms; a module whose parameters' data are pointed
     # at the arrays was no faster than this, and belongs to one thread.
     def __init__(self, network: Network, place: Place, *, compile: bool = False) -> None:
-        for row, rules in (*((layer, LAYERS) for layer in network.layers), (network.loss, LOSSES)):
-            if type(row) not in rules:
-                raise BackendError(f"the torch build has no rule for {type(row).__name__}")
         self.network, self.place = network, place
-        layers = zip(network.layers, network.shapes, strict=False)
         # Without storage of its own; its ``state_dict`` gives our parameters their names.
-        self.module = nn.Sequential(*(LAYERS[type(layer)](layer, inputs) for layer, inputs in layers))
-        self.criterion = LOSSES[type(network.loss)](network.loss)
-        self._steps = [
-            (dense.FUNCTIONS.get(type(module), module), [f"{index}.{name}" for name, _ in module.named_parameters()])
-            for index, module in enumerate(self.module)
-        ]
+        self.module, self._steps = chain(network, network.shapes, network.wiring)
+        self.criterion = rule(LOSSES, network.loss)(network.loss)
         self._loss = compiled(self._eager) if compile else self._eager
 
     def loss(self, parameters: Parameters, batch: Batch) -> float:
@@ -70,9 +58,7 @@ class TorchModel:
         return self._loss(tensors, self.place.tensor(batch.inputs), self.place.tensor(batch.targets))
 
     def _eager(self, tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        for step, names in self._steps:
-            x = step(x, *[tensors[name] for name in names])
-        loss = self.criterion(x, y)
+        loss = self.criterion(run(self._steps, x, tensors), y)
         if self.network.weight_decay and tensors:
             decayed = torch.stack([t.square().sum() for name, t in tensors.items() if is_weight(name)]).sum()
             loss = loss + self.network.weight_decay / 2 * decayed
