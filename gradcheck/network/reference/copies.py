@@ -101,6 +101,7 @@ def each_copy(layer: ly.Layer, parameters: Parameters, moved: Stacks, x: Array) 
 @each_copy.register
 def _(layer: ly.Dense, parameters: Parameters, moved: Stacks, x: Array) -> Array:
     """Matrix products take stacks of matrices; a stack of biases must not be taken for a bias of each sample."""
-    rows = {name: stack[:, None] if name == "bias" else stack for name, stack in moved.items()}
-    outputs = meaning.apply(layer, {**parameters, **rows}, x.reshape(len(x), -1, x.shape[-1]))
-    return outputs.reshape(len(outputs), *x.shape[1:-1], -1)
+    z = x.reshape(len(x), -1, x.shape[-1]) @ moved.get("weight", parameters["weight"]).mT
+    if layer.bias:
+        z = z + (moved["bias"][:, None] if "bias" in moved else parameters["bias"])
+    return z.reshape(len(z), *x.shape[1:-1], -1)
