@@ -9,15 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.foundation.arithmetic import UNIT_FLOAT32
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.analysis.calculus import FAR, SAFETY
 from gradcheck.network.analysis.kinks import swapped, through_factor, through_product
 from gradcheck.network.analysis.nodes import RULES
 from gradcheck.network.analysis.rules_moving import summed, unbroadcast
-from gradcheck.network.analysis.tape import Record, Variance, fitted
+from gradcheck.network.analysis.tape import Record, Rule, Variance, fitted
+
+# Terms from which on a sum is done in a loop, to see what that does. Of 2,131 equal ones a sum was off by 0.57 of a bound
+# without it, of 2,984 by 0.99.
+MANY_ALIKE = 256
 
 
-class Rounds:
+class Rounds(Rule):
     """One operation an entry, rounded once."""
 
     def own(self, node: Record) -> Variance:
@@ -55,7 +60,7 @@ class Subtract(Add):
         return _together(node, [first, None if second is None else swapped(second)])
 
 
-class Negative:
+class Negative(Rule):
     """``-x``"""
 
     def value(self, *x: Array, **options: Any) -> Array:
@@ -127,7 +132,7 @@ class Divide(Rounds):
         return None if rows is None else through_factor(rows, 1 / node.arguments[1].value)
 
 
-class MatMul:
+class MatMul(Rule):
     """``x @ y``: each product is rounded, and their sum."""
 
     def value(self, *x: Array, **options: Any) -> Array:
@@ -145,7 +150,7 @@ class MatMul:
 
     def own(self, node: Record) -> Variance:
         x, y = node.arguments
-        return summed(node, x.shape[-1], x.value**2 @ y.value**2)
+        return summed(node, x.shape[-1], x.value**2 @ y.value**2, in_a_loop=False)
 
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         x, y = node.arguments
@@ -159,16 +164,14 @@ class MatMul:
         return _together(node, [first, second])
 
 
-class Sum:
+class Sum(Rule):
     """``x.sum(axis, keepdims)``; ``in_turn``, as a plain loop does it."""
 
     def value(self, *x: Array, **options: Any) -> Array:
         axes, keep = options["axis"], options["keepdims"]
         if not options["in_turn"]:
             return x[0].sum(axis=axes, keepdims=keep)
-        rest = [i for i in range(x[0].ndim) if i not in axes]
-        rows = x[0].transpose(*rest, *axes).reshape(*(x[0].shape[i] for i in rest), -1)
-        total = np.cumsum(rows, axis=-1)[..., -1]
+        total = np.cumsum(in_rows(x[0], axes), axis=-1, dtype=x[0].dtype)[..., -1]
         return np.expand_dims(total, axes) if keep else total
 
     def spread(self, node: Record) -> Variance:
@@ -178,7 +181,11 @@ class Sum:
     def own(self, node: Record) -> Variance:
         x = node.arguments[0].value
         squares = np.square(x).sum(axis=node.options["axis"], keepdims=node.options["keepdims"])
-        return None if node.value.size == x.size else summed(node, x.size / max(node.value.size, 1), squares)
+        if node.value.size == x.size:
+            return None
+        terms = x.size / max(node.value.size, 1)
+        own = summed(node, terms, squares, in_a_loop=node.tape.in_a_loop)
+        return own + self._in_turn(node) if terms >= MANY_ALIKE else own
 
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         x = node.arguments[0]
@@ -189,6 +196,22 @@ class Sum:
         rows = node.arguments[0].rows
         axes = tuple(axis + 1 for axis in node.options["axis"])
         return None if rows is None else rows.sum(axis=axes, keepdims=node.options["keepdims"])
+
+    @staticmethod
+    def _in_turn(node: Record) -> Array:
+        """The square of the error of a plain loop: equal terms are rounded the same way, again and again."""
+        narrow = np.float32 if node.tape.u >= UNIT_FLOAT32 else np.float64
+        axes, keep = node.options["axis"], node.options["keepdims"]
+        rows = in_rows(node.arguments[0].value.astype(narrow), axes)
+        error = np.cumsum(rows, axis=-1)[..., -1] - rows.sum(axis=-1, dtype=np.float64)  # NumPy adds a row in pairs
+        squares = np.square(error / float(np.finfo(narrow).eps / 2))
+        return np.expand_dims(squares, axes) if keep else squares
+
+
+def in_rows(x: Array, axes: Sequence[int]) -> Array:
+    """What is summed over these axes, along the last one."""
+    rest = [i for i in range(x.ndim) if i not in axes]
+    return np.ascontiguousarray(x.transpose(*rest, *axes).reshape(*(x.shape[i] for i in rest), -1))
 
 
 def _together(node: Record, rows: Sequence[Array | None]) -> Array | None:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.analysis.calculus import FAR, SAFETY, or_inf
 from gradcheck.network.analysis.kinks import through_slope
 from gradcheck.network.analysis.nodes import RULES
 from gradcheck.network.analysis.rules_moving import Moves, unbroadcast
-from gradcheck.network.analysis.tape import Record, Variance
+from gradcheck.network.analysis.tape import Record, Rule, Variance
 from gradcheck.network.reference.primitives import largest, softmax
 
 
@@ -60,7 +60,7 @@ def _masked(g: Any, mask: Array, choice: Any) -> Any:
     return g.tape.do(MASKED, (g,), {"mask": mask, "choice": choice})
 
 
-class Softmax:
+class Softmax(Rule):
     """y = softmax(x): dy_i = y_i ((1 - y_i) dx_i - sum of y_j dx_j over the others), 1 - y_i being the sum of the others."""
 
     def value(self, *x: Array, **options: Any) -> Array:
@@ -85,6 +85,11 @@ class Softmax:
         gap = np.where(kept, x.max(axis=-1, keepdims=True) - x, 0.0)
         return 3 * node.value**2 + _moved(node.value, gap**2)
 
+    def recomputed(self, node: Record) -> Variance:
+        """Flash attention keeps log(sum exp x) of a row, rounded, and computes y anew from it."""
+        x = np.where(np.broadcast_to(node.options["keep"], node.shape), node.arguments[0].value, -np.inf)
+        return (node.value * logsumexp(x, axis=-1, keepdims=True)) ** 2
+
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         return [g.tape.do(SOFTMAX_BACK, (g, node), {})]
 
@@ -100,7 +105,7 @@ def _moved(y: Array, variance: Array) -> Array:
     return squares * (_others(y) ** 2 * variance + shares.sum(axis=-1, keepdims=True) - shares)
 
 
-class SoftmaxBack:
+class SoftmaxBack(Rule):
     """y (g - sum g y). Flash attention takes the sum from its outputs, and loses that it cancels where y is near 1."""
 
     def value(self, *x: Array, **options: Any) -> Array:
@@ -117,9 +122,6 @@ class SoftmaxBack:
     def own(self, node: Record) -> Variance:
         g, y = (x.value for x in node.arguments)
         return 2 * y**2 * ((g * y) ** 2).sum(axis=-1, keepdims=True) + 2 * node.value**2
-
-    def back(self, node: Record, g: Any) -> Sequence[Any]:
-        raise NotImplementedError  # nobody goes back through a gradient
 
     def kinks(self, node: Record) -> Array | None:
         rows, y = node.arguments[0].rows, node.arguments[1].value

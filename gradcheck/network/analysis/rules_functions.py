@@ -17,7 +17,7 @@ from gradcheck.network.analysis.calculus import FAR, SAFETY, Uncertain, or_inf, 
 from gradcheck.network.analysis.kinks import freedom, through_slope
 from gradcheck.network.analysis.nodes import RULES
 from gradcheck.network.analysis.rules_arithmetic import Rounds
-from gradcheck.network.analysis.tape import Record, Variance
+from gradcheck.network.analysis.tape import Record, Rule, Variance
 from gradcheck.network.reference.meaning import apply, entrywise
 from gradcheck.network.reference.tangents import derivative, stepped
 
@@ -44,7 +44,7 @@ def function_of(options: Any) -> Function:
     return Function(partial(apply, layer, {}), layer.cancellation, layer.kinks, layer.joints)
 
 
-class Entrywise:
+class Entrywise(Rule):
     """``f(z)``: the slope is the largest within rounding of z, where that is far, and the rounding is that of its own size."""
 
     def value(self, *x: Array, **options: Any) -> Array:
@@ -65,7 +65,7 @@ class Entrywise:
         return [g.tape.do(SLOPE, (g, node.arguments[0]), {**node.options, "known": node.known})]
 
 
-class Slope:
+class Slope(Rule):
     """``g f'(z)``"""
 
     def value(self, *x: Array, **options: Any) -> Array:
@@ -87,9 +87,6 @@ class Slope:
 
     def own(self, node: Record) -> Variance:
         return node.value**2
-
-    def back(self, node: Record, g: Any) -> Sequence[Any]:
-        raise NotImplementedError  # nobody goes back through a gradient
 
     def kinks(self, node: Record) -> Array | None:
         g, free = node.arguments[0], self._free(node)
@@ -128,9 +125,6 @@ class Root(Rounds):
 
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         return [g / (node * 2.0)]
-
-    def kinks(self, node: Record) -> Array | None:
-        return None
 
 
 SLOPE = Slope()

@@ -7,25 +7,26 @@ from typing import Any
 import numpy as np
 
 from gradcheck.foundation.arrays import Array
-from gradcheck.network.analysis.calculus import accumulated
+from gradcheck.network.analysis.calculus import MANY
 from gradcheck.network.analysis.nodes import RULES
-from gradcheck.network.analysis.tape import Record, Variance, fitted
+from gradcheck.network.analysis.tape import Record, Rule, Variance, fitted
 from gradcheck.network.reference.primitives import windows
 
 
-def summed(node: Record, terms: Any, squares: Array) -> Array:
-    """Own rounding of a sum of so many terms with this sum of squares, done one after the other.
+def summed(node: Record, terms: Any, squares: Array, *, in_a_loop: bool) -> Array:
+    """Own rounding of a sum of so many terms with this sum of squares.
 
-    Each step rounds a partial sum. Of equal terms these grow evenly up to the sum S, n S^2 / 3 in squares; of terms with
-    random signs they are a random walk, n / 6 times the sum of their squares. Where nobody sums in a loop, what `SAFETY` has no
-    room for is charged alone (`accumulated`).
+    Done one after the other, each step rounds a partial sum. Of terms of one sign these grow evenly up to the sum S, n S^2 / 3
+    in squares; of terms with random signs they are a random walk, n / 6 times the sum of their squares. Where nobody sums in a
+    loop of that length, what `SAFETY` has no room for is charged alone (`accumulated`).
     """
-    if node.tape.in_a_loop:
-        return squares * (1 + terms / 6) + node.value**2 * (1 + terms / 3)
-    return accumulated(terms) * (squares + node.value**2)
+    sums = np.square(node.value)
+    if in_a_loop:
+        return squares * (1 + terms / 6) + sums * (1 + terms / 3)
+    return np.maximum(1.0, terms / MANY) * (squares + sums)
 
 
-class Moves:
+class Moves(Rule):
     """Its ``value`` serves variances and kinks as well."""
 
     def value(self, *x: Array, **options: Any) -> Array:
@@ -35,10 +36,6 @@ class Moves:
     def spread(self, node: Record) -> Variance:
         """As the numbers are moved."""
         return self.value(*(fitted(x.spread, x.shape) for x in node.arguments), **node.options)
-
-    def own(self, node: Record) -> Variance:
-        """None."""
-        return None
 
     def kinks(self, node: Record) -> Array | None:
         """As the numbers are moved."""
@@ -127,7 +124,9 @@ class Gathers(Moves):
         """Of the sums."""
         x = node.arguments[0].value
         terms = self.value(np.ones(x.shape), **node.options)
-        return summed(node, terms, self.value(x**2, **node.options)) if (terms > 1).any() else None
+        if not (terms > 1).any():
+            return None
+        return summed(node, terms, self.value(x**2, **node.options), in_a_loop=node.tape.in_a_loop)
 
 
 class Place(Gathers):

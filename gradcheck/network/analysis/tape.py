@@ -6,7 +6,7 @@ a gradient entry is the running error of its node, and no analysis of gradients 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,28 +19,32 @@ TERMS = 64  # a sum of n terms is at most sqrt(n) times the root of the sum of t
 Variance: TypeAlias = Array | None
 
 
-class Rule(Protocol):
-    """What is known of one operation."""
+class Rule:
+    """What is known of one operation. By default it only moves numbers, and nobody goes back through it."""
 
     def value(self, *x: Array, **options: Any) -> Array:
         """The result."""
-        ...
+        raise NotImplementedError
 
     def spread(self, node: "Record") -> Variance:
         """The variance that its arguments hand on: sum of |dy/dx|^2 times theirs."""
-        ...
+        raise NotImplementedError
 
     def own(self, node: "Record") -> Variance:
         """The square of its own rounding error in units of u; None where it only moves numbers."""
-        ...
+        return None
+
+    def recomputed(self, node: "Record") -> Variance:
+        """The same of a result that builds compute anew on the way back, if that is worse."""
+        return None
 
     def back(self, node: "Record", g: Any) -> Sequence[Any]:
         """The gradients at its arguments, given the one at its result."""
-        ...
+        raise NotImplementedError
 
     def kinks(self, node: "Record") -> Array | None:
         """On the way back: what kinks may change in its result (`gradcheck.network.analysis.kinks`)."""
-        ...
+        return None
 
 
 class Record:
@@ -163,6 +167,9 @@ class Tape:
     def gradients(self, outputs: Any, g: Any, leaves: Mapping[str, Any]) -> dict[str, Any]:
         """From the gradient at the outputs down to these leaves; None at one on which nothing depends."""
         self._forward, self._largest = False, self.arithmetic.largest if self.arithmetic else np.inf
+        for node in self._records if self.arithmetic else ():
+            again = node.rule.recomputed(node) if node.rule else None
+            node.variance = node.variance if again is None else node.spread + again
         found: dict[int, Any] = {id(outputs): g}
         while self._records:
             node = self._records.pop()
