@@ -78,7 +78,7 @@ def join_heads(x: Array) -> Array:
 def turn(x: Array, sign: int) -> Array:
     """The entries i and i + s / 2 of a head, at place t, by the angle t * BASE^(-2 i / s); its pullback turns back."""
     places, size = x.shape[-2:]
-    angle = np.outer(np.arange(float(places)), np.power(BASE, -2 * np.arange(size / 2) / size))
+    angle = np.outer(np.arange(float(places)), BASE ** (np.arange(0, -size, -2, dtype=np.float64) / size))
     cos, sin = np.cos(angle).astype(x.dtype), sign * np.sin(angle).astype(x.dtype)
     first, second = np.split(x, 2, axis=-1)
     return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
