@@ -176,7 +176,7 @@ MODEL_MUTANTS = (
     _model("decay: twice", DECAYED, "2 * self.network.weight_decay * parameters[name]"),
     _model("decay: of the last layer alone", "filter(is_weight, gradients)", "list(filter(is_weight, gradients))[:1]"),
     _model("decay: mean over samples", DECAYED, f"{DECAYED} / len(batch.inputs)"),
-    _model("decay: twice in the loss", "self.network.weight_decay / 2 * sum(", "self.network.weight_decay * sum("),
+    _model("decay: twice in the loss", "network.weight_decay / 2 * sum(", "network.weight_decay * sum("),
     _model(
         "decay: scales the weights",
         DECAY,

@@ -51,7 +51,7 @@ def rotated(x: Any) -> Any:
     places, size = x.shape[2:]
     half = np.eye(size // 2, dtype=x.dtype)
     quarter_turn = np.kron(np.array([[0, 1], [-1, 0]], x.dtype), half)
-    angles = np.tile(np.outer(np.arange(float(places)), np.power(BASE, -2 * np.arange(size / 2) / size)), 2)
+    angles = np.tile(np.outer(np.arange(float(places)), BASE ** (np.arange(0, -size, -2, dtype=np.float64) / size)), 2)
     return x * np.cos(angles).astype(x.dtype) + anp.matmul(x, quarter_turn) * np.sin(angles).astype(x.dtype)
 
 

@@ -6,13 +6,12 @@ from typing import TypeAlias
 import numpy as np
 
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.describe import join
 from gradcheck.network.layers import Attention, Dense
 from gradcheck.network.layers.attention import BASE
 from gradcheck.network.layers.blocks import parameters_of
 from gradcheck_backends.manual.buffers import Buffers
 from gradcheck_backends.manual.dense import dense_in_rows
-from gradcheck_backends.manual.rules import Gradients, LayerPullback
+from gradcheck_backends.manual.rules import Gradients, LayerPullback, prefixed
 
 HeadsPullback: TypeAlias = Callable[[Array], tuple[Array, Array, Array]]
 """From the gradient at the mixed values to those at queries, keys and values."""
@@ -20,27 +19,28 @@ HeadsPullback: TypeAlias = Callable[[Array], tuple[Array, Array, Array]]
 
 def attention(layer: Attention, parameters: Mapping[str, Array], x: Array, buffers: Buffers) -> tuple[Array, LayerPullback]:
     """Heads are (n, heads of keys, heads of queries for each, places, size): keys and values have 1 for the third."""
-    heads = {"query": layer.groups, "key": 1, "value": 1}
-    turned = ("query", "key") if layer.rope else ()
-    project, pullbacks = Dense(x.shape[-1], bias=layer.bias), dict[str, LayerPullback]()
-    split: dict[str, Array] = {}
-    for name, groups in heads.items():
-        projected, pullbacks[name] = dense_in_rows(project, parameters_of(parameters, name), x, buffers)
-        split[name] = split_heads(projected, layer.heads // layer.groups, groups)
-        split[name] = turn(split[name], +1) if name in turned else split[name]
-    mixed, pullback_of_mixed = dot_products(split["query"], split["key"], split["value"], causal=layer.causal)
-    y, pullbacks["output"] = dense_in_rows(project, parameters_of(parameters, "output"), join_heads(mixed), buffers)
+    heads, groups = layer.heads // layer.groups, layer.groups
+
+    def project(name: str, x: Array) -> tuple[Array, LayerPullback]:
+        return dense_in_rows(Dense(x.shape[-1], bias=layer.bias), parameters_of(parameters, name), x, buffers)
+
+    (q, back_q), (k, back_k), (v, back_v) = (project(name, x) for name in ("query", "key", "value"))
+    q, k, v = split_heads(q, heads, groups), split_heads(k, heads, 1), split_heads(v, heads, 1)
+    if layer.rope:
+        q, k = turn(q, +1), turn(k, +1)
+    mixed, back_heads = dot_products(q, k, v, causal=layer.causal)
+    y, back_mixed = project("output", join_heads(mixed))
 
     def pullback(g: Array) -> tuple[Array, Gradients]:
-        g, of_output = pullbacks["output"](g)
-        gradients = {join("output", own): gradient for own, gradient in of_output.items()}
-        below = np.zeros_like(x)
-        for name, down in zip(heads, pullback_of_mixed(split_heads(g, *mixed.shape[1:3])), strict=True):
-            down = turn(down, -1) if name in turned else down
-            part, of_part = pullbacks[name](join_heads(down))
-            below += part
-            gradients |= {join(name, own): gradient for own, gradient in of_part.items()}
-        return below, gradients
+        g, output = back_mixed(g)
+        of_q, of_k, of_v = back_heads(split_heads(g, heads, groups))
+        if layer.rope:
+            of_q, of_k = turn(of_q, -1), turn(of_k, -1)
+        below_q, query = back_q(join_heads(of_q))
+        below_k, key = back_k(join_heads(of_k))
+        below_v, value = back_v(join_heads(of_v))
+        each = {"query": query, "key": key, "value": value, "output": output}
+        return below_q + below_k + below_v, prefixed(each.items())
 
     return y, pullback
 
@@ -78,7 +78,7 @@ def join_heads(x: Array) -> Array:
 def turn(x: Array, sign: int) -> Array:
     """The entries i and i + s / 2 of a head, at place t, by the angle t * BASE^(-2 i / s); its pullback turns back."""
     places, size = x.shape[-2:]
-    angle = np.outer(np.arange(float(places)), np.power(BASE, -2 * np.arange(size / 2) / size))
+    angle = np.outer(np.arange(float(places)), BASE ** (np.arange(0, -size, -2, dtype=np.float64) / size))
     cos, sin = np.cos(angle).astype(x.dtype), sign * np.sin(angle).astype(x.dtype)
     first, second = np.split(x, 2, axis=-1)
     return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

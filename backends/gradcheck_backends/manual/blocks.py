@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.describe import join
 from gradcheck.network.layers import Block, Flatten, Layer, Residual, Sequential, Tied
 from gradcheck.network.layers.blocks import named, parameters_of
 from gradcheck_backends.manual import activations, attention, dense, images, normalization
 from gradcheck_backends.manual.buffers import NEW, NONE, Buffers
-from gradcheck_backends.manual.rules import Gradients, LayerPullback, LayerRule, rule_of
+from gradcheck_backends.manual.rules import Gradients, LayerPullback, LayerRule, prefixed, rule_of
 
 
 def forward(
@@ -37,8 +36,7 @@ def sequential(block: Block, parameters: Mapping[str, Array], x: Array, _: Buffe
 
     def pullback(g: Array) -> tuple[Array, Gradients]:
         below, each = backward(g, pullbacks)
-        named_each = zip(names, each, strict=True)
-        return below, {join(name, key): gradient for name, own in named_each for key, gradient in own.items()}
+        return below, prefixed(zip(names, each, strict=True))
 
     return y, pullback
 
@@ -71,7 +69,7 @@ def check(layers: Iterable[Layer]) -> None:
 
 LAYERS: dict[type[Layer], LayerRule] = {
     **activations.LAYERS,
-    **dense.IN_ROWS,
+    **dense.LAYERS,
     **images.LAYERS,
     **normalization.LAYERS,
     **attention.LAYERS,

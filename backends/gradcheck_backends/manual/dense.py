@@ -47,5 +47,5 @@ def embedding(_: Embedding, parameters: Mapping[str, Array], x: Array, _buffers:
     return parameters["weight"][x], pullback
 
 
-LAYERS = {Dense: dense}
-IN_ROWS = {Dense: dense_in_rows, Embedding: embedding}
+IN_COLUMNS = {Dense: dense}
+LAYERS = {Dense: dense_in_rows, Embedding: embedding}

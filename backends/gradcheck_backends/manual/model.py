@@ -1,5 +1,6 @@
 """The model of a flat network: forward through the layers, and back through their pullbacks in reverse."""
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,12 +10,13 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer
 from gradcheck.network.network import Network, is_weight, layer_shapes
-from gradcheck_backends.manual import activations, dense
+from gradcheck_backends.manual import dense
+from gradcheck_backends.manual.blocks import LAYERS
 from gradcheck_backends.manual.buffers import Buffers, DType, Workspace, lowest_with_parameters
 from gradcheck_backends.manual.losses import LOSSES
 from gradcheck_backends.manual.rules import LayerPullback, LayerRule, rule_of
 
-LAYERS: dict[type[Layer], LayerRule] = {**dense.LAYERS, **activations.LAYERS}
+IN_COLUMNS: Mapping[type[Layer], LayerRule] = ChainMap(dense.IN_COLUMNS, LAYERS)  # activations are the same in both
 
 SIZES = 4  # batch sizes whose workspaces are kept: full and last batch, of training and of validation
 
@@ -27,7 +29,7 @@ class ManualModel:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.rules = [rule_of(layer, LAYERS) for layer in network.layers]
+        self.rules = [rule_of(layer, IN_COLUMNS) for layer in network.layers]
         self.loss_rule = rule_of(network.loss, LOSSES)
         self.names = [{name: f"{index}.{name}" for name in own} for index, own in enumerate(layer_shapes(network))]
         self.lowest = lowest_with_parameters(network)
@@ -39,7 +41,7 @@ class ManualModel:
         try:
             outputs, _ = self.forward(parameters, batch.inputs.T, workspace.buffers)
             mean, _ = self.loss_rule(self.network.loss, outputs.T, batch.targets)
-            return float(mean + self._decay(parameters))
+            return float(mean + decay(self.network, parameters))
         finally:
             idle.append(workspace)
 
@@ -61,7 +63,7 @@ class ManualModel:
         if self.network.weight_decay:
             for name in filter(is_weight, gradients):
                 gradients[name] += self.network.weight_decay * parameters[name]
-        return float(mean + self._decay(parameters)), {name: gradients[name] for name in parameters}
+        return float(mean + decay(self.network, parameters)), {name: gradients[name] for name in parameters}
 
     def forward(self, parameters: Parameters, x: Array, buffers: Sequence[Buffers]) -> tuple[Array, list[LayerPullback]]:
         """The network's output, and the pullback of every layer; samples in columns."""
@@ -94,7 +96,9 @@ class ManualModel:
         except IndexError:  # another thread may have been faster: asking first would not do
             return idle, Workspace(self.network, *key)
 
-    def _decay(self, parameters: Mapping[str, Array]) -> Any:
-        if not self.network.weight_decay:
-            return 0.0
-        return self.network.weight_decay / 2 * sum((w * w).sum() for name, w in parameters.items() if is_weight(name))
+
+def decay(network: Network, parameters: Parameters) -> Any:
+    """What weight decay adds to the loss."""
+    if not network.weight_decay:
+        return 0.0
+    return network.weight_decay / 2 * sum((w * w).sum() for name, w in parameters.items() if is_weight(name))

@@ -7,6 +7,7 @@ from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network, by_layer, is_weight
 from gradcheck_backends.manual.blocks import backward, check, forward
 from gradcheck_backends.manual.losses import LOSSES
+from gradcheck_backends.manual.model import decay
 from gradcheck_backends.manual.rules import LayerPullback, rule_of
 
 
@@ -22,14 +23,14 @@ class NestedModel:
         """Mean loss of the batch, weight decay included."""
         outputs, _ = self.forward(parameters, batch.inputs)
         mean, _ = self.loss_rule(self.network.loss, outputs, batch.targets)
-        return float(mean) + self._decay(parameters)
+        return float(mean + decay(self.network, parameters))
 
     def loss_and_gradients(self, parameters: Parameters, batch: Batch) -> tuple[float, dict[str, Array]]:
         """The loss and its gradients, by parameter name."""
         outputs, pullbacks = self.forward(parameters, batch.inputs)
         mean, loss_pullback = self.loss_rule(self.network.loss, outputs, batch.targets)
         gradients = self.backward(loss_pullback(), pullbacks)
-        return float(mean) + self._decay(parameters), decayed(self.network, parameters, gradients)
+        return float(mean + decay(self.network, parameters)), decayed(self.network, parameters, gradients)
 
     def forward(self, parameters: Parameters, x: Array) -> tuple[Array, list[LayerPullback]]:
         """The network's output, and the pullback of every layer."""
@@ -43,14 +44,10 @@ class NestedModel:
                 gradients[name] = gradients[name] + gradient if name in gradients else gradient
         return gradients
 
-    def _decay(self, parameters: Parameters) -> float:
-        if not self.network.weight_decay:
-            return 0.0
-        return self.network.weight_decay / 2 * float(sum((w * w).sum() for name, w in parameters.items() if is_weight(name)))
-
 
 def decayed(network: Network, parameters: Parameters, gradients: Mapping[str, Array]) -> dict[str, Array]:
     """The gradients, in the order of the parameters, with what weight decay adds."""
-    decay = network.weight_decay
-    names = [name for name in parameters if name in gradients]
-    return {k: gradients[k] + decay * parameters[k] if decay and is_weight(k) else gradients[k] for k in names}
+    found = {name: gradients[name] for name in parameters if name in gradients}
+    for name in filter(is_weight, found if network.weight_decay else ()):
+        found[name] = found[name] + network.weight_decay * parameters[name]
+    return found

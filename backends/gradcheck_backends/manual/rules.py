@@ -3,11 +3,12 @@
 In a network of dense layers and activations on vectors samples are columns, see `Buffers`; in any other, rows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from gradcheck.errors import BackendError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.describe import join
 from gradcheck_backends.manual.buffers import NONE, Buffers
 
 T = TypeVar("T")
@@ -36,6 +37,11 @@ def as_layer(rule: ActivationRule) -> LayerRule:
         return a, lambda g: (pullback(g), NONE)
 
     return layer_rule
+
+
+def prefixed(each: Iterable[tuple[str, Mapping[str, Array]]]) -> Gradients:
+    """Gradients of a layer's parts by name, as those of one layer."""
+    return {join(name, own): gradient for name, gradients in each for own, gradient in gradients.items()}
 
 
 def rule_of(row: object, rules: Mapping[type[Any], T]) -> T:
