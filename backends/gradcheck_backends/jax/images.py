@@ -23,8 +23,8 @@ def max_pool2d(layer: ly.MaxPool2d, _: Mapping[str, Any], x: Any) -> Any:
     """By the place of the first of equals: the slope of ``max`` is shared by all of them."""
     around = (layer.padding,) * 2
     padded = jnp.pad(x, ((0, 0), (0, 0), around, around), constant_values=-jnp.inf)
-    first, last = (jnp.arange(0, size - layer.kernel + 1, layer.step) for size in padded.shape[2:])
-    rows, columns = (starts[:, None] + jnp.arange(layer.kernel) for starts in (first, last))
+    starts = (jnp.arange(0, size - layer.kernel + 1, layer.step) for size in padded.shape[2:])
+    rows, columns = (start[:, None] + jnp.arange(layer.kernel) for start in starts)
     windows = padded[..., rows[:, None, :, None], columns[None, :, None, :]]
     windows = windows.reshape(*windows.shape[:-2], -1)
     return jnp.take_along_axis(windows, windows.argmax(-1, keepdims=True), axis=-1)[..., 0]

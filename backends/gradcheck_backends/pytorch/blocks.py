@@ -25,7 +25,7 @@ class Names(nn.Module):
         """Under the name ``""`` what the child has, else the child; where there is one of that name, both in one."""
         before = self._modules.get(name)
         if not name:
-            self._parameters.update(child._parameters)
+            self._parameters.update(child.named_parameters(recurse=False))
             for inner, module in child.named_children():
                 self.hold(inner, module)
         elif before is not None:
