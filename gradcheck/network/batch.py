@@ -17,6 +17,5 @@ class Batch(NamedTuple):
     targets: Array
 
     def astype(self, dtype: DTypeLike) -> "Batch":
-        """Inputs and real targets in another precision; class indices as they are."""
-        targets = self.targets.astype(dtype) if self.targets.dtype.kind == "f" else self.targets
-        return Batch(self.inputs.astype(dtype), targets)
+        """Inputs and targets in another precision; indices as they are."""
+        return Batch(*(array.astype(dtype) if array.dtype.kind == "f" else array for array in self))

@@ -87,6 +87,10 @@ class Layer(Description, frozen=True):
         """How many samples there must be: two where statistics are taken over them alone."""
         return 1
 
+    def numbers(self, inputs: Shape) -> int:
+        """How many numbers a sample takes here at once: its output's, and those from which that is made."""
+        return prod(self.output_shape(inputs))
+
     @classmethod
     def examples(cls, inputs: Shape) -> Sequence["Layer"]:
         """Layers of this kind to draw for an input of this shape, the plainest first; what does not fit is left out.

@@ -1,6 +1,7 @@
 """Layers of images, (channels, height, width)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
@@ -39,6 +40,10 @@ class Conv2d(Layer, frozen=True):
         fans = super().start(name, shape).fans
         return Start(fans and (fans[0], fans[1] / self.groups))
 
+    def numbers(self, inputs: Shape) -> int:
+        outputs = self.output_shape(inputs)
+        return prod(outputs) + inputs[0] * self.kernel**2 * prod(outputs[1:])
+
     @classmethod
     def examples(cls, inputs: Shape) -> Sequence["Conv2d"]:
         if len(inputs) != 3:
@@ -72,6 +77,9 @@ class MaxPool2d(Layer, frozen=True):
 
     def parameter_shapes(self, inputs: Shape) -> Mapping[str, Shape]:
         return {}
+
+    def numbers(self, inputs: Shape) -> int:
+        return (1 + self.kernel**2) * prod(self.output_shape(inputs))
 
     @classmethod
     def examples(cls, inputs: Shape) -> Sequence["MaxPool2d"]:
