@@ -90,8 +90,8 @@ _HOME = {
     "GradcheckError GradientMismatch LibraryNotInstalled OutputError UnknownBackend",
     "gradcheck.cases.files": "load save",
     "gradcheck.checking.products": "check_adjoint check_hvp check_jvp check_vjp",
-    "gradcheck.network.layers": "ELU GELU Activation Arctan Attention BatchNorm Conv2d Dense Embedding Flatten Identity Layer "
-    "LayerNorm LeakyReLU MaxPool2d ReLU Residual Sequential Sigmoid SiLU Softplus Tanh Tied register_layer",
+    "gradcheck.network.layers": "ELU GELU Activation Arctan Attention BatchNorm Conv2d Dense Embedding Flatten Identity "
+    "Layer LayerNorm LeakyReLU MaxPool2d ReLU Residual Sequential Sigmoid SiLU Softplus Tanh Tied register_layer",
     "gradcheck.network.losses": "MSE BinaryCrossEntropy CrossEntropy Hinge Huber Logistic Loss register_loss",
     "gradcheck.network.network": "Network",
     "gradcheck.builds.protocol": "Batch",

@@ -144,14 +144,13 @@ class Case(Description, frozen=True):
             drawn = np.random.default_rng([self.seed, *name.encode()]).standard_normal(shape)
         except (MemoryError, ValueError):  # a ValueError beyond what NumPy can index
             raise DescriptionError(f"an array of shape {shape} does not fit into memory", name) from None
-        centre, spread = (
-            (0.0, 1.0) if init == "normal" else (start.centre, SPREADS[init](*start.fans) if start.fans else 0.0)
-        )
+        centre, fans = (0.0, (1.0, 1.0)) if init == "normal" else (start.centre, start.fans)
+        spread = SPREADS[init](*fans) if fans else 0.0
         with np.errstate(over="ignore"):
             return finite_array(centre + spread * self.scale * drawn, name, f"scale {self.scale:g}", self.dtype)
 
 
-# Standard deviation by how many inputs and outputs a unit has; "normal" draws also what the others leave where it starts.
+# Standard deviation by how many inputs and outputs a unit has; "normal" also draws what the others leave at its centre.
 SPREADS: dict[str, Callable[[float, float], float]] = {
     "normal": lambda _inputs, _outputs: 1.0,
     "he": lambda inputs, _outputs: np.sqrt(2 / inputs),

@@ -90,8 +90,12 @@ def decode_tagged(raw: Any, table: Mapping[str, type[T]], path: str, noun: str) 
 
 
 def encode_tagged(row: Description, table: Mapping[str, type[Description]]) -> dict[str, Any]:
-    """Inverse of `decode_tagged`: a plain table, defaults included."""
-    return {"type": tag_of(row, table), **msgspec.to_builtins(row)}
+    """Inverse of `decode_tagged`: a plain table, defaults included but for None, which TOML cannot say."""
+    values: dict[str, Any] = msgspec.to_builtins(row)
+    unsaid = {field.name for field in msgspec.structs.fields(row) if field.default is None}
+    return {"type": tag_of(row, table)} | {
+        name: value for name, value in values.items() if value is not None or name not in unsaid
+    }
 
 
 def tag_of(row: Description, table: Mapping[str, type[Description]]) -> str:

@@ -67,7 +67,7 @@ def composed_networks(
         if kind not in SAMPLES:
             raise InvalidArgument(f"kinds={kinds!r} must be a choice of {', '.join(map(repr, SAMPLES))}")
     for row in rows:
-        if not issubclass(row, ly.Layer):
+        if not issubclass(row, ly.Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument(f"layers={layers!r} must hold kinds of Layer, got {row!r}")
     fitting = [kind for kind in kinds if any(_fits(row, kind) for row in rows if not issubclass(row, ly.Activation))]
     chosen = choices("losses", losses, ls.Loss, at_least=1)
@@ -126,7 +126,10 @@ def _layers(draw: st.DrawFn, inputs: ly.Shape, rows: Rows, deep: int, *, same: b
     found = {row: _examples(row, inputs) for row in rows}
     if same:
         found = {row: tuple(each for each in few if each.output_shape(inputs) == inputs) for row, few in found.items()}
-        found[ly.Dense] = (ly.Dense(inputs[-1]), ly.Dense(inputs[-1], bias=False))
+        dense = (ly.Dense(inputs[-1]), ly.Dense(inputs[-1], bias=False))
+        found[ly.Dense] = tuple(layer for layer in dense if _is_small(layer, inputs))
+    if not any(found.values()):
+        found[ly.Identity] = (ly.Identity(),)
     plain = [row for row, few in found.items() if few]
     blocks = [row for row in rows if deep and (row is ly.Residual or (row is ly.Sequential and not same))]
     # Activations are half of the table, and met in every flat network; what knows images or sequences alone is met in none.
@@ -143,8 +146,9 @@ def _layers(draw: st.DrawFn, inputs: ly.Shape, rows: Rows, deep: int, *, same: b
 def _returning(draw: st.DrawFn, inputs: ly.Shape, rows: Rows, deep: int) -> list[ly.Layer]:
     """Layers one after the other that return what has the shape of their input; perhaps wider or narrower between."""
     layers = draw(st.lists(_layers(inputs, rows, deep, same=True), min_size=1, max_size=2))
-    if draw(st.booleans()):
-        units = draw(st.sampled_from([1, 2 * inputs[-1]]))
+    widths = [units for units in (1, 2 * inputs[-1]) if _is_small(ly.Dense(units), inputs)]
+    if widths and draw(st.booleans()):
+        units = draw(st.sampled_from(widths))
         between = draw(st.lists(_layers((*inputs[:-1], units), rows, 0, same=True), max_size=1))
         layers += [ly.Dense(units), *between, ly.Dense(inputs[-1])]
     return layers

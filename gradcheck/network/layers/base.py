@@ -71,7 +71,7 @@ class Layer(Description, frozen=True):
         raise NotImplementedError(f"{type(self).__name__}.parameter_shapes")
 
     def tied(self, inputs: Shape) -> Mapping[str, tuple[str, Shape]]:
-        """Parameters of the network that this layer uses beside its own: by its own name for one, which it is, and its shape."""
+        """Parameters of the network that this layer uses beside its own: by its own name for one its name and shape."""
         return {}
 
     def start(self, name: str, shape: Shape) -> Start:

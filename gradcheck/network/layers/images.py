@@ -45,7 +45,7 @@ class Conv2d(Layer, frozen=True):
         return prod(outputs) + inputs[0] * self.kernel**2 * prod(outputs[1:])
 
     @classmethod
-    def examples(cls, inputs: Shape) -> Sequence["Conv2d"]:
+    def examples(cls, inputs: Shape) -> Sequence[Layer]:
         if len(inputs) != 3:
             return ()
         all_of_it = inputs[0]
@@ -57,7 +57,7 @@ class Conv2d(Layer, frozen=True):
 
 
 class MaxPool2d(Layer, frozen=True):
-    """The largest of each window, which goes on ``stride`` by ``stride`` (by default no two overlap); the first of equals."""
+    """The largest of each window, the first of equals; windows go on by ``stride``, so that by default no two overlap."""
 
     couples_samples: ClassVar[bool | None] = False
     kernel: Size
@@ -82,7 +82,7 @@ class MaxPool2d(Layer, frozen=True):
         return (1 + self.kernel**2) * prod(self.output_shape(inputs))
 
     @classmethod
-    def examples(cls, inputs: Shape) -> Sequence["MaxPool2d"]:
+    def examples(cls, inputs: Shape) -> Sequence[Layer]:
         tried = (cls(1), cls(2), cls(3, stride=1, padding=1), cls(2, stride=1))
         return tuple(_fitting(tried, inputs)) if len(inputs) == 3 else ()
 
