@@ -43,15 +43,25 @@ if TYPE_CHECKING:
     from gradcheck.network.layers import GELU as GELU
     from gradcheck.network.layers import Activation as Activation
     from gradcheck.network.layers import Arctan as Arctan
+    from gradcheck.network.layers import Attention as Attention
+    from gradcheck.network.layers import BatchNorm as BatchNorm
+    from gradcheck.network.layers import Conv2d as Conv2d
     from gradcheck.network.layers import Dense as Dense
+    from gradcheck.network.layers import Embedding as Embedding
+    from gradcheck.network.layers import Flatten as Flatten
     from gradcheck.network.layers import Identity as Identity
     from gradcheck.network.layers import Layer as Layer
+    from gradcheck.network.layers import LayerNorm as LayerNorm
     from gradcheck.network.layers import LeakyReLU as LeakyReLU
+    from gradcheck.network.layers import MaxPool2d as MaxPool2d
     from gradcheck.network.layers import ReLU as ReLU
+    from gradcheck.network.layers import Residual as Residual
+    from gradcheck.network.layers import Sequential as Sequential
     from gradcheck.network.layers import Sigmoid as Sigmoid
     from gradcheck.network.layers import SiLU as SiLU
     from gradcheck.network.layers import Softplus as Softplus
     from gradcheck.network.layers import Tanh as Tanh
+    from gradcheck.network.layers import Tied as Tied
     from gradcheck.network.layers import register_layer as register_layer
     from gradcheck.network.losses import MSE as MSE
     from gradcheck.network.losses import BinaryCrossEntropy as BinaryCrossEntropy
@@ -80,8 +90,8 @@ _HOME = {
     "GradcheckError GradientMismatch LibraryNotInstalled OutputError UnknownBackend",
     "gradcheck.cases.files": "load save",
     "gradcheck.checking.products": "check_adjoint check_hvp check_jvp check_vjp",
-    "gradcheck.network.layers": "ELU GELU Activation Arctan Dense Identity Layer LeakyReLU ReLU Sigmoid SiLU Softplus Tanh "
-    "register_layer",
+    "gradcheck.network.layers": "ELU GELU Activation Arctan Attention BatchNorm Conv2d Dense Embedding Flatten Identity "
+    "Layer LayerNorm LeakyReLU MaxPool2d ReLU Residual Sequential Sigmoid SiLU Softplus Tanh Tied register_layer",
     "gradcheck.network.losses": "MSE BinaryCrossEntropy CrossEntropy Hinge Huber Logistic Loss register_loss",
     "gradcheck.network.network": "Network",
     "gradcheck.builds.protocol": "Batch",

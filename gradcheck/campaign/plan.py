@@ -19,7 +19,7 @@ class Plan(Description, frozen=True, kw_only=True):
     ----------
     seed : int
     layers : tuple of str
-        Activations to choose from, by their names in the table of layers; all where there are none.
+        Of which networks are made, by their names in the table of layers; all where there are none.
     backends : tuple of str
         As the registry takes them.
     size : int

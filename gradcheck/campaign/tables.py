@@ -4,9 +4,10 @@ Types that msgspec holds against whatever it reads. Arrays and evidence are nest
 case that names a file.
 """
 
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
-from typing import Annotated, Literal, NotRequired, TypeAlias, TypedDict, cast
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict, cast
 
 from msgspec import Meta, ValidationError
 
@@ -14,6 +15,7 @@ from gradcheck.cases.case import Case
 from gradcheck.cases.files import case_from_table, case_to_table
 from gradcheck.cases.readers import FILE_TYPES
 from gradcheck.errors import DescriptionError
+from gradcheck.network.layers.blocks import numbers
 from gradcheck.verdict.findings import Verdict
 
 LARGEST = 1_000_000  # of a size, and of all numbers of a case: a campaign draws some hundreds
@@ -22,7 +24,8 @@ Size: TypeAlias = Annotated[int, Meta(ge=1, le=LARGEST)]
 Number: TypeAlias = int | float
 Row: TypeAlias = list[Number]
 Matrix: TypeAlias = list[Number | Row]
-Array: TypeAlias = list[Number | Matrix]
+Cube: TypeAlias = list[Number | Matrix]
+Array: TypeAlias = list[Number | Cube]
 
 Word: TypeAlias = str | int | float | bool | None
 Words: TypeAlias = Word | list[Word] | dict[str, Word]
@@ -30,7 +33,11 @@ Evidence: TypeAlias = Word | list[Words] | dict[str, Words]
 
 
 Option: TypeAlias = str | Annotated[int, Meta(ge=-LARGEST, le=LARGEST)] | float | bool | None
-Part: TypeAlias = dict[str, Option | list[Option]]  # a layer or a loss: its type, and what its own description knows
+# A layer or a loss: its type, and what its own description knows; a block has rows within, and these may have.
+Plain: TypeAlias = dict[str, Option | list[Option]]
+Block: TypeAlias = dict[str, Option | list[Option | Plain] | Plain]
+Blocks: TypeAlias = dict[str, Option | list[Option | Block] | Block]
+Part: TypeAlias = dict[str, Option | list[Option | Blocks] | Blocks]
 
 
 class Written(TypedDict):
@@ -122,9 +129,25 @@ def kind_of(part: Part) -> str:
     return str(part["type"])
 
 
+def kinds_of(table: Table) -> list[str]:
+    """The types of all layers, those in blocks included."""
+    return [kind_of(part) for part in rows_in(table["layers"])]
+
+
+def rows_in(parts: Sequence[Any]) -> Iterator[Part]:
+    """The rows of layers, and behind each those in it."""
+    for part in parts:
+        yield part
+        yield from rows_in([*part.get("layers", ()), *([part["layer"]] if "layer" in part else [])])
+
+
 def check(table: Table) -> None:
     """Raise `ValidationError` where a layer or the loss has no type, or a file is named."""
-    if not all(isinstance(part.get("type"), str) for part in (*table["layers"], table["loss"])):
+    try:
+        parts = [*rows_in(table["layers"]), table["loss"]]
+    except (AttributeError, TypeError):
+        raise ValidationError("a block of what are no layers") from None
+    if not all(isinstance(part.get("type"), str) for part in parts):
         raise ValidationError("a layer or a loss without a type")
     data = table["case"].get("data")
     if isinstance(data, str) and data.endswith(FILE_TYPES):
@@ -141,8 +164,8 @@ def to_case(table: Table) -> Case:
     """
     case = case_from_table(table, Path())
     samples = table["case"].get("samples") or 1  # those that are written out have their numbers in the file
-    kept = samples * sum(map(prod, case.network.shapes))
-    numbers = kept + sum(map(prod, case.network.parameter_shapes.values()))
-    if numbers > LARGEST:
-        raise DescriptionError(f"it takes {numbers:,} numbers, which is more than {LARGEST:,}")
+    kept = samples * numbers(case.network, case.network.inputs)
+    count = kept + sum(map(prod, case.network.parameter_shapes.values()))
+    if count > LARGEST:
+        raise DescriptionError(f"it takes {count:,} numbers, which is more than {LARGEST:,}")
     return case

@@ -15,8 +15,8 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.describe import Description, at
 from gradcheck.foundation.wording import nearest
 from gradcheck.network.batch import Batch
-from gradcheck.network.layers import Shape
-from gradcheck.network.network import Network, is_weight
+from gradcheck.network.layers import Shape, Start
+from gradcheck.network.network import Network
 
 
 class Given(Description, frozen=True):
@@ -64,19 +64,19 @@ class Case(Description, frozen=True):
     ----------
     network : Network
     data : str or Given
-        ``"two-moons"``, ``"random"``, ``"breast-cancer"``, ``"digits"``, a file ending in .npz, .csv, .libsvm or .svm, or
-        the arrays ``inputs`` and ``targets``.
+        ``"two-moons"``, ``"random"``, ``"breast-cancer"``, ``"digits"``, a file ending in .npz, .csv, .libsvm or .svm, a
+        text ending in .txt, or the arrays ``inputs`` and ``targets``.
     samples : int, optional
         How many; by default all that a set or file has, 400 of two-moons, 16 random ones.
     seed : int
         Of parameters and data. Each parameter has a stream of its own, by name: appending a layer re-draws no other.
     init : {"normal", "he", "glorot"} or Given
-        Standard normal weights and biases; He et al. 2015 (variance 2 / fan_in) or Glorot and Bengio 2010 (variance
-        2 / (fan_in + fan_out)) with biases of 0; or the arrays by parameter name.
+        Standard normal numbers everywhere; He et al. 2015 (variance 2 / fan_in) or Glorot and Bengio 2010 (variance
+        2 / (fan_in + fan_out)) with biases of 0 and the weights of a normalisation 1; or the arrays by parameter name.
     scale : float
         Multiplies what ``init`` drew.
     dtype : {"float64", "float32"}
-        Of parameters, inputs and real targets.
+        Of parameters, real inputs and real targets.
 
     Raises
     ------
@@ -111,14 +111,15 @@ class Case(Description, frozen=True):
         shapes = self.network.parameter_shapes
         if isinstance(self.init, str):
             sizes.parameters_fit(self.network)
-            return {name: self._drawn(self.init, name, shape) for name, shape in shapes.items()}
+            starts = self.network.starts
+            return {name: self._drawn(self.init, name, shape, starts[name]) for name, shape in shapes.items()}
         with at("init"):
             arrays = self.init.exactly(shapes)
             return {name: _shaped(arrays[name], name, shape, self.dtype) for name, shape in shapes.items()}
 
     @property
     def batch(self) -> Batch:
-        """Fresh inputs and targets, in ``dtype`` (class indices in int64)."""
+        """Fresh inputs and targets, in ``dtype`` (tokens and class indices in int64)."""
         if isinstance(self.data, str):
             sizes.samples_fit(self.network, self.generated)
             return datasets.batch(self.network, self.data, self.samples, self.seed, self.dtype)
@@ -138,26 +139,22 @@ class Case(Description, frozen=True):
             return msgspec.structs.replace(self, data=os.path.abspath(self.data))
         return self
 
-    def _drawn(self, init: str, name: str, shape: Shape) -> Array:
+    def _drawn(self, init: str, name: str, shape: Shape, start: Start) -> Array:
         try:
             drawn = np.random.default_rng([self.seed, *name.encode()]).standard_normal(shape)
         except (MemoryError, ValueError):  # a ValueError beyond what NumPy can index
             raise DescriptionError(f"an array of shape {shape} does not fit into memory", name) from None
+        centre, fans = (0.0, (1.0, 1.0)) if init == "normal" else (start.centre, start.fans)
+        spread = SPREADS[init](*fans) if fans else 0.0
         with np.errstate(over="ignore"):
-            return finite_array(SPREADS[init](name, shape) * self.scale * drawn, name, f"scale {self.scale:g}", self.dtype)
+            return finite_array(centre + spread * self.scale * drawn, name, f"scale {self.scale:g}", self.dtype)
 
 
-def _fans(shape: Shape) -> tuple[int, int]:
-    """Inputs and outputs of one unit, for (out, in, *window)."""
-    window = int(np.prod(shape[2:]))
-    return shape[1] * window, shape[0] * window
-
-
-# Standard deviation by name and shape of a parameter; biases are 0 except in "normal".
-SPREADS: dict[str, Callable[[str, Shape], float]] = {
-    "normal": lambda _name, _shape: 1.0,
-    "he": lambda name, shape: np.sqrt(2 / _fans(shape)[0]) if is_weight(name) else 0.0,
-    "glorot": lambda name, shape: np.sqrt(2 / sum(_fans(shape))) if is_weight(name) else 0.0,
+# Standard deviation by how many inputs and outputs a unit has; "normal" also draws what the others leave at its centre.
+SPREADS: dict[str, Callable[[float, float], float]] = {
+    "normal": lambda _inputs, _outputs: 1.0,
+    "he": lambda inputs, _outputs: np.sqrt(2 / inputs),
+    "glorot": lambda inputs, outputs: np.sqrt(2 / (inputs + outputs)),
 }
 
 

@@ -82,11 +82,18 @@ def check_known(source: str) -> None:
 
 def _arrays(network: Network, source: str, samples: int | None, seed: int) -> tuple[Array, Array]:
     if source.endswith(FILE_TYPES):
-        return read(Path(source), math.prod(network.inputs))
+        inputs, targets = read(Path(source), network)
+        return _unrolled(inputs, network), targets
     if source == "random":
         return _random(network, samples or DEFAULT_SAMPLES[source], seed)
     labelled = SETS[source](samples, seed)
-    return labelled.inputs, encode(network, labelled)
+    return _unrolled(labelled.inputs, network), encode(network, labelled)
+
+
+def _unrolled(inputs: Array, network: Network) -> Array:
+    """Rows of as many numbers as a sample has, in its shape."""
+    flat = inputs.ndim == 2 and inputs.shape[1] == math.prod(network.inputs)
+    return inputs.reshape(len(inputs), *network.inputs) if flat else inputs
 
 
 def encode(network: Network, data: Labelled) -> Array:
@@ -107,10 +114,11 @@ def encode(network: Network, data: Labelled) -> Array:
 
 
 def _random(network: Network, samples: int, seed: int) -> tuple[Array, Array]:
-    """Standard normal inputs and targets drawn from the domain of the loss."""
+    """Standard normal inputs, or indices, and targets drawn from the domain of the loss."""
     rng = np.random.default_rng([seed, *b"random"])
-    inputs, shape = rng.standard_normal((samples, *network.inputs)), (samples, *network.target_shape)
-    return inputs, random_targets(rng, network.loss, shape, network.shapes[-1][-1])
+    shape, symbols = (samples, *network.inputs), network.vocabulary
+    inputs = rng.standard_normal(shape) if symbols is None else rng.integers(0, symbols, shape)
+    return inputs, random_targets(rng, network, samples)
 
 
 def _scikit_learn(loader: str) -> Any:

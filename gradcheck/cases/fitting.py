@@ -7,17 +7,18 @@ import numpy as np
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch
-from gradcheck.network.losses import Loss, Targets
+from gradcheck.network.layers import Block, Layer, Shape
+from gradcheck.network.layers.blocks import shapes_through
+from gradcheck.network.losses import Targets
 from gradcheck.network.network import Network
 
 
 def fit(network: Network, inputs: Any, targets: Any, samples: int | None, dtype: str, where: str) -> Batch:
     """Refuse arrays that do not fit the network or the domain of its loss; return the first samples in the dtype."""
-    inputs = finite_array(inputs, "inputs", where, dtype)
-    if inputs.shape[1:] != network.inputs or not len(inputs):
-        expected = f"(n, {', '.join(map(str, network.inputs))})"
-        raise DataError(f"{where}: inputs have shape {inputs.shape}, the network expects {expected} with n >= 1")
-    classes = network.loss.targets is Targets.CLASSES
+    tokens, classes = network.vocabulary is not None, network.loss.targets is Targets.CLASSES
+    inputs = finite_array(inputs, "inputs", where, "float64" if tokens else dtype)
+    _check_shape(network, inputs, where)
+    _check_tokens(network, inputs, where)
     targets = finite_array(targets, "targets", where, "float64" if classes else dtype)
     if targets.shape == (len(inputs),) and network.target_shape == (1,):
         targets = targets[:, None]
@@ -26,11 +27,52 @@ def fit(network: Network, inputs: Any, targets: Any, samples: int | None, dtype:
     _check_domain(network, targets, where)
     if samples is not None and samples > len(inputs):
         raise DataError(f"{where}: {len(inputs)} samples, {samples} were asked for")
-    return Batch(inputs[:samples], (targets.astype(np.int64) if classes else targets)[:samples])
+    _check_enough(network, len(inputs[:samples]), where)
+    inputs, targets = (inputs.astype(np.int64) if tokens else inputs), (targets.astype(np.int64) if classes else targets)
+    return Batch(inputs[:samples], targets[:samples])
+
+
+def _check_shape(network: Network, inputs: Array, where: str) -> None:
+    if inputs.shape[1:] == network.inputs and len(inputs):
+        return
+    said = f"{where}: inputs have shape {inputs.shape}, the network expects (n, {', '.join(map(str, network.inputs))})"
+    last = len(network.inputs) == 3 and inputs.shape[1:] == (*network.inputs[1:], network.inputs[0])
+    raise DataError(f"{said}: channels first" if last else f"{said} with n >= 1")
+
+
+def _check_tokens(network: Network, inputs: Array, where: str) -> None:
+    symbols = network.vocabulary
+    if symbols is None:
+        return
+    allowed = (inputs >= 0) & (inputs < symbols) & (inputs == np.round(inputs))
+    if not allowed.all():
+        index = tuple(int(i) for i in np.argwhere(~allowed)[0])
+        said = f"{where}: inputs[{_text(index)}] is {inputs[index]:g}, the embedding has {symbols} symbols"
+        raise DataError(f"{said}: expected an index from 0 to {symbols - 1}")
+
+
+def _check_enough(network: Network, samples: int, where: str) -> None:
+    if samples >= network.least_samples:
+        return
+    layer, path = _demanding(network, network.inputs, samples)
+    raise DataError(
+        f"{where}: {samples} sample, {path} ({type(layer).__name__}) takes statistics over the samples and needs"
+        f" {network.least_samples}"
+    )
+
+
+def _demanding(block: Network | Block, inputs: Shape, samples: int) -> tuple[Layer, str]:
+    """The first layer that needs more samples, and its path."""
+    each = enumerate(zip(block.layers, shapes_through(block.layers, inputs), strict=False))
+    index, (layer, shape) = next((i, found) for i, found in each if found[0].least_samples(found[1]) > samples)
+    if isinstance(layer, Block):
+        inner, path = _demanding(layer, shape, samples)
+        return inner, f"layers[{index}].{path}"
+    return layer, f"layers[{index}]"
 
 
 def _check_domain(network: Network, targets: Array, where: str) -> None:
-    kind, classes = network.loss.targets, network.shapes[-1][-1]
+    kind, classes = network.loss.targets, classes_of(network)
     allowed = {
         Targets.SIGNS: np.abs(targets) == 1,
         Targets.PROBABILITIES: (targets >= 0) & (targets <= 1),
@@ -59,13 +101,19 @@ def finite_array(values: Any, name: str, where: str, dtype: str) -> Array:
     return array
 
 
-def random_targets(rng: np.random.Generator, loss: Loss, shape: tuple[int, ...], classes: int) -> Array:
-    """Targets of a shape, drawn from the domain of the loss."""
-    if loss.targets is Targets.REALS:
+def classes_of(network: Network) -> int:
+    """How many classes targets may have; 0 where they are none."""
+    return network.shapes[-1][-1] if network.loss.targets is Targets.CLASSES else 0
+
+
+def random_targets(rng: np.random.Generator, network: Network, samples: int) -> Array:
+    """Targets for so many samples, drawn from the domain of the loss."""
+    kind, shape = network.loss.targets, (samples, *network.target_shape)
+    if kind is Targets.REALS:
         return rng.standard_normal(shape)
-    if loss.targets is Targets.CLASSES:
-        return rng.integers(0, classes, shape)
-    return rng.choice([-1.0, 1.0] if loss.targets is Targets.SIGNS else [0.0, 1.0], shape)
+    if kind is Targets.CLASSES:
+        return rng.integers(0, classes_of(network), shape)
+    return rng.choice([-1.0, 1.0] if kind is Targets.SIGNS else [0.0, 1.0], shape)
 
 
 def _text(index: tuple[int, ...]) -> str:

@@ -1,6 +1,7 @@
-"""Files of samples: NPZ, CSV with a header, LIBSVM. Never pickle."""
+"""Files of samples: NPZ, CSV with a header, LIBSVM, and texts, character by character. Never pickle."""
 
 import csv
+import math
 import re
 from array import array
 from collections.abc import Iterable
@@ -14,17 +15,41 @@ from gradcheck.cases.opening import reading, text
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import shown
+from gradcheck.network.losses import Targets
+from gradcheck.network.network import Network
 
-FILE_TYPES = (".npz", ".csv", ".libsvm", ".svm")
+FILE_TYPES = (".npz", ".csv", ".libsvm", ".svm", ".txt")
 
 
-def read(path: Path, features: int) -> tuple[Array, Array]:
+def read(path: Path, network: Network) -> tuple[Array, Array]:
     """Inputs and targets as they stand in the file."""
     if path.suffix == ".npz":
         inputs, targets = read_named(path, ("inputs", "targets"))
         return inputs, targets
     with text(path) as lines:
-        return _read_csv(lines) if path.suffix == ".csv" else _read_libsvm(lines, features)
+        if path.suffix == ".csv":
+            return _read_csv(lines)
+        return _read_text(lines.read(), network) if path.suffix == ".txt" else _read_libsvm(lines, math.prod(network.inputs))
+
+
+def _read_text(characters: str, network: Network) -> tuple[Array, Array]:
+    """Stretches of as many characters as a sample has tokens, one behind the other; the target of each is the next.
+
+    A token is the place of its character among all that occur, in the order of Unicode. Where a sample has one target, it is
+    the character behind the whole of it.
+    """
+    if network.vocabulary is None or len(network.inputs) != 1 or network.loss.targets is not Targets.CLASSES:
+        raise DataError("a text is for a network of tokens (length,) and classes: an embedding first, and cross_entropy")
+    points = np.frombuffer(characters.encode("utf-32-le", "surrogatepass"), np.uint32)
+    symbols, tokens = np.unique(points, return_inverse=True)
+    if len(symbols) > network.vocabulary:
+        raise DataError(f"{len(symbols)} distinct characters, the embedding has {network.vocabulary} symbols")
+    length = network.inputs[0]
+    samples = (len(tokens) - 1) // length
+    if samples < 1:
+        raise DataError(f"{len(tokens)} characters, the network expects {length} and the one behind them")
+    inputs, targets = (tokens[first : first + samples * length].reshape(samples, length) for first in (0, 1))
+    return inputs, targets if network.target_shape else targets[:, -1]
 
 
 def _read_csv(lines: Iterable[str]) -> tuple[Array, Array]:

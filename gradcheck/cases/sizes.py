@@ -4,6 +4,7 @@ import os
 from math import prod
 
 from gradcheck.errors import DescriptionError
+from gradcheck.network.layers.blocks import numbers
 from gradcheck.network.losses import Targets
 from gradcheck.network.network import Network
 
@@ -28,11 +29,11 @@ def samples_fit(network: Network, samples: int) -> None:
 def verification_fits(network: Network, samples: int) -> None:
     """The same of all that a verification holds at once."""
     parameters_fit(network, VERIFYING)
-    each = sum(map(prod, network.shapes))
+    each = numbers(network, network.inputs)
     if network.loss.targets is Targets.CLASSES:
-        outputs = prod(network.shapes[-1])
-        _fits("loss", f"{_said(outputs)} classes, squared", outputs * outputs, ARRAYS)
-    said = f"{_said(samples)} samples of {_said(each)} numbers (inputs and the outputs of all layers)"
+        classes = network.shapes[-1][-1]
+        _fits("loss", f"{_said(classes)} classes, squared", classes * classes, ARRAYS)
+    said = f"{_said(samples)} samples of {_said(each)} numbers (inputs, and what all layers make of them)"
     _fits("samples", said, samples * each, VERIFYING)
 
 

@@ -32,7 +32,7 @@ def fuzz_command(
     backend: Backends = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same cases; by default 0.")] = None,
     layers: Annotated[
-        str | None, typer.Option(help="Only these between dense layers: tanh,relu. By default all that there are.")
+        str | None, typer.Option(help="Only these beside dense layers: tanh,relu,conv2d. By default all that there are.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; by default one for each processor.")] = None,
     oversubscribe: Oversubscribe = False,

@@ -90,10 +90,19 @@ def decode_tagged(raw: Any, table: Mapping[str, type[T]], path: str, noun: str) 
 
 
 def encode_tagged(row: Description, table: Mapping[str, type[Description]]) -> dict[str, Any]:
-    """Inverse of `decode_tagged`: a plain table, defaults included."""
+    """Inverse of `decode_tagged`: a plain table, defaults included but for None, which TOML cannot say."""
+    values: dict[str, Any] = msgspec.to_builtins(row)
+    unsaid = {field.name for field in msgspec.structs.fields(row) if field.default is None}
+    return {"type": tag_of(row, table)} | {
+        name: value for name, value in values.items() if value is not None or name not in unsaid
+    }
+
+
+def tag_of(row: Description, table: Mapping[str, type[Description]]) -> str:
+    """Under which name its kind stands in the table."""
     for tag, kind in table.items():
         if type(row) is kind:
-            return {"type": tag, **msgspec.to_builtins(row)}
+            return tag
     raise DescriptionError(f"{type(row).__name__} is not registered, known: {', '.join(table)}")
 
 

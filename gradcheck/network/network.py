@@ -9,8 +9,8 @@ import msgspec
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.describe import Description, at, decode, decode_tagged, encode_tagged, join
 from gradcheck.foundation.wording import nearest
-from gradcheck.network.layers import Activation, Dense, Layer, Shape, Size
-from gradcheck.network.layers.blocks import Name, check_names, gathered, named, shapes_through, unpack
+from gradcheck.network.layers import Activation, Dense, Layer, Shape, Size, Start
+from gradcheck.network.layers.blocks import check_names, gathered, least_samples, named, shapes_through, unpack
 from gradcheck.network.layers.tables import rows_of, with_layers
 from gradcheck.network.losses import LOSSES, Loss
 
@@ -52,7 +52,7 @@ class Network(Description, frozen=True, dict=True):
     layers: tuple[Layer, ...]
     loss: Loss
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    names: tuple[Name, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unpack(self)
@@ -77,6 +77,16 @@ class Network(Description, frozen=True, dict=True):
     def parameter_shapes(self) -> dict[str, Shape]:
         """Shape of every parameter by its ``state_dict`` name, first layer first."""
         return gathered(self, self.inputs, lambda layer, shape: layer.parameter_shapes(shape))
+
+    @property
+    def starts(self) -> dict[str, Start]:
+        """How every parameter is drawn."""
+        return gathered(self, self.inputs, lambda layer, shape: layer.starts(shape))
+
+    @property
+    def least_samples(self) -> int:
+        """How many samples there must be."""
+        return least_samples(self, self.inputs)
 
     @cached_property
     def wiring(self) -> tuple[Mapping[str, str], ...]:

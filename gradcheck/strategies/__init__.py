@@ -5,16 +5,19 @@ and ones; larger ones by seed.
 """
 
 from gradcheck.strategies.architectures import ACTIVATIONS, LOSSES, networks
+from gradcheck.strategies.composition import ROWS, composed_networks
 from gradcheck.strategies.concrete import batches, cases, parameters, targeted
 from gradcheck.strategies.pairs import Fault, Pair, loss_gradient_pairs
 
 __all__ = [
     "ACTIVATIONS",
     "LOSSES",
+    "ROWS",
     "Fault",
     "Pair",
     "batches",
     "cases",
+    "composed_networks",
     "loss_gradient_pairs",
     "networks",
     "parameters",

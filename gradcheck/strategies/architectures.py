@@ -15,18 +15,18 @@ FIRST = 6  # one in so many has something in front of the first dense layer
 EMPTY = 2000  # one network in so many has no dense layer at all, where that is allowed
 
 
-def _is_ours(row: type) -> bool:
+def is_ours(row: type) -> bool:
     """Whether a row is not a third party's, who may have registered it before this is imported."""
     return row.__module__.startswith("gradcheck.")
 
 
 # With their defaults, and settings that make another function of them.
 ACTIVATIONS: tuple[ly.Activation, ...] = (
-    *(row() for row in ly.LAYERS.values() if issubclass(row, ly.Activation) and _is_ours(row)),
+    *(row() for row in ly.LAYERS.values() if issubclass(row, ly.Activation) and is_ours(row)),
     *(ly.LeakyReLU(slope=-0.5), ly.ELU(alpha=0.5), ly.GELU(approximate="tanh")),
 )
 LOSSES: tuple[ls.Loss, ...] = (
-    *(row() for row in ls.LOSSES.values() if _is_ours(row)),
+    *(row() for row in ls.LOSSES.values() if is_ours(row)),
     ls.Huber(delta=0.25),
 )
 

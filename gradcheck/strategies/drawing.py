@@ -13,15 +13,16 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 from gradcheck.cases.case import Case
 from gradcheck.cases.files import case_to_table
-from gradcheck.network.layers import LAYERS
+from gradcheck.network.layers import LAYERS, Activation
+from gradcheck.network.network import Network
 from gradcheck.strategies.architectures import ACTIVATIONS, networks
+from gradcheck.strategies.composition import ROWS, composed_networks
 from gradcheck.strategies.concrete import cases
 
 # Cases drawn in one run of Hypothesis: from the tenth example on most are variations of those before, and a run of hundreds
@@ -59,17 +60,25 @@ def _draw_part(strategy: SearchStrategy[Case], start: int, count: int, each: Cal
     run()
 
 
-def activations_named(names: list[str]) -> list[Any]:
-    """The activations of these names in the table of layers; all where there are none."""
-    rows = tuple(LAYERS[name] for name in names)
-    return [layer for layer in ACTIVATIONS if not names or isinstance(layer, rows)]
+def networks_with(names: list[str]) -> SearchStrategy[Network]:
+    """Of the layers of these names in the table: flat ones, and others where a layer is more than a function of an entry.
+
+    Where there are no names, all layers and both sorts.
+    """
+    rows = tuple(LAYERS[name] for name in names) or ROWS
+    flat = networks(layers=[layer for layer in ACTIVATIONS if isinstance(layer, rows)])
+    entrywise = [row for row in rows if issubclass(row, Activation)]
+    if len(entrywise) == len(rows):
+        return flat
+    composed = composed_networks(layers=rows)
+    return flat | composed if entrywise else composed
 
 
 def main() -> None:
     """Print the cases of one shard."""
     shard = json.loads(sys.argv[1])
     size, ask = shard["size"], bool(shard.get("ask"))
-    strategy = cases(networks=networks(layers=activations_named(shard["layers"])))
+    strategy = cases(networks=networks_with(shard["layers"]))
 
     def report(case: Case) -> None:
         print(json.dumps(case_to_table(case, Path())), flush=ask)

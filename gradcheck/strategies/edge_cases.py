@@ -64,8 +64,8 @@ def dead_layer(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     """A layer that hands nothing but negative numbers to what comes next."""
     layer = _biased(draw, draft)
     if layer is not None:
-        highest = np.max(draft.states()[layer + 1], axis=0)
-        draft.parameters[f"{layer}.bias"] -= np.ceil(np.maximum(highest, 0)) + 1
+        highest = np.max(_by_unit(draft.network, layer, draft.states()[layer + 1]), axis=0)
+        draft.parameters[draft.network.wiring[layer]["bias"]] -= np.ceil(np.maximum(highest, 0)) + 1
 
 
 def near_a_kink(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
@@ -73,10 +73,11 @@ def near_a_kink(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     layer = _biased(draw, draft)
     if layer is None:
         return
-    z = draft.states()[layer + 1]
-    sample, unit = draw(st.integers(0, len(z) - 1)), draw(st.integers(0, z.shape[1] - 1))
-    at = draw(st.sampled_from(_kinks(draft, layer, sample, unit)))
-    draft.parameters[f"{layer}.bias"][unit] += at + draw(st.sampled_from(DISTANCES)) - z[sample, unit]
+    z = _by_unit(draft.network, layer, draft.states()[layer + 1])
+    place, unit = draw(st.integers(0, len(z) - 1)), draw(st.integers(0, z.shape[1] - 1))
+    at = draw(st.sampled_from(_kinks(draft, layer, place, unit)))
+    bias = draft.parameters[draft.network.wiring[layer]["bias"]]
+    bias[unit] += at + draw(st.sampled_from(DISTANCES)) - z[place, unit]
 
 
 def saturated_layer(draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
@@ -98,6 +99,11 @@ def equal_samples(_draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     draft.targets[...] = draft.targets[0]
 
 
+def equal_entries(_draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
+    """Every entry of the inputs the first one: a blank image, a sequence of one token."""
+    draft.inputs[...] = draft.inputs.flat[0]
+
+
 def equal_targets(_draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
     """Every target the first one."""
     draft.targets[...] = draft.targets[0]
@@ -105,7 +111,7 @@ def equal_targets(_draw: st.DrawFn, draft: Draft, _dtype: str) -> None:
 
 EDGE_CASES: tuple[EdgeCase, ...] = (
     *(zero_weights, rescaled, subnormal, dead_layer, near_a_kink, saturated_layer, extreme_logits),
-    *(equal_samples, equal_targets),
+    *(equal_samples, equal_entries, equal_targets),
     near_a_kink,  # twice as often: this is where conventions differ
     *(extreme_logits, extreme_logits),  # most of these end in something that saturates
 )
@@ -115,9 +121,26 @@ def _biased(draw: st.DrawFn, draft: Draft) -> int | None:
     """A layer with a bias for each of its outputs, those behind which something has a kink first."""
     network = draft.network
     biased = layers_with(network, "bias")
-    layers = [index for index in biased if draft.parameters[f"{index}.bias"].shape == network.shapes[index + 1]]
+    layers = [index for index in biased if _is_of_units(draft, index)]
     layers.sort(key=lambda index: not _joints_behind(network, index))
     return draw(st.sampled_from(layers)) if layers else None
+
+
+def _is_of_units(draft: Draft, layer: int) -> bool:
+    outputs = draft.network.shapes[layer + 1]
+    return draft.parameters[draft.network.wiring[layer]["bias"]].shape == (outputs[_axis(draft.network, layer)],)
+
+
+def _axis(network: Network, layer: int) -> int:
+    """Along which axis of one output a layer's units lie."""
+    return 0 if isinstance(network.layers[layer], ly.Conv2d | ly.BatchNorm) else -1
+
+
+def _by_unit(network: Network, layer: int, values: Array) -> Array:
+    """A layer's outputs, or what belongs to them, with a row for each place of each sample and a column for each unit."""
+    axis = _axis(network, layer) + (1 if _axis(network, layer) >= 0 else 0)
+    moved = np.moveaxis(values, axis, -1)
+    return moved.reshape(-1, moved.shape[-1])
 
 
 def _joints_behind(network: Network, layer: int) -> tuple[float, ...]:
@@ -126,14 +149,14 @@ def _joints_behind(network: Network, layer: int) -> tuple[float, ...]:
     return behind[0].joints if behind and isinstance(behind[0], ly.Activation) else ()
 
 
-def _kinks(draft: Draft, layer: int, sample: int, unit: int) -> tuple[float, ...]:
+def _kinks(draft: Draft, layer: int, place: int, unit: int) -> tuple[float, ...]:
     """Outputs of a layer at which what comes next joins two formulas: an activation, or the loss."""
     network = draft.network
     if layer + 1 < len(network.layers):
         return _joints_behind(network, layer) or (0.0,)
     if network.loss.targets is Targets.CLASSES:
         return (0.0,)
-    y = float(draft.targets[sample, unit])
+    y = float(_by_unit(network, layer, draft.targets)[place, unit])
     signs = network.loss.targets is Targets.SIGNS
     return tuple(y * joint if signs else y + joint for joint in network.loss.joints) or (0.0,)
 
@@ -142,8 +165,8 @@ def _enlarge(draft: Draft, layer: int, largest: float) -> None:
     """Multiply weight and bias so that the largest output has this size; leave zeros."""
     size = float(np.max(np.abs(draft.states()[layer + 1])))
     if 0 < size < np.inf:
-        for name in (f"{layer}.weight", f"{layer}.bias"):
-            if name in draft.parameters:
+        for own, name in draft.network.wiring[layer].items():
+            if own in ("weight", "bias"):
                 draft.parameters[name] *= largest / size
 
 

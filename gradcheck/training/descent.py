@@ -19,7 +19,7 @@ from gradcheck.foundation.wording import shown
 from gradcheck.report import Report
 from gradcheck.training.history import History, Record
 from gradcheck.training.objective import Objective
-from gradcheck.training.optimizers import GradientDescent, Halt, Iterate, Optimizer
+from gradcheck.training.optimizers import GradientDescent, Halt, Iterate, MiniBatch, Optimizer
 from gradcheck.verdict.findings import Verdict
 from gradcheck.verification.verifier import verify
 
@@ -79,7 +79,7 @@ def train(
     _check(case, optimizer, on_iteration)
     iterations, record_every = count_of(iterations, "iterations", 0), count_of(record_every, "record_every")
     guard = Guard(case, backend, None if verify_every is None else count_of(verify_every, "verify_every"))
-    objective = _objective(case, backend)
+    objective = _objective(case, backend, optimizer)
     log = Log(objective, on_iteration)
     stopped, iteration, iterate = "", 0, None
     with np.errstate(all="ignore"):  # what overflows is seen in the numbers
@@ -157,11 +157,16 @@ def _check(case: object, optimizer: object, on_iteration: object) -> None:
         raise DescriptionError(f"expected a function, got {shown(on_iteration)}", "on_iteration")
 
 
-def _objective(case: Case, backend: Builder) -> Objective:
+def _objective(case: Case, backend: Builder, optimizer: Optimizer) -> Objective:
     ((name, found),) = registry.resolve([backend]).items()
     parameters = case.parameters
     if not parameters:
         raise DescriptionError("the network has no parameters: there is nothing to train", "case.network")
+    if isinstance(optimizer, MiniBatch) and (least := case.network.least_samples) > 1:
+        rest = len(case.batch.inputs) % optimizer.size or optimizer.size
+        if rest < least:
+            sentence = f"the last batch of an epoch has {rest} sample, a normalisation over it needs {least}"
+            raise DescriptionError(sentence, "optimizer.size")
     return Objective(called(found.build, name, case.network), name, parameters, case.batch)
 
 

@@ -51,7 +51,7 @@ def products(network: Network, batch: int) -> list[Product]:
     Raises
     ------
     DescriptionError
-        Where a layer has parameters and is not dense: its products are not known here.
+        Where a layer is more than a dense one on vectors or a function of an entry: what it costs is not known here.
     """
     dense = _dense(network)
     forward = [Product(layer, "forward", batch, features, units) for layer, features, units in dense]
@@ -94,8 +94,9 @@ def _dense(network: Network) -> list[tuple[int, int, int]]:
     """Index, features and units of every dense layer."""
     found: list[tuple[int, int, int]] = []
     for index, (layer, inputs) in enumerate(zip(network.layers, network.shapes, strict=False)):
-        if isinstance(layer, Dense):
+        if isinstance(layer, Dense) and len(inputs) == 1:
             found.append((index, inputs[0], layer.units))
         elif not isinstance(layer, Activation):
-            raise DescriptionError(f"what {type(layer).__name__} costs at least is not known", f"layers[{index}]")
+            said = f"what {type(layer).__name__} costs at least for samples of shape {inputs} is not known"
+            raise DescriptionError(said, f"layers[{index}]")
     return found

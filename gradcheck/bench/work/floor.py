@@ -16,7 +16,9 @@ from gradcheck.cases.case import Case
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
+from gradcheck.network.network import by_layer
 
+NONE = np.empty((0, 0))
 Evaluate: TypeAlias = Callable[[Any, Array, Array, Array], object]
 
 
@@ -81,7 +83,7 @@ class Floor:
     def __init__(self, case: Case) -> None:
         network, inputs = case.network, case.batch.inputs
         self.parts: list[Part] = []
-        self._weights = {name: value for name, value in case.parameters.items() if name.endswith(".weight")}
+        self._weights = [own.get("weight", NONE) for own in by_layer(network, case.parameters)]
         self._plan = products(network, len(inputs))
         # Every layer's output; an identity's is its input, which costs nothing.
         self.values = [inputs]
@@ -114,7 +116,7 @@ class Floor:
             return x
         out = np.empty((len(x), *shape), x.dtype)
         if isinstance(layer, ly.Dense):
-            self._product(index, "forward", x, self._weights[f"{index}.weight"].T, out)
+            self._product(index, "forward", x, self._weights[index].T, out)
         elif type(layer) in ACTIVATIONS:
             evaluate = partial(ACTIVATIONS[type(layer)], layer, x, out, np.empty_like(out))
             self.parts.append(Part(index, "activation", evaluate))
@@ -126,7 +128,7 @@ class Floor:
         """The gradient at a layer's output is what the next layer's product wrote: slopes are no part of the floor."""
         g = np.random.default_rng(0).standard_normal(self.values[-1].shape).astype(self.values[-1].dtype)
         for layer, kind, *_ in self._plan:
-            weight = self._weights[f"{layer}.weight"]
+            weight = self._weights[layer]
             if kind == "weight":
                 self._product(layer, kind, g.T, self.values[layer], np.empty_like(weight))
             elif kind == "input":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gradcheck.campaign.results.groups import samples_of
 from gradcheck.campaign.results.record import Mistake
-from gradcheck.campaign.tables import Recipe, Table, kind_of
+from gradcheck.campaign.tables import Recipe, Table, kind_of, kinds_of, rows_in
 from gradcheck.foundation.wording import argument
 from gradcheck.report.sections import UNEXPLAINED
 from gradcheck.verdict.causes import sentence
@@ -130,10 +130,10 @@ def network(failure: "Failure") -> str:
 
 def outline(case: Table) -> str:
     """A case in a line: ``1-2, gelu, logistic, 1 sample, float64``."""
-    layers, recipe = case["layers"], case["case"]
-    dense = [layer for layer in layers if kind_of(layer) == "dense"]
+    recipe = case["case"]
+    dense = [layer for layer in rows_in(case["layers"]) if kind_of(layer) == "dense"]
     sizes = "-".join(["x".join(map(str, case["inputs"])), *(str(layer.get("units", "?")) for layer in dense)])
-    kinds = dict.fromkeys(kind_of(layer) for layer in layers if kind_of(layer) != "dense")
+    kinds = dict.fromkeys(kind for kind in kinds_of(case) if kind != "dense")
     decay = ["weight decay"] * bool(case.get("weight_decay"))
     unbiased = ["no bias"] * any(not layer.get("bias", True) for layer in dense)
     return ", ".join(

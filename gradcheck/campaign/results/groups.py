@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec.structs import astuple
 
 from gradcheck.campaign.results.record import Mistake, Record
-from gradcheck.campaign.tables import Recipe, Table, kind_of
+from gradcheck.campaign.tables import Recipe, Table, kind_of, kinds_of, rows_in
 from gradcheck.verdict.causes import rank
 from gradcheck.verdict.findings import Verdict
 
@@ -103,8 +103,7 @@ def merged(groups: Iterable[Group], smallest: Mapping[Mistake, Record]) -> list[
 
 def features(table: Table) -> frozenset[str]:
     """What a mistake may be conditional on, in words: kinds of layers, loss, dtype, sizes of 1, decay, missing biases."""
-    layers = table["layers"]
-    dense = [layer for layer in layers if kind_of(layer) == "dense"]
+    dense = [layer for layer in rows_in(table["layers"]) if kind_of(layer) == "dense"]
     samples = samples_of(table["case"])
     said = {
         "weight decay": bool(table.get("weight_decay")),
@@ -113,7 +112,7 @@ def features(table: Table) -> frozenset[str]:
         "several samples": samples > 1,
         "several dense layers": len(dense) > 1,
     }
-    kinds = {table["case"].get("dtype", "float64"), kind_of(table["loss"]), *(kind_of(layer) for layer in layers)}
+    kinds = {table["case"].get("dtype", "float64"), kind_of(table["loss"]), *kinds_of(table)}
     return frozenset(kinds | {name for name, holds in said.items() if holds})
 
 

@@ -10,7 +10,7 @@ from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.groups import Suspect, features, grouped, merged, suspects, telling
 from gradcheck.campaign.results.record import Mistake, Record
 from gradcheck.campaign.results.store import Store
-from gradcheck.campaign.tables import kind_of
+from gradcheck.campaign.tables import kind_of, kinds_of
 from gradcheck.verdict.findings import Verdict
 
 FORMAT = 2  # 1 had the text of a reproducer in each record
@@ -149,7 +149,7 @@ def _count(summary: Summary, record: Record) -> None:
         summary.longest, summary.slowest = record.seconds, record.name
     for backend, ratio in record.ratios.items():
         summary.errors.setdefault(backend, Errors()).add(ratio, record.name)
-    kinds = Counter(kind_of(layer) for layer in record.case["layers"])
+    kinds = Counter(kinds_of(record.case))
     summary.depths[kinds["dense"]] = summary.depths.get(kinds["dense"], 0) + 1
     row = summary.coverage.setdefault(record.case["case"].get("dtype", "float64"), {}).setdefault(
         kind_of(record.case["loss"]), {}

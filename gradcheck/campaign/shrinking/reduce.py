@@ -6,36 +6,17 @@ early. Here the case itself is taken apart, greedily, until no single step leave
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
 
+from gradcheck.campaign.shrinking.dismantling import smaller_layers, without_layers
+from gradcheck.campaign.shrinking.parts import Parts, choices, plainer, simpler
 from gradcheck.cases.case import Case, Given
 from gradcheck.errors import GradcheckError
-from gradcheck.foundation.arrays import Array
 from gradcheck.network.layers import Dense, Layer
 from gradcheck.network.losses import Targets
-from gradcheck.network.network import Network
 from gradcheck.network.reference import forward
-
-
-class Parts(NamedTuple):
-    """A case written out: what can be left out of it."""
-
-    network: Network
-    parameters: dict[str, Array]
-    inputs: Array
-    targets: Array
-    dtype: Any
-
-    def put(self, name: str, values: Array) -> Self:
-        """With other values of a parameter."""
-        return self._replace(parameters={**self.parameters, name: values})
-
-    def described(self, **changes: Any) -> Self:
-        """With a network that is changed in this."""
-        return self._replace(network=msgspec.structs.replace(self.network, **changes))
 
 
 def reduced(case: Case, fails: Callable[[Case], bool]) -> Case:
@@ -54,26 +35,32 @@ def _steps(parts: Parts) -> Iterator[tuple[Case, Parts]]:
 
 
 def is_small(case: Case) -> bool:
-    """At most two dense layers of at most two units, and two samples."""
-    dense = [layer for layer in case.network.layers if isinstance(layer, Dense)]
-    widest = max([*case.network.inputs, *(layer.units for layer in dense)])
-    return max(len(dense), widest, len(case.batch.inputs)) <= 2
+    """At most two layers that have parameters, blocks as one, no side longer than two, and two samples."""
+    network = case.network
+    sides = [side for shape in network.shapes for side in shape]
+    return max(sum(map(bool, network.wiring)), *sides, len(case.batch.inputs)) <= 2
 
 
 def _smaller(parts: Parts) -> Iterator[Parts]:
     """Every case that is one step smaller, the largest steps first."""
-    for index in range(len(parts.network.layers)):
-        yield from _without_layer(parts, index)
-    for kept in _choices(len(parts.inputs)):
+    flat = parts.network.flat and not parts.network.names
+    if flat:
+        for index in range(len(parts.network.layers)):
+            yield from _without_layer(parts, index)
+    else:
+        yield from without_layers(parts)
+    for kept in choices(len(parts.inputs)):
         yield parts._replace(inputs=parts.inputs[kept], targets=parts.targets[kept])
-    for index in range(-1, len(parts.network.layers)):
-        yield from _narrower(parts, index)
-        yield from _square(parts, index)
-    yield from _plainer(parts)
-    for name, values in parts.parameters.items():
-        yield from (parts.put(name, simpler) for simpler in _simpler(values))
-    yield from (parts._replace(inputs=values) for values in _simpler(parts.inputs))
-    yield from (parts._replace(targets=values) for values in _simpler(parts.targets))
+    if flat:
+        for index in range(-1, len(parts.network.layers)):
+            yield from _narrower(parts, index)
+            yield from _square(parts, index)
+    else:
+        yield from smaller_layers(parts)
+    yield from plainer(parts)
+    if flat:
+        yield from _without_biases(parts)
+    yield from simpler(parts)
 
 
 def _without_layer(parts: Parts, index: int) -> Iterator[Parts]:
@@ -113,7 +100,7 @@ def _fewer(parts: Parts, index: int) -> Iterator[tuple[list[int], Parts]]:
     """Units of a dense layer that are kept, or for index -1 inputs; with what the next one, or the loss, has of them."""
     if index < 0 or isinstance(parts.network.layers[index], Dense):
         behind = _dense_from(parts.network.layers, index + 1)
-        for kept in _choices(parts.network.shapes[index + 1][0]):
+        for kept in choices(parts.network.shapes[index + 1][0]):
             yield kept, _cut_behind(_cut(parts, index, kept), behind, kept)
 
 
@@ -145,43 +132,10 @@ def _cut_behind(parts: Parts, behind: int | None, kept: list[int]) -> Parts:
     return parts._replace(targets=parts.targets[:, kept])
 
 
-def _choices(count: int) -> Iterator[list[int]]:
-    """What may be kept of so many: one, two that are neighbours, half, all but one."""
-    found = [[i] for i in range(count)] if count > 1 else []
-    found += [[i, i + 1] for i in range(count - 1)] if count > 2 else []
-    found += [list(range(count // 2)), list(range(count // 2, count))] if count > 4 else []
-    return iter(found + ([[i for i in range(count) if i != left] for left in range(count)] if count > 3 else []))
-
-
-def _plainer(parts: Parts) -> Iterator[Parts]:
-    """Without weight decay, without a bias, in double precision."""
-    if parts.network.weight_decay:
-        yield parts.described(weight_decay=0.0)
-    if parts.dtype != "float64":
-        yield parts._replace(dtype="float64")
+def _without_biases(parts: Parts) -> Iterator[Parts]:
     for index, layer in enumerate(parts.network.layers):
         if isinstance(layer, Dense) and layer.bias:
             layers = list(parts.network.layers)
             layers[index] = msgspec.structs.replace(layer, bias=False)
             parameters = {name: value for name, value in parts.parameters.items() if name != f"{index}.bias"}
             yield parts.described(layers=tuple(layers))._replace(parameters=parameters)
-
-
-def _simpler(values: Array) -> Iterator[Array]:
-    """All entries, then each, as 0, as 1, as an integer: whatever is simpler than it was."""
-    yield from (plain for plain in _plain(values) if _rank(plain).sum() < _rank(values).sum())
-    for index in np.ndindex(values.shape):
-        for plain in _plain(values[index]):
-            if _rank(plain) < _rank(values[index]):
-                changed = values.copy()
-                changed[index] = plain
-                yield changed
-
-
-def _plain(values: Any) -> list[Any]:
-    return [np.zeros_like(values), np.ones_like(values), np.round(values)]
-
-
-def _rank(values: Array) -> Array:
-    """0 before 1 before other integers before the rest."""
-    return np.where(values == 0, 0, np.where(values == 1, 1, np.where(values == np.round(values), 2, 3)))

@@ -1,6 +1,7 @@
 """Attention between the places of a sequence, (length, width)."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import ClassVar
 
 from gradcheck.errors import DescriptionError
@@ -63,6 +64,9 @@ class Attention(Layer, frozen=True):
             if self.bias:
                 shapes[f"{name}.bias"] = (units,)
         return shapes
+
+    def numbers(self, inputs: Shape) -> int:
+        return 5 * prod(inputs) + 2 * self.heads * inputs[0] ** 2
 
     @classmethod
     def examples(cls, inputs: Shape) -> Sequence["Attention"]:

@@ -71,7 +71,7 @@ class Layer(Description, frozen=True):
         raise NotImplementedError(f"{type(self).__name__}.parameter_shapes")
 
     def tied(self, inputs: Shape) -> Mapping[str, tuple[str, Shape]]:
-        """Parameters of the network that this layer uses beside its own: by its own name for one, which it is, and its shape."""
+        """Parameters of the network that this layer uses beside its own: by its own name for one its name and shape."""
         return {}
 
     def start(self, name: str, shape: Shape) -> Start:
@@ -86,6 +86,10 @@ class Layer(Description, frozen=True):
     def least_samples(self, inputs: Shape) -> int:
         """How many samples there must be: two where statistics are taken over them alone."""
         return 1
+
+    def numbers(self, inputs: Shape) -> int:
+        """How many numbers a sample takes here at once: its output's, and those from which that is made."""
+        return prod(self.output_shape(inputs))
 
     @classmethod
     def examples(cls, inputs: Shape) -> Sequence["Layer"]:

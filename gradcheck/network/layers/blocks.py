@@ -5,21 +5,21 @@ the layer, with a dot between, as PyTorch's ``state_dict`` has it: ``"1.weight"`
 name. Under the name ``""`` a layer lends its parameters to the block, which calls them as the layer does.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from math import prod
-from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
 
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.describe import at, join
-from gradcheck.foundation.wording import nearest
+from gradcheck.foundation.wording import nearest, shown
 from gradcheck.network.layers.base import Layer, Shape, Start
 
 DEEPEST = 10_000  # layers of one block, which are verified in half a minute, 3 ms each; a choice
 NESTED = 32  # blocks in blocks: some ten frames each, and a stack has a thousand; a choice
 
-Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]*$")]
 T = TypeVar("T")
 
 
@@ -34,7 +34,7 @@ class Block(Layer, frozen=True):
     """
 
     layers: tuple[Layer, ...]
-    names: tuple[Name, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unpack(self)
@@ -64,8 +64,10 @@ class Block(Layer, frozen=True):
         return gathered(self, inputs, lambda layer, shape: layer.starts(shape))
 
     def least_samples(self, inputs: Shape) -> int:
-        each = zip(self.layers, self.shapes(inputs), strict=False)
-        return max((layer.least_samples(shape) for layer, shape in each), default=1)
+        return least_samples(self, inputs)
+
+    def numbers(self, inputs: Shape) -> int:
+        return numbers(self, inputs)
 
 
 class Sequential(Block, frozen=True):
@@ -149,6 +151,9 @@ class Tied(Layer, frozen=True):
     def least_samples(self, inputs: Shape) -> int:
         return self.layer.least_samples(inputs)
 
+    def numbers(self, inputs: Shape) -> int:
+        return self.layer.numbers(inputs)
+
     @classmethod
     def examples(cls, inputs: Shape) -> Sequence[Layer]:
         return ()
@@ -167,9 +172,21 @@ def unpack(block: Any) -> None:
 
 
 def check_names(block: Any) -> None:
-    """One for each layer, where there are any."""
+    """One for each layer, where there are any; no two are equal, but for the empty one."""
     if block.names and len(block.names) != len(block.layers):
         raise DescriptionError(f"{len(block.names)} names for {len(block.layers)} layers", "names")
+    before = set[str]()
+    for index, name in enumerate(block.names):
+        check_name(name, f"names[{index}]")
+        if name in before:
+            raise DescriptionError(f"a second layer called {name!r}", f"names[{index}]")
+        before |= {name} - {""}
+
+
+def check_name(name: Any, path: str) -> None:
+    """Refuse what is no part of a parameter's name."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_]*", name):
+        raise DescriptionError(f"expected a name of letters, digits and underscores, got {shown(name)}", path)
 
 
 def named(block: Any) -> Iterator[tuple[str, Layer]]:
@@ -186,6 +203,18 @@ def shapes_through(layers: Sequence[Layer], inputs: Shape) -> tuple[Shape, ...]:
                 raise DescriptionError("takes indices, and can only come first")
             shapes.append(layer.output_shape(shapes[-1]))
     return tuple(shapes)
+
+
+def least_samples(block: Any, inputs: Shape) -> int:
+    """How many samples the layers of a block, or network, need."""
+    each = zip(block.layers, shapes_through(block.layers, inputs), strict=False)
+    return max((layer.least_samples(shape) for layer, shape in each), default=1)
+
+
+def numbers(block: Any, inputs: Shape) -> int:
+    """How many numbers a sample takes in all of them, its input included."""
+    each = zip(block.layers, shapes_through(block.layers, inputs), strict=False)
+    return prod(inputs) + sum(layer.numbers(shape) for layer, shape in each)
 
 
 def gathered(block: Any, inputs: Shape, of: Callable[[Layer, Shape], Mapping[str, T]]) -> dict[str, T]:

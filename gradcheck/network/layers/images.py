@@ -1,6 +1,7 @@
 """Layers of images, (channels, height, width)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
@@ -39,8 +40,12 @@ class Conv2d(Layer, frozen=True):
         fans = super().start(name, shape).fans
         return Start(fans and (fans[0], fans[1] / self.groups))
 
+    def numbers(self, inputs: Shape) -> int:
+        outputs = self.output_shape(inputs)
+        return prod(outputs) + inputs[0] * self.kernel**2 * prod(outputs[1:])
+
     @classmethod
-    def examples(cls, inputs: Shape) -> Sequence["Conv2d"]:
+    def examples(cls, inputs: Shape) -> Sequence[Layer]:
         if len(inputs) != 3:
             return ()
         all_of_it = inputs[0]
@@ -52,7 +57,7 @@ class Conv2d(Layer, frozen=True):
 
 
 class MaxPool2d(Layer, frozen=True):
-    """The largest of each window, which goes on ``stride`` by ``stride`` (by default no two overlap); the first of equals."""
+    """The largest of each window, the first of equals; windows go on by ``stride``, so that by default no two overlap."""
 
     couples_samples: ClassVar[bool | None] = False
     kernel: Size
@@ -73,8 +78,11 @@ class MaxPool2d(Layer, frozen=True):
     def parameter_shapes(self, inputs: Shape) -> Mapping[str, Shape]:
         return {}
 
+    def numbers(self, inputs: Shape) -> int:
+        return (1 + self.kernel**2) * prod(self.output_shape(inputs))
+
     @classmethod
-    def examples(cls, inputs: Shape) -> Sequence["MaxPool2d"]:
+    def examples(cls, inputs: Shape) -> Sequence[Layer]:
         tried = (cls(1), cls(2), cls(3, stride=1, padding=1), cls(2, stride=1))
         return tuple(_fitting(tried, inputs)) if len(inputs) == 3 else ()
 

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-import msgspec
-
 from gradcheck.errors import DescriptionError
 from gradcheck.foundation.describe import decode_tagged, encode_tagged, join
 from gradcheck.network.layers import LAYERS
 from gradcheck.network.layers.base import Layer
-from gradcheck.network.layers.blocks import NESTED, Block, Tied, named
+from gradcheck.network.layers.blocks import NESTED, Block, Tied, check_name, named
 
 
 def rows_of(block: Any) -> list[dict[str, Any]]:
@@ -24,24 +22,23 @@ def with_layers(table: Mapping[str, Any], path: str = "", depth: int = 0) -> dic
     if isinstance(raw.get("layers"), list):
         rows, own = cast("list[Any]", raw["layers"]), join(path, "layers")
         raw["layers"] = tuple(_layer(row, f"{own}[{index}]", depth) for index, row in enumerate(rows))
-        names = [cast("dict[str, Any]", row).get("name") if isinstance(row, dict) else None for row in rows]
-        if any(name is not None for name in names):
-            raw["names"] = tuple(str(index) if name is None else name for index, name in enumerate(names))
+        tables = {index: cast("dict[str, Any]", row) for index, row in enumerate(rows) if isinstance(row, dict)}
+        given = {index: row["name"] for index, row in tables.items() if "name" in row}
+        for index, name in given.items():
+            check_name(name, f"{own}[{index}].name")
+        if given:
+            raw["names"] = tuple(given.get(index, str(index)) for index in range(len(rows)))
     return raw
 
 
 def _row(layer: Layer) -> dict[str, Any]:
+    row = encode_tagged(layer, LAYERS)
     if isinstance(layer, Block):
-        fields = {field.name: getattr(layer, field.name) for field in msgspec.structs.fields(layer)}
-        own = {name: msgspec.to_builtins(value) for name, value in fields.items() if name not in ("layers", "names")}
-        return {"type": _tag(layer), **own, "layers": rows_of(layer)}
+        del row["names"]
+        row["layers"] = rows_of(layer)
     if isinstance(layer, Tied):
-        return {"type": _tag(layer), "layer": _row(layer.layer), "parameters": dict(layer.parameters)}
-    return encode_tagged(layer, LAYERS)
-
-
-def _tag(layer: Layer) -> str:
-    return next(tag for tag, kind in LAYERS.items() if kind is type(layer))
+        row |= {"layer": _row(layer.layer), "parameters": dict(layer.parameters)}
+    return row
 
 
 def _layer(row: Any, path: str, depth: int) -> Layer:
