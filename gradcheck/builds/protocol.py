@@ -32,7 +32,7 @@ class Backend(Protocol):
     """A way to build a network."""
 
     def build(self, network: Network) -> Model:
-        """Build once; the model may be called many times."""
+        """Build once; the model may be called many times. Raises `Unsupported` for a layer or loss that it does not know."""
         ...
 
 

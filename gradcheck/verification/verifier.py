@@ -3,7 +3,7 @@
 1. The case is made concrete (`problem`): what every build is given, how far rounding may put each entry of a correct
    one off, and two oracles that never see a build.
 2. Every build is asked on copies, twice for its gradients and once for its loss (`answers`). What has not the form of an
-   answer is wrong already.
+   answer is wrong already; who says that he does not know such a network has no part in what follows.
 3. The oracles settle a gradient for each block: every entry where that is cheap, else the claim of a build that they have
    examined (`arbiter`).
 4. Losses are compared with the reference's and gradients with what was settled, entry by entry, in units of their bounds
@@ -90,7 +90,7 @@ def verify(
     Raises
     ------
     DescriptionError, DataError, BackendError
-        Where there is nothing to verify. What a backend does wrong is a finding, never an exception.
+        Where there is nothing to verify. What a backend does wrong, or does not support, is a finding, never an exception.
     """
     keep_memory()
     accuracy, seed = accuracy_of(accuracy), seed_of(seed)
@@ -98,25 +98,43 @@ def verify(
     built = registry.resolve(backends, device=device, arithmetic=judged if judged in COARSE else None)
     problem = posed(case, accuracy, seed, judged)
     rounding = problem.bounds.rounding
-    answers: dict[str, Answer] = {}
+    everybodys: dict[str, Answer] = {}
     for name, backend in built.items():
         with theirs(f"backend {name!r}"):
-            answers[name] = ask(backend, case.network, problem.given, problem.batch, rounding)
+            everybodys[name] = ask(backend, case.network, problem.given, problem.batch, rounding)
+    unsupported = [_unsupported(name, answer) for name, answer in everybodys.items() if answer.unsupported]
+    answers = {name: answer for name, answer in everybodys.items() if not answer.unsupported}
     settled = settle(problem, _by_block(problem, answers), every_entry=every_entry)
-    findings = _findings(settled, answers) + ([] if problem.given else [NOTHING])
+    findings = [*unsupported, *_findings(settled, answers), *_nothing(problem, answers)]
     spent = problem.evaluations
     diagnoses = tuple(_diagnoses(settled, findings, answers, built))
     return Report(
         title=_title(problem),
         findings=tuple(findings),
         evaluations=spent,
-        notes=(*_dissent(findings), *_kinks(problem.bounds), *settled.notes, *_remarks(answers)),
+        notes=(*_rests_on(unsupported, answers), *_dissent(findings), *_kinks(problem.bounds), *settled.notes, *_remarks(answers)),
         diagnoses=diagnoses,
         diagnosis_evaluations=problem.evaluations - spent,
     )
 
 
-NOTHING = Finding(name="gradients", backend="-", verdict=Verdict.UNRESOLVED, reason=reasons.NO_PARAMETERS)
+def _unsupported(backend: str, answer: Answer) -> Finding:
+    return Finding(name="network", backend=backend, verdict=Verdict.UNSUPPORTED, reason=answer.unsupported)
+
+
+def _nothing(problem: Problem, answers: Mapping[str, Answer]) -> list[Finding]:
+    """What there is to say where there is no gradient to judge."""
+    if problem.given and answers:
+        return []
+    reason = reasons.NO_PARAMETERS if answers else reasons.NO_BUILD
+    return [Finding(name="gradients", backend="-", verdict=Verdict.UNRESOLVED, reason=reason)]
+
+
+def _rests_on(unsupported: Sequence[Finding], answers: Mapping[str, Answer]) -> list[str]:
+    if not (unsupported and answers):
+        return []
+    absent = ", ".join(finding.backend for finding in unsupported)
+    return [f"unsupported by {absent}: the verdict rests on {', '.join(answers)}"]
 
 
 def _by_block(problem: Problem, answers: Mapping[str, Answer]) -> dict[str, dict[str, Array]]:

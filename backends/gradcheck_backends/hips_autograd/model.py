@@ -8,7 +8,7 @@ from autograd.core import backward_pass
 from autograd.extend import VJPNode, vspace
 from autograd.tracer import getval, new_box, trace_stack
 
-from gradcheck.errors import BackendError
+from gradcheck.errors import Unsupported
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer
@@ -32,7 +32,7 @@ class AutogradModel:
     def __init__(self, network: Network) -> None:
         for row, rules in (*((layer, LAYERS) for layer in network.layers), (network.loss, LOSSES)):
             if type(row) not in rules:
-                raise BackendError(f"the autograd build has no rule for {type(row).__name__}")
+                raise Unsupported(f"the autograd build has no rule for {type(row).__name__}")
         self.network = network
         self._layers = [(LAYERS[type(layer)], layer) for layer in network.layers]
 

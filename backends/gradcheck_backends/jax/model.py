@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradcheck.errors import BackendError
+from gradcheck.errors import Unsupported
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer
@@ -29,7 +29,7 @@ class JaxModel:
     def __init__(self, network: Network) -> None:
         for row, rules in (*((layer, LAYERS) for layer in network.layers), (network.loss, LOSSES)):
             if type(row) not in rules:
-                raise BackendError(f"the jax build has no rule for {type(row).__name__}")
+                raise Unsupported(f"the jax build has no rule for {type(row).__name__}")
         loss = partial(_loss, network)
         self._loss, self._both = library.jit(loss), library.jit(library.value_and_grad(loss))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.errors import BackendError
+from gradcheck.errors import Unsupported
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer
@@ -29,7 +29,7 @@ class ManualModel:
     def __init__(self, network: Network) -> None:
         for row, rules in (*((layer, LAYERS) for layer in network.layers), (network.loss, LOSSES)):
             if type(row) not in rules:
-                raise BackendError(f"the manual build has no rule for {type(row).__name__}")
+                raise Unsupported(f"the manual build has no rule for {type(row).__name__}")
         self.network = network
         self.rules = [LAYERS[type(layer)] for layer in network.layers]
         self.loss_rule = LOSSES[type(network.loss)]

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradcheck.errors import BackendError
+from gradcheck.errors import Unsupported
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer, Shape
@@ -33,7 +33,7 @@ class TorchModel:
     def __init__(self, network: Network, place: Place, *, compile: bool = False) -> None:
         for row, rules in (*((layer, LAYERS) for layer in network.layers), (network.loss, LOSSES)):
             if type(row) not in rules:
-                raise BackendError(f"the torch build has no rule for {type(row).__name__}")
+                raise Unsupported(f"the torch build has no rule for {type(row).__name__}")
         self.network, self.place = network, place
         layers = zip(network.layers, network.shapes, strict=False)
         # Without storage of its own; its ``state_dict`` gives our parameters their names.
