@@ -86,9 +86,10 @@ def _alike(text: str) -> str:
 
 
 def _ratios(report: Report) -> dict[str, float]:
-    """Errors where there is a derivative: on a kink they say which convention a build has."""
+    """Errors where there is a derivative and a claim of it: on a kink they say which convention a build has."""
     ratios: dict[str, float] = {}
     for finding in report.findings:
-        if isfinite(finding.ratio) and finding.verdict is not Verdict.NONSMOOTH and finding.backend != "-":
+        silent = finding.verdict in (Verdict.NONSMOOTH, Verdict.UNSUPPORTED) or finding.backend == "-"
+        if isfinite(finding.ratio) and not silent:
             ratios[finding.backend] = max(ratios.get(finding.backend, 0.0), finding.ratio)
     return ratios

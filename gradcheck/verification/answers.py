@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from gradcheck.builds.protocol import Backend
+from gradcheck.builds.protocol import Backend, built
 from gradcheck.candidates.answer import Answer, Defect, changed, described, examined, repeated
 from gradcheck.errors import Unsupported
 from gradcheck.foundation.arrays import Array
@@ -21,9 +21,9 @@ def ask(
     """Build the network, evaluate the gradient twice and the loss once; ``rounding`` may put gradients off so far."""
     try:
         with theirs():
-            model = backend.build(network)
-    except (Unsupported, NotImplementedError) as error:
-        return Answer(unsupported=one_line(error) if isinstance(error, Unsupported) else raised(error))
+            model = built(backend, network)
+    except Unsupported as error:
+        return Answer(unsupported=one_line(error))
     except BaseException as error:
         if passes(error):
             raise
