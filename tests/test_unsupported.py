@@ -192,5 +192,3 @@ def test_a_campaigns_exit_code_is_unchanged_unless_asked(command_line):
     assert code == Exit.GOOD
     assert "unsupported by" in out
     assert command_line("fuzz", *words, "--fail-on", "unsupported")[0] == Exit.WRONG
-
-

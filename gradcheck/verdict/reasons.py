@@ -32,6 +32,17 @@ def beyond_bound(count: int, size: int) -> str:
     return f"{count} of {size} entries beyond their bound"
 
 
+def beyond_coarse_bound(share: float) -> str:
+    """Of a block whose rounding is bounded by more than can be trusted, in parts of the entry that is best known."""
+    percent = f"{100 * share:.2g}" if share < 1 else f"{100 * share:.0f}"
+    return f"beyond a bound that is {percent} % of the entry: rounding cannot be predicted so coarsely here"
+
+
+def beyond_coarse_bound(share: float) -> str:
+    """Of a block whose rounding is bounded by so much of its best known wrong entry."""
+    return f"beyond a bound that is {float(f'{100 * share:.2g}'):g} % of the entry: rounding cannot be predicted so coarsely here"
+
+
 def off_in_given_dtype(dtype: str, error: float) -> str:
     """Of a block whose gradient is another one in the dtype that was given."""
     return f"in {dtype}, as given, off by {error:.1e} from what it is in float64"
