@@ -206,6 +206,8 @@ def test_a_bound_is_held_against_the_larger_of_an_entry_and_either_block():
     assert judged([0.0, 0.0], [0.1, 0.0], **at).verdict is Verdict.UNRESOLVED
     assert judged([8.0, 0.0], [8.0, 0.1], **at).verdict is Verdict.WRONG  # RMS of the block: 5.7
     assert judged([0.1, 0.0], [10.0, 0.0], **at).verdict is Verdict.WRONG
+    assert judged([0.0, 0.0], [0.1, 8.0], [0.05, 9.0], trusted=0.01).verdict is Verdict.WRONG
+    assert judged([0.1, 8.0], [0.0, 0.0], [0.05, 9.0], trusted=0.01).verdict is Verdict.WRONG
 
 
 def test_what_is_allowed_along_a_direction_adds_up_in_squares_and_kinks_in_full():

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 import gradcheck
-from gradcheck import MSE, Case, Dense, Network, Tanh, Unsupported, Verdict, save, verify
+from gradcheck import MSE, Case, Dense, Network, Tanh, Verdict, save, verify
 from gradcheck.campaign.judging import judge
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.report.html import to_html
@@ -126,10 +126,10 @@ def test_it_shows_in_text_page_and_table_and_is_asked_again():
 def test_only_who_asks_for_it_requires_every_build():
     report = verify(CASE, ["manual", *named("knows")])
     report.require()
-    with pytest.raises(gradcheck.GradientMismatch, match="^unsupported by knows\n"):
+    with pytest.raises(gradcheck.GradientMismatch, match=r"^unsupported by knows\n"):
         report.require(supported=True)
     verify(WITHOUT, ["manual", *named("knows")]).require(supported=True)
-    with pytest.raises(gradcheck.GradientMismatch, match="^verdict: wrong"):
+    with pytest.raises(gradcheck.GradientMismatch, match=r"^verdict: wrong"):
         verify(CASE, named("knows", "doubled")).require()
 
 

@@ -417,6 +417,16 @@ def test_a_wrong_claim_in_such_a_block_is_wrong_and_a_bound_that_is_not_small_le
     assert (found["manual"].verdict, found["leaning"].verdict) == (Verdict.UNRESOLVED, Verdict.WRONG)
 
 
+def trusting(trusted, monkeypatch):
+    """Bounds up to so much of an entry may accuse."""
+
+    def limited(*arguments):
+        problem = posed(*arguments)
+        return problem._replace(limits=problem.limits._replace(trusted=trusted))
+
+    monkeypatch.setattr("gradcheck.verification.verifier.posed", limited)
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_beyond_a_bound_that_cannot_be_trusted_nobody_is_accused(monkeypatch, alone):
     """Held against every entry, or alone along directions, where no claim stands and the wrong entries are searched for."""
@@ -426,15 +436,11 @@ def test_beyond_a_bound_that_cannot_be_trusted_nobody_is_accused(monkeypatch, al
         gradients["0.weight"][1, 1] *= 1 + 1e-7
         return loss, gradients
 
-    def limited(*arguments):
-        problem = posed(*arguments)
-        return problem._replace(limits=problem.limits._replace(trusted=trusted))
-
-    monkeypatch.setattr("gradcheck.verification.verifier.posed", limited)
     if alone:
         monkeypatch.setattr(arbiter, "PASSES", 0)
         monkeypatch.setattr(arbiter, "CHEAP", 0)
     for trusted, verdict in ((1e-2, Verdict.WRONG), (1e-20, Verdict.UNRESOLVED)):
+        trusting(trusted, monkeypatch)
         report = gradcheck.verify(CASE, [off])
         found = {finding.name: finding for finding in report.findings}["0.weight"]
         assert found.verdict is verdict
@@ -446,15 +452,11 @@ def test_who_cannot_find_the_wrong_entries_accuses_nobody_by_a_coarse_bound(monk
         loss, gradients = manual(network, parameters, batch)
         return loss, gradients | {"0.weight": gradients["0.weight"] * (1 + 1e-7)}
 
-    def limited(*arguments):
-        problem = posed(*arguments)
-        return problem._replace(limits=problem.limits._replace(trusted=trusted))
-
-    monkeypatch.setattr("gradcheck.verification.verifier.posed", limited)
     monkeypatch.setattr("gradcheck.verification.verifier.localize", lambda search: Located([], [], [], False))
     monkeypatch.setattr(arbiter, "PASSES", 0)
     monkeypatch.setattr(arbiter, "CHEAP", 0)
     for trusted, verdict in ((1e-2, Verdict.WRONG), (1e-20, Verdict.UNRESOLVED)):
+        trusting(trusted, monkeypatch)
         found = {finding.name: finding for finding in gradcheck.verify(CASE, [off]).findings}["0.weight"]
         assert found.verdict is verdict
 

@@ -68,8 +68,8 @@ class Settlement(NamedTuple):
 class Limits(NamedTuple):
     """What was asked: how accurate is accurate enough, and how much a check must be able to see to say ``correct``.
 
-    What is smaller than ``zero`` underflows in the arithmetic of the claim. A bound that is more than ``trusted`` of an entry
-    predicts rounding too coarsely to accuse anybody.
+    What is smaller than ``zero`` underflows in the arithmetic of the claim. A bound that is more than ``trusted`` of an
+    entry predicts rounding too coarsely to accuse anybody.
     """
 
     accuracy: float

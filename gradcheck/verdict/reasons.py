@@ -33,14 +33,9 @@ def beyond_bound(count: int, size: int) -> str:
 
 
 def beyond_coarse_bound(share: float) -> str:
-    """Of a block whose rounding is bounded by more than can be trusted, in parts of the entry that is best known."""
-    percent = f"{100 * share:.2g}" if share < 1 else f"{100 * share:.0f}"
-    return f"beyond a bound that is {percent} % of the entry: rounding cannot be predicted so coarsely here"
-
-
-def beyond_coarse_bound(share: float) -> str:
-    """Of a block whose rounding is bounded by so much of its best known wrong entry."""
-    return f"beyond a bound that is {float(f'{100 * share:.2g}'):g} % of the entry: rounding cannot be predicted so coarsely here"
+    """Of a block whose rounding is bounded by so much of its best known entry that is beyond the bound."""
+    percent = float(f"{100 * share:.2g}")
+    return f"beyond a bound that is {percent:g} % of the entry: rounding cannot be predicted so coarsely here"
 
 
 def off_in_given_dtype(dtype: str, error: float) -> str:

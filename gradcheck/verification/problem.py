@@ -24,8 +24,7 @@ from gradcheck.verdict.bounds import Allowance, Limits
 # coarse that this is more than the gradient itself: one that could not have seen a factor of 1.5. With 100 times less 127 of
 # 600 correct ones more were unresolved; with 100 times more 17 of 600 faults were called correct.
 SEEING = {"float64": 1.1e-6, "float32": 2.5e-2, "tf32": 0.5, "bfloat16": 0.5}
-# Of an entry: a bound that is more than this was made of first-order changes that are no small ones any more. Of dense layers
-# on vectors it has never been exceeded, however coarse.
+# Of an entry: a bound that is more is made of first-order changes that are no small ones any more, and accuses nobody.
 TRUSTED = 1e-2
 # A bound on rounding is 100 roots of a variance, and rounding itself a few: this leaves ten. At 1 3% more evaluations, at
 # 1000 2% fewer; no verdict of 1,200 changed.
