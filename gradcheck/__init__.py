@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gradcheck.errors import LibraryNotInstalled as LibraryNotInstalled
     from gradcheck.errors import OutputError as OutputError
     from gradcheck.errors import UnknownBackend as UnknownBackend
+    from gradcheck.errors import Unsupported as Unsupported
     from gradcheck.network.batch import Batch as Batch
     from gradcheck.network.layers import ELU as ELU
     from gradcheck.network.layers import GELU as GELU
@@ -87,7 +88,7 @@ _HOME = {
     "gradcheck.cases.case": "Case Given",
     "gradcheck.checking.checker": "check",
     "gradcheck.errors": "BackendBroken BackendError BackendNotInstalled CallFailed DataError DescriptionError "
-    "GradcheckError GradientMismatch LibraryNotInstalled OutputError UnknownBackend",
+    "GradcheckError GradientMismatch LibraryNotInstalled OutputError UnknownBackend Unsupported",
     "gradcheck.cases.files": "load save",
     "gradcheck.checking.products": "check_adjoint check_hvp check_jvp check_vjp",
     "gradcheck.network.layers": "ELU GELU Activation Arctan Attention BatchNorm Conv2d Dense Embedding Flatten Identity "

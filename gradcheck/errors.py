@@ -45,7 +45,7 @@ class Broken(GradcheckError, ImportError):
 
 
 class BackendError(GradcheckError):
-    """Base of the three ways in which a backend cannot be had."""
+    """Base of the ways in which a backend cannot be had, or not for a network."""
 
 
 class UnknownBackend(BackendError, LookupError):
@@ -58,6 +58,10 @@ class BackendNotInstalled(BackendError, ImportError):
 
 class BackendBroken(BackendError, ImportError):
     """The backend is there and raises when it is imported."""
+
+
+class Unsupported(BackendError):
+    """A build that does not know a layer, a loss or an option raises this; `verify` reports it and rests on the others."""
 
 
 class LibraryNotInstalled(GradcheckError, ImportError):

@@ -21,7 +21,7 @@ from gradcheck.bench.run import run_benchmark
 
 OWN = """
 import os, signal, sys, time
-from gradcheck import backend
+from gradcheck import Unsupported, backend
 
 def right(network, parameters, batch):
     return backend("manual").build(network).loss_and_gradients(parameters, batch)
@@ -49,6 +49,9 @@ def leaves(network, parameters, batch):
 
 def crashes(network, parameters, batch):
     os.kill(os.getpid(), signal.SIGKILL)
+
+def knows_less(network, parameters, batch):
+    raise Unsupported("no rule")
 
 def raises(network, parameters, batch):
     raise ValueError("two\\nlines")
@@ -119,7 +122,7 @@ def test_a_right_backend_has_every_number_and_a_wrong_one_a_large_error(measure)
 
 
 def test_whatever_a_backend_does_to_its_process_is_its_row(measure):
-    names = ("exits", "leaves", "crashes", "raises", "tires")
+    names = ("exits", "leaves", "crashes", "raises", "tires", "knows_less")
     rows = {row.backend: row for row in measure("manual", "broken.py:f", *(f"own.py:{name}" for name in names)).rows}
     assert rows["manual"].gradient
     assert not rows["manual"].error
@@ -128,6 +131,7 @@ def test_whatever_a_backend_does_to_its_process_is_its_row(measure):
     assert rows["crashes"].error == "ended its process: signal SIGKILL"
     assert rows["raises"].error.startswith("raised ValueError: two lines (own.py:")
     assert rows["tires"].error == "ended its process: exit code 4"
+    assert rows["knows_less"].error == "unsupported: no rule"
     assert "No module named 'no_such_library'" in rows["f"].error
     assert not any(row.gradient for name, row in rows.items() if name != "manual")
 

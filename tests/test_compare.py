@@ -12,7 +12,20 @@ from gradcheck.verdict.heat import cells, heat
 TINY = 1e-300
 
 
-def judged(claimed, reference, rounding=0.5, *, exact=0.0, down=0.0, up=0.0, unseen=0.0, accuracy=0.0, resolution=100.0):
+def judged(
+    claimed,
+    reference,
+    rounding=0.5,
+    *,
+    exact=0.0,
+    down=0.0,
+    up=0.0,
+    unseen=0.0,
+    accuracy=0.0,
+    resolution=100.0,
+    trusted=np.inf,
+    whole=None,
+):
     """Finding on a claim, numbers standing for whole blocks."""
     claimed, reference = np.asarray(claimed, float), np.asarray(reference, float)
     shape = reference.shape
@@ -21,7 +34,8 @@ def judged(claimed, reference, rounding=0.5, *, exact=0.0, down=0.0, up=0.0, uns
     allowed = Allowance(
         np.broadcast_to(np.asarray(rounding, float), shape), np.broadcast_to(np.asarray(exact, float), shape), low, high
     )
-    return compare("x", "mine", claimed, settled, allowed, Limits(accuracy, resolution, TINY))
+    limits = Limits(accuracy, resolution, TINY, trusted)
+    return compare("x", "mine", claimed, settled, allowed, limits, whole and np.full(shape, whole))
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -111,6 +125,89 @@ def test_at_a_kink_a_claim_may_lie_on_either_side_as_far_as_that_goes_and_no_fur
         assert finding.verdict is verdict, claimed
     assert judged([10.0], [10.0], **at, exact=3.0).verdict is Verdict.NONSMOOTH
     assert judged([10.0], [10.0], **at, exact=0.5).verdict is Verdict.CORRECT
+
+
+def zero(claimed, reference=(0.0, 1e-17), rounding=1e-15, whole=1.0, **options):
+    return judged(claimed, reference, rounding, whole=whole, resolution=1e-6, **options)
+
+
+def test_what_is_zero_to_rounding_is_correct_beside_the_whole_gradient():
+    finding = zero([2e-17, -1e-17])
+    assert finding.verdict is Verdict.CORRECT
+    seen = np.hypot(1e-15 + 2e-17, 1e-15 + 2e-17)  # however an error spreads over the two
+    assert finding.resolution == finding.block_resolution == pytest.approx(seen)
+    assert finding.reason == "zero to rounding: an error of 2e-15 of the whole gradient would have been seen"
+    assert (finding.error, finding.bound) == pytest.approx((2e-17, 1e-15))
+    assert zero([2e-17, -1e-17], whole=8.0).resolution == pytest.approx(seen / 8)
+    assert zero([2e-17, -1e-17], whole=None).verdict is Verdict.UNRESOLVED
+
+
+def test_what_is_said_to_be_seen_of_a_zero_is_seen_however_it_spreads():
+    resolution = zero([0.0, 0.0]).resolution
+    for direction in ([1.0, 0.0], [0.0, -1.0], [0.6, 0.8], [-(0.5**0.5), 0.5**0.5]):
+        assert zero(1.01 * resolution * np.array(direction)).verdict is Verdict.WRONG
+    # Not the least that is: alone in one entry less would do.
+    assert zero([0.6 * resolution, 0.0]).verdict is Verdict.CORRECT
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_zero_is_no_licence(exact):
+    claimed, reference = ([0.0, 0.0], [0.0, 0.0]) if exact else ([2e-17, -1e-17], [0.0, 1e-17])
+    for rounding, verdict in ((1e-15, Verdict.CORRECT), (7e-7, Verdict.CORRECT), (8e-7, Verdict.UNRESOLVED)):
+        assert zero(claimed, reference, rounding).verdict is verdict
+    assert zero(claimed, reference, unseen=[0.0, 1e-5]).verdict is Verdict.UNRESOLVED
+    assert zero([0.1, 0.0], reference).verdict is Verdict.WRONG
+    assert zero(claimed, [0.0, 0.1]).verdict is Verdict.WRONG
+    assert zero(claimed, reference, down=1e-3, exact=1e-3).verdict is Verdict.NONSMOOTH
+
+
+def test_a_small_block_that_rounding_tells_from_zero_is_judged_by_itself():
+    assert zero([1e-9, 1e-9], [1e-9, 1e-9]).verdict is Verdict.CORRECT
+    coarse = zero([1e-9, 1e-9], [1e-9, 1e-9], 1e-10)
+    assert coarse.verdict is Verdict.UNRESOLVED
+    assert coarse.resolution == pytest.approx(0.1)
+
+
+def test_of_nothing_at_all_an_exact_zero_is_correct_without_a_word():
+    finding = zero([0.0, 0.0], [0.0, 0.0], 0.0)
+    assert (finding.verdict, finding.resolution, finding.reason) == (Verdict.CORRECT, 0.0, "")
+
+
+@pytest.mark.parametrize(
+    ("rounding", "trusted", "verdict"),
+    [
+        (0.1, 0.01, Verdict.WRONG),
+        (0.11, 0.01, Verdict.UNRESOLVED),
+        (0.11, 0.02, Verdict.WRONG),
+        (0.11, np.inf, Verdict.WRONG),
+    ],
+)
+def test_an_excess_over_a_bound_that_is_too_coarse_accuses_nobody(rounding, trusted, verdict):
+    finding = judged([9.0, 10.0], [10.0, 10.0], rounding, trusted=trusted)
+    assert finding.verdict is verdict
+    assert [entry.index for entry in finding.entries] == [(0,)]
+    if verdict is Verdict.UNRESOLVED:
+        sentence = "beyond a bound that is 1.1 % of the entry: rounding cannot be predicted so coarsely here"
+        assert finding.reason == sentence
+        assert not finding.heat
+
+
+def test_one_entry_beyond_a_bound_that_can_be_trusted_is_enough_and_one_within_the_accuracy_is_none():
+    reference, rounding = np.full(3, 10.0), np.array([0.5, 0.01, 0.5])
+    assert judged([9.0, 10.0, 10.0], reference, rounding, trusted=0.01).verdict is Verdict.UNRESOLVED
+    assert judged([9.0, 9.9, 10.0], reference, rounding, trusted=0.01).verdict is Verdict.WRONG
+    found = judged([9.0, 9.9, 10.0], reference, rounding, trusted=0.01, accuracy=0.05)
+    assert found.verdict is Verdict.UNRESOLVED
+    assert judged([9.0, 9.9, 10.0], reference, rounding, trusted=0.01, accuracy=0.2).verdict is Verdict.INEXACT
+
+
+def test_a_bound_is_held_against_the_larger_of_an_entry_and_either_block():
+    at = {"rounding": 0.05, "trusted": 0.01}
+    assert judged([0.0, 0.0], [0.1, 0.0], **at).verdict is Verdict.UNRESOLVED
+    assert judged([8.0, 0.0], [8.0, 0.1], **at).verdict is Verdict.WRONG  # RMS of the block: 5.7
+    assert judged([0.1, 0.0], [10.0, 0.0], **at).verdict is Verdict.WRONG
+    assert judged([0.0, 0.0], [0.1, 8.0], [0.05, 9.0], trusted=0.01).verdict is Verdict.WRONG
+    assert judged([0.1, 8.0], [0.0, 0.0], [0.05, 9.0], trusted=0.01).verdict is Verdict.WRONG
 
 
 def test_what_is_allowed_along_a_direction_adds_up_in_squares_and_kinks_in_full():

@@ -3,6 +3,7 @@
 And what they name is there: links, files, rooms and causes.
 """
 
+import ast
 import doctest
 import importlib
 import importlib.util
@@ -428,6 +429,27 @@ def test_a_reason_that_nothing_gives_is_found():
     page = (ROOT / "docs" / "reports.md").read_text()
     assert reasons_that_nothing_gives(page.replace("| a staircase: flat nearby", "| a stair: flat nearby")) == [
         "a stair: flat nearby, and sloped further off"
+    ]
+
+
+def unexplained_reasons(page: str) -> list[str]:
+    """Of each wording of a reason its longest piece without a number or colon, where the page does not have that."""
+    tree = ast.parse((ROOT / "gradcheck" / "verdict" / "reasons.py").read_text())
+    said = [node.value for node in tree.body if isinstance(node, ast.Assign)]
+    said += [node.value for node in ast.walk(tree) if isinstance(node, ast.Return) and node.value]
+    wordings = [each.values if isinstance(each, ast.JoinedStr) else [each] for each in said]
+    texts = [[part.value for part in parts if isinstance(part, ast.Constant)] for parts in wordings]
+    pieces = [re.split(": |:$", "".join(f"{text}: " for text in each if isinstance(text, str))) for each in texts]
+    longest = [max(each, key=len).strip(" ,;") for each in pieces]
+    assert len(longest) > 25
+    return [piece for piece in longest if piece not in page]
+
+
+def test_every_reason_that_is_given_is_explained():
+    page = (ROOT / "docs" / "reports.md").read_text()
+    assert unexplained_reasons(page) == []
+    assert unexplained_reasons(page.replace("the function is not cont", "the function is cont")) == [
+        "the function is not continuous here"
     ]
 
 

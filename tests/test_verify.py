@@ -10,6 +10,8 @@ import gradcheck
 from gradcheck import MSE, Activation, Case, Dense, Given, Network, ReLU, Tanh, Verdict
 from gradcheck.network import reference
 from gradcheck.network.reference import copies
+from gradcheck.oracles.directions import scales
+from gradcheck.verdict.localize import Located
 from gradcheck.verification import arbiter
 from gradcheck.verification.problem import posed
 
@@ -358,3 +360,109 @@ def test_what_real_differences_confirm_is_relative_to_what_each_block_contribute
     for report in (first, alone):
         (note,) = (note for note in report.notes if note.startswith("real differences confirm"))
         assert 1e-14 < float(note.rpartition(" ")[2]) < 1e-6
+
+
+# Blocks that are zero by invariance, and bounds too coarse to accuse by
+
+
+def balanced(factor=1.0):
+    """Residuals that cancel: the derivative by the bias is 0, each build's is what rounding leaves."""
+    rng = np.random.default_rng(0)
+    half, w = rng.normal(size=(7, 3)), np.array([[0.3, 0.5, -0.7]])
+    targets = np.concatenate([half, -half]) @ np.array([[1.0], [2.0], [3.0]]) * np.pi
+    data = Given.of({"inputs": (factor * np.concatenate([half, -half])).tolist(), "targets": targets.tolist()})
+    return Case(Network((3,), (Dense(1),), MSE()), data=data, init=Given.of({"0.weight": w.tolist(), "0.bias": [0.0]}))
+
+
+def leaning(network, parameters, batch):
+    loss, gradients = manual(network, parameters, batch)
+    return loss, gradients | {"0.bias": gradients["0.bias"] + 0.1}
+
+
+def of_bias(report):
+    return {finding.backend: finding for finding in report.findings if finding.name == "0.bias"}
+
+
+def test_a_block_that_is_zero_by_invariance_is_correct_beside_the_whole_gradient_as_check_says_it():
+    case = balanced()
+    report = gradcheck.verify(case)
+    assert report.verdict is Verdict.CORRECT
+    inputs, targets = case.batch
+
+    def loss(p):
+        return float(np.mean((inputs @ p["0.weight"].T + p["0.bias"] - targets) ** 2))
+
+    checked = gradcheck.check(loss, lambda p: manual(case.network, p, case.batch)[1], case.parameters)
+    said = of_bias(checked)["claimed"].reason
+    for finding in of_bias(report).values():
+        assert finding.reason.startswith("zero to rounding: an error of ")
+        assert finding.reason.split(" of ")[-1] == said.split(" of ")[-1]
+        assert finding.resolution < 1e-13
+    # The resolution is what it says: a change of as much of the whole gradient is wrong, and half of it is not.
+    finding = of_bias(report)["manual"]
+    g, w = manual(case.network, case.parameters, case.batch)[1]["0.weight"], case.parameters["0.weight"]
+    whole = np.linalg.norm(g * scales(w, g))
+    for factor, verdict in ((2.5, Verdict.WRONG), (0.25, Verdict.CORRECT)):
+
+        def moved(network, parameters, batch, by=factor * finding.resolution * whole):
+            value, gradients = manual(network, parameters, batch)
+            return value, gradients | {"0.bias": gradients["0.bias"] + by}
+
+        assert of_bias(gradcheck.verify(case, [moved]))["moved"].verdict is verdict
+
+
+def test_a_wrong_claim_in_such_a_block_is_wrong_and_a_bound_that_is_not_small_leaves_it_open():
+    assert gradcheck.verify(balanced(), ["manual", leaning]).wrong == {"0.bias"}
+    found = of_bias(gradcheck.verify(balanced(1e-14), ["manual", leaning]))  # the whole gradient is as small as rounding
+    assert (found["manual"].verdict, found["leaning"].verdict) == (Verdict.UNRESOLVED, Verdict.WRONG)
+
+
+def trusting(trusted, monkeypatch):
+    """Bounds up to so much of an entry may accuse."""
+
+    def limited(*arguments):
+        problem = posed(*arguments)
+        return problem._replace(limits=problem.limits._replace(trusted=trusted))
+
+    monkeypatch.setattr("gradcheck.verification.verifier.posed", limited)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_beyond_a_bound_that_cannot_be_trusted_nobody_is_accused(monkeypatch, alone):
+    """Held against every entry, or alone along directions, where no claim stands and the wrong entries are searched for."""
+
+    def off(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        gradients["0.weight"][1, 1] *= 1 + 1e-7
+        return loss, gradients
+
+    if alone:
+        monkeypatch.setattr(arbiter, "PASSES", 0)
+        monkeypatch.setattr(arbiter, "CHEAP", 0)
+    for trusted, verdict in ((1e-2, Verdict.WRONG), (1e-20, Verdict.UNRESOLVED)):
+        trusting(trusted, monkeypatch)
+        report = gradcheck.verify(CASE, [off])
+        found = {finding.name: finding for finding in report.findings}["0.weight"]
+        assert found.verdict is verdict
+        assert ("cannot be predicted so coarsely" in found.reason) == (verdict is Verdict.UNRESOLVED)
+
+
+def test_who_cannot_find_the_wrong_entries_accuses_nobody_by_a_coarse_bound(monkeypatch):
+    def off(network, parameters, batch):
+        loss, gradients = manual(network, parameters, batch)
+        return loss, gradients | {"0.weight": gradients["0.weight"] * (1 + 1e-7)}
+
+    monkeypatch.setattr("gradcheck.verification.verifier.localize", lambda search: Located([], [], [], False))
+    monkeypatch.setattr(arbiter, "PASSES", 0)
+    monkeypatch.setattr(arbiter, "CHEAP", 0)
+    for trusted, verdict in ((1e-2, Verdict.WRONG), (1e-20, Verdict.UNRESOLVED)):
+        trusting(trusted, monkeypatch)
+        found = {finding.name: finding for finding in gradcheck.verify(CASE, [off]).findings}["0.weight"]
+        assert found.verdict is verdict
+
+
+def test_bounds_of_dense_networks_are_trusted_however_coarse_and_those_of_others_to_a_hundredth(monkeypatch):
+    assert posed(CASE, 0.0, 0, "float64").limits.trusted == np.inf
+    monkeypatch.setattr(Network, "flat", False)
+    for arithmetic, trusted in (("float64", 1e-2), ("float32", 1e-2), ("tf32", np.inf), ("bfloat16", np.inf)):
+        assert posed(CASE, 0.0, 0, arithmetic).limits.trusted == trusted

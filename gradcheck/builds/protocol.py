@@ -9,7 +9,9 @@ Register a backend under the entry-point group ``gradcheck.backends``, or name i
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from gradcheck.errors import Unsupported
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import raised
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network
 
@@ -32,8 +34,16 @@ class Backend(Protocol):
     """A way to build a network."""
 
     def build(self, network: Network) -> Model:
-        """Build once; the model may be called many times."""
+        """Build once; the model may be called many times. Raises `Unsupported` for a layer or loss that it does not know."""
         ...
+
+
+def built(backend: Backend, network: Network) -> Model:
+    """The network, built; who raises `NotImplementedError` does not know it, and that is `Unsupported`."""
+    try:
+        return backend.build(network)
+    except NotImplementedError as error:
+        raise Unsupported(raised(error)) from error
 
 
 @runtime_checkable

@@ -111,7 +111,7 @@ def resolve(
 
 
 def mistakes(network: Network, parameters: Parameters, batch: Batch) -> Any:
-    """A pass with the library of mistakes at hand; raises `BackendError` where the manual build has no rule for a layer."""
+    """A pass with the library of mistakes at hand; raises `Unsupported` where the manual build has no rule for a layer."""
     return cast("Callable[..., Any]", _located(MISTAKES, "mistakes"))(network, parameters, batch)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from gradcheck.campaign.plan import Plan, Table, name_of
-from gradcheck.campaign.results.record import Mistake, Record
+from gradcheck.campaign.results.record import UNSUPPORTED, Mistake, Record
 from gradcheck.campaign.tables import ReportTable
 from gradcheck.cases.files import case_from_table
 from gradcheck.errors import BackendError
@@ -63,9 +63,13 @@ def _record(table: Table, report: Report, seconds: float) -> Record:
         ratios=_ratios(report),
         seconds=seconds,
         evaluations=report.evaluations + report.diagnosis_evaluations,
-        causes=tuple(dict.fromkeys(map(Mistake.of, report.diagnoses))),
+        causes=tuple(dict.fromkeys((*map(Mistake.of, report.diagnoses), *_unsupported(report)))),
         report=cast("ReportTable", encodable(report.to_table())) if report.verdict is Verdict.WRONG else None,
     )
+
+
+def _unsupported(report: Report) -> list[Mistake]:
+    return [Mistake(backend, UNSUPPORTED, _alike(reason)) for backend, reason in report.unsupported.items()]
 
 
 def _reason(report: Report) -> str:
@@ -82,9 +86,10 @@ def _alike(text: str) -> str:
 
 
 def _ratios(report: Report) -> dict[str, float]:
-    """Errors where there is a derivative: on a kink they say which convention a build has."""
+    """Errors where there is a derivative and a claim of it: on a kink they say which convention a build has."""
     ratios: dict[str, float] = {}
     for finding in report.findings:
-        if isfinite(finding.ratio) and finding.verdict is not Verdict.NONSMOOTH and finding.backend != "-":
+        silent = finding.verdict in (Verdict.NONSMOOTH, Verdict.UNSUPPORTED) or finding.backend == "-"
+        if isfinite(finding.ratio) and not silent:
             ratios[finding.backend] = max(ratios.get(finding.backend, 0.0), finding.ratio)
     return ratios

@@ -36,6 +36,8 @@ class Answer(NamedTuple):
         From every call that returned one.
     shaken : dict of str to float
         By how much two calls differ, in root mean square over a block.
+    unsupported : str
+        Why there is no answer at all, where a build says that it knows no such network.
     """
 
     gradients: Mapping[str, Array] = {}
@@ -43,6 +45,7 @@ class Answer(NamedTuple):
     notes: tuple[str, ...] = ()
     losses: tuple[float, ...] = ()
     shaken: Mapping[str, float] = {}
+    unsupported: str = ""
 
 
 def examined(

@@ -8,9 +8,10 @@ import numpy as np
 from gradcheck.checking.probe import Probe
 from gradcheck.checking.prober import Knowledge, Prober
 from gradcheck.foundation.arithmetic import UNIT
-from gradcheck.foundation.arrays import Array, norm, rms
+from gradcheck.foundation.arrays import norm, rms
 from gradcheck.oracles.analytic import refusal
 from gradcheck.oracles.differences import AT_LARGE, Start, is_sloped, second_look
+from gradcheck.oracles.directions import own_sizes
 from gradcheck.oracles.line import Line
 from gradcheck.oracles.noise import QUIET, quiet
 from gradcheck.oracles.richardson import ladder
@@ -82,7 +83,7 @@ def _learned(prober: Prober, first: Probe) -> Prober:
     """With what a first probe over all blocks tells of the function, and of the sizes of their contributions."""
     known = _of_function(prober, first)
     line, step = first.line, first.estimate.step or 1.0
-    parts = {name: _contribution(prober.claim.point[name], prober.claim.gradient[name]) for name in line.direction}
+    parts = {name: norm(prober.claim.gradient[name] * own_sizes(prober.claim.point[name])) for name in line.direction}
     nothing = first.within and first.quiet and line.spread <= NOTHING * first.bound and step >= AT_LARGE.step / 8
     far = max(step, 1.0) if nothing else step
     changed = max(map(abs, line.changes(far))) / far
@@ -111,11 +112,6 @@ def _is_nothing(prober: Prober, line: Line, name: str, part: float, magnitude: f
     """
     whole = min(ZERO * prober.claim.unit[name], NEXT_TO_NOTHING) * magnitude
     return part <= max(whole, prober.allowed[name].along(line.direction[name])) and rms(line.direction[name]) >= TINY
-
-
-def _contribution(theta: Array, g: Array) -> float:
-    """Of a block, each of its entries moved by its own size or by what is usual: a steep one, too, by no less."""
-    return norm(g * np.maximum(np.abs(theta), rms(theta) or 1.0))
 
 
 def _steps_over(prober: Prober, zeros: frozenset[str]) -> bool:

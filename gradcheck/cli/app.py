@@ -38,6 +38,7 @@ class FailOn(StrEnum):
     INEXACT = "inexact"
     UNRESOLVED = "unresolved"
     NONSMOOTH = "nonsmooth"
+    UNSUPPORTED = "unsupported"
 
 
 def not_negative(value: float) -> float:

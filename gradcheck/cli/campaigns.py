@@ -149,4 +149,5 @@ def _deliver(
     if reproduce is not None:
         with naming(store):
             write_reproducers(summary, reproduce)
-    return Exit.WRONG if {Verdict.WRONG, *fail_on} & summary.verdicts.keys() else Exit.GOOD
+    met = {*summary.verdicts, *([Verdict.UNSUPPORTED] if summary.unsupported else [])}
+    return Exit.WRONG if {Verdict.WRONG, *fail_on} & met else Exit.GOOD

@@ -53,6 +53,11 @@ def scales(theta: Array, g: Array) -> Array:
     return np.maximum(np.abs(theta), steep, out=steep)
 
 
+def own_sizes(theta: Array) -> Array:
+    """How far each entry is moved by its own size, or by what is usual: a steep one, too, by no less."""
+    return np.maximum(np.abs(theta), rms(theta) or 1.0)
+
+
 def _telling(name: str, scale: Array, g: Array, seed: int) -> Array:
     """Attempts differ only in the stream that they draw from; the last one is taken as it comes."""
     v = scale

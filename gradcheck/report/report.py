@@ -36,10 +36,18 @@ class Report(Outcome, frozen=True, kw_only=True):
         diagnoses = tuple(msgspec.structs.replace(diagnosis, backend=backend) for diagnosis in self.diagnoses)
         return msgspec.structs.replace(self, findings=findings, diagnoses=diagnoses, recipe=Recipe())
 
-    def require(self) -> None:
-        """Raise `GradientMismatch` with the whole report unless the verdict is correct or inexact."""
+    def require(self, *, supported: bool = False) -> None:
+        """Raise `GradientMismatch` with the whole report unless the verdict is correct or inexact.
+
+        Parameters
+        ----------
+        supported : bool
+            Raise it also where a build does not support the network.
+        """
         if not self:
             raise GradientMismatch(f"verdict: {self.verdict}\n{self}")
+        if supported and self.unsupported:
+            raise GradientMismatch(f"unsupported by {', '.join(self.unsupported)}\n{self}")
 
     def reproducer(self, path: str | os.PathLike[str]) -> None:
         """Write one Python file that asks again: the case or point, the call, and what was found.

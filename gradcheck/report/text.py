@@ -34,6 +34,7 @@ STYLES = {
     Verdict.WRONG: "bold red",
     Verdict.UNRESOLVED: "magenta",
     Verdict.NONSMOOTH: "cyan",
+    Verdict.UNSUPPORTED: "blue",
 }
 LEGEND = (
     "error: of the worst entry, in units of its bound (above 1 is beyond rounding); "

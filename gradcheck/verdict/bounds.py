@@ -1,5 +1,6 @@
 """How far two honest answers may differ, and what a comparison is asked for."""
 
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -67,9 +68,11 @@ class Settlement(NamedTuple):
 class Limits(NamedTuple):
     """What was asked: how accurate is accurate enough, and how much a check must be able to see to say ``correct``.
 
-    What is smaller than ``zero`` underflows in the arithmetic of the claim.
+    What is smaller than ``zero`` underflows in the arithmetic of the claim. A bound that is more than ``trusted`` of an
+    entry predicts rounding too coarsely to accuse anybody.
     """
 
     accuracy: float
     resolution: float
     zero: float
+    trusted: float = inf

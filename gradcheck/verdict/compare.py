@@ -1,20 +1,32 @@
 """One block: claimed against reference, entry by entry, in units of a bound."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from gradcheck.foundation.arrays import Array, rms
+from gradcheck.foundation.arrays import Array, norm, rms
 from gradcheck.verdict import reasons
 from gradcheck.verdict.bounds import Allowance, Limits, Settlement
 from gradcheck.verdict.findings import LISTED, Entry, Finding, Verdict
 from gradcheck.verdict.heat import heat
 
 
-def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowed: Allowance, limits: Limits) -> Finding:
+def compare(
+    name: str,
+    backend: str,
+    claimed: Array,
+    settled: Settlement,
+    allowed: Allowance,
+    limits: Limits,
+    whole: Array | None = None,
+) -> Finding:
     """Judge one block.
 
     Beyond rounding and kinks a claim is wrong, or inexact where the worst relative error is within the accuracy asked
-    for. Within them it is nonsmooth if a kink at this very point matters or was needed, unresolved if this comparison
-    could not have seen an error of ``limits.resolution``, and else correct.
+    for, or unresolved where the bound is too coarse to be trusted. Within them it is nonsmooth if a kink at this very point
+    matters or was needed, unresolved if this comparison could not have seen an error of ``limits.resolution``, and else
+    correct. ``whole`` is the change of each entry that would be as much as the whole gradient: to that a block is relative
+    which is zero for all that rounding can tell.
     """
     reference = settled.reference
     bound = allowed.bound(claimed, reference)
@@ -30,8 +42,17 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
         hidden = np.asarray(np.maximum(visible, settled.unseen))
         resolution = float(np.divide(hidden, scale, out=hidden).max())
     del hidden
+    # Relative to itself nothing of a zero is resolved; all of it, where there is nothing else to compare with.
     both_zero = all((np.abs(each) < limits.zero).all() for each in (claimed, reference))
-    verdict, reason = _decide(error, bound, scale, allowed, resolution, limits, both_zero)
+    enough = limits.resolution if not both_zero else np.inf if whole is None else 0.0
+    zero = None
+    if whole is not None and resolution > enough:
+        zero = _part_of_the_whole(claimed, np.maximum(visible, settled.unseen), whole, limits.resolution)
+    verdict, reason = _decide(_Compared(claimed, reference, error, bound, scale), allowed, limits)
+    if verdict is Verdict.CORRECT and zero is not None and whole is not None:
+        scale, resolution, reason = whole, zero, reasons.zero_to_rounding(zero)
+    elif verdict is Verdict.CORRECT and resolution > enough:  # a check that could not have failed does not say "correct"
+        verdict, reason = Verdict.UNRESOLVED, reasons.unseen_under_rounding(resolution)
     return Finding(
         name=name,
         backend=backend,
@@ -39,7 +60,7 @@ def compare(name: str, backend: str, claimed: Array, settled: Settlement, allowe
         error=float(error[worst] / scale[worst]),
         bound=float(bound[worst] / scale[worst]),
         resolution=resolution,
-        block_resolution=block_resolution(claimed, reference, visible),
+        block_resolution=resolution if scale is whole else block_resolution(claimed, reference, visible),
         worst_index=worst,
         entries=_excesses(claimed, reference, bound, ratio),
         reason=reason,
@@ -67,24 +88,54 @@ def block_resolution(claimed: Array, reference: Array, visible: Array) -> float:
         return float(np.divide(visible, block, out=block, where=seen).min(where=seen, initial=np.inf))
 
 
-def _decide(
-    error: Array, bound: Array, scale: Array, allowed: Allowance, resolution: float, limits: Limits, both_zero: bool
-) -> tuple[Verdict, str]:
+class _Compared(NamedTuple):
+    """Two blocks, their difference, and what it is held against."""
+
+    claimed: Array
+    reference: Array
+    error: Array
+    bound: Array
+    scale: Array
+
+
+def _part_of_the_whole(claimed: Array, hidden: Array, whole: Array, enough: float) -> float | None:
+    """The smallest error that would have been flagged however it spreads over the block, in parts of the whole gradient.
+
+    None where that is not enough, or less than what is claimed: then it is no zero for all that rounding can tell.
+    """
+    with np.errstate(all="ignore"):
+        part, seen = norm(claimed / whole), norm(hidden / whole)
+    return seen if part <= seen <= enough else None
+
+
+def _decide(found: _Compared, allowed: Allowance, limits: Limits) -> tuple[Verdict, str]:
+    """The verdict, if all was resolved."""
+    claimed, reference, error, bound, scale = found
     if not np.isfinite(allowed.rounding).all():  # no error would be beyond such a bound
         return Verdict.UNRESOLVED, reasons.OVERFLOW
     beyond = error > bound
     if beyond.any():
-        size = float(np.max(error[beyond] / scale[beyond]))
+        off = error[beyond] / scale[beyond]
+        size = float(np.max(off))
         if size <= limits.accuracy:
             return Verdict.INEXACT, reasons.accurate_enough(size, limits.accuracy)
+        if limits.trusted < np.inf:
+            coarse = float(np.min(_coarseness(claimed, reference, bound)[beyond][off > limits.accuracy]))
+            if coarse > limits.trusted:
+                return Verdict.UNRESOLVED, reasons.beyond_coarse_bound(coarse)
         return Verdict.WRONG, reasons.beyond_bound(int(beyond.sum()), beyond.size)
     if (allowed.exact > allowed.rounding).any():  # the claim is one of several that are right
         return Verdict.NONSMOOTH, reasons.ON_A_KINK
     if (error > allowed.rounding).any():
         return Verdict.NONSMOOTH, reasons.NEAR_A_KINK
-    if resolution > limits.resolution and not both_zero:  # a check that could not have failed does not say "correct"
-        return Verdict.UNRESOLVED, reasons.unseen_under_rounding(resolution)
     return Verdict.CORRECT, ""
+
+
+def _coarseness(claimed: Array, reference: Array, bound: Array) -> Array:
+    """The bound of each entry in parts of ``max(|claimed_i|, |reference_i|)``, or of the larger RMS."""
+    size = np.maximum(np.abs(claimed), np.abs(reference))
+    with np.errstate(all="ignore"):
+        return bound / np.maximum(size, max(rms(claimed), rms(reference)))
 
 
 def _excesses(claimed: Array, reference: Array, bound: Array, ratio: Array) -> tuple[Entry, ...]:

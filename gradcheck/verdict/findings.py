@@ -15,6 +15,7 @@ class Verdict(StrEnum):
     WRONG = "wrong"
     UNRESOLVED = "unresolved"
     NONSMOOTH = "nonsmooth"
+    UNSUPPORTED = "unsupported"
 
 
 LISTED = 8  # entries of a block that a finding names
@@ -22,7 +23,10 @@ PRECEDENCE = (Verdict.WRONG, Verdict.UNRESOLVED, Verdict.NONSMOOTH, Verdict.INEX
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
-    """The first that occurs of wrong, unresolved, nonsmooth, inexact, correct; `UNRESOLVED` where nothing was checked."""
+    """The first that occurs of wrong, unresolved, nonsmooth, inexact, correct; `UNRESOLVED` where nothing was checked.
+
+    What somebody does not support says nothing of the others.
+    """
     found = set(verdicts)
     return next((verdict for verdict in PRECEDENCE if verdict in found), Verdict.UNRESOLVED)
 
@@ -45,7 +49,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name : str
-        Of the parameter; ``"loss"`` for the loss.
+        Of the parameter; ``"loss"`` for the loss, ``"network"`` where a build does not support that.
     error, bound : float
         Of the worst entry, the one with the largest error in units of its bound.
     resolution : float

@@ -92,9 +92,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """The verdict; where that is correct, to what: ``"correct to 4e-11"``, the worst resolution of any block."""
-        resolution = max((finding.resolution for finding in self.findings), default=0.0)
+        compared = (finding for finding in self.findings if finding.verdict is not Verdict.UNSUPPORTED)
+        resolution = max((finding.resolution for finding in compared), default=0.0)
         known = self.verdict is Verdict.CORRECT and 0 < resolution < inf
         return f"{self.verdict} to {at_most(resolution)}" if known else str(self.verdict)
+
+    @property
+    def unsupported(self) -> dict[str, str]:
+        """Why, by the name of each build that does not support the network."""
+        return {each.backend: each.reason for each in self.findings if each.verdict is Verdict.UNSUPPORTED}
 
     @property
     def wrong(self) -> frozenset[str]:

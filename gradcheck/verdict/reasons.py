@@ -6,6 +6,7 @@ EMPTY = "holds no entry"
 JUMP = "a jump: the function is not continuous here"
 KINK = "a kink: the slopes to the left and right differ"
 NEAR_A_KINK = "a unit lies within rounding of a kink, and this build took the other side"
+NO_BUILD = "no build supports this network: nothing was compared"
 NO_PARAMETERS = "the network has no parameters: there is no gradient"
 ON_A_KINK = "a unit lies exactly on a kink: there is no derivative here"
 OVERFLOW = "a correct build may overflow here"
@@ -29,6 +30,12 @@ def accurate_enough(off: float, accuracy: float) -> str:
 def beyond_bound(count: int, size: int) -> str:
     """Of a wrong block, every entry of which was compared."""
     return f"{count} of {size} entries beyond their bound"
+
+
+def beyond_coarse_bound(share: float) -> str:
+    """Of a block whose rounding is bounded by so much of its best known entry that is beyond the bound."""
+    percent = float(f"{100 * share:.2g}")
+    return f"beyond a bound that is {percent:g} % of the entry: rounding cannot be predicted so coarsely here"
 
 
 def off_in_given_dtype(dtype: str, error: float) -> str:

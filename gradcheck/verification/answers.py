@@ -5,10 +5,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from gradcheck.builds.protocol import Backend
+from gradcheck.builds.protocol import Backend, built
 from gradcheck.candidates.answer import Answer, Defect, changed, described, examined, repeated
+from gradcheck.errors import Unsupported
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import passes, raised, theirs
+from gradcheck.foundation.calling import one_line, passes, raised, theirs
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.network import Network
 from gradcheck.verdict.causes import Cause
@@ -20,7 +21,9 @@ def ask(
     """Build the network, evaluate the gradient twice and the loss once; ``rounding`` may put gradients off so far."""
     try:
         with theirs():
-            model = backend.build(network)
+            model = built(backend, network)
+    except Unsupported as error:
+        return Answer(unsupported=one_line(error))
     except BaseException as error:
         if passes(error):
             raise
@@ -31,6 +34,9 @@ def ask(
     repeats = repeated(first.gradients, second.gradients, spacing.__getitem__, rounding)
     second = second._replace(gradients={})
     loss = _evaluate(model, "loss", _loss, given)
+    unsupported = first.unsupported or second.unsupported or loss.unsupported
+    if unsupported:
+        return Answer(unsupported=unsupported)
     return Answer(
         gradients=first.gradients,
         defects={**loss.defects, **repeats.defects, **second.defects, **first.defects},
@@ -63,6 +69,8 @@ def _evaluate(model: object, method: str, examine: Callable[[Any, Parameters], A
     try:
         with np.errstate(all="ignore"), theirs():  # what overflows is seen in the numbers
             answer = examine(getattr(model, method)(given.own, given.mine), given.parameters)
+    except Unsupported as error:  # a bare function is asked for nothing before this
+        return Answer(unsupported=one_line(error))
     except BaseException as error:
         if passes(error):
             raise

@@ -3,7 +3,7 @@
 1. The case is made concrete (`problem`): what every build is given, how far rounding may put each entry of a correct
    one off, and two oracles that never see a build.
 2. Every build is asked on copies, twice for its gradients and once for its loss (`answers`). What has not the form of an
-   answer is wrong already.
+   answer is wrong already; who says that he does not know such a network has no part in what follows.
 3. The oracles settle a gradient for each block: every entry where that is cheap, else the claim of a build that they have
    examined (`arbiter`).
 4. Losses are compared with the reference's and gradients with what was settled, entry by entry, in units of their bounds
@@ -24,11 +24,12 @@ from gradcheck.candidates.answer import Answer
 from gradcheck.cases.case import Case
 from gradcheck.diagnosis.engine import diagnose
 from gradcheck.foundation.arithmetic import COARSE, arithmetic_of
-from gradcheck.foundation.arrays import Array, keep_memory
+from gradcheck.foundation.arrays import Array, keep_memory, norm
 from gradcheck.foundation.calling import theirs
 from gradcheck.foundation.state.found import as_found
 from gradcheck.foundation.validation import accuracy_of, seed_of
 from gradcheck.network.analysis.rounding import ErrorBounds
+from gradcheck.oracles.directions import own_sizes, scales, signs
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
 from gradcheck.verdict import reasons
@@ -37,6 +38,7 @@ from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.compare import compare, place
 from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 from gradcheck.verdict.localize import Search, localize
+from gradcheck.verdict.settle import residual
 from gradcheck.verification.answers import ask
 from gradcheck.verification.arbiter import Settled, settle
 from gradcheck.verification.evidence import evidence, library
@@ -90,7 +92,7 @@ def verify(
     Raises
     ------
     DescriptionError, DataError, BackendError
-        Where there is nothing to verify. What a backend does wrong is a finding, never an exception.
+        Where there is nothing to verify. What a backend does wrong, or does not support, is a finding, never an exception.
     """
     keep_memory()
     accuracy, seed = accuracy_of(accuracy), seed_of(seed)
@@ -98,25 +100,49 @@ def verify(
     built = registry.resolve(backends, device=device, arithmetic=judged if judged in COARSE else None)
     problem = posed(case, accuracy, seed, judged)
     rounding = problem.bounds.rounding
-    answers: dict[str, Answer] = {}
+    everybodys: dict[str, Answer] = {}
     for name, backend in built.items():
         with theirs(f"backend {name!r}"):
-            answers[name] = ask(backend, case.network, problem.given, problem.batch, rounding)
+            everybodys[name] = ask(backend, case.network, problem.given, problem.batch, rounding)
+    unsupported = [_unsupported(name, answer) for name, answer in everybodys.items() if answer.unsupported]
+    answers = {name: answer for name, answer in everybodys.items() if not answer.unsupported}
     settled = settle(problem, _by_block(problem, answers), every_entry=every_entry)
-    findings = _findings(settled, answers) + ([] if problem.given else [NOTHING])
+    findings = [*unsupported, *_findings(settled, answers), *_nothing(problem, answers)]
     spent = problem.evaluations
     diagnoses = tuple(_diagnoses(settled, findings, answers, built))
     return Report(
         title=_title(problem),
         findings=tuple(findings),
         evaluations=spent,
-        notes=(*_dissent(findings), *_kinks(problem.bounds), *settled.notes, *_remarks(answers)),
+        notes=(
+            *_rests_on(unsupported, answers),
+            *_dissent(findings),
+            *_kinks(problem.bounds),
+            *settled.notes,
+            *_remarks(answers),
+        ),
         diagnoses=diagnoses,
         diagnosis_evaluations=problem.evaluations - spent,
     )
 
 
-NOTHING = Finding(name="gradients", backend="-", verdict=Verdict.UNRESOLVED, reason=reasons.NO_PARAMETERS)
+def _unsupported(backend: str, answer: Answer) -> Finding:
+    return Finding(name="network", backend=backend, verdict=Verdict.UNSUPPORTED, reason=answer.unsupported)
+
+
+def _nothing(problem: Problem, answers: Mapping[str, Answer]) -> list[Finding]:
+    """What there is to say where there is no gradient to judge."""
+    if problem.given and answers:
+        return []
+    reason = reasons.NO_PARAMETERS if answers else reasons.NO_BUILD
+    return [Finding(name="gradients", backend="-", verdict=Verdict.UNRESOLVED, reason=reason)]
+
+
+def _rests_on(unsupported: Sequence[Finding], answers: Mapping[str, Answer]) -> list[str]:
+    if not (unsupported and answers):
+        return []
+    absent = ", ".join(finding.backend for finding in unsupported)
+    return [f"unsupported by {absent}: the verdict rests on {', '.join(answers)}"]
 
 
 def _by_block(problem: Problem, answers: Mapping[str, Answer]) -> dict[str, dict[str, Array]]:
@@ -130,15 +156,23 @@ def _findings(settled: Settled, answers: Mapping[str, Answer]) -> list[Finding]:
     """Loss first, then every parameter; what exists only in somebody's answer last."""
     problem = settled.problem
     strangers = {name for answer in answers.values() for name in answer.defects} - {"loss", *problem.given}
-    findings = [_loss_finding(backend, answer, problem) for backend, answer in answers.items()]
+    findings, whole = [_loss_finding(backend, answer, problem) for backend, answer in answers.items()], _whole(settled)
     for name in (*problem.given, *sorted(strangers)):
         for backend, answer in answers.items():
             if name in answer.defects:
                 bound = problem.bounds.rounding.get(name, np.zeros(()))
                 findings.append(_defect(name, backend, answer, may_overflow=not np.isfinite(bound).all()))
             elif name in answer.gradients:
-                findings.append(_gradient_finding(name, backend, answer.gradients[name], settled))
+                findings.append(_gradient_finding(name, backend, answer.gradients[name], settled, whole))
     return findings
+
+
+def _whole(settled: Settled) -> float:
+    """What the whole gradient contributes, no entry moved further than it can be; 0 where that is next to nothing."""
+    parameters = settled.problem.parameters
+    known = {name: settlement.reference for name, settlement in settled.gradients.items()}
+    size = norm(np.array([norm(g * scales(parameters[name], g)) for name, g in known.items()]))
+    return size if settled.problem.limits.zero < size < np.inf else 0.0
 
 
 def _defect(name: str, backend: str, answer: Answer, *, may_overflow: bool) -> Finding:
@@ -160,11 +194,12 @@ def _loss_finding(backend: str, answer: Answer, problem: Problem) -> Finding:
     return compare("loss", backend, np.asarray(claimed), settled, allowed, problem.limits._replace(resolution=np.inf))
 
 
-def _gradient_finding(name: str, backend: str, claimed: Array, settled: Settled) -> Finding:
+def _gradient_finding(name: str, backend: str, claimed: Array, settled: Settled, whole: float) -> Finding:
     problem, settlement = settled.problem, settled.gradients.get(name)
     if settlement is None:
         return _localized(name, backend, claimed, settled)
-    finding = compare(name, backend, claimed, settlement, problem.allowed[name], problem.limits)
+    each = whole / own_sizes(problem.parameters[name]) if whole else None
+    finding = compare(name, backend, claimed, settlement, problem.allowed[name], problem.limits, each)
     if finding.verdict is not Verdict.NONSMOOTH:
         return finding
     worst = place(int(np.argmax(problem.allowed[name].kinks)), claimed.shape)
@@ -180,8 +215,20 @@ def _localized(name: str, backend: str, claimed: Array, settled: Settled) -> Fin
     mended.flat[located.indices] = located.values
     found = Settlement(mended, np.zeros_like(mended))
     finding = compare(name, backend, claimed, found, problem.allowed[name], problem.limits)
+    if located.indices and finding.verdict is Verdict.UNRESOLVED:  # no entry is known well enough
+        return finding
+    coarse = 0.0 if located.indices else _coarse(name, claimed, settled)
+    if coarse > problem.limits.trusted:
+        return msgspec.structs.replace(finding, verdict=Verdict.UNRESOLVED, reason=reasons.beyond_coarse_bound(coarse))
     reason = reasons.refuted(len(located.indices), claimed.size, complete=located.complete)
     return msgspec.structs.replace(finding, verdict=Verdict.WRONG, reason=reason)
+
+
+def _coarse(name: str, claimed: Array, settled: Settled) -> float:
+    """The rounding of a block along the direction that refutes it, in parts of what it contributes or of the error."""
+    allowed, v = settled.problem.allowed[name], signs(name, claimed.shape, settled.problem.seed)
+    off = abs(residual(settled.slope(name), v, claimed, allowed).value)
+    return allowed.along(v) / max(norm(claimed * v), off)
 
 
 def _diagnoses(

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import autograd.numpy as anp
 
-from gradcheck.errors import BackendError
+from gradcheck.errors import BackendError, Unsupported
 from gradcheck.network import layers as ly
 from gradcheck.network.layers.blocks import named, parameters_of
 from gradcheck_backends.hips_autograd import activations, attention, dense, images, normalization
@@ -17,7 +17,7 @@ def rule_of(row: object, rules: Mapping[type[Any], T]) -> T:
     """The rule of a layer or loss; raises `BackendError` where there is none."""
     rule = rules.get(type(row))
     if rule is None:
-        raise BackendError(f"the autograd build has no rule for {type(row).__name__}")
+        raise Unsupported(f"the autograd build has no rule for {type(row).__name__}")
     return rule
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from gradcheck.errors import BackendError
+from gradcheck.errors import BackendError, Unsupported
 from gradcheck.network.layers import Layer
 
 T = TypeVar("T")
@@ -15,5 +15,5 @@ Rules: TypeAlias = dict[type[Layer], Callable[[Any, Mapping[str, Any], Any], Any
 def rule(rules: Mapping[type, T], row: object) -> T:
     """The rule for a layer or a loss; raises `BackendError` where there is none."""
     if type(row) not in rules:
-        raise BackendError(f"the jax build has no rule for {type(row).__name__}")
+        raise Unsupported(f"the jax build has no rule for {type(row).__name__}")
     return rules[type(row)]

@@ -6,7 +6,7 @@ In a network of dense layers and activations on vectors samples are columns, see
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from gradcheck.errors import BackendError
+from gradcheck.errors import BackendError, Unsupported
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.describe import join
 from gradcheck_backends.manual.buffers import NONE, Buffers
@@ -48,5 +48,5 @@ def rule_of(row: object, rules: Mapping[type[Any], T]) -> T:
     """The rule of a layer or loss; raises `BackendError` where there is none."""
     rule = rules.get(type(row))
     if rule is None:
-        raise BackendError(f"the manual build has no rule for {type(row).__name__}")
+        raise Unsupported(f"the manual build has no rule for {type(row).__name__}")
     return rule

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from torch import Tensor, nn
 
-from gradcheck.errors import BackendError
+from gradcheck.errors import BackendError, Unsupported
 from gradcheck.network.layers import Layer, Shape
 
 T = TypeVar("T")
@@ -19,5 +19,5 @@ Functions: TypeAlias = dict[type[nn.Module], Callable[[Any], Callable[..., Tenso
 def rule(rules: Mapping[type, T], row: object) -> T:
     """The rule for a layer or a loss; raises `BackendError` where there is none."""
     if type(row) not in rules:
-        raise BackendError(f"the torch build has no rule for {type(row).__name__}")
+        raise Unsupported(f"the torch build has no rule for {type(row).__name__}")
     return rules[type(row)]

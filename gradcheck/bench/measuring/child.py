@@ -21,10 +21,10 @@ from gradcheck.bench.measuring.job import Answer, Facts, Job
 from gradcheck.bench.work.floor import Floor
 from gradcheck.bench.work.libraries import limit_threads, own_products
 from gradcheck.builds import registry
-from gradcheck.builds.protocol import Backend
+from gradcheck.builds.protocol import Backend, built
 from gradcheck.cases.case import Case
 from gradcheck.cases.files import case_from_table
-from gradcheck.errors import DescriptionError, GradcheckError
+from gradcheck.errors import DescriptionError, GradcheckError, Unsupported
 from gradcheck.foundation.arrays import keep_memory
 from gradcheck.foundation.calling import one_line, raised
 from gradcheck.foundation.processes import LOADING, Parent
@@ -94,7 +94,7 @@ ROLES = {"floor": _floor, "reference": _reference, "verification": _verification
 
 
 def _backend(job: Job, backend: Backend, case: Case) -> Prepared:
-    model, parameters, batch = backend.build(case.network), case.parameters, case.batch
+    model, parameters, batch = built(backend, case.network), case.parameters, case.batch
     gradient = partial(model.loss_and_gradients, parameters, batch)
     _warm(backend, case)
     answer, peak = memory.peak(gradient)
@@ -167,7 +167,8 @@ def main() -> None:
     try:
         _serve(parent)
     except BaseException as error:  # of a backend, whatever it is: it ends this measurement and no other
-        _tell(parent, Answer(error=one_line(error) if isinstance(error, GradcheckError) else raised(error)))
+        said = one_line(error) if isinstance(error, GradcheckError) else raised(error)
+        _tell(parent, Answer(error=f"unsupported: {said}" if isinstance(error, Unsupported) else said))
     os._exit(0)  # threads of libraries need no goodbye
 
 

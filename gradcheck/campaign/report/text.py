@@ -31,6 +31,8 @@ def render(summary: "Summary", store: str = "CAMPAIGN") -> RenderableType:
     parts: list[RenderableType] = [Text(words.title(summary), style="bold"), Text(words.course(summary))]
     if summary.verdicts:
         parts += [Text(), _verdicts(summary)]
+    if summary.unsupported:
+        parts += [Text(), _unsupported(summary)]
     if summary.errors:
         parts += [Text(), _errors(summary), Text(words.ERRORS, style="dim")]
     if summary.failures:
@@ -47,6 +49,14 @@ def _verdicts(summary: "Summary") -> Table:
     for verdict, cases, part, reason in words.verdicts(summary, REASONS):
         style, dim = (STYLES[Verdict(verdict)], "") if verdict else ("", "dim")
         table.add_row(Text(verdict, style=style), Text(cases, style=dim), Text(part), Text(_short(reason)))
+    return table
+
+
+def _unsupported(summary: "Summary") -> Table:
+    """Cases that a build does not know, which are no failure."""
+    table = _plain("unsupported by", "cases", "why")
+    for row in words.unsupported(summary):
+        table.add_row(*(Text(_short(each)) for each in row))
     return table
 
 

@@ -75,6 +75,13 @@ def verdicts(summary: "Summary", most: int | None = None) -> Iterator[tuple[str,
             yield from (("", f"{cases:,}", "", reason) for reason, cases in _first(reasons, most or len(reasons)))
 
 
+def unsupported(summary: "Summary") -> Iterator[tuple[str, str, str]]:
+    """Of each backend that does not know some networks: how many, and why."""
+    for backend, reasons in summary.unsupported.items():
+        for reason, cases in sorted(reasons.items(), key=lambda each: -each[1]):
+            yield backend, f"{cases:,}", reason
+
+
 def errors(summary: "Summary") -> Iterator[tuple[str, str, str, str, str]]:
     """Of each backend: its cases, those above the bound, the worst, and the case that has it."""
     for backend, found in summary.errors.items():

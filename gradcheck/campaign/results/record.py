@@ -12,6 +12,7 @@ from gradcheck.campaign.plan import name_of
 from gradcheck.campaign.tables import ReportTable, Table, check
 from gradcheck.verdict.findings import Diagnosis, Verdict
 
+UNSUPPORTED = "unsupported"  # the cause that stands for a build that does not know the network
 Name: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]  # a hash
 
 
@@ -23,7 +24,7 @@ class Mistake(msgspec.Struct, frozen=True):
     backend, cause : str
         As in `Diagnosis`.
     where : str
-        What the cause belongs to, however the network is built: ``"GELU"``, ``"weight"``, ``"loss"``.
+        What the cause belongs to, however the network is built: ``"GELU"``, ``"weight"``, ``"loss"``; why it is unsupported.
     """
 
     backend: str
@@ -66,7 +67,7 @@ class Record(Head, frozen=True, kw_only=True):
     ratios : dict of str to float
         By backend: the largest error in units of its bound; infinite errors are left out.
     causes : tuple of Mistake
-        Every cause that was named for what is wrong, simplest first.
+        Every cause that was named for what is wrong, simplest first; then each build that does not support the case.
     report : dict, optional
         The whole report as a table, where it is wrong.
     """

@@ -8,7 +8,7 @@ import msgspec
 
 from gradcheck.campaign.plan import Plan
 from gradcheck.campaign.results.groups import Suspect, features, grouped, merged, suspects, telling
-from gradcheck.campaign.results.record import Mistake, Record
+from gradcheck.campaign.results.record import UNSUPPORTED, Mistake, Record
 from gradcheck.campaign.results.store import Store
 from gradcheck.campaign.tables import kind_of, kinds_of
 from gradcheck.verdict.findings import Verdict
@@ -76,6 +76,8 @@ class Summary(msgspec.Struct, kw_only=True):
         Drawn; a case that was drawn again is not judged again.
     reasons : dict of str to dict of str to int
         By verdict, why not correct; numbers are left out.
+    unsupported : dict of str to dict of str to int
+        By backend and reason: how many cases it does not support, which the others have judged.
     errors : dict of str to Errors
         By backend; ``edges`` are those of their bins.
     coverage : dict of str to dict of str to dict of str to int
@@ -98,6 +100,7 @@ class Summary(msgspec.Struct, kw_only=True):
     judged: int = 0
     verdicts: dict[str, int] = {}
     reasons: dict[str, dict[str, int]] = {}
+    unsupported: dict[str, dict[str, int]] = {}
     errors: dict[str, Errors] = {}
     edges: tuple[float, ...] = EDGES
     coverage: dict[str, dict[str, dict[str, int]]] = {}
@@ -149,6 +152,9 @@ def _count(summary: Summary, record: Record) -> None:
         summary.longest, summary.slowest = record.seconds, record.name
     for backend, ratio in record.ratios.items():
         summary.errors.setdefault(backend, Errors()).add(ratio, record.name)
+    for each in (cause for cause in record.causes if cause.cause == UNSUPPORTED):
+        reasons = summary.unsupported.setdefault(each.backend, {})
+        reasons[each.where] = reasons.get(each.where, 0) + 1
     kinds = Counter(kinds_of(record.case))
     summary.depths[kinds["dense"]] = summary.depths.get(kinds["dense"], 0) + 1
     row = summary.coverage.setdefault(record.case["case"].get("dtype", "float64"), {}).setdefault(
