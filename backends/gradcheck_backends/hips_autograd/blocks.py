@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import autograd.numpy as anp
 
-from gradcheck.errors import BackendError, Unsupported
+from gradcheck.errors import Unsupported
 from gradcheck.network import layers as ly
 from gradcheck.network.layers.blocks import named, parameters_of
 from gradcheck_backends.hips_autograd import activations, attention, dense, images, normalization

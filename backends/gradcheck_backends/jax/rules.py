@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from gradcheck.errors import BackendError, Unsupported
+from gradcheck.errors import Unsupported
 from gradcheck.network.layers import Layer
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ In a network of dense layers and activations on vectors samples are columns, see
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from gradcheck.errors import BackendError, Unsupported
+from gradcheck.errors import Unsupported
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.describe import join
 from gradcheck_backends.manual.buffers import NONE, Buffers

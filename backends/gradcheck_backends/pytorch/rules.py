@@ -5,7 +5,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from torch import Tensor, nn
 
-from gradcheck.errors import BackendError, Unsupported
+from gradcheck.errors import Unsupported
 from gradcheck.network.layers import Layer, Shape
 
 T = TypeVar("T")
