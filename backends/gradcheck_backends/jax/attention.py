@@ -17,19 +17,16 @@ jnp, nn = library.numpy, library.nn
 
 def attention(layer: ly.Attention, parameters: Mapping[str, Any], x: Any) -> Any:
     """Sums by name: n samples, places t and s, kv heads j of g heads of queries each, entries e."""
-    (samples, length, width), size = x.shape, x.shape[-1] // layer.heads
-
-    def applied(name: str, x: Any) -> Any:
-        units = ly.Dense(width, layer.bias)
-        return dense(units, parameters_of(parameters, name), x)
-
-    heads = (samples, length, -1, layer.groups, size), (samples, length, -1, size), (samples, length, -1, size)
-    q, k, v = (applied(name, x).reshape(own) for name, own in zip(("query", "key", "value"), heads, strict=True))
+    samples, length, size = *x.shape[:2], x.shape[2] // layer.heads
+    few = (samples, length, -1, size)
+    heads = {"query": (samples, length, -1, layer.groups, size), "key": few, "value": few}
+    q, k, v = (dense(layer, parameters_of(parameters, name), x).reshape(own) for name, own in heads.items())
     q, k = (turned(q), turned(k)) if layer.rope else (q, k)
     scores = jnp.einsum("ntjge,nsje->njgts", q, k) / size**0.5
-    seen = jnp.tril(jnp.ones((length, length), bool)) if layer.causal else True
-    weights = nn.softmax(jnp.where(seen, scores, -jnp.inf))
-    return applied("output", jnp.einsum("njgts,nsje->ntjge", weights, v).reshape(x.shape))
+    allowed = jnp.tril(jnp.ones((length, length), bool)) if layer.causal else True
+    weights = nn.softmax(jnp.where(allowed, scores, -jnp.inf))
+    seen = jnp.einsum("njgts,nsje->ntjge", weights, v).reshape(x.shape)
+    return dense(layer, parameters_of(parameters, "output"), seen)
 
 
 def turned(x: Any) -> Any:

@@ -7,7 +7,7 @@ from gradcheck.network import layers as ly
 from gradcheck_backends.jax.rules import Rules
 
 
-def dense(layer: ly.Dense, parameters: Mapping[str, Any], x: Any) -> Any:
+def dense(layer: ly.Dense | ly.Attention, parameters: Mapping[str, Any], x: Any) -> Any:
     z = x @ parameters["weight"].T
     return z + parameters["bias"] if layer.bias else z
 

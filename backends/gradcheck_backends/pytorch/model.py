@@ -16,7 +16,7 @@ from gradcheck_backends.pytorch.rules import rule
 
 
 class TorchModel:
-    """A network as its modules, called one after the other on the parameters of the call.
+    """A network as the functions of its modules, called one after the other on the parameters of the call.
 
     No call leaves anything behind, so that one model may be called from many threads.
     """
