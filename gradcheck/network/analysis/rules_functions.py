@@ -17,7 +17,7 @@ from gradcheck.network.analysis.calculus import FAR, SAFETY, Uncertain, or_inf, 
 from gradcheck.network.analysis.kinks import freedom, through_slope
 from gradcheck.network.analysis.nodes import RULES
 from gradcheck.network.analysis.rules_arithmetic import Rounds
-from gradcheck.network.analysis.tape import Record, Rule, Variance
+from gradcheck.network.analysis.tape import Record, Rule, Variance, fitted
 from gradcheck.network.reference.meaning import apply, entrywise
 from gradcheck.network.reference.tangents import derivative, stepped
 
@@ -54,7 +54,7 @@ class Entrywise(Rule):
         z, f = node.arguments[0], function_of(node.options)
         uncertain = Uncertain(z.value, z.variance)
         node.known, tolerance = f.slopes(z.value), tolerance_of(uncertain, node.tape.u)
-        near = freedom(f.kinks, z.value, tolerance).any(axis=0)
+        near = bool(f.kinks) and freedom(f.kinks, z.value, tolerance).any(axis=0)
         return calculus.steepest(f.slopes, z.value, node.known, tolerance, also=near) ** 2 * z.variance
 
     def own(self, node: Record) -> Variance:
@@ -78,9 +78,10 @@ class Slope(Rule):
 
     def spread(self, node: Record) -> Variance:
         g, z = node.arguments
-        f, uncertain = function_of(node.options), Uncertain(z.value, z.spread * np.ones(z.shape))
+        f, uncertain = function_of(node.options), Uncertain(z.value, fitted(z.spread, z.shape))
         slopes, tolerance = self._slopes(node), tolerance_of(uncertain, node.tape.u)
-        most = calculus.steepest(f.slopes, z.value, slopes, tolerance, also=self._free(node).any(axis=0))
+        near = bool(f.kinks) and self._free(node).any(axis=0)
+        most = calculus.steepest(f.slopes, z.value, slopes, tolerance, also=near)
         bent = calculus.bend(f.slopes, z.value, slopes, tolerance, f.kinks, node.tape.u)
         own = calculus.slope_rounding(f.cancellation, z.value, slopes, bent, node.tape.u)
         return most**2 * g.spread + g.value**2 * (bent**2 * z.spread + own**2)
@@ -90,8 +91,6 @@ class Slope(Rule):
 
     def kinks(self, node: Record) -> Array | None:
         g, free = node.arguments[0], self._free(node)
-        if g.rows is None and not free.any():
-            return None
         rows = np.zeros((3, *g.shape)) if g.rows is None else g.rows
         return through_slope(rows, g.value, self._slopes(node), free)
 

@@ -155,7 +155,9 @@ class Tape:
         if own is not None:
             total = own if node.variance is None else own + node.variance
             node.variance = guarded(node.value, total, arithmetic, self._largest)
-        if not self._forward:  # a function is continuous at a kink, its slope is not
+        # A function is continuous at a kink, its slope is not.
+        choice = None if self._forward else node.options.get("choice")
+        if any([each.rows is not None for each in x]) or (choice is not None and choice.near.any()):
             rows = rule.kinks(node)
             node.rows = rows if rows is not None and rows.any() else None
 
