@@ -35,7 +35,7 @@ def judged(
         np.broadcast_to(np.asarray(rounding, float), shape), np.broadcast_to(np.asarray(exact, float), shape), low, high
     )
     limits = Limits(accuracy, resolution, TINY, trusted)
-    return compare("x", "mine", claimed, settled, allowed, limits, whole and np.full(shape, whole))
+    return compare("x", "mine", claimed, settled, allowed, limits, lambda: whole and np.full(shape, whole))
 
 
 @pytest.mark.parametrize("sign", [1, -1])

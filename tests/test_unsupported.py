@@ -19,6 +19,7 @@ from gradcheck.campaign.results.summary import summarize
 from gradcheck.campaign.tables import ReportTable
 from gradcheck.cases.files import case_to_table
 from gradcheck.cli.app import Exit
+from gradcheck.verification.problem import posed
 
 pytest_plugins = ["pytester"]
 
@@ -184,6 +185,21 @@ def test_a_campaign_counts_it_and_it_is_no_failure():
     assert summary.to_table()["unsupported"] == {"knows": {REASON: 1}}
     assert REASON in to_html(summary)
     assert sum(summary.errors["knows"].counts) == 1  # of what it did judge
+
+
+def test_a_campaign_counts_no_error_in_units_of_a_bound_that_cannot_be_trusted(monkeypatch):
+    plan, table = Plan(seed=1, backends=tuple(named("doubled"))), case_to_table(WITHOUT, Path())
+    assert judge(plan, table).ratios["doubled"] > 1e3
+
+    def untrusting(*arguments):
+        problem = posed(*arguments)
+        return problem._replace(limits=problem.limits._replace(trusted=1e-20))
+
+    monkeypatch.setattr("gradcheck.verification.verifier.posed", untrusting)
+    record = judge(plan, table)
+    assert record.verdict is Verdict.UNRESOLVED
+    assert record.reason == "beyond a bound that is … % of the entry: rounding cannot be predicted so coarsely here"
+    assert record.ratios["doubled"] < 1  # that of the loss
 
 
 def test_a_campaigns_exit_code_is_unchanged_unless_asked(command_line):

@@ -86,10 +86,14 @@ def _alike(text: str) -> str:
 
 
 def _ratios(report: Report) -> dict[str, float]:
-    """Errors where there is a derivative and a claim of it: on a kink they say which convention a build has."""
+    """Errors in units of a bound that means something: on a kink they say which convention a build has.
+
+    What is beyond a bound and unresolved is beyond one that is too coarse to be trusted.
+    """
     ratios: dict[str, float] = {}
     for finding in report.findings:
+        coarse = finding.verdict is Verdict.UNRESOLVED and finding.ratio > 1
         silent = finding.verdict in (Verdict.NONSMOOTH, Verdict.UNSUPPORTED) or finding.backend == "-"
-        if isfinite(finding.ratio) and not silent:
+        if isfinite(finding.ratio) and not silent and not coarse:
             ratios[finding.backend] = max(ratios.get(finding.backend, 0.0), finding.ratio)
     return ratios

@@ -1,5 +1,6 @@
 """One block: claimed against reference, entry by entry, in units of a bound."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,15 +19,15 @@ def compare(
     settled: Settlement,
     allowed: Allowance,
     limits: Limits,
-    whole: Array | None = None,
+    whole: Callable[[], Array | None] = lambda: None,
 ) -> Finding:
     """Judge one block.
 
     Beyond rounding and kinks a claim is wrong, or inexact where the worst relative error is within the accuracy asked
     for, or unresolved where the bound is too coarse to be trusted. Within them it is nonsmooth if a kink at this very point
     matters or was needed, unresolved if this comparison could not have seen an error of ``limits.resolution``, and else
-    correct. ``whole`` is the change of each entry that would be as much as the whole gradient: to that a block is relative
-    which is zero for all that rounding can tell.
+    correct. ``whole`` says what change of each entry would be as much as the whole gradient, if there is one: to that a
+    block is relative which is zero for all that rounding can tell.
     """
     reference = settled.reference
     bound = allowed.bound(claimed, reference)
@@ -44,13 +45,14 @@ def compare(
     del hidden
     # Relative to itself nothing of a zero is resolved; all of it, where there is nothing else to compare with.
     both_zero = all((np.abs(each) < limits.zero).all() for each in (claimed, reference))
-    enough = limits.resolution if not both_zero else np.inf if whole is None else 0.0
+    beside = whole() if both_zero or resolution > limits.resolution else None
+    enough = limits.resolution if not both_zero else np.inf if beside is None else 0.0
     zero = None
-    if whole is not None and resolution > enough:
-        zero = _part_of_the_whole(claimed, np.maximum(visible, settled.unseen), whole, limits.resolution)
+    if beside is not None and resolution > enough:
+        zero = _part_of_the_whole(claimed, np.maximum(visible, settled.unseen), beside, limits.resolution)
     verdict, reason = _decide(_Compared(claimed, reference, error, bound, scale), allowed, limits)
-    if verdict is Verdict.CORRECT and zero is not None and whole is not None:
-        scale, resolution, reason = whole, zero, reasons.zero_to_rounding(zero)
+    if verdict is Verdict.CORRECT and zero is not None and beside is not None:
+        scale, resolution, reason = beside, zero, reasons.zero_to_rounding(zero)
     elif verdict is Verdict.CORRECT and resolution > enough:  # a check that could not have failed does not say "correct"
         verdict, reason = Verdict.UNRESOLVED, reasons.unseen_under_rounding(resolution)
     return Finding(
@@ -60,7 +62,7 @@ def compare(
         error=float(error[worst] / scale[worst]),
         bound=float(bound[worst] / scale[worst]),
         resolution=resolution,
-        block_resolution=resolution if scale is whole else block_resolution(claimed, reference, visible),
+        block_resolution=resolution if scale is beside else block_resolution(claimed, reference, visible),
         worst_index=worst,
         entries=_excesses(claimed, reference, bound, ratio),
         reason=reason,

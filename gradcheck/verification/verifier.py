@@ -12,7 +12,7 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import msgspec
@@ -156,7 +156,8 @@ def _findings(settled: Settled, answers: Mapping[str, Answer]) -> list[Finding]:
     """Loss first, then every parameter; what exists only in somebody's answer last."""
     problem = settled.problem
     strangers = {name for answer in answers.values() for name in answer.defects} - {"loss", *problem.given}
-    findings, whole = [_loss_finding(backend, answer, problem) for backend, answer in answers.items()], _whole(settled)
+    findings = [_loss_finding(backend, answer, problem) for backend, answer in answers.items()]
+    whole = cache(partial(_whole, settled))  # few blocks ask for it
     for name in (*problem.given, *sorted(strangers)):
         for backend, answer in answers.items():
             if name in answer.defects:
@@ -194,11 +195,14 @@ def _loss_finding(backend: str, answer: Answer, problem: Problem) -> Finding:
     return compare("loss", backend, np.asarray(claimed), settled, allowed, problem.limits._replace(resolution=np.inf))
 
 
-def _gradient_finding(name: str, backend: str, claimed: Array, settled: Settled, whole: float) -> Finding:
+def _gradient_finding(name: str, backend: str, claimed: Array, settled: Settled, whole: Callable[[], float]) -> Finding:
     problem, settlement = settled.problem, settled.gradients.get(name)
     if settlement is None:
         return _localized(name, backend, claimed, settled)
-    each = whole / own_sizes(problem.parameters[name]) if whole else None
+
+    def each() -> Array | None:
+        return whole() / own_sizes(problem.parameters[name]) if whole() else None
+
     finding = compare(name, backend, claimed, settlement, problem.allowed[name], problem.limits, each)
     if finding.verdict is not Verdict.NONSMOOTH:
         return finding

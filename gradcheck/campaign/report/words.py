@@ -20,8 +20,8 @@ SHORT = 12  # digits of a case's name that are shown; enough to find it by
 OTHERS = {"unnamed": UNEXPLAINED, "died": "a backend ended the process"}
 OPEN = (Verdict.UNRESOLVED, Verdict.NONSMOOTH)
 ERRORS = (
-    "error: of a case's worst entry, in units of its bound (above 1 is beyond rounding); not of blocks on a kink, nor of "
-    "numbers that are not finite"
+    "error: of a case's worst entry, in units of its bound (above 1 is beyond rounding); not of blocks on a kink or "
+    "beyond a bound that is too coarse, nor of numbers that are not finite"
 )
 
 
