@@ -23,8 +23,10 @@ from gradcheck.campaign.results.summary import summarize
 from gradcheck.campaign.run import run_campaign
 from gradcheck.campaign.shrinking import smallest
 from gradcheck.cases.files import case_from_table, case_to_table
+from gradcheck.network.layers import LAYERS, Activation
 
-PLAN = Plan(seed=5, size=40, backends=("manual",))
+FLAT = tuple(name for name, row in LAYERS.items() if issubclass(row, Activation))
+PLAN = Plan(seed=5, size=40, backends=("manual",), layers=FLAT)
 
 
 class Inline:
@@ -77,7 +79,7 @@ def test_what_the_parent_has_imported_changes_no_case(drawn, tmp_path):
     code = (
         "import json, sys\nsys.path.insert(0, '.')\nimport local\n"
         "from gradcheck.campaign.plan import Plan\nfrom gradcheck.campaign.shards import draw\n"
-        "print(json.dumps(draw(Plan(seed=5, size=40), 0)))"
+        f"print(json.dumps(draw(Plan(seed=5, size=40, layers={FLAT!r}), 0)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert json.loads(done.stdout) == drawn[0]

@@ -23,7 +23,7 @@ from gradcheck.network.network import Network
 from gradcheck.report import Report
 from gradcheck.strategies import architectures
 from gradcheck.strategies.arguments import DTYPES, dtypes_of, rarely, strategy, whole
-from gradcheck.strategies.edge_cases import EDGE_CASES, Draft
+from gradcheck.strategies.edge_cases import Draft, edge_cases_of
 from gradcheck.verdict.findings import Verdict
 
 # Integers, which meet kinks exactly, as often as numbers that no binary format holds exactly. In the order of shrinking.
@@ -170,7 +170,7 @@ def _written_out(draw: st.DrawFn, network: Network, max_samples: int, dtype: Any
     batch = draw(batches(network=network, max_samples=max_samples))
     draft = Draft(network, draw(parameters(network=network)), batch.inputs, batch.targets)
     plain = _case(draft, dtype)
-    for make in draw(st.lists(st.sampled_from(EDGE_CASES), max_size=2)) if draw(AT_AN_EDGE) else []:
+    for make in draw(st.lists(st.sampled_from(edge_cases_of(network)), max_size=2)) if draw(AT_AN_EDGE) else []:
         with suppress(NotImplementedError):  # a third party's layer of which nobody has said what it means
             make(draw, draft, dtype)
     return _case(draft, dtype) if _fits(draft, dtype) else plain
