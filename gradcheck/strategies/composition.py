@@ -13,8 +13,9 @@ from gradcheck.errors import DescriptionError
 from gradcheck.foundation.describe import join
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
+from gradcheck.network.layers.blocks import shapes_through
 from gradcheck.network.network import Network
-from gradcheck.strategies.architectures import LOSSES, is_ours
+from gradcheck.strategies.architectures import EMPTY, LOSSES, is_ours
 from gradcheck.strategies.arguments import choices, rarely, whole
 
 # Largest sides of a sample: (features,), (length, width), (channels, height, width), (length,).
@@ -115,6 +116,9 @@ def _networks(
         layers.append(draw(st.sampled_from(ties)) if tied else draw(_layers(shapes[-1], rows, NESTED, same=False)))
         shapes.append(layers[-1].output_shape(shapes[-1]))
     layers += draw(_heads(shapes[-1]))
+    each = zip(layers, shapes_through(layers, inputs), strict=False)
+    if not any(layer.parameter_shapes(shape) for layer, shape in each) and not rarely(draw, EMPTY):
+        layers.append(ly.Dense(1))
     names = tuple(_names(layers)) if named else ()
     decay = draw(st.sampled_from([0.0, 0.5]))
     return Network(inputs, tuple(layers), draw(st.sampled_from(losses)), decay, names)

@@ -69,10 +69,12 @@ class Limits(NamedTuple):
     """What was asked: how accurate is accurate enough, and how much a check must be able to see to say ``correct``.
 
     What is smaller than ``zero`` underflows in the arithmetic of the claim. A bound that is more than ``trusted`` of an
-    entry predicts rounding too coarsely to accuse anybody.
+    entry predicts rounding too coarsely to accuse anybody. A block that contributes no more than ``nothing`` of the whole
+    gradient is zero, for all that rounding tells.
     """
 
     accuracy: float
     resolution: float
     zero: float
     trusted: float = inf
+    nothing: float = 0.0

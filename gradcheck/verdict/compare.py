@@ -25,8 +25,8 @@ def compare(
 
     Beyond rounding and kinks a claim is wrong, or inexact where the worst relative error is within the accuracy asked
     for, or unresolved where the bound is too coarse to be trusted. Within them it is nonsmooth if a kink at this very point
-    matters or was needed, unresolved if this comparison could not have seen an error of ``limits.resolution``, and else
-    correct. ``whole`` says what change of each entry would be as much as the whole gradient, if there is one: to that a
+    matters or was needed, or one within rounding hides what else would have been seen, unresolved if this comparison could
+    not have seen an error of ``limits.resolution``, and else correct. ``whole`` says what change of each entry would be as much as the whole gradient, if there is one: to that a
     block is relative which is zero for all that rounding can tell.
     """
     reference = settled.reference
@@ -49,12 +49,15 @@ def compare(
     enough = limits.resolution if not both_zero else np.inf if beside is None else 0.0
     zero = None
     if beside is not None and resolution > enough:
-        zero = _part_of_the_whole(claimed, np.maximum(visible, settled.unseen), beside, limits.resolution)
+        zero = _part_of_the_whole(claimed, np.maximum(visible, settled.unseen), beside, limits)
     verdict, reason = _decide(_Compared(claimed, reference, error, bound, scale), allowed, limits)
     if verdict is Verdict.CORRECT and zero is not None and beside is not None:
         scale, resolution, reason = beside, zero, reasons.zero_to_rounding(zero)
     elif verdict is Verdict.CORRECT and resolution > enough:  # a check that could not have failed does not say "correct"
-        verdict, reason = Verdict.UNRESOLVED, reasons.unseen_under_rounding(resolution)
+        if allowed.kinks.any() and not both_zero and (visible <= enough * scale).all():
+            verdict, reason = Verdict.NONSMOOTH, reasons.unseen_beside_a_kink(resolution)
+        else:
+            verdict, reason = Verdict.UNRESOLVED, reasons.unseen_under_rounding(resolution)
     return Finding(
         name=name,
         backend=backend,
@@ -100,14 +103,15 @@ class _Compared(NamedTuple):
     scale: Array
 
 
-def _part_of_the_whole(claimed: Array, hidden: Array, whole: Array, enough: float) -> float | None:
+def _part_of_the_whole(claimed: Array, hidden: Array, whole: Array, limits: Limits) -> float | None:
     """The smallest error that would have been flagged however it spreads over the block, in parts of the whole gradient.
 
-    None where that is not enough, or less than what is claimed: then it is no zero for all that rounding can tell.
+    None where that is not enough, or less than what is claimed, unless that is next to nothing: then it is no zero for all
+    that rounding can tell.
     """
     with np.errstate(all="ignore"):
         part, seen = norm(claimed / whole), norm(hidden / whole)
-    return seen if part <= seen <= enough else None
+    return seen if part <= max(seen, limits.nothing) and seen <= limits.resolution else None
 
 
 def _decide(found: _Compared, allowed: Allowance, limits: Limits) -> tuple[Verdict, str]:

@@ -74,6 +74,11 @@ def unseen_in_noise(resolution: float, whole: float = 1.0) -> str:
     return f"an error {said} in one entry would go unseen in the noise; of the whole block one of {at_most(whole)} would not"
 
 
+def unseen_beside_a_kink(resolution: float) -> str:
+    """Of a block of a network near a kink."""
+    return f"a unit lies within rounding of a kink, which either side may be taken of: below {resolution:.1e} nothing shows"
+
+
 def unseen_under_rounding(resolution: float) -> str:
     """Of a block of a network that amplifies rounding."""
     return f"an error below {resolution:.1e} would go unseen: rounding is amplified that much here"

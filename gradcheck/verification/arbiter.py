@@ -145,26 +145,33 @@ def _real(problem: Problem, name: str) -> Slope:
 
 
 class _Confirmation(NamedTuple):
-    """Blocks on which real differences refute what was settled, and how far they confirm the rest."""
+    """Blocks on which real differences refute what was settled, and how far they confirm the rest.
+
+    ``zero`` are those that rounding cannot tell from 0: relative to themselves nothing is confirmed.
+    """
 
     contradicted: list[str]
     resolution: Mapping[str, float]
+    zero: frozenset[str]
 
     @property
     def notes(self) -> list[str]:
-        values = [each for name, each in self.resolution.items() if name not in self.contradicted and np.isfinite(each)]
-        return [f"real differences confirm the reference gradient of every block to {max(values):.1e}"] if values else []
+        left_out = self.zero | set(self.contradicted)
+        values = [each for name, each in self.resolution.items() if name not in left_out and np.isfinite(each)]
+        every = "every block that is not zero to rounding" if self.zero else "every block"
+        return [f"real differences confirm the reference gradient of {every} to {max(values):.1e}"] if values else []
 
 
 def _confirm(problem: Problem, gradient: Mapping[str, Array]) -> _Confirmation:
     """Along one direction over all blocks; where that refutes them, or says too little, again by fewer at a time."""
     if not gradient:
-        return _Confirmation([], {})
+        return _Confirmation([], {}, frozenset())
     v = direction(problem.parameters, gradient, problem.seed)
     first = problem.real.brief(v, gradient)
     agree = _within(problem, first, v, gradient)
     resolution = {name: _relative(first.bound, gradient[name] * v[name]) for name in gradient}
-    coarse = [name for name in gradient if not (agree and resolution[name] <= COARSE)]
+    zero = frozenset(name for name in gradient if norm(gradient[name] * v[name]) <= problem.allowed[name].along(v[name]))
+    coarse = [name for name in gradient if not (agree and (resolution[name] <= COARSE or name in zero))]
     size = max(1, ceil(len(coarse) / LOOKS))
     parts = [coarse[start : start + size] for start in range(0, len(coarse), size)]
     contradicted: list[str] = []
@@ -181,7 +188,7 @@ def _confirm(problem: Problem, gradient: Mapping[str, Array]) -> _Confirmation:
             contradicted += names
         else:
             parts += [names[: len(names) // 2], names[len(names) // 2 :]]
-    return _Confirmation([name for name in gradient if name in set(contradicted)], resolution)
+    return _Confirmation([name for name in gradient if name in set(contradicted)], resolution, zero)
 
 
 def _within(

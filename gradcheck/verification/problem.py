@@ -26,6 +26,10 @@ from gradcheck.verdict.bounds import Allowance, Limits
 SEEING = {"float64": 1.1e-6, "float32": 2.5e-2, "tf32": 0.5, "bfloat16": 0.5}
 # Of an entry: a bound that is more is made of first-order changes that are no small ones any more, and accuses nobody.
 TRUSTED = 1e-2
+# Unit roundoffs of the whole gradient, and in coarse arithmetic no more than this of it: a block that contributes no more is
+# zero, for all that rounding tells. As `gradcheck.check` has it.
+ZERO = 1e3
+NEXT_TO_NOTHING = 1e-3
 # A bound on rounding is 100 roots of a variance, and rounding itself a few: this leaves ten. At 1 3% more evaluations, at
 # 1000 2% fewer; no verdict of 1,200 changed.
 NOISE = 10
@@ -101,7 +105,8 @@ def posed(case: Case, accuracy: float, seed: int, arithmetic: str) -> Problem:
     own = precision("float64").u / precision(arithmetic).u
     real = RealDifferences(_point(case, parameters, wide, tangents), own * bounds.loss / NOISE)
     trusted = inf if case.network.flat or arithmetic in COARSE else TRUSTED
-    limits = Limits(accuracy, max(accuracy, SEEING[arithmetic]), float(np.finfo(held(arithmetic)).tiny), trusted)
+    tiny, nothing = float(np.finfo(held(arithmetic)).tiny), min(ZERO * precision(arithmetic).u, NEXT_TO_NOTHING)
+    limits = Limits(accuracy, max(accuracy, SEEING[arithmetic]), tiny, trusted, nothing)
     return Problem(case, arithmetic, given, batch, bounds, allowed, limits, tangents, real, seed, own)
 
 

@@ -11,7 +11,7 @@ from gradcheck.network.analysis.calculus import FAR, SAFETY, or_inf
 from gradcheck.network.analysis.kinks import through_slope
 from gradcheck.network.analysis.nodes import RULES
 from gradcheck.network.analysis.rules_moving import Moves, unbroadcast
-from gradcheck.network.analysis.tape import Record, Rule, Variance
+from gradcheck.network.analysis.tape import Record, Rule, Variance, fitted
 from gradcheck.network.reference.primitives import largest, softmax
 
 
@@ -106,7 +106,11 @@ def _moved(y: Array, variance: Array) -> Array:
 
 
 class SoftmaxBack(Rule):
-    """y (g - sum g y). Flash attention takes the sum from its outputs, and loses that it cancels where y is near 1."""
+    """y (g - sum g y).
+
+    What g has inherited is the same in both terms, and cancels where y is near 1. Its own rounding does not: flash attention
+    takes the sum from its outputs.
+    """
 
     def value(self, *x: Array, **options: Any) -> Array:
         g, y = x
@@ -114,10 +118,11 @@ class SoftmaxBack(Rule):
 
     def spread(self, node: Record) -> Variance:
         g, y = node.arguments
-        squares, own = y.value**2, g.spread * np.ones(node.shape)
+        squares, own = y.value**2, fitted(0.0 if g.own is None else g.own, node.shape)
         centred = (g.value - (g.value * y.value).sum(axis=-1, keepdims=True)) ** 2 * y.spread
-        handed = squares * (own + (squares * own).sum(axis=-1, keepdims=True))
-        return handed + centred + squares * (centred.sum(axis=-1, keepdims=True))
+        inherited = np.where(np.isfinite(own), np.maximum(g.spread - own, 0), np.inf)
+        apart = squares * (own + (squares * own).sum(axis=-1, keepdims=True))
+        return _moved(y.value, inherited) + apart + centred + squares * (centred.sum(axis=-1, keepdims=True))
 
     def own(self, node: Record) -> Variance:
         g, y = (x.value for x in node.arguments)

@@ -61,11 +61,13 @@ class Record:
         How it was computed.
     needs : bool
         Whether a gradient is asked for that depends on it.
+    own : array, optional
+        The part of the variance that came in by its own rounding.
     known : array, optional
         What a rule keeps for the way back.
     """
 
-    __slots__ = ("arguments", "known", "needs", "options", "rows", "rule", "tape", "value", "variance")
+    __slots__ = ("arguments", "known", "needs", "options", "own", "rows", "rule", "tape", "value", "variance")
 
     def __init__(self, tape: "Tape", value: Array, variance: Variance = None, *, needs: bool = False) -> None:
         self.tape, self.value, self.variance, self.needs = tape, value, variance, needs
@@ -74,6 +76,7 @@ class Record:
         self.options: Mapping[str, Any] = {}
         self.rows: Array | None = None
         self.known: Array | None = None
+        self.own: Array | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -151,7 +154,7 @@ class Tape:
 
     def _predict(self, node: Record, rule: Rule, x: Sequence[Record], arithmetic: Precision) -> None:
         node.variance = rule.spread(node) if any([each.variance is not None for each in x]) else None
-        own = rule.own(node)
+        own = node.own = rule.own(node)
         if own is not None:
             total = own if node.variance is None else own + node.variance
             node.variance = guarded(node.value, total, arithmetic, self._largest)
