@@ -12,20 +12,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradcheck
-from gradcheck import ELU, GELU, MSE, Arctan, Case, Dense, Given, Huber, LeakyReLU, Logistic, Network, load, save
+from gradcheck import (
+    ELU,
+    GELU,
+    MSE,
+    Arctan,
+    Case,
+    CrossEntropy,
+    Dense,
+    Embedding,
+    Given,
+    Huber,
+    LeakyReLU,
+    Logistic,
+    Network,
+    Residual,
+    Sequential,
+    Tanh,
+    Tied,
+    load,
+    save,
+)
 from gradcheck.errors import DataError, DescriptionError, OutputError
 from gradcheck.network.layers import LAYERS, Activation
 from gradcheck.network.losses import LOSSES
-from gradcheck.strategies import cases
+from gradcheck.strategies import cases, composed_networks
 
 NAMES = {name: getattr(gradcheck, name) for name in gradcheck.__all__}
 NETWORK = Network((2,), (Dense(3), Arctan(), Dense(1)), Logistic())
+NAME = "expected a name of letters, digits and underscores"
+BLOCK = b'{"type": "sequential", "layers": ['
+DEEP = r"layers\[0\]\.layers.*: blocks in blocks 33 deep, at most 32 can be verified"
 WRITTEN_OUT = Case(
     Network((1,), (Dense(1),), Logistic()),
     data=Given.of({"inputs": [[0.1], [1e-300]], "targets": [[1], [-1]]}),
     init=Given.of({"0.weight": np.float32([[0.1]]), "0.bias": [2]}),
 )
 TABLE = {"inputs": [2], "loss": "logistic", "layers": [{"type": "dense", "units": 1}]}
+
+
+def nested(deep):
+    """A layer in so many blocks."""
+    return Sequential((nested(deep - 1),)) if deep else Tanh()
+
+
+def tied(to="embedding.weight", own="weight", units=7):
+    """Tokens out by the embedding's weight."""
+    layers = {"embedding": Embedding(7, 3), "head": Tied(Dense(units, bias=False), {own: to})}
+    return Network((4,), layers, CrossEntropy())
 
 
 def from_file(folder, table):
@@ -44,7 +78,11 @@ def complaint(folder, **changes):
     return message.partition("net.json: ")[2]
 
 
-@given(cases())
+CASES = cases() | cases(networks=composed_networks())
+INPUTS = ((2,), (3, 2), (1, 4, 4))
+
+
+@given(CASES)
 def test_repr_evaluates_back_and_equal_descriptions_hash_alike(case):
     again = eval(repr(case), NAMES)
     assert again == case
@@ -52,7 +90,7 @@ def test_repr_evaluates_back_and_equal_descriptions_hash_alike(case):
     assert {case: 1}[again] == 1
 
 
-@given(cases(), st.sampled_from([".toml", ".json"]))
+@given(CASES, st.sampled_from([".toml", ".json"]))
 def test_a_case_comes_back_from_a_file_as_it_was(tmp_path_factory, case, suffix):
     path = tmp_path_factory.mktemp("cases") / f"case{suffix}"
     save(case, path)
@@ -72,10 +110,19 @@ def test_different_descriptions_differ():
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
 def test_each_layer_goes_through_a_file(tmp_path, name, suffix):
-    layer = LAYERS[name](units=2) if name == "dense" else LAYERS[name]()
-    network = Network((2,), (layer,), MSE())
-    save(network, tmp_path / f"net{suffix}")
-    assert load(tmp_path / f"net{suffix}").network == network
+    inner = (GELU("tanh"), LeakyReLU(0.3))
+    blocks = {"residual": Residual(inner), "sequential": Sequential(inner), "tied": Tied(Dense(2), {"weight": "0.weight"})}
+    examples = {inputs: [blocks[name]] if name in blocks else LAYERS[name].examples(inputs) for inputs in INPUTS}
+    for number, (inputs, layer) in enumerate((inputs, layer) for inputs, layers in examples.items() for layer in layers):
+        before = [Dense(2, bias=False), Dense(inputs[-1])] if layer.vocabulary is None else []
+        try:
+            network = Network(inputs, (*before, layer), MSE())
+        except DescriptionError:  # a tied weight of another shape
+            assert name == "tied"
+            continue
+        save(network, tmp_path / f"{number}{suffix}")
+        assert load(tmp_path / f"{number}{suffix}").network == network
+    assert list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -103,6 +150,15 @@ def test_what_is_written_is_toml_and_json_that_others_read(tmp_path):
 def test_layers_and_losses_may_stand_as_bare_names(tmp_path):
     case = from_file(tmp_path, {**TABLE, "layers": [{"type": "dense", "units": 1}, "arctan"], "loss": {"type": "logistic"}})
     assert case.network == Network((2,), (Dense(1), Arctan()), Logistic())
+
+
+def test_a_layer_in_as_many_blocks_as_are_allowed_and_one_tied_as_it_should_be_are_taken(tmp_path):
+    """The twin of what is refused; and its names go through a file."""
+    for number, network in enumerate((Network((2,), (nested(32),), MSE()), tied())):
+        save(network, tmp_path / f"{number}.toml")
+        assert load(tmp_path / f"{number}.toml").network == network
+    assert tied().parameter_shapes == {"embedding.weight": (7, 3)}
+    assert tomllib.loads((tmp_path / "1.toml").read_text())["layers"][1]["name"] == "head"
 
 
 def test_a_byte_order_mark_is_no_error(tmp_path):
@@ -183,7 +239,22 @@ def test_a_width_of_0_is_refused_in_a_file_of_either_kind(tmp_path):
         (lambda: Network((0,), (), MSE()), "inputs[0]: expected int >= 1, got 0"),
         (lambda: Network(2, (), MSE()), "inputs: expected array, got 2"),
         (lambda: Network((2,), (Arctan(), Dense), MSE()), f"layers[1]: expected a layer, got {Dense!r}"),
-        (lambda: Network((2, 2), (Dense(1),), MSE()), "layers[0]: expected an input of rank 1 for dense, got shape (2, 2)"),
+        (
+            lambda: Network((), (Dense(1),), MSE()),
+            "layers[0]: expected an input of rank 1 or more for dense, got a single number",
+        ),
+        (lambda: Network((2,), (Tanh(), Embedding(3, 2)), MSE()), "layers[1]: takes indices, and can only come first"),
+        (lambda: Network((2,), (Tanh(),), MSE(), names=("a.b",)), f"names[0]: {NAME}, got 'a.b'"),
+        (lambda: Sequential((Tanh(),), ("a\n",)), f"names[0]: {NAME}, got 'a\\n'"),
+        (lambda: Sequential((Tanh(), Tanh()), ("a", "a")), "names[1]: a second layer called 'a'"),
+        (lambda: Sequential((Tanh(),), ("a", "b")), "names: 2 names for 1 layers"),
+        (lambda: nested(33), "layers: blocks in blocks 33 deep, at most 32 can be verified"),
+        (
+            lambda: tied("embeding.weight"),
+            "layers[1].weight: no parameter 'embeding.weight' to tie to, did you mean 'embedding.weight'?",
+        ),
+        (lambda: tied(units=6), "layers[1].weight: tied to 'embedding.weight' of shape (7, 3), but has shape (6, 3)"),
+        (lambda: tied(own="weigth"), "layers[1].parameters.weigth: the layer has no such parameter, did you mean 'weight'?"),
         (lambda: Network((2,), (), "mse"), "loss: expected a loss, got 'mse'"),
         (lambda: Network((2,), (), MSE(), weight_decay=float("inf")), "weight_decay: expected a finite number, got inf"),
         (lambda: Case(NETWORK, samples=0), "samples: expected int >= 1, got 0"),
@@ -213,6 +284,30 @@ def test_what_cannot_be_is_refused_in_python_with_path_and_value(make, message):
         ({"layers": [3]}, "layers[0]: expected a table with a key 'type', got 3"),
         ({"layers": "dense"}, "layers: expected array, got 'dense'"),
         ({"layers": "x" * 10**4}, f"layers: expected array, got '{'x' * 76}..."),
+        ({"layers": [{"name": "a.b", "type": "tanh"}]}, f"layers[0].name: {NAME}, got 'a.b'"),
+        ({"layers": [{"name": 3, "type": "tanh"}]}, f"layers[0].name: {NAME}, got 3"),
+        ({"layers": ["tanh", {"type": "residual"}]}, "layers[1].layers: missing"),
+        (
+            {"layers": [{"type": "residual", "layers": ["tanh", {"type": "dense", "unit": 2}]}]},
+            "layers[0].layers[1].unit: unknown key, did you mean 'units'?",
+        ),
+        (
+            {"layers": [{"type": "residual", "layers": ["tanh", {"type": "dense", "units": 3}]}]},
+            "layers[0].layers: expected an output of the shape of the input, (2,), got (3,)",
+        ),
+        (
+            {"layers": [{"type": "tied", "layer": {"type": "dens"}, "parameters": {}}]},
+            "layers[0].layer.type: unknown layer 'dens', did you mean 'dense'?",
+        ),
+        (
+            {"inputs": [1, 4, 4], "layers": [{"type": "conv2d", "channels": 2, "kernel": 7, "padding": 1}]},
+            "layers[0].kernel: 7 is larger than the image, 4 high with a padding of 1",
+        ),
+        (
+            {"inputs": [4, 6], "layers": [{"type": "attention", "heads": 4}]},
+            "layers[0].heads: 4 heads do not divide the width, 6",
+        ),
+        ({"inputs": [0, 6], "layers": ["attention"]}, "inputs[0]: expected int >= 1, got 0"),
         ({"loss": "logstic"}, "loss.type: unknown loss 'logstic', did you mean 'logistic'?"),
         ({"loss": {"type": "huber", "delta": -1}}, "loss.delta: expected float > 0.0, got -1"),
         ({"layer": []}, "layer: unknown key, did you mean 'layers'?"),
@@ -270,6 +365,17 @@ def test_the_table_that_the_refused_ones_vary_is_good(tmp_path):
         ("net.json", b'{"inputs": [2], "inputs": [3]}', r"key 'inputs' stands twice in one table"),
         ("net.json", b'{"inputs": [2], "loss": "mse", "layers": [NaN]}', r"layers\[0\]: expected a table .*, got nan"),
         ("net.json", b"[" * 100_000, r"nested too deeply"),
+        ("net.json", b'{"inputs": [2], "loss": "mse", "layers": [' + BLOCK * 40 + b'"tanh"' + b"]}" * 40 + b"]}", DEEP),
+        (
+            "net.json",
+            b'{"inputs": [2], "loss": "mse", "layers": [' + BLOCK * 900 + b'"tanh"' + b"]}" * 900 + b"]}",
+            "nested .*",
+        ),
+        (
+            "net.toml",
+            b"inputs = [2]\nloss = 'mse'\nlayers = [" + b"{a = [" * 5000 + b"]}" * 5000 + b"]",
+            r"nested too deeply",
+        ),
         ("net.json", b"[]", r"expected a table, got \[\]"),
         ("net.yaml", b"inputs: 2", r"expected a file ending in \.toml or \.json"),
         ("net.json", None, r"No such file or directory"),

@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck import Case, CrossEntropy, Dense, DescriptionError, Huber, Logistic, Network, Tanh
+from gradcheck import (
+    Attention,
+    Case,
+    Conv2d,
+    CrossEntropy,
+    Dense,
+    DescriptionError,
+    Embedding,
+    Huber,
+    Logistic,
+    MaxPool2d,
+    Network,
+    Residual,
+    Tanh,
+)
 from gradcheck.cases import sizes
 
 SMALL = Network((2,), (Dense(3), Tanh(), Dense(1)), Logistic())
@@ -37,6 +51,12 @@ def _a_small_machine(monkeypatch):
         (lambda: Case(SMALL, samples=10**400), "samples: more than 1e400 samples of 9 numbers"),
         (lambda: Case(network(*[Dense(1)] * 10**6)), "layers: 1,000,000 layers, at most 10,000 can be verified"),
         (lambda: Case(SMALL, scale=float("inf")), "scale: expected a finite number, got inf"),
+        (lambda: Case(network(Embedding(7, 3), inputs=(10**9,))), "samples: 16 samples of 4,000,000,000 numbers"),
+        (lambda: Case(network(Embedding(10**9, 64))), "layers: 64,000,000,000 parameters need about "),
+        (lambda: Case(network(Attention(), inputs=(10**4, 4))), "samples: 16 samples of 200,240,000 numbers"),
+        (lambda: Case(network(Residual((Attention(),)), inputs=(10**4, 4))), "samples: 16 samples of 200,280,000 numbers"),
+        (lambda: Case(network(Conv2d(1, 100), inputs=(3, 200, 200))), "samples: 16 samples of 306,160,201 numbers"),
+        (lambda: Case(network(MaxPool2d(100, 1), inputs=(3, 200, 200))), "samples: 16 samples of 306,180,603 numbers"),
     ],
 )
 def test_what_is_too_large_is_one_line_with_its_numbers(made, said):
