@@ -10,7 +10,7 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.network import layers as ly
 
 SAFETY = 100.0  # times the root of a variance is a bound; measured, see `gradcheck.network.analysis.rounding`
-MANY = 1024  # terms of a sum: sqrt(MANY / 3) is a fifth of SAFETY. At 4096 sums of 4,000 were off by 0.45 of a bound
+MANY = 512  # terms of a sum: sqrt(MANY / 3) is an eighth of SAFETY. At 4096 sums of 4,000 were off by 0.45 of a bound
 FAR = 1e-3  # where rounding carries an argument this far, first order says too little: slopes change over lengths of about 1
 # Margin for libraries that round the last digit the wrong way. At 1e-4 two builds of 144 were beyond their bounds; at 0.5 or
 # 100 none of 360, and nothing changed.

@@ -64,7 +64,7 @@ class Record:
     own : array, optional
         The part of the variance that came in by its own rounding.
     known : array, optional
-        What a rule keeps for the way back.
+        What a rule keeps for the way back; on the way back of how many terms each entry is gathered.
     """
 
     __slots__ = ("arguments", "known", "needs", "options", "own", "rows", "rule", "tape", "value", "variance")
@@ -184,8 +184,18 @@ class Tape:
             for argument, own in zip(node.arguments, node.rule.back(node, above), strict=True):
                 if argument.needs and own is not None:
                     known = found.get(id(argument))
-                    found[id(argument)] = own if known is None else known + own
+                    found[id(argument)] = own if known is None else added(known, own)
         return {name: found.get(id(leaf)) for name, leaf in leaves.items()}
+
+
+def added(first: Any, second: Any) -> Any:
+    """Two gradients of one array. One that gathers its terms may add each of them to the other, and rounds so many times."""
+    total = first + second
+    steps = [each.known for each in (first, second) if each.known is not None]
+    if steps and total.variance is not None:
+        total.known = sum(steps)
+        total.variance = total.variance + total.known * (first.value**2 + second.value**2)
+    return total
 
 
 def guarded(value: Array, variance: Array, arithmetic: Precision, largest: float) -> Array:
