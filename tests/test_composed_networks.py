@@ -213,7 +213,9 @@ def test_what_depends_on_one_layer_alone_shrinks_to_it(row):
     found = reduced(Case(DEEP, samples=4, seed=3), has(row))
     left = list(within(found.network.layers))
     assert has(row)(found)
-    assert len(left) <= {Tied: 3, Residual: 2, Sequential: 2}.get(row, 1)
+    assert len(left) <= {Tied: 3, Residual: 2, Sequential: 2}.get(row, 1), found
+    assert len(found.network.shapes[-1]) <= 2
+    assert max(side for shape in found.network.shapes for side in shape) <= 2
     assert not found.network.names
     assert not found.network.weight_decay
     assert max(found.network.inputs) <= 2
