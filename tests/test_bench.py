@@ -106,6 +106,41 @@ def test_a_layer_of_which_nothing_is_known_has_no_floor():
 # What is measured
 
 
+@pytest.mark.parametrize(
+    ("inputs", "layers", "sentence"),
+    [
+        ((3, 2), (gradcheck.Dense(2),), "layers[0]: what Dense costs at least for samples of shape (3, 2) is not known"),
+        (
+            (4,),
+            (gradcheck.Embedding(5, 2),),
+            "layers[0]: what Embedding costs at least for samples of shape (4,) is not known",
+        ),
+        (
+            *((2,), (gradcheck.Tanh(), gradcheck.Residual((gradcheck.GELU(),)))),
+            "layers[1]: what Residual costs at least for samples of shape (2,) is not known",
+        ),
+    ],
+)
+def test_what_other_layers_cost_is_not_known_and_said_so(inputs, layers, sentence):
+    case = gradcheck.Case(gradcheck.Network(inputs, layers, gradcheck.MSE()), samples=2)
+    for of in (lambda: counts.operations(case.network, 2), lambda: counts.widths(case.network), lambda: Floor(case)):
+        with pytest.raises(DescriptionError) as refused:
+            of()
+        assert str(refused.value) == sentence
+    with pytest.raises(precise.NoReference, match=r"GELU has no function|nor how long it takes in extended precision"):
+        precise.reference(case)
+
+
+def test_names_of_layers_change_no_floor():
+    layers = {"a": gradcheck.Dense(3), "b": gradcheck.Tanh(), "c": gradcheck.Dense(1)}
+    named, plain = (gradcheck.Network((2,), each, gradcheck.MSE()) for each in (layers, tuple(layers.values())))
+    of_each = [Floor(gradcheck.Case(network, samples=2)) for network in (named, plain)]
+    assert [[part[:2] for part in floor.parts] for floor in of_each] == [[part[:2] for part in of_each[0].parts]] * 2
+    assert counts.operations(named, 2) == counts.operations(plain, 2)
+    for floor in of_each:
+        floor.run()
+
+
 def test_a_grid_is_full_and_every_point_has_its_name():
     found = points(widths=(2, 3), depths=(1 + 1, 3), batches=(5, 6), dtypes=cases.DTYPES, threads=(1, 2))
     assert len(found) == 32

@@ -37,6 +37,7 @@ from gradcheck.network.layers.blocks import Block, leaves
 from gradcheck.strategies import LOSSES, ROWS, batches, cases, composed_networks, parameters
 from gradcheck.strategies.composition import SAMPLES
 from gradcheck.strategies.drawing import networks_with
+from gradcheck.strategies.edge_cases import Draft, edge_cases_of, equal_entries
 
 
 @cache
@@ -179,13 +180,13 @@ def test_a_case_can_be_used_as_it_was_drawn(case):
     assert len(case.batch.inputs) >= case.network.least_samples
 
 
-def test_edge_cases_leave_their_traces():
-    found = drawn(cases(networks=composed_networks()), 400)
-    written = [case for case in found if not isinstance(case.data, str) and np.prod(case.network.inputs) > 2]
-    alike = [case for case in written if np.ptp(case.batch.inputs) == 0 and case.batch.inputs.any()]
-    same = [case for case in written if len(case.batch.inputs) > 1 and not np.ptp(case.batch.inputs, axis=0).any()]
-    assert alike
-    assert same
+def test_all_places_may_be_alike_where_there_are_some():
+    network, flat = Network((2, 3), (LayerNorm(),), MSE()), Network((3,), (Dense(1),), MSE())
+    draft = Draft(network, {}, np.arange(12.0).reshape(2, 2, 3) + 1, np.zeros((2, 2, 3)))
+    equal_entries(None, draft, "float64")
+    assert (draft.inputs == 1).all()
+    assert equal_entries in edge_cases_of(network)
+    assert equal_entries not in edge_cases_of(flat)
 
 
 # Taking apart.
@@ -213,7 +214,9 @@ def test_what_depends_on_one_layer_alone_shrinks_to_it(row):
     found = reduced(Case(DEEP, samples=4, seed=3), has(row))
     left = list(within(found.network.layers))
     assert has(row)(found)
-    assert len(left) <= {Tied: 3, Residual: 2, Sequential: 2}.get(row, 1)
+    assert len(left) <= {Tied: 3, Residual: 2, Sequential: 2}.get(row, 1), found
+    assert len(found.network.shapes[-1]) <= 2
+    assert max(side for shape in found.network.shapes for side in shape) <= 2
     assert not found.network.names
     assert not found.network.weight_decay
     assert max(found.network.inputs) <= 2
@@ -244,6 +247,7 @@ def test_every_step_from_every_network_is_a_case_and_ends(case):
     parts = Parts(case.network, case.parameters, *case.batch, case.dtype)
     for smaller in (*without_layers(parts), *smaller_layers(parts)):
         assert {name: value.shape for name, value in smaller.parameters.items()} == smaller.network.parameter_shapes
+        assert smaller.network.vocabulary is None or smaller.inputs.max() < smaller.network.vocabulary
 
     def fails(_):
         nonlocal steps

@@ -261,10 +261,19 @@ def test_the_commands_of_the_pages_succeed(command, monkeypatch, capsys):
     assert "verdict: correct" in capsys.readouterr().out
 
 
-def test_the_description_of_the_pages_is_that_of_the_example(tmp_path):
-    (description,) = (block for block in blocks(ROOT / "docs" / "networks.md", "toml"))
-    (tmp_path / "net.toml").write_text(description)
+def test_the_descriptions_of_the_pages_are_those_of_the_example_and_of_the_lines_in_python(tmp_path):
+    page = ROOT / "docs" / "networks.md"
+    flat, nested = blocks(page, "toml")
+    (tmp_path / "net.toml").write_text(flat)
     assert gradcheck.load(tmp_path / "net.toml") == gradcheck.load(ROOT / "examples" / "two_moons.toml")
+    (tmp_path / "nested.toml").write_text(nested)
+    (tmp_path / "words.txt").write_text(page.read_text()[:513].lower())
+    case = gradcheck.load(tmp_path / "nested.toml")
+    globs = {"Network": gradcheck.Network, "Dense": gradcheck.Dense}
+    lines = doctest.script_from_examples(next(text for text in blocks(page, "python") if "characters" in text))
+    exec(lines, globs)
+    assert case.network == globs["characters"]
+    assert case.batch.inputs.shape == (32, 16)
 
 
 def test_every_command_is_run_by_one_of_these_tests():

@@ -9,7 +9,20 @@ import pytest
 from gradcheck_backends import manual
 
 import gradcheck
-from gradcheck import MSE, Arctan, Armijo, Case, Dense, Given, GradientDescent, Logistic, MiniBatch, Network, Verdict
+from gradcheck import (
+    MSE,
+    Arctan,
+    Armijo,
+    BatchNorm,
+    Case,
+    Dense,
+    Given,
+    GradientDescent,
+    Logistic,
+    MiniBatch,
+    Network,
+    Verdict,
+)
 from gradcheck.errors import BackendError, CallFailed, DataError, DescriptionError, OutputError
 from gradcheck.training.starts import STARTS, accuracy, at_samples, trials
 from gradcheck.training.user_data import read_user_data
@@ -574,3 +587,21 @@ def test_a_better_start_reaches_99_percent_where_the_tours_does_not_yet():
     tours, better = (trials(TOUR, start, range(6), iterations=3000) for start in ("normal", "at samples"))
     assert (tours.reaching(0.99), better.reaching(0.99)) == (0, 6)
     assert max(better.losses) < min(tours.losses)
+
+
+@pytest.mark.parametrize(("size", "rest"), [(1, 1), (3, 1), (9, 1)])
+def test_a_batch_of_one_is_refused_where_a_normalisation_needs_two(size, rest):
+    """And the twin: sizes that leave two, which any build may be asked for, and any size without the normalisation."""
+    network = Network((2,), (Dense(2), BatchNorm(), Dense(1)), MSE())
+
+    def backend(network, parameters, batch):
+        return 0.0, {name: np.zeros_like(value) for name, value in parameters.items()}
+
+    case = Case(network, samples=10)
+    with pytest.raises(
+        DescriptionError, match=rf"^optimizer\.size: the last batch of an epoch has {rest} sample, .* needs 2$"
+    ):
+        gradcheck.train(case, backend, MiniBatch(0.1, size), 1)
+    for good in (2, 4, 5, 8, 10):
+        gradcheck.train(case, backend, MiniBatch(0.1, good), 1)
+    gradcheck.train(Case(Network((2,), (Dense(1),), MSE()), samples=10), backend, MiniBatch(0.1, size), 1)

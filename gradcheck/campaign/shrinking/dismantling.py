@@ -33,6 +33,8 @@ class Part(NamedTuple):
 def without_layers(parts: Parts) -> Iterator[Parts]:
     """Without one layer, with a block's layers in its place, or with fewer of them; without names."""
     whole = _taken_apart(parts)
+    if whole:
+        yield from _joined(parts, whole[1:], inputs=parts.network.shapes[1])
     for index, part in enumerate(whole):
         yield from _joined(parts, [*whole[:index], *whole[index + 1 :]])
         for instead in _inside(part):
@@ -47,6 +49,11 @@ def smaller_layers(parts: Parts) -> Iterator[Parts]:
     for axis, side in enumerate(inputs):
         for fewer in _fewer(side):
             yield from _joined(parts, whole, inputs=(*inputs[:axis], fewer, *inputs[axis + 1 :]))
+    for size in sorted({*inputs, *(size for part in whole for size in _sizes(part.layer))} - {0, 1}):
+        for fewer in _fewer(size):  # wherever it stands: what is added up has equal sides
+            with suppress(GradcheckError):
+                pieces = [part._replace(layer=_resized(part.layer, size, fewer)) for part in whole]
+                yield from _joined(parts, pieces, inputs=_resized(inputs, size, fewer))
     for index, part in enumerate(whole):
         for layer in _plainer(part.layer):
             yield from _joined(parts, [*whole[:index], part._replace(layer=layer), *whole[index + 1 :]])
@@ -64,6 +71,10 @@ def _inside(part: Part) -> Iterator[list[Part]]:
         yield [part._replace(layer=layer.layer)]
     if isinstance(layer, Block):
         each = list(named(layer))
+        if layer.names:
+            values = [parameters_of(part.values, name) for name, _ in each]
+            own = {join(str(index), own): value for index, few in enumerate(values) for own, value in few.items()}
+            yield [Part(part.name, msgspec.structs.replace(layer, names=()), own)]
         yield [Part(join(part.name, name), inner, parameters_of(part.values, name)) for name, inner in each]
         for index in range(len(each)) if len(each) > 1 else ():
             names, layers = zip(*each[:index], *each[index + 1 :], strict=True)
@@ -90,8 +101,29 @@ def _plainer_values(value: Any) -> Iterator[Any]:
             yield from ((*values[:index], plain, *values[index + 1 :]) for plain in _plainer_values(each))
     elif value is True:
         yield False
-    elif isinstance(value, int) and value is not False:
+    elif isinstance(value, int) and value:
         yield from (0, None, *_fewer(value))  # what a field does not take, it refuses
+
+
+def _sizes(value: Any) -> Iterator[int]:
+    """All whole numbers in a layer."""
+    if isinstance(value, Layer):
+        yield from _sizes(tuple(getattr(value, field) for field in value.__struct_fields__))
+    elif isinstance(value, tuple):
+        for each in cast("Sequence[Any]", value):
+            yield from _sizes(each)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield value
+
+
+def _resized(value: Any, size: int, fewer: int) -> Any:
+    """With one whole number in place of another."""
+    if isinstance(value, Layer):
+        now = {field: _resized(getattr(value, field), size, fewer) for field in value.__struct_fields__}
+        return msgspec.structs.replace(value, **now)
+    if isinstance(value, tuple):
+        return tuple(_resized(each, size, fewer) for each in cast("Sequence[Any]", value))
+    return fewer if value == size and type(value) is int else value
 
 
 def _fewer(count: int) -> list[int]:
