@@ -9,7 +9,7 @@ import numpy as np
 from gradcheck.foundation.arrays import Array
 from gradcheck.network.batch import Batch, Parameters
 from gradcheck.network.layers import Layer
-from gradcheck.network.network import Network, is_weight, layer_shapes
+from gradcheck.network.network import Network, is_weight
 from gradcheck_backends.manual import dense
 from gradcheck_backends.manual.blocks import LAYERS
 from gradcheck_backends.manual.buffers import Buffers, DType, Workspace, lowest_with_parameters
@@ -31,7 +31,7 @@ class ManualModel:
         self.network = network
         self.rules = [rule_of(layer, IN_COLUMNS) for layer in network.layers]
         self.loss_rule = rule_of(network.loss, LOSSES)
-        self.names = [{name: f"{index}.{name}" for name in own} for index, own in enumerate(layer_shapes(network))]
+        self.names = network.wiring
         self.lowest = lowest_with_parameters(network)
         self._idle: dict[tuple[int, DType], list[Workspace]] = {}
 
