@@ -81,6 +81,8 @@ if TYPE_CHECKING:
     from gradcheck.training.optimizers import MiniBatch as MiniBatch
     from gradcheck.verdict.findings import Finding as Finding
     from gradcheck.verdict.findings import Verdict as Verdict
+    from gradcheck.verification.conformance import check_backend as check_backend
+    from gradcheck.verification.conformance import check_layer as check_layer
     from gradcheck.verification.verifier import verify as verify
 
 _HOME = {
@@ -103,6 +105,7 @@ _HOME = {
     "gradcheck.training.history": "History",
     "gradcheck.training.optimizers": "Armijo GradientDescent MiniBatch",
     "gradcheck.verdict.findings": "Finding Verdict",
+    "gradcheck.verification.conformance": "check_backend check_layer",
     "gradcheck.verification.verifier": "verify",
 }
 _PUBLIC = {name: module for module, names in _HOME.items() for name in names.split()}

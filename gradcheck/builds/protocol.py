@@ -7,7 +7,7 @@ Register a backend under the entry-point group ``gradcheck.backends``, or name i
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from gradcheck.errors import Unsupported
 from gradcheck.foundation.arrays import Array
@@ -35,6 +35,16 @@ class Backend(Protocol):
 
     def build(self, network: Network) -> Model:
         """Build once; the model may be called many times. Raises `Unsupported` for a layer or loss that it does not know."""
+        ...
+
+
+@runtime_checkable
+class HasModule(Protocol):
+    """A model with a module of PyTorch's, whose ``named_parameters`` are the network's."""
+
+    @property
+    def module(self) -> Any:
+        """The module."""
         ...
 
 

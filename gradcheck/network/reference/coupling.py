@@ -40,10 +40,13 @@ def coupled(network: Network, parameters: Parameters, states: Sequence[Array]) -
 
 
 def _couples(layer: ly.Layer, parameters: Parameters, x: Array) -> bool:
-    """As it and all in it say; where they do not, whether samples have other outputs by themselves than beside others."""
+    """As it and all in it say; where they do not, as is measured."""
     said = [leaf.couples_samples for leaf in leaves((layer,))]
-    if None not in said:
-        return any(said)
+    return is_measured(layer, parameters, x) if None in said else any(said)
+
+
+def is_measured(layer: ly.Layer, parameters: Parameters, x: Array) -> bool:
+    """Whether samples of a layer's input have other outputs by themselves than beside others, whatever it says."""
     # Others, also where there is one sample, or all are alike.
     batch = np.concatenate([x, x[:, ::-1] if x.dtype.kind == "i" else 1.5 * x + 0.5])
     some = np.unique(np.linspace(0, len(batch) - 1, ALONE).astype(int))

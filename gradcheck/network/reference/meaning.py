@@ -10,7 +10,10 @@ largest exponent that occurs is 0, so logits of 1e4 overflow nothing. A third pa
 from functools import singledispatch
 from typing import Any
 
+from gradcheck.errors import DescriptionError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import raised
+from gradcheck.foundation.describe import join
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network.batch import Parameters
@@ -58,11 +61,24 @@ def through(block: ly.Block, parameters: Parameters, x: Array) -> Array:
 
 
 def applied(layer: ly.Layer, parameters: Parameters, x: Array, name: str) -> Array:
-    """`apply`; where operations are recorded, an activation is one, and all others belong to the layer of this name."""
-    if not isinstance(x, Recorded):
-        return apply(layer, parameters, x)
-    with x.within(name):
-        return entrywise(x, layer=layer) if isinstance(layer, ly.Activation) else apply(layer, parameters, x)
+    """`apply`; where operations are recorded, an activation is one, and all others belong to the layer of this name.
+
+    Raises
+    ------
+    DescriptionError
+        Where the meaning of a layer raises, on records for instance, which know fewer functions than arrays do.
+    """
+    try:
+        if not isinstance(x, Recorded):
+            return apply(layer, parameters, x)
+        with x.within(name):
+            return entrywise(x, layer=layer) if isinstance(layer, ly.Activation) else apply(layer, parameters, x)
+    except DescriptionError as error:
+        raise DescriptionError(error.sentence, join(name, error.path)) from error.__cause__
+    except (MemoryError, NotImplementedError):
+        raise
+    except Exception as error:
+        raise DescriptionError(f"the meaning of {type(layer).__name__} {raised(error)}", name) from error
 
 
 @primitive
