@@ -276,12 +276,16 @@ def main() -> None:
                 if (found.ratio > 1).any():
                     worst = found.ratio.max()
                     print(f"beyond: {regime} {seed} {example.dtype} {backend} {name} {worst:.2f}, bound {found.coarse:.1e}")
-            smooth = not any(isinstance(leaf, ly.GELU) and leaf.approximate == "none" for leaf in leaves(example.network.layers))
+            smooth = not any(
+                isinstance(leaf, ly.GELU) and leaf.approximate == "none" for leaf in leaves(example.network.layers)
+            )
             if index % 5 == 0 and smooth:
                 apart.append(stepped(example, truth(example), np.random.default_rng(seed)))
     print_table(blocks)
     if apart:
-        print(f"truth against complex steps in 80 bits, {len(apart)} networks: median {np.median(apart):.1e}, max {max(apart):.1e}")
+        print(
+            f"truth against complex steps in 80 bits, {len(apart)} networks: median {np.median(apart):.1e}, max {max(apart):.1e}"
+        )
 
 
 def print_table(blocks: Mapping[tuple[str, str], list[Measured]]) -> None:

@@ -80,6 +80,8 @@ class Node(Record, Recorded, NDArrayOperatorsMixin):
             raise _unknown(ufunc)
         if ufunc in COMPARISONS:
             return Compared.of(ufunc, *inputs)
+        if ufunc is np.power and isinstance(inputs[1], int | float):
+            return power(*inputs)
         rule = RULES.get(ufunc) or (RULES["unary"] if ufunc.nin == ufunc.nout == 1 else None)
         if rule is None:
             raise _unknown(ufunc)
@@ -137,6 +139,11 @@ def chosen(node: Node, joints: tuple[float, ...] | None) -> Choice:
         variance = variance + np.take_along_axis(variance, index, axis=-1)
     choice = Choice(node.value, SAFETY * np.sqrt(or_inf(variance)), none, path, joints)
     return choice._replace(near=choice.close(tape.u))
+
+
+def power(x: Node, exponent: float) -> Any:
+    """``x**exponent``"""
+    return x * x if exponent == 2 else x.tape.do(RULES["unary"], (x,), {"ufunc": lambda z: z**exponent})
 
 
 def where(condition: Any, first: Any, second: Any) -> Any:
