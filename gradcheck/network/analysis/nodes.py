@@ -1,10 +1,11 @@
 """Records that behave as arrays do, as far as the meaning of a layer needs it: NumPy hands its functions over to them."""
 
 import operator
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -17,7 +18,7 @@ from gradcheck.network.reference.meaning import entrywise
 from gradcheck.network.reference.primitives import Recorded, largest
 
 RULES: dict[Any, Rule] = {}
-"""Of NumPy's functions, of all others of one argument ("unary"), and of `gradcheck.network.reference.primitives`; `gradcheck.network.analysis.rules` fill it."""
+"""Of NumPy's functions, all others of one argument ("unary"), the reference's primitives; modules of rules add theirs."""
 
 COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal)
 
@@ -40,12 +41,16 @@ class Node(Record, Recorded, NDArrayOperatorsMixin):
         return self.value.dtype
 
     @property
-    def mT(self) -> "Node":
+    def mT(self) -> "Node":  # noqa: N802, as an array calls it
         return self.swapaxes(-1, -2)
 
     @property
-    def T(self) -> "Node":
+    def T(self) -> "Node":  # noqa: N802
         return self.transpose()
+
+    @property
+    def real(self) -> "Node":
+        return self
 
     def __len__(self) -> int:
         return len(self.value)
@@ -143,7 +148,11 @@ def chosen(node: Node, joints: tuple[float, ...] | None) -> Choice:
 
 def power(x: Node, exponent: float) -> Any:
     """``x**exponent``"""
-    return x * x if exponent == 2 else x.tape.do(RULES["unary"], (x,), {"ufunc": lambda z: z**exponent})
+    return x * x if exponent == 2 else x.tape.do(RULES["unary"], (x,), {"ufunc": partial(_raised, exponent)})
+
+
+def _raised(exponent: float, z: Array) -> Array:
+    return z**exponent
 
 
 def where(condition: Any, first: Any, second: Any) -> Any:
@@ -160,22 +169,27 @@ def concatenate(arrays: Any, axis: int = 0) -> Any:
     return tape.do(RULES[np.concatenate], tuple(arrays), {"axis": axis})
 
 
+def broadcast(x: Node, shape: tuple[int, ...]) -> Any:
+    """`numpy.broadcast_to`."""
+    return x.tape.do(RULES[np.broadcast_to], (x,), {"shape": shape})
+
+
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    np.real: lambda x: x,
-    np.sum: lambda x, axis=None, keepdims=False: x.sum(axis, keepdims),
-    np.mean: lambda x, axis=None, keepdims=False: x.mean(axis, keepdims),
-    np.reshape: lambda x, shape: x.reshape(shape),
-    np.transpose: lambda x, axes=(): x.transpose(*axes),
-    np.swapaxes: lambda x, first, second: x.swapaxes(first, second),
+    np.real: operator.attrgetter("real"),
+    np.sum: Node.sum,
+    np.mean: Node.mean,
+    np.reshape: Node.reshape,
+    np.transpose: Node.transpose,
+    np.swapaxes: Node.swapaxes,
     np.where: where,
     np.concatenate: concatenate,
-    np.broadcast_to: lambda x, shape: x.tape.do(RULES[np.broadcast_to], (x,), {"shape": shape}),
+    np.broadcast_to: broadcast,
 }
 
 
 def _spread(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes or axes, given one by one or as a tuple."""
-    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given
+    return tuple(cast("Sequence[int]", given[0])) if len(given) == 1 and isinstance(given[0], tuple | list) else given
 
 
 def _unknown(function: Any) -> TypeError:

@@ -32,7 +32,7 @@ class Largest(Moves):
     """`gradcheck.network.reference.primitives.largest`"""
 
     def value(self, *x: Array, **options: Any) -> Array:
-        return np.take_along_axis(x[0], options["choice"].index, axis=-1)[..., 0]
+        return np.take_along_axis(x[0], options["choice"].winner, axis=-1)[..., 0]
 
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         """The largest gets it all."""
@@ -132,4 +132,4 @@ class SoftmaxBack(Rule):
 
 
 MASKED, SOFTMAX_BACK = Masked(), SoftmaxBack()
-RULES |= {np.where: Where(), largest: Largest(), softmax: Softmax()}
+RULES.update({np.where: Where(), largest: Largest(), softmax: Softmax()})
