@@ -142,8 +142,8 @@ def test_what_the_oracles_differentiate_loads_no_analysis():
 
 
 def backward(source):
-    """What a source defines, calls or reads that is named as a reverse sweep is."""
-    named = [getattr(node, "name", getattr(node, "attr", getattr(node, "id", ""))) for node in ast.walk(ast.parse(source))]
+    """What a source defines, imports or reads from others that is named as a reverse sweep is."""
+    named = [getattr(node, "name", getattr(node, "attr", "")) for node in ast.walk(ast.parse(source))]
     return [
         each for each in named if isinstance(each, str) and {"back", "backward", "vjp", "gradients"} & {*each.split("_")}
     ]
