@@ -82,15 +82,18 @@ class Node(Record, Recorded, NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options:
-            raise _unknown(ufunc)
+            raise _unknown(getattr(ufunc, method))
         if ufunc in COMPARISONS:
             return Compared.of(ufunc, *inputs)
         if ufunc is np.power and isinstance(inputs[1], int | float):
             return power(*inputs)
-        rule = RULES.get(ufunc) or (RULES["unary"] if ufunc.nin == ufunc.nout == 1 else None)
+        rule = RULES.get(ufunc) or (RULES["unary"] if _is_analytic(ufunc) else None)
         if rule is None:
             raise _unknown(ufunc)
         return self.tape.do(rule, inputs, {"ufunc": ufunc} if rule is RULES["unary"] else {})
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise _unknown(np.asarray)
 
     def __array_function__(self, function: Any, _types: Any, arguments: Any, options: Any) -> Any:
         if function not in FUNCTIONS:
@@ -125,6 +128,9 @@ class Compared(NDArrayOperatorsMixin):
         node: Any = first - second
         choice = node.tape.choose(chosen(node, (0.0,)))
         return cls(ufunc(choice.at, 0.0), choice)
+
+    def __bool__(self) -> bool:
+        raise TypeError("the analysis of rounding knows no branches of Python's by the values of an array, only numpy.where")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if ufunc is not np.logical_not and ufunc is not np.invert:
@@ -190,6 +196,11 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
 def _spread(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes or axes, given one by one or as a tuple."""
     return tuple(cast("Sequence[int]", given[0])) if len(given) == 1 and isinstance(given[0], tuple | list) else given
+
+
+def _is_analytic(ufunc: Any) -> bool:
+    """Whether it takes complex numbers one by one: slopes come from a complex step."""
+    return ufunc.nin == ufunc.nout == 1 and "D->D" in ufunc.types
 
 
 def _unknown(function: Any) -> TypeError:
