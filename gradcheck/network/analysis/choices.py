@@ -75,13 +75,16 @@ class Choice(NamedTuple):
         return rivals | (self.taken & np.any(rivals, axis=-1, keepdims=True))
 
     def stays(self, moved: "Choice") -> Array:
-        """Entries that lie as they did after all parameters have moved: whichever side is taken, gradients are the same."""
-        if self.joints is not None:
-            change = moved.at - self.at
-        else:
-            change = (np.take_along_axis(moved.at, self.winner, axis=-1) - moved.at) - self.ahead
+        """Entries that lie as they did after all parameters have moved: whichever side is taken, gradients are the same.
+
+        The largest does where all do that are near it.
+        """
         with np.errstate(invalid="ignore"):
-            return np.abs(change) <= UNIT * self.tolerance
+            if self.joints is not None:
+                return np.abs(moved.at - self.at) <= UNIT * self.tolerance
+            ahead = np.take_along_axis(moved.at, self.winner, axis=-1) - moved.at
+            steady = np.abs(ahead - self.ahead) <= UNIT * self.tolerance
+            return np.where(self.taken, np.all(steady | ~self.near, axis=-1, keepdims=True), steady)
 
     @property
     def places(self) -> list[str]:
