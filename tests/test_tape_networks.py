@@ -142,6 +142,34 @@ KINKS = {
 }
 
 
+class Sloped(Bent, frozen=True):
+    """The same as a factor, which jumps."""
+
+
+@reference.apply.register
+def _(_layer: Sloped, parameters, x):
+    z = x + parameters["bias"]
+    return np.where(np.real(z) > 0, 1.0, 0.25) * z
+
+
+def test_a_factor_that_jumps_at_a_kink_may_be_that_of_either_side(monkeypatch):
+    values = {"0.weight": [1, 1] * 2, "0.bias": [0, -1], "1.bias": [1e-17, 0]}
+    bent, sloped = (given((Dense(2), layer, Dense(1)), [[1, -1]], values) for layer in (Bent(), Sloped()))
+    (gradients, other), bounds = (
+        (played((*point[:2], point[2:]))[1] for point in (bent, sloped)),
+        error_bounds(*sloped, "float64"),
+    )
+    bent[1]["1.bias"][0] = -1e-17  # on the other side, where a build may find itself
+    there = played((*bent[:2], bent[2:]))[1]
+    for name in ("0.weight", "0.bias", "1.bias"):
+        np.testing.assert_allclose(other[name], gradients[name])
+        apart = np.abs(there[name] - gradients[name])
+        assert apart.max() > 0.1
+        assert (apart <= 1.000001 * bounds.rounding[name]).all()
+    monkeypatch.setattr(RULES[np.where], "own", lambda _: None)  # the twin
+    assert apart.max() > 1e6 * error_bounds(*sloped, "float64").rounding["1.bias"].max()
+
+
 def choices_of(network, parameters, inputs):
     tape = Tape(Node, F64)
     recorded(tape, network, parameters, inputs)

@@ -119,15 +119,15 @@ class Node(Record, Recorded, NDArrayOperatorsMixin):
 class Compared(NDArrayOperatorsMixin):
     """Which entries of a difference are positive, as NumPy's comparisons say: what `numpy.where` takes."""
 
-    def __init__(self, mask: Array, choice: Choice) -> None:
-        self.mask, self.choice = mask, choice
+    def __init__(self, mask: Array, choice: Choice, tape: Any) -> None:
+        self.mask, self.choice, self.tape = mask, choice, tape
 
     @classmethod
     def of(cls, ufunc: Any, first: Any, second: Any) -> "Compared":
         """Compare; where choices are replayed, as was chosen then."""
         node: Any = first - second
         choice = node.tape.choose(chosen(node, (0.0,)))
-        return cls(ufunc(choice.at, 0.0), choice)
+        return cls(ufunc(choice.at, 0.0), choice, node.tape)
 
     def __bool__(self) -> bool:
         raise TypeError("the analysis of rounding knows no branches of Python's by the values of an array, only numpy.where")
@@ -135,7 +135,12 @@ class Compared(NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if ufunc is not np.logical_not and ufunc is not np.invert:
             raise _unknown(ufunc)
-        return Compared(~self.mask, self.choice)
+        return Compared(~self.mask, self.choice, self.tape)
+
+    def __array_function__(self, function: Any, _types: Any, arguments: Any, options: Any) -> Any:
+        if function is not np.where:
+            raise _unknown(function)
+        return where(*arguments, **options)
 
 
 def chosen(node: Node, joints: tuple[float, ...] | None) -> Choice:
@@ -165,7 +170,7 @@ def where(condition: Any, first: Any, second: Any) -> Any:
     """`numpy.where`, of a condition that is made of records or of arrays."""
     compared = isinstance(condition, Compared)
     mask = condition.mask if compared else np.asarray(condition)
-    tape = next(each.tape for each in (first, second) if isinstance(each, Node))
+    tape = next(each.tape for each in (condition, first, second) if isinstance(each, Node | Compared))
     return tape.do(RULES[np.where], (first, second), {"mask": mask, "choice": condition.choice if compared else None})
 
 

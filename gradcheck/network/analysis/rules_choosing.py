@@ -21,6 +21,13 @@ class Where(Moves):
     def value(self, *x: Array, **options: Any) -> Array:
         return np.where(options["mask"], *x)
 
+    def own(self, node: Record) -> Variance:
+        """Where rounding may choose the other, it may be as far off as they are apart: ``where(z > 0, 1, slope) * z``."""
+        choice, (x, y) = node.options["choice"], node.arguments
+        if choice is None or not choice.near.any():
+            return None
+        return np.where(choice.near, np.square((x.value - y.value) / (SAFETY * node.tape.u)), np.zeros(node.shape))
+
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         """Each gets what it was chosen for."""
         mask, choice, (x, y) = np.broadcast_to(node.options["mask"], node.shape), node.options["choice"], node.arguments
