@@ -1,10 +1,10 @@
 """How large is the rounding error of correct builds in units of its bound, in networks of all layers?
 
-``python benchmarks/rounding_layers.py`` draws random networks of images, sequences, tokens and vectors, ordinary and hard, and
-compares the gradients of every build with the truth: the reverse sweep of the reference in 80-bit arithmetic, activations as
-`tests/truth.py` writes them. Of some networks that truth is held against complex steps in 80 bits, which take another
-way. No entry may lie beyond its bound where a block is resolved, and the median must not be so far below it that the bound
-says nothing.
+``python benchmarks/rounding_layers.py`` draws random networks of images, sequences, tokens and vectors, ordinary and hard,
+and compares the gradients of every build with the truth: the reverse sweep of the reference in 80-bit arithmetic,
+activations as `tests/truth.py` writes them. Of some networks that truth is held against complex steps in 80 bits, which
+take another way. No entry may lie beyond its bound where a block is resolved, and the median must not be so far below it
+that the bound says nothing.
 """
 
 import argparse
@@ -284,7 +284,8 @@ def main() -> None:
     print_table(blocks)
     if apart:
         print(
-            f"truth against complex steps in 80 bits, {len(apart)} networks: median {np.median(apart):.1e}, max {max(apart):.1e}"
+            f"truth against complex steps in 80 bits, {len(apart)} networks: "
+            f"median {np.median(apart):.1e}, max {max(apart):.1e}"
         )
 
 

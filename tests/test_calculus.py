@@ -8,7 +8,7 @@ import gradcheck
 from gradcheck.network.analysis import calculus
 from gradcheck.network.analysis.calculus import FAR, Uncertain, bend, coherence, curvature, or_inf, slope_rounding, steepest
 from gradcheck.network.analysis.kinks import freedom, through_factor, through_product, through_slope
-from gradcheck.network.analysis.layer_rounding import _carried
+from gradcheck.network.analysis.loss_rounding import _carried
 from gradcheck.network.layers import Cancellation, Kink
 
 U = 2.0**-53

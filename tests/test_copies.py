@@ -9,7 +9,7 @@ from gradcheck import Case, CrossEntropy, Dense, Identity, Network, Tanh
 from gradcheck.foundation.arithmetic import COMPLEX_STEP_FLOAT32
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
-from gradcheck.network.analysis.kinks import distances
+from gradcheck.network.analysis.switches import distances
 from gradcheck.network.reference import copies, meaning
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES

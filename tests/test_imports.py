@@ -42,6 +42,11 @@ PLANTED = {
         "gradcheck.network.reference",
         "their meaning",
     ),
+    "derivatives in the meaning": (
+        "gradcheck/network/reference/attention.py",
+        "gradcheck.network.analysis.tape",
+        "knows no derivatives of ours",
+    ),
     "a build in a build": ("backends/gradcheck_backends/jax/dense.py", "gradcheck_backends.manual", "share no code"),
     "a build in the harness": ("gradcheck/bench/run.py", "gradcheck_backends.pytorch", "imports no build"),
     "the face inside": ("gradcheck/tour/step.py", "gradcheck", "imports the face"),
@@ -123,6 +128,36 @@ def test_a_room_says_its_purpose_and_is_not_crowded(folder):
 
 def fresh(code: str) -> str:
     return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+REFERENCE = HARNESS / "network" / "reference"
+
+
+def test_what_the_oracles_differentiate_loads_no_analysis():
+    loaded = fresh("import sys, gradcheck.network.reference; print(*sys.modules)").split()
+    assert "gradcheck.network.reference.meaning" in loaded
+    assert not [name for name in loaded if name.startswith("gradcheck.network.analysis")]
+    twin = fresh("import sys, gradcheck.network.analysis.tape, gradcheck.network.reference; print(*sys.modules)").split()
+    assert "gradcheck.network.analysis.tape" in twin
+
+
+def backward(source):
+    """What a source defines, imports or reads from others that is named as a reverse sweep is."""
+    named = [getattr(node, "name", getattr(node, "attr", "")) for node in ast.walk(ast.parse(source))]
+    return [
+        each for each in named if isinstance(each, str) and {"back", "backward", "vjp", "gradients"} & {*each.split("_")}
+    ]
+
+
+@pytest.mark.parametrize("path", sorted(REFERENCE.glob("*.py")), ids=lambda path: path.stem)
+def test_the_meaning_of_a_layer_has_no_way_back(path):
+    assert backward(path.read_text()) == []
+
+
+@pytest.mark.parametrize("planted", ["def back(g): ...", "tape.gradients(y)", "from x import softmax_vjp"])
+def test_a_planted_way_back_is_noticed(planted):
+    """The twin."""
+    assert len(backward(f"{(REFERENCE / 'meaning.py').read_text()}\n{planted}\n")) == 1
 
 
 def test_importing_gradcheck_imports_nothing_third_party():

@@ -8,7 +8,6 @@ from gradcheck.foundation.arithmetic import COMPLEX_STEP, COMPLEX_STEP_FLOAT32
 from gradcheck.network import layers as ly
 from gradcheck.network import losses as ls
 from gradcheck.network import reference
-from gradcheck.network.analysis.layer_rounding import forward_errors
 from gradcheck.oracles.complex_step import complex_step
 from gradcheck.strategies import ACTIVATIONS, LOSSES
 
@@ -166,8 +165,10 @@ def test_an_operation_without_a_rule_says_what_to_register():
 
 
 def test_an_operation_without_a_rule_for_a_row_of_ours_is_a_bug_of_ours():
-    """The twin: a layer of gradcheck's own, whose rule is missing."""
-    ours = type("Forgotten", (ly.Layer,), {"__module__": "gradcheck.network.layers.forgotten"}, frozen=True)
-    for operation in (lambda: reference.apply(ours(), {}, np.zeros((1, 2))), lambda: forward_errors(ours(), {}, None, 0.0)):
+    """The twin: a layer and a loss of gradcheck's own, whose rules are missing."""
+    own = {"__module__": "gradcheck.network.layers.forgotten"}
+    layer, loss = (type("Forgotten", (kind,), own, frozen=True)() for kind in (ly.Layer, ls.Loss))
+    z = np.zeros((1, 2))
+    for operation in (lambda: reference.apply(layer, {}, z), lambda: reference.losses(loss, z, z)):
         with pytest.raises(NotImplementedError, match="knows no Forgotten: this is a bug in gradcheck, please report it"):
             operation()

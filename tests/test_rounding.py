@@ -138,15 +138,17 @@ def test_where_terms_may_overflow_that_cancel_only_what_they_reach_is_open():
     assert np.isfinite(error_bounds(network, single, np.ones((1, 2)), np.zeros((1, 2)), "float32").loss)
 
 
-def test_a_block_lost_to_saturation_is_unresolved_and_not_called_correct():
-    case = Case(
-        Network((1,), (Dense(1), gradcheck.Tanh(), Dense(1)), gradcheck.MSE()),
-        data=Given.of({"inputs": [[30.0]], "targets": [[0.5]]}),
-        init=Given.of({"0.weight": [[1.0]], "0.bias": [0.0], "2.weight": [[1.0]], "2.bias": [0.0]}),
-    )
-    report = gradcheck.verify(case)
-    assert report.verdict == "unresolved"
-    assert {finding.name for finding in report.findings if finding.verdict == "unresolved"} == {"0.weight", "0.bias"}
+@pytest.mark.parametrize("last", [(), (Dense(1),)], ids=["the whole gradient", "beside another block"])
+def test_a_block_lost_to_saturation_is_unresolved_unless_it_is_nothing_beside_another(last):
+    init = {"0.weight": [[1.0]], "0.bias": [0.0], "2.weight": [[1.0]], "2.bias": [0.0]}
+    network = Network((1,), (Dense(1), gradcheck.Tanh(), *last), gradcheck.MSE())
+    given = {name: init[name] for name in network.parameter_shapes}
+    case = Case(network, data=Given.of({"inputs": [[30.0]], "targets": [[0.5]]}), init=Given.of(given))
+    lost = [finding for finding in gradcheck.verify(case).findings if finding.name in {"0.weight", "0.bias"}]
+    for finding in lost:
+        assert finding.verdict == ("correct" if last else "unresolved")
+        assert ("zero to rounding" in finding.reason) == bool(last)
+    assert lost
 
 
 def cancelling(layers, loss, seed):

@@ -13,8 +13,8 @@ import gradcheck
 from gradcheck import Dense, Network
 from gradcheck.network import reference
 from gradcheck.network.analysis import rounding
-from gradcheck.network.analysis.kinks import distances
 from gradcheck.network.analysis.rounding import error_bounds
+from gradcheck.network.analysis.switches import distances
 from gradcheck.network.reference.tangents import Tangents
 
 U = {"float64": 2.0**-53, "float32": 2.0**-24}
@@ -103,7 +103,7 @@ def restated(network, parameters, x, y, u):
         if isinstance(layer, Dense):
             squares = parameters[f"{index}.weight"].T ** 2
             v = v @ squares + x**2 @ squares + z**2
-            v = v + parameters[f"{index}.bias"] ** 2 if layer.bias else v
+            v = v + (z - parameters[f"{index}.bias"]) ** 2 if layer.bias else v
         else:
             slope, _, own, _ = CLOSED[layer]
             v = slope(x) ** 2 * v + z**2 + own(x) ** 2

@@ -32,14 +32,14 @@ class Choice(NamedTuple):
     joints: tuple[float, ...] | None
 
     @property
-    def index(self) -> Array:
-        """Of the largest, the first of equals."""
+    def winner(self) -> Array:
+        """Index of the largest, the first of equals."""
         return np.argmax(self.at, axis=-1)[..., None]
 
     @property
     def ahead(self) -> Array:
         """How far the largest is ahead of each."""
-        return np.take_along_axis(self.at, self.index, axis=-1) - self.at
+        return np.take_along_axis(self.at, self.winner, axis=-1) - self.at
 
     @property
     def distances(self) -> list[Array]:
@@ -55,7 +55,7 @@ class Choice(NamedTuple):
     def taken(self) -> Array:
         """Of candidates the largest alone."""
         lead = np.zeros(self.at.shape, bool)
-        np.put_along_axis(lead, self.index, True, axis=-1)
+        np.put_along_axis(lead, self.winner, True, axis=-1)
         return lead
 
     @property
@@ -71,19 +71,20 @@ class Choice(NamedTuple):
         tolerance = u * self.tolerance
         if self.joints is not None:
             return np.any([np.abs(self.at - joint) <= tolerance for joint in self.joints], axis=0)
-        rivals = self.ahead <= tolerance
-        np.put_along_axis(rivals, self.index, False, axis=-1)
-        np.put_along_axis(rivals, self.index, rivals.any(axis=-1)[..., None], axis=-1)
-        return rivals
+        rivals = (self.ahead <= tolerance) & ~self.taken
+        return rivals | (self.taken & np.any(rivals, axis=-1, keepdims=True))
 
     def stays(self, moved: "Choice") -> Array:
-        """Entries that lie as they did after all parameters have moved: whichever side is taken, gradients are the same."""
-        if self.joints is not None:
-            change = moved.at - self.at
-        else:
-            change = (np.take_along_axis(moved.at, self.index, axis=-1) - moved.at) - self.ahead
+        """Entries that lie as they did after all parameters have moved: whichever side is taken, gradients are the same.
+
+        The largest does where all do that are near it.
+        """
         with np.errstate(invalid="ignore"):
-            return np.abs(change) <= UNIT * self.tolerance
+            if self.joints is not None:
+                return np.abs(moved.at - self.at) <= UNIT * self.tolerance
+            ahead = np.take_along_axis(moved.at, self.winner, axis=-1) - moved.at
+            steady = np.abs(ahead - self.ahead) <= UNIT * self.tolerance
+            return np.where(self.taken, np.all(steady | ~self.near, axis=-1, keepdims=True), steady)
 
     @property
     def places(self) -> list[str]:

@@ -1,10 +1,11 @@
 """Records that behave as arrays do, as far as the meaning of a layer needs it: NumPy hands its functions over to them."""
 
 import operator
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -17,7 +18,7 @@ from gradcheck.network.reference.meaning import entrywise
 from gradcheck.network.reference.primitives import Recorded, largest
 
 RULES: dict[Any, Rule] = {}
-"""Of NumPy's functions, of all others of one argument ("unary"), and of `gradcheck.network.reference.primitives`; `gradcheck.network.analysis.rules` fill it."""
+"""Of NumPy's functions, all others of one argument ("unary"), the reference's primitives; modules of rules add theirs."""
 
 COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal)
 
@@ -40,12 +41,16 @@ class Node(Record, Recorded, NDArrayOperatorsMixin):
         return self.value.dtype
 
     @property
-    def mT(self) -> "Node":
+    def mT(self) -> "Node":  # noqa: N802, as an array calls it
         return self.swapaxes(-1, -2)
 
     @property
-    def T(self) -> "Node":
+    def T(self) -> "Node":  # noqa: N802
         return self.transpose()
+
+    @property
+    def real(self) -> "Node":
+        return self
 
     def __len__(self) -> int:
         return len(self.value)
@@ -77,13 +82,18 @@ class Node(Record, Recorded, NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options:
-            raise _unknown(ufunc)
+            raise _unknown(getattr(ufunc, method))
         if ufunc in COMPARISONS:
             return Compared.of(ufunc, *inputs)
-        rule = RULES.get(ufunc) or (RULES["unary"] if ufunc.nin == ufunc.nout == 1 else None)
+        if ufunc is np.power and isinstance(inputs[1], int | float):
+            return power(*inputs)
+        rule = RULES.get(ufunc) or (RULES["unary"] if _is_analytic(ufunc) else None)
         if rule is None:
             raise _unknown(ufunc)
         return self.tape.do(rule, inputs, {"ufunc": ufunc} if rule is RULES["unary"] else {})
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise _unknown(np.asarray)
 
     def __array_function__(self, function: Any, _types: Any, arguments: Any, options: Any) -> Any:
         if function not in FUNCTIONS:
@@ -109,20 +119,28 @@ class Node(Record, Recorded, NDArrayOperatorsMixin):
 class Compared(NDArrayOperatorsMixin):
     """Which entries of a difference are positive, as NumPy's comparisons say: what `numpy.where` takes."""
 
-    def __init__(self, mask: Array, choice: Choice) -> None:
-        self.mask, self.choice = mask, choice
+    def __init__(self, mask: Array, choice: Choice, tape: Any) -> None:
+        self.mask, self.choice, self.tape = mask, choice, tape
 
     @classmethod
     def of(cls, ufunc: Any, first: Any, second: Any) -> "Compared":
         """Compare; where choices are replayed, as was chosen then."""
         node: Any = first - second
         choice = node.tape.choose(chosen(node, (0.0,)))
-        return cls(ufunc(choice.at, 0.0), choice)
+        return cls(ufunc(choice.at, 0.0), choice, node.tape)
+
+    def __bool__(self) -> bool:
+        raise TypeError("the analysis of rounding knows no branches of Python's by the values of an array, only numpy.where")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if ufunc is not np.logical_not and ufunc is not np.invert:
             raise _unknown(ufunc)
-        return Compared(~self.mask, self.choice)
+        return Compared(~self.mask, self.choice, self.tape)
+
+    def __array_function__(self, function: Any, _types: Any, arguments: Any, options: Any) -> Any:
+        if function is not np.where:
+            raise _unknown(function)
+        return where(*arguments, **options)
 
 
 def chosen(node: Node, joints: tuple[float, ...] | None) -> Choice:
@@ -139,11 +157,20 @@ def chosen(node: Node, joints: tuple[float, ...] | None) -> Choice:
     return choice._replace(near=choice.close(tape.u))
 
 
+def power(x: Node, exponent: float) -> Any:
+    """``x**exponent``"""
+    return x * x if exponent == 2 else x.tape.do(RULES["unary"], (x,), {"ufunc": partial(_raised, exponent)})
+
+
+def _raised(exponent: float, z: Array) -> Array:
+    return z**exponent
+
+
 def where(condition: Any, first: Any, second: Any) -> Any:
     """`numpy.where`, of a condition that is made of records or of arrays."""
     compared = isinstance(condition, Compared)
     mask = condition.mask if compared else np.asarray(condition)
-    tape = next(each.tape for each in (first, second) if isinstance(each, Node))
+    tape = next(each.tape for each in (condition, first, second) if isinstance(each, Node | Compared))
     return tape.do(RULES[np.where], (first, second), {"mask": mask, "choice": condition.choice if compared else None})
 
 
@@ -153,22 +180,32 @@ def concatenate(arrays: Any, axis: int = 0) -> Any:
     return tape.do(RULES[np.concatenate], tuple(arrays), {"axis": axis})
 
 
+def broadcast(x: Node, shape: tuple[int, ...]) -> Any:
+    """`numpy.broadcast_to`."""
+    return x.tape.do(RULES[np.broadcast_to], (x,), {"shape": shape})
+
+
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    np.real: lambda x: x,
-    np.sum: lambda x, axis=None, keepdims=False: x.sum(axis, keepdims),
-    np.mean: lambda x, axis=None, keepdims=False: x.mean(axis, keepdims),
-    np.reshape: lambda x, shape: x.reshape(shape),
-    np.transpose: lambda x, axes=(): x.transpose(*axes),
-    np.swapaxes: lambda x, first, second: x.swapaxes(first, second),
+    np.real: operator.attrgetter("real"),
+    np.sum: Node.sum,
+    np.mean: Node.mean,
+    np.reshape: Node.reshape,
+    np.transpose: Node.transpose,
+    np.swapaxes: Node.swapaxes,
     np.where: where,
     np.concatenate: concatenate,
-    np.broadcast_to: lambda x, shape: x.tape.do(RULES[np.broadcast_to], (x,), {"shape": shape}),
+    np.broadcast_to: broadcast,
 }
 
 
 def _spread(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes or axes, given one by one or as a tuple."""
-    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given
+    return tuple(cast("Sequence[int]", given[0])) if len(given) == 1 and isinstance(given[0], tuple | list) else given
+
+
+def _is_analytic(ufunc: Any) -> bool:
+    """Whether it takes complex numbers one by one: slopes come from a complex step."""
+    return ufunc.nin == ufunc.nout == 1 and "D->D" in ufunc.types
 
 
 def _unknown(function: Any) -> TypeError:

@@ -16,8 +16,8 @@ from gradcheck.network.reference.meaning import forward
 from gradcheck.network.reference.tangents import loss_slopes
 
 KNOWN = (rules_arithmetic, rules_choosing, rules_functions, rules_moving)  # they enter their rules
-# By so much every parameter is moved, of its own size and that of its block: thousands of times what rounding does in float64,
-# and little enough that few units switch.
+# By so much every parameter is moved, of its own size and that of its block: thousands of times what rounding does in
+# float64, and little enough that few units switch.
 MOVED = 2.0**-20
 
 
@@ -32,9 +32,9 @@ def recorded(tape: Tape, network: Network, parameters: Parameters, inputs: Array
 def leave_out_steady(tape: Tape, network: Network, parameters: Parameters, inputs: Array) -> None:
     """Take back what is near a kink only because nothing moves it.
 
-    Candidates that are equal whatever the parameters (two blank places of an image, two units that are off), a unit that is 0
-    whatever they are: the gradient is the same whichever side is taken. Parameters are moved at random, by the same numbers
-    always: what lies as it did, to rounding, does so for all.
+    Candidates that are equal whatever the parameters (two blank places of an image, two units that are off), a unit that is
+    0 whatever they are: the gradient is the same whichever side is taken. Parameters are moved at random, by the same
+    numbers always: what lies as it did, to rounding, does so for all.
     """
     if not any(choice.near.any() for choice in tape.choices):
         return
@@ -52,8 +52,8 @@ def coherent(
     """Squares of the rounding errors of every gradient in one pass in float32, in units of its u.
 
     Where rounding is the same in many places (equal samples, blank parts of images, a mean that all samples share), errors
-    add up that the analysis takes for independent. A real pass has them. It makes the choices that were made in ``tape``, and
-    sums in plain loops. Where it overflows and the builds do not, it says nothing.
+    add up that the analysis takes for independent. A real pass has them. It makes the choices that were made in ``tape``,
+    and sums in plain loops. Where it overflows and the builds do not, it says nothing.
     """
     narrow = Tape(Node, dtype=np.float32, replayed=tape.choices)
     leaves, outputs = recorded(narrow, network, parameters, inputs)

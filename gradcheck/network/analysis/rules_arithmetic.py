@@ -1,7 +1,7 @@
 """Sums, products and quotients.
 
-For a result y of arguments x with variances s, in units of u^2 (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd
-ed., sections 2.2 and 3.1): what they hand on is sum |dy/dx|^2 s, to which an operation that rounds adds y^2.
+For a result y of arguments x with variances s, in units of u^2 (Higham, *Accuracy and Stability of Numerical Algorithms*,
+2nd ed., sections 2.2 and 3.1): what they hand on is sum |dy/dx|^2 s, to which an operation that rounds adds y^2.
 """
 
 from collections.abc import Sequence
@@ -112,8 +112,8 @@ class Divide(Rounds):
 
     def spread(self, node: Record) -> Variance:
         x, y = node.arguments
-        size = np.abs(y.value)
-        reach = SAFETY * node.tape.u * np.sqrt(y.spread)
+        size: Array = np.abs(y.value)
+        reach: Array = SAFETY * node.tape.u * np.sqrt(y.spread)
         least = np.where(reach > FAR * size, np.maximum(size - reach, FAR * size), size)
         return fitted((x.spread + y.spread * node.value**2) / least**2, node.shape)
 
@@ -213,12 +213,14 @@ def _together(node: Record, rows: Sequence[Array | None]) -> Array | None:
     return sum((np.stack([np.broadcast_to(row, node.shape) for row in each]) for each in found), np.zeros((3, *node.shape)))
 
 
-RULES |= {
-    np.add: Add(),
-    np.subtract: Subtract(),
-    np.negative: Negative(),
-    np.multiply: Multiply(),
-    np.divide: Divide(),
-    np.matmul: MatMul(),
-    np.sum: Sum(),
-}
+RULES.update(
+    {
+        np.add: Add(),
+        np.subtract: Subtract(),
+        np.negative: Negative(),
+        np.multiply: Multiply(),
+        np.divide: Divide(),
+        np.matmul: MatMul(),
+        np.sum: Sum(),
+    }
+)

@@ -21,6 +21,13 @@ class Where(Moves):
     def value(self, *x: Array, **options: Any) -> Array:
         return np.where(options["mask"], *x)
 
+    def own(self, node: Record) -> Variance:
+        """Where rounding may choose the other, it may be as far off as they are apart: ``where(z > 0, 1, slope) * z``."""
+        choice, (x, y) = node.options["choice"], node.arguments
+        if choice is None or not choice.near.any():
+            return None
+        return np.where(choice.near, np.square((x.value - y.value) / (SAFETY * node.tape.u)), np.zeros(node.shape))
+
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         """Each gets what it was chosen for."""
         mask, choice, (x, y) = np.broadcast_to(node.options["mask"], node.shape), node.options["choice"], node.arguments
@@ -32,7 +39,7 @@ class Largest(Moves):
     """`gradcheck.network.reference.primitives.largest`"""
 
     def value(self, *x: Array, **options: Any) -> Array:
-        return np.take_along_axis(x[0], options["choice"].index, axis=-1)[..., 0]
+        return np.take_along_axis(x[0], options["choice"].winner, axis=-1)[..., 0]
 
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         """The largest gets it all."""
@@ -69,7 +76,7 @@ class Softmax(Rule):
     def spread(self, node: Record) -> Variance:
         """Where rounding may carry an argument far: log(y / (1 - y)) moves by at most twice that."""
         x, y, u = node.arguments[0], node.value, node.tape.u
-        variance = np.where(np.broadcast_to(node.options["keep"], y.shape), or_inf(x.variance), 0.0)
+        variance = np.where(_kept(node), or_inf(x.variance), 0.0)
         near, reach = _moved(y, variance), 2 * SAFETY * u * np.sqrt(variance.max(axis=-1, keepdims=True))
         if not (reach > 2 * FAR).any():
             return near
@@ -80,18 +87,22 @@ class Softmax(Rule):
 
     def own(self, node: Record) -> Variance:
         """Of exponentials, sum and quotient, and of the exponents x - max."""
-        kept = np.broadcast_to(node.options["keep"], node.shape)
+        kept = _kept(node)
         x = np.where(kept, node.arguments[0].value, -np.inf)
         gap = np.where(kept, x.max(axis=-1, keepdims=True) - x, 0.0)
         return 3 * node.value**2 + _moved(node.value, gap**2)
 
     def recomputed(self, node: Record) -> Variance:
         """Flash attention keeps log(sum exp x) of a row, rounded, and computes y anew from it."""
-        x = np.where(np.broadcast_to(node.options["keep"], node.shape), node.arguments[0].value, -np.inf)
+        x = np.where(_kept(node), node.arguments[0].value, -np.inf)
         return (node.value * logsumexp(x, axis=-1, keepdims=True)) ** 2
 
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         return [g.tape.do(SOFTMAX_BACK, (g, node), {})]
+
+
+def _kept(node: Record) -> Array:
+    return np.broadcast_to(node.options.get("keep", True), node.shape)
 
 
 def _others(y: Array) -> Array:
@@ -137,4 +148,4 @@ class SoftmaxBack(Rule):
 
 
 MASKED, SOFTMAX_BACK = Masked(), SoftmaxBack()
-RULES |= {np.where: Where(), largest: Largest(), softmax: Softmax()}
+RULES.update({np.where: Where(), largest: Largest(), softmax: Softmax()})

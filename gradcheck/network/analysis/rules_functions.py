@@ -45,7 +45,7 @@ def function_of(options: Any) -> Function:
 
 
 class Entrywise(Rule):
-    """``f(z)``: the slope is the largest within rounding of z, where that is far, and the rounding is that of its own size."""
+    """``f(z)``: the slope is the largest within rounding of z, where that is far; the rounding is that of its own size."""
 
     def value(self, *x: Array, **options: Any) -> Array:
         return function_of(options).value(x[0])
@@ -123,8 +123,9 @@ class Root(Rounds):
         return slope**2 * x.variance
 
     def back(self, node: Record, g: Any) -> Sequence[Any]:
-        return [g / (node * 2.0)]
+        root: Any = node
+        return [g / (root * 2.0)]
 
 
 SLOPE = Slope()
-RULES |= {"unary": Entrywise(), entrywise: Entrywise(), np.sqrt: Root()}
+RULES.update({"unary": Entrywise(), entrywise: Entrywise(), np.sqrt: Root()})

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from gradcheck.network.reference.primitives import windows
 def summed(node: Record, terms: Any, squares: Array, *, in_a_loop: bool) -> Array:
     """Own rounding of a sum of so many terms with this sum of squares.
 
-    Done one after the other, each step rounds a partial sum. Of terms of one sign these grow evenly up to the sum S, n S^2 / 3
-    in squares; of terms with random signs they are a random walk, n / 6 times the sum of their squares. Where nobody sums in a
-    loop of that length, what `SAFETY` has no room for is charged alone (`accumulated`).
+    Done one after the other, each step rounds a partial sum. Of terms of one sign these grow evenly up to the sum S,
+    n S^2 / 3 in squares; of terms with random signs they are a random walk, n / 6 times the sum of their squares. Where
+    nobody sums in a loop of that length, what `SAFETY` has no room for is charged alone (`accumulated`).
     """
     sums = np.square(node.value)
     if in_a_loop:
@@ -56,7 +57,7 @@ class Moves(Rule):
         if all(x.rows is None for x in node.arguments):
             return None
         rows = [np.zeros((3, *x.shape)) if x.rows is None else x.rows for x in node.arguments]
-        return np.stack([self.value(*each, **node.options) for each in zip(*rows, strict=True)])
+        return np.stack([self.value(*(row[i] for row in rows), **node.options) for i in range(3)])
 
 
 class Reshape(Moves):
@@ -102,7 +103,7 @@ class Concatenate(Moves):
         """Each its part."""
         axis = node.options["axis"] % g.ndim
         ends = np.cumsum([0, *(x.shape[axis] for x in node.arguments)]).tolist()
-        return [g[(slice(None),) * axis + (slice(*pair),)] for pair in zip(ends, ends[1:], strict=False)]
+        return [g[(slice(None),) * axis + (slice(*pair),)] for pair in pairwise(ends)]
 
 
 class Item(Moves):
@@ -124,7 +125,8 @@ class Windows(Moves):
 
     def spread(self, node: Record) -> Variance:
         x = node.arguments[0]
-        return windows(fitted(x.spread, x.shape), **{**node.options, "fill": 0.0})
+        options: dict[str, Any] = {**node.options, "fill": 0.0}
+        return windows(fitted(x.spread, x.shape), **options)
 
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         """Entries add up over the windows that they lie in."""
@@ -136,7 +138,7 @@ class Gathers(Moves):
 
     def own(self, node: Record) -> Variance:
         """Of the sums."""
-        x = node.arguments[0].value
+        x: Array = node.arguments[0].value
         terms = self.value(np.ones(x.shape), **node.options)
         if not (terms > 1).any():
             return None
@@ -185,11 +187,13 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     return (g.sum(axes) if axes else g).reshape(shape)
 
 
-RULES |= {
-    np.reshape: Reshape(),
-    np.transpose: Transpose(),
-    np.broadcast_to: Broadcast(),
-    np.concatenate: Concatenate(),
-    operator.getitem: Item(),
-    windows: Windows(),
-}
+RULES.update(
+    {
+        np.reshape: Reshape(),
+        np.transpose: Transpose(),
+        np.broadcast_to: Broadcast(),
+        np.concatenate: Concatenate(),
+        operator.getitem: Item(),
+        windows: Windows(),
+    }
+)

@@ -29,8 +29,9 @@ def distances(
 ) -> Array:
     """How far every unit is from every joint of its activation, and every output from those of the loss.
 
-    Signed, a row for each point, of length 0 for a network of smooth functions; of candidates for a maximum how far each is ahead. ``known`` are the inputs and the output of
-    every layer where no parameter is moved; all else is as `copies.losses` takes it.
+    Signed, a row for each point, of length 0 for a network of smooth functions; of candidates for a maximum how far each is
+    ahead. ``known`` are the inputs and the output of every layer where no parameter is moved; all else is as `copies.losses`
+    takes it.
     """
     if not network.flat:
         return np.stack([_recorded(network, {**parameters, **point}, inputs, targets) for point in _points(stacks)])

@@ -1,8 +1,8 @@
 """A tape: the operations of a forward pass, recorded with what rounding does to each, and played back for gradients.
 
-A `Node` takes an array's place in the meaning of a layer. Beside its value stands the variance of its rounding error in units
-of u^2, None where there is none. The reverse sweep makes its operations on the same tape, by the same rules: the variance of
-a gradient entry is the running error of its node, and no analysis of gradients is written down.
+A `Node` takes an array's place in the meaning of a layer. Beside its value stands the variance of its rounding error in
+units of u^2, None where there is none. The reverse sweep makes its operations on the same tape, by the same rules: the
+variance of a gradient entry is the running error of its node, and no analysis of gradients is written down.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,7 +142,7 @@ class Tape:
     def do(self, rule: Rule, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """Compute a result and, where rounding is predicted, what it does to that."""
         x = tuple([each if isinstance(each, Record) else self.constant(each) for each in arguments])
-        node = self.kind(self, rule.value(*[each.value for each in x], **options), needs=any([each.needs for each in x]))
+        node = self.kind(self, rule.value(*[each.value for each in x], **options), needs=any(each.needs for each in x))
         node.rule, node.arguments, node.options = rule, x, options
         if self.arithmetic:
             self._predict(node, rule, x, self.arithmetic)

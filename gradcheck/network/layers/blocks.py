@@ -161,14 +161,16 @@ class Tied(Layer, frozen=True):
 
 def unpack(block: Any) -> None:
     """Layers by name, where they were given so, into ``layers`` and ``names``."""
-    if isinstance(block.layers, Mapping):
-        by_name = cast("Mapping[Any, Any]", block.layers)
+    given: Any = block.layers
+    if isinstance(given, Mapping):
+        by_name = cast("Mapping[Any, Any]", given)
         if block.names:
             raise DescriptionError("the layers have names already, as keys of the mapping", "names")
         msgspec.structs.force_setattr(block, "names", tuple(by_name))
         msgspec.structs.force_setattr(block, "layers", tuple(by_name.values()))
-    if isinstance(block.layers, Sized) and len(block.layers) > DEEPEST:  # before each of them is examined
-        raise DescriptionError(f"{len(block.layers):,} layers, at most {DEEPEST:,} can be verified", "layers")
+    count = len(cast("Sized", given)) if isinstance(given, Sized) else 0
+    if count > DEEPEST:  # before each of them is examined
+        raise DescriptionError(f"{count:,} layers, at most {DEEPEST:,} can be verified", "layers")
 
 
 def check_names(block: Any) -> None:

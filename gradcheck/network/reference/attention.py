@@ -32,7 +32,7 @@ def _(layer: ly.Attention, parameters: Parameters, x: Array) -> Array:
 
 def turned(x: Array) -> Array:
     """Entries i and i + s/2 of place t as a point of the plane, turned by the angle t * 10000^(-2 i / s)."""
-    length, size = x.shape[-2:]
+    length, size = map(int, x.shape[-2:])
     angles = np.outer(np.arange(length), BASE ** (-2 * np.arange(size // 2) / size))
     cos, sin = (table.astype(np.finfo(x.dtype).dtype) for table in (np.cos(angles), np.sin(angles)))
     first, second = x[..., : size // 2], x[..., size // 2 :]

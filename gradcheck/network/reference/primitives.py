@@ -44,8 +44,8 @@ def primitive(function: F) -> F:
 def windows(x: Array, *, kernel: int, stride: int, padding: int, dilation: int, fill: float = 0.0) -> Array:
     """The windows of images: from (n, channels, height, width) to (n, channels, rows, columns, kernel * kernel).
 
-    The image is surrounded by ``padding`` entries of ``fill``; windows begin ``stride`` apart, and of each every ``dilation``-th
-    entry is taken.
+    The image is surrounded by ``padding`` entries of ``fill``; windows begin ``stride`` apart, and of each every
+    ``dilation``-th entry is taken.
     """
     room = ((0, 0), (0, 0), (padding, padding), (padding, padding))
     wide = np.pad(x, room, constant_values=fill) if padding else x
@@ -66,5 +66,7 @@ def softmax(x: Array, keep: Any = True) -> Array:
     """``exp(x_i) / sum_j exp(x_j)`` along the last axis, over the entries that ``keep`` leaves in; 0 at the others."""
     kept = np.broadcast_to(keep, x.shape)
     top = np.max(np.real(x), axis=-1, keepdims=True, where=kept, initial=-np.inf)
-    e = np.where(kept, np.exp(np.where(kept, x - top, x.dtype.type(0))), x.dtype.type(0))
+    zero: Array = x.dtype.type(0)
+    gap = np.where(kept, x - top, zero)
+    e = np.where(kept, np.exp(gap), zero)
     return e / e.sum(axis=-1, keepdims=True)

@@ -1,0 +1,207 @@
+"""Every rule of the tape by itself, and networks of all layers on it: gradients, rounding, kinks, names."""
+
+import operator
+
+import numpy as np
+import pytest
+
+from gradcheck.foundation.arithmetic import COMPLEX_STEP, precision
+from gradcheck.network import layers as ly
+from gradcheck.network.analysis import passes, rules_choosing, rules_functions, rules_moving
+from gradcheck.network.analysis.nodes import RULES, Node
+from gradcheck.network.analysis.tape import Rule, Tape
+from gradcheck.network.reference.meaning import entrywise
+from gradcheck.network.reference.primitives import largest, softmax, windows
+
+assert passes.KNOWN  # the rules have been entered
+
+WINDOWS = {"kernel": 2, "stride": 1, "padding": 1, "dilation": 2}
+KEEP = np.tri(4, dtype=bool)
+
+# For each rule functions of arrays of these shapes, written as the meaning of a layer is.
+EXAMPLES = {
+    np.add: [(lambda x, y: x + y, (3, 4), (4,)), (lambda x: x + 0.3, (2, 1, 3))],
+    np.subtract: [(lambda x, y: x - y, (2, 1, 3), (4, 1)), (lambda x: 1 - x, (3,))],
+    np.negative: [(lambda x: -x, (3, 2))],
+    np.multiply: [(lambda x, y: x * y, (3, 4), (3, 1)), (lambda x: x * x, (5,)), (lambda x: x**2 * 0.7, (5,))],
+    np.divide: [(lambda x, y: x / y, (3, 4), (1, 4)), (lambda x: 2 / x, (2, 3))],
+    np.matmul: [(lambda x, y: x @ y, (3, 4), (4, 2)), (lambda x, y: x @ y.mT, (2, 3, 4), (5, 4))],
+    np.sum: [(lambda x: x.sum(axis=(0, -1)), (3, 4, 2)), (lambda x: x.mean(axis=1, keepdims=True), (3, 5)), (np.sum, (4,))],
+    np.sqrt: [(np.sqrt, (3, 4))],
+    np.reshape: [(lambda x: x.reshape(2, -1), (3, 4)), (lambda x: np.reshape(x, (6,)), (3, 2))],
+    np.transpose: [(lambda x: x.transpose(2, 0, 1), (2, 3, 4)), (lambda x: np.swapaxes(x.T, 0, 1), (2, 3))],
+    np.broadcast_to: [(lambda x: np.broadcast_to(x, (3, 2, 4)), (2, 1))],
+    np.concatenate: [(lambda x, y: np.concatenate([x, y, 0.7 * x], axis=-1), (2, 3), (2, 1))],
+    operator.getitem: [(lambda x: x[:, [0, 2, 0]], (3, 4)), (lambda x: x[..., 1:, None], (2, 3))],
+    windows: [(lambda x: windows(x, **WINDOWS), (2, 1, 4, 3))],
+    largest: [(largest, (4, 3))],
+    softmax: [(softmax, (3, 4)), (lambda x: softmax(x, keep=KEEP), (2, 4, 4))],
+    np.where: [
+        (lambda x, y: np.where(np.real(x) > 0, x, 0.7 * y), (3, 4), (4,)),
+        (lambda x: np.where(~(np.real(x) > 0), 0, x), (5,)),
+    ],
+    entrywise: [(lambda x, at=at: entrywise(x, layer=at), (3, 4)) for at in (ly.Tanh(), ly.GELU(), ly.ELU(0.5), ly.SiLU())],
+    "unary": [(np.exp, (3, 4)), (lambda x: (x + 4) ** 1.5, (3,)), (np.arctan, (4,))],
+}
+CASES = [(rule, *example) for rule, examples in EXAMPLES.items() for example in examples]
+DOMAINS = {
+    np.sqrt: lambda x: 0.3 + np.abs(x),
+    np.divide: lambda x: 0.3 + np.abs(x),
+    softmax: lambda x: x - 1.8,  # so that the logarithm of the sum of exponentials is small
+}
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: getattr(case[0], "__name__", str(case[0])))
+
+
+def played(case, arrays, g, dtype=np.float64, variances=(None, None), arithmetic=None):
+    """The result of a case and the gradients at its arguments, each with its variance."""
+    tape = Tape(Node, arithmetic, dtype=dtype, in_a_loop=False)
+    leaves = {str(i): tape.leaf(x) for i, x in enumerate(arrays)}
+    top = tape.leaf(g)
+    for leaf in leaves.values():
+        leaf.variance = None if variances[0] is None else np.full(leaf.shape, variances[0])
+    result = case[1](*leaves.values())
+    found = [(result.value, result.spread)]
+    top.variance = None if variances[1] is None else np.full(g.shape, variances[1])
+    return found + [(node.value, node.spread) for node in tape.gradients(result, top, leaves).values()]
+
+
+def drawn(case, rng):
+    """Arguments, and a gradient at the result; all of them numbers of float32."""
+    within = DOMAINS.get(case[0], np.asarray)
+    arrays = [within(rng.standard_normal(shape)).astype(np.float32).astype(float) for shape in case[2:]]
+    return arrays, rng.standard_normal(case[1](*arrays).shape).astype(np.float32).astype(float)
+
+
+def agrees(case):
+    """Whether every entry of every gradient is that of a complex step through the function, on arrays."""
+    arrays, g = drawn(case, np.random.default_rng(0))
+    (result, _), *gradients = played(case, arrays, g)
+    assert np.allclose(result, case[1](*arrays), rtol=1e-14)
+    for which, (found, _) in enumerate(gradients):
+        expected = np.empty(arrays[which].shape)
+        for index in np.ndindex(expected.shape):
+            moved = [x.astype(complex) for x in arrays]
+            moved[which][index] += 1j * COMPLEX_STEP
+            expected[index] = np.imag((g * case[1](*moved)).sum()) / COMPLEX_STEP
+        if not np.allclose(found, expected, rtol=1e-12, atol=1e-14):
+            return False
+    return True
+
+
+def test_every_rule_has_an_example():
+    assert set(EXAMPLES) == set(RULES)
+    rooms = {kind for module in passes.KNOWN for kind in vars(module).values() if isinstance(kind, type)}
+    kinds = {kind for kind in rooms if issubclass(kind, Rule)} - {Rule, *(base for kind in rooms for base in kind.__bases__)}
+    assert kinds <= {type(rule) for rule in RULES.values()} | {type(rule) for rule, *_ in BEHIND.values()}
+
+
+@each_case
+def test_every_rule_leads_back_as_the_complex_step_says(case):
+    assert agrees(case)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_a_rule_that_leads_elsewhere_is_noticed(rule, monkeypatch):
+    """The twin."""
+    honest = RULES[rule].back
+
+    def spoilt(node, g):
+        return [None if x is None else x * 1.01 for x in honest(node, g)]
+
+    monkeypatch.setattr(RULES[rule], "back", spoilt)
+    assert not all(agrees((rule, *example)) for example in EXAMPLES[rule])
+
+
+# The rules of the way back, and which lead to them.
+BEHIND = {
+    "slope": (rules_functions.SLOPE, entrywise, "unary"),
+    "masked": (rules_choosing.MASKED, largest, np.where),
+    "softmax_back": (rules_choosing.SOFTMAX_BACK, softmax),
+    "place": (rules_moving.PLACE, operator.getitem),
+    "fold": (rules_moving.FOLD, windows),
+}
+F32 = precision("float32")
+
+
+def root(values):
+    return np.sqrt(np.mean(np.square(values)))
+
+
+def shaken(case, variance=1e4, times=150):
+    """Errors of result and gradients in units of those predicted, where arguments and gradient are shaken."""
+    rng = np.random.default_rng(1)
+    arrays, g = drawn(case, rng)
+    exact = played(case, arrays, g, variances=(variance, variance), arithmetic=F32)
+    errors = [[] for _ in exact]
+    for _ in range(times):
+        noisy = [x + F32.u * variance**0.5 * rng.standard_normal(x.shape) for x in (*arrays, g)]
+        for error, (value, _), (other, _) in zip(errors, exact, played(case, noisy[:-1], noisy[-1]), strict=True):
+            error.append((other - value) / F32.u)
+    return [root(error) / np.sqrt(np.mean(spread)) for error, (_, spread) in zip(errors, exact, strict=True)]
+
+
+def rounded(case, times=40):
+    """The same of arguments without error, where all is computed in float32."""
+    rng = np.random.default_rng(2)
+    errors, predicted = [[], [], []], [[], [], []]
+    for _ in range(times):
+        arrays, g = drawn(case, rng)
+        both = zip(played(case, arrays, g, arithmetic=F32), played(case, arrays, g, dtype=np.float32), strict=True)
+        for i, ((value, spread), (other, _)) in enumerate(both):
+            errors[i].append(root((other.astype(float) - value) / F32.u))
+            predicted[i].append(np.sqrt(np.mean(spread)))
+    return [(root(error), root(bound)) for error, bound in zip(errors, predicted, strict=True) if error]
+
+
+def foreseen(case):
+    """Whether errors are as large as predicted: what is handed on within a factor of 3, rounding up to that and no tenth."""
+    within = all(1 / 3 < ratio < 3 for ratio in shaken(case))
+    return within and all(bound / 10 <= error <= bound and (error == 0) == (bound == 0) for error, bound in rounded(case))
+
+
+@each_case
+def test_rounding_is_as_large_as_predicted(case):
+    assert foreseen(case)
+
+
+TWINS = [(f"{getattr(key, '__name__', key)}", rule, [key]) for key, rule in RULES.items()]
+TWINS += [(name, rule, keys) for name, (rule, *keys) in BEHIND.items()]
+
+
+@pytest.mark.parametrize("factor", [100, 0.01])
+@pytest.mark.parametrize("which", ["spread", "own"])
+@pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin[0])
+def test_another_prediction_is_noticed(twin, which, factor, monkeypatch):
+    """The twin: ten times as large in the root, or a tenth."""
+    name, rule, keys = twin
+    honest, made = getattr(rule, which), []
+
+    def spoilt(node):
+        made.append(honest(node))
+        return made[-1] if made[-1] is None else factor * made[-1]
+
+    monkeypatch.setattr(rule, which, spoilt)
+    seen = [foreseen((key, *example)) for key in keys for example in EXAMPLES[key]]
+    assert not all(seen) or all(each is None for each in made) or (name, which) == ("softmax_back", "own")
+
+
+def softmax_in_parts(rng):
+    """Errors of softmax from a rounded logarithm of the sum, and of its way back from exact arguments, as predicted."""
+    x, g = (5.0 * rng.standard_normal((200, 6)).astype(np.float32).astype(float) + at for at in (60, 0))
+    tape = Tape(Node, F32)
+    node = softmax(tape.leaf(x))
+    total = np.log(np.exp(x).sum(axis=-1, keepdims=True)).astype(np.float32)
+    again = np.exp(x - total) - node.value
+    y = node.value.astype(np.float32)
+    back = tape.do(rules_choosing.SOFTMAX_BACK, (tape.leaf(g), tape.leaf(y)), {})
+    narrow = rules_choosing.SOFTMAX_BACK.value(g.astype(np.float32), y)
+    pairs = ((again, RULES[softmax].recomputed(node)), (narrow - back.value, back.variance))
+    return [root(error) / F32.u / np.sqrt(np.mean(variance)) for error, variance in pairs]
+
+
+def test_softmax_is_also_predicted_where_it_is_computed_anew(monkeypatch):
+    assert all(0.1 < ratio < 1 for ratio in softmax_in_parts(np.random.default_rng(0)))
+    monkeypatch.setattr(RULES[softmax], "recomputed", RULES[softmax].own)
+    own = rules_choosing.SOFTMAX_BACK.own
+    monkeypatch.setattr(rules_choosing.SOFTMAX_BACK, "own", lambda node: own(node) / 100)
+    assert all(ratio > 1 for ratio in softmax_in_parts(np.random.default_rng(0)))  # the twin
