@@ -100,7 +100,7 @@ def test_every_rule_leads_back_as_the_complex_step_says(case):
     assert agrees(case)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: getattr(rule, "__name__", str(rule)))
 def test_a_rule_that_leads_elsewhere_is_noticed(rule, monkeypatch):
     """The twin."""
     honest = RULES[rule].back

@@ -26,8 +26,8 @@ def compare(
     Beyond rounding and kinks a claim is wrong, or inexact where the worst relative error is within the accuracy asked
     for, or unresolved where the bound is too coarse to be trusted. Within them it is nonsmooth if a kink at this very point
     matters or was needed, or one within rounding hides what else would have been seen, unresolved if this comparison could
-    not have seen an error of ``limits.resolution``, and else correct. ``whole`` says what change of each entry would be as much as the whole gradient, if there is one: to that a
-    block is relative which is zero for all that rounding can tell.
+    not have seen an error of ``limits.resolution``, and else correct. ``whole`` says what change of each entry would be as
+    much as the whole gradient, if there is one: to that a block is relative which is zero for all that rounding can tell.
     """
     reference = settled.reference
     bound = allowed.bound(claimed, reference)

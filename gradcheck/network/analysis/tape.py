@@ -153,14 +153,14 @@ class Tape:
         return node
 
     def _predict(self, node: Record, rule: Rule, x: Sequence[Record], arithmetic: Precision) -> None:
-        node.variance = rule.spread(node) if any([each.variance is not None for each in x]) else None
+        node.variance = rule.spread(node) if any(each.variance is not None for each in x) else None
         own = node.own = rule.own(node)
         if own is not None:
             total = own if node.variance is None else own + node.variance
             node.variance = guarded(node.value, total, arithmetic, self._largest)
         # A function is continuous at a kink, its slope is not.
         choice = None if self._forward else node.options.get("choice")
-        if any([each.rows is not None for each in x]) or (choice is not None and choice.near.any()):
+        if any(each.rows is not None for each in x) or (choice is not None and choice.near.any()):
             rows = rule.kinks(node)
             node.rows = rows if rows is not None and rows.any() else None
 
