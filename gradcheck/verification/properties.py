@@ -71,8 +71,11 @@ class Subject:
     def x(self) -> Array:
         """What the layer is given: outputs of the dense layer, or indices."""
         case = self.case()
-        outputs = meaning.forward(self.network, case.parameters, case.batch.inputs)
-        return outputs[self.place]
+        before = by_layer(self.network, case.parameters)[: self.place]
+        x = case.batch.inputs
+        for layer, own in zip(self.network.layers, before, strict=False):
+            x = meaning.apply(layer, own, x)
+        return x
 
 
 def shapes(subject: Subject) -> str:
@@ -155,8 +158,10 @@ def rounding(subject: Subject) -> str:
 def starts(subject: Subject) -> str:
     """Parameters are drawn, finite and of the declared shapes, for every ``init``."""
     declared = subject.layer.parameter_shapes(subject.inputs)
-    unknown = declared.keys() ^ subject.layer.starts(subject.inputs).keys()
-    _require(not unknown, f"starts and parameter_shapes differ in {', '.join(sorted(unknown))}")
+    said = subject.layer.starts(subject.inputs)
+    _require(said.keys() == declared.keys(), f"starts of {', '.join(said)}, parameters {', '.join(declared)}")
+    for name, start in said.items():
+        _require(start.fans is None or min(start.fans) > 0, f"{name}: fans {start.fans}")
     for init in SPREADS:
         drawn = subject.case(init).parameters  # refuses what is not finite
         _require({name: value.shape for name, value in drawn.items()} == subject.network.parameter_shapes, init)

@@ -91,11 +91,11 @@ def _plainer_values(value: Any) -> Iterator[Any]:
     elif value is True:
         yield False
     elif isinstance(value, int) and value is not False:
-        yield from (0, None, *_fewer(value))  # what a field does not take, it refuses
+        yield from (*([0, None] if value else [None]), *_fewer(value))  # what a field does not take, it refuses
 
 
 def _fewer(count: int) -> list[int]:
-    return sorted({1, count // 2, count - 1} - {0, count})
+    return [each for each in sorted({1, count // 2, count - 1}) if 0 < each < count]
 
 
 def _joined(parts: Parts, pieces: Sequence[Part], *, inputs: Shape | None = None, numbered: bool = False) -> Iterator[Parts]:
