@@ -10,7 +10,6 @@ import pytest
 from hypothesis import Phase, find, settings
 
 from gradcheck import (
-    Activation,
     Dense,
     DescriptionError,
     GradientMismatch,

@@ -110,7 +110,7 @@ def check_layer(
     >>> import gradcheck
     >>> print(gradcheck.check_layer(gradcheck.LayerNorm(), (3, 4), ["manual"]))  # doctest: +ELLIPSIS
     LayerNorm(eps=1e-05, affine=True) for (3, 4): conforms
-      ok        shapes        (3, 4) to (3, 4), 2 parameters, in every dtype
+      ok        shapes        (3, 4) to (3, 4), in every dtype
       ...
     """
     inputs, asked = tuple(inputs), tuple(backends)

@@ -21,7 +21,7 @@ from gradcheck.network.network import Network, by_layer, from_table, to_table
 from gradcheck.network.reference import copies, meaning
 from gradcheck.network.reference.coupling import coupled, is_measured
 from gradcheck.network.reference.tangents import derivative
-from gradcheck.verification.layer_rounding import ratios
+from gradcheck.verification.measured_rounding import ratios
 from gradcheck.verification.problem import Problem, posed
 
 SAMPLES, SCALE = 5, 0.5  # a small network, of weights that saturate nothing
@@ -93,8 +93,7 @@ def shapes(subject: Subject) -> str:
             _require(y.dtype == wide, f"given {np.dtype(dtype)}, returned {y.dtype}")
             _require(np.array_equal(y, meaning.apply(layer, cast, given)), "asked twice, it returned something else")
     _require(all(map(np.array_equal, kept, (*own.values(), x))), "it changed what it was given")
-    parameters = f"{len(own)} parameters" if own else "no parameters"
-    return f"{subject.inputs} to {declared}, {parameters}, in every dtype"
+    return f"{subject.inputs} to {declared}, in every dtype"
 
 
 def complex_step(subject: Subject) -> str:
@@ -161,7 +160,7 @@ def starts(subject: Subject) -> str:
     said = subject.layer.starts(subject.inputs)
     _require(said.keys() == declared.keys(), f"starts of {', '.join(said)}, parameters {', '.join(declared)}")
     for name, start in said.items():
-        _require(start.fans is None or min(start.fans) > 0, f"{name}: fans {start.fans}")
+        _require(not start.fans or start.fans[0] > 0 <= start.fans[1], f"{name}: fans {start.fans}")
     for init in SPREADS:
         drawn = subject.case(init).parameters  # refuses what is not finite
         _require({name: value.shape for name, value in drawn.items()} == subject.network.parameter_shapes, init)
