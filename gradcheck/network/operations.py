@@ -17,7 +17,7 @@ analysis.loss_rounding             rounding of a loss and its gradient  `losses`
 .loss_errors
 =================================  ===================================  ==================================
 
-So a third party's layer or loss is one function. It is written in NumPy, with what `analysis.nodes` knows: a function that has
+So a third party's layer or loss is one function. It is written in NumPy, with what `analysis.nodes` knows: what has
 no rule there is refused. A new primitive (`reference.primitives.primitive`) enters its `analysis.tape.Rule` in
 `analysis.nodes.RULES`: value, spread, own rounding and the way back.
 """
