@@ -5,19 +5,26 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import Phase, find, settings
 
 from gradcheck import (
+    MSE,
+    Case,
     Dense,
     DescriptionError,
     GradientMismatch,
     Layer,
+    Network,
+    Report,
+    Residual,
     Unsupported,
     check_backend,
     check_layer,
     register_layer,
+    verify,
 )
 from gradcheck.builds.registry import backend
 from gradcheck.campaign.shrinking.reduce import reduced
@@ -203,6 +210,14 @@ class Renamed(Scaled, frozen=True):
         return "Renamed()"
 
 
+class Growing(Scaled, frozen=True):
+    factor: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        msgspec.structs.force_setattr(self, "factor", 2 * self.factor)
+
+
 class Misfit(Scaled, frozen=True):
     @classmethod
     def examples(cls, inputs):
@@ -243,6 +258,7 @@ TWINS = {
     "fans of 0": (Infinite(), "starts", r"scale: fans \(0"),
     "starts of others": (OtherStarts(), "starts", "starts of scale, weight, parameters scale"),
     "a repr of another": (Renamed(2.0), "description", "its repr is that of another"),
+    "a table of another": (Growing(), "description", r"TOML gives Growing\(factor=4"),
     "examples of another kind": (Misfit(), "examples", "Dense.* is no Misfit"),
     "examples that do not fit": (NoFit(), "examples", "expected rank 2"),
     "a function that the analysis does not know": (Unknown(), "rounding", "the meaning of Unknown raised .* no numpy.sort"),
@@ -292,6 +308,24 @@ def test_what_does_not_fit_is_refused():
         check_layer(LAYERS["attention"](3), (2, 4))
 
 
+class Broken(Scaled, frozen=True):
+    def mean(self, p, x):
+        return x * p["wight"]
+
+
+RAISING = [
+    (Unknown(), r"1: the meaning of Unknown raised TypeError: .* no numpy\.sort; it knows"),
+    (Residual((Unknown(),)), r"1\.0: the meaning of Unknown raised TypeError: "),
+    (Broken(), r"1: the meaning of Broken raised KeyError: 'wight' \(test_conformance\.py:"),
+]
+
+
+@pytest.mark.parametrize(("layer", "line"), RAISING)
+def test_what_a_meaning_raises_is_one_line_of_verify_that_names_the_layer(layer, line):
+    with pytest.raises(DescriptionError, match=f"^{line}"):
+        verify(Case(Network((4,), (Dense(4), layer), MSE())), ["manual"])
+
+
 # Builds
 
 
@@ -321,6 +355,13 @@ def nothing_but_dense(network, parameters, batch):
         if type(layer) is not Dense:
             raise Unsupported(f"no {type(layer).__name__}")
     return backend("manual").build(network).loss_and_gradients(parameters, batch)
+
+
+def test_a_build_that_nothing_is_known_of_has_not_been_proved(monkeypatch):
+    monkeypatch.setattr("gradcheck.verification.conformance.verify", lambda *_, **__: Report(title="", findings=()))
+    found = check_layer(Dense(3), (4,), ["manual"])
+    assert found.violated == ("manual",)
+    assert found.rows[-1].sentence == "no gradient could be judged: unresolved"
 
 
 def test_a_backend_is_looked_at_layer_by_layer():
