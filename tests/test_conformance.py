@@ -9,9 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 from hypothesis import Phase, find, settings
+from hypothesis.errors import NoSuchExample
 
 from gradcheck import (
     MSE,
+    Activation,
     Case,
     Dense,
     DescriptionError,
@@ -27,6 +29,7 @@ from gradcheck import (
     verify,
 )
 from gradcheck.builds.registry import backend
+from gradcheck.campaign.shrinking.dismantling import _plainer
 from gradcheck.campaign.shrinking.reduce import reduced
 from gradcheck.network.analysis.nodes import RULES
 from gradcheck.network.analysis.tape import Rule
@@ -45,7 +48,7 @@ EXAMPLES = [
     (layer, shape)
     for row in ROWS
     for fitting in [[shape for shape in SHAPES if row.examples(shape)] or SHAPES[:1]]
-    for shape in dict.fromkeys((fitting[0], fitting[-1]))
+    for shape in dict.fromkeys((fitting[0], fitting[0 if issubclass(row, Activation) else -1]))
     for layer in (*row.examples(shape), *GLUE.get(row, ()))
 ]
 PLAINEST = {type(layer): (layer, shape) for layer, shape in reversed(EXAMPLES)}
@@ -411,6 +414,21 @@ def test_a_layer_of_the_table_is_drawn(row):
 
 def test_a_third_partys_layer_is_drawn_where_it_is_asked_for():
     assert find(composed_networks(layers=(*ROWS, Scaled)), has(Scaled), settings=FEW)
+
+
+class NeverOffered(Scaled, frozen=True):
+    @classmethod
+    def examples(cls, inputs):
+        return ()
+
+
+def test_a_layer_that_offers_no_examples_is_not_drawn():
+    with pytest.raises(NoSuchExample):
+        find(composed_networks(layers=(*ROWS, NeverOffered)), has(NeverOffered), settings=settings(FEW, max_examples=100))
+
+
+def test_no_layer_is_taken_for_smaller_than_itself():
+    assert [layer for layer, _ in EXAMPLES if layer in list(_plainer(layer))] == []
 
 
 @pytest.mark.parametrize("row", ROWS)
