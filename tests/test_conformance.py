@@ -5,22 +5,31 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import Phase, find, settings
+from hypothesis.errors import NoSuchExample
 
 from gradcheck import (
+    MSE,
     Activation,
+    Case,
     Dense,
     DescriptionError,
     GradientMismatch,
     Layer,
+    Network,
+    Report,
+    Residual,
     Unsupported,
     check_backend,
     check_layer,
     register_layer,
+    verify,
 )
 from gradcheck.builds.registry import backend
+from gradcheck.campaign.shrinking.dismantling import _plainer
 from gradcheck.campaign.shrinking.reduce import reduced
 from gradcheck.network.analysis.nodes import RULES
 from gradcheck.network.analysis.tape import Rule
@@ -38,8 +47,9 @@ NETWORKS_PAGE = Path(__file__).resolve().parents[1] / "docs" / "networks.md"
 EXAMPLES = [
     (layer, shape)
     for row in ROWS
-    for shape in (SHAPES[:2] if issubclass(row, Activation) else SHAPES)
-    for layer in (*row.examples(shape), *(GLUE.get(row, ()) if shape == SHAPES[0] else ()))
+    for fitting in [[shape for shape in SHAPES if row.examples(shape)] or SHAPES[:1]]
+    for shape in dict.fromkeys((fitting[0], fitting[0 if issubclass(row, Activation) else -1]))
+    for layer in (*row.examples(shape), *GLUE.get(row, ()))
 ]
 PLAINEST = {type(layer): (layer, shape) for layer, shape in reversed(EXAMPLES)}
 
@@ -203,6 +213,14 @@ class Renamed(Scaled, frozen=True):
         return "Renamed()"
 
 
+class Growing(Scaled, frozen=True):
+    factor: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        msgspec.structs.force_setattr(self, "factor", 2 * self.factor)
+
+
 class Misfit(Scaled, frozen=True):
     @classmethod
     def examples(cls, inputs):
@@ -240,9 +258,10 @@ TWINS = {
     "tangents that are others": (OtherTangents(), "copies", "layer.scale: slopes differ by"),
     "a name and its beginning": (Clashing(), "names", "'scale' is a parameter, and a part of others"),
     "a name that is none": (Unnamed(), "names", "'a name' is no name"),
-    "fans of 0": (Infinite(), "starts", "layer.scale"),
-    "starts of others": (OtherStarts(), "starts", "differ in weight"),
+    "fans of 0": (Infinite(), "starts", r"scale: fans \(0"),
+    "starts of others": (OtherStarts(), "starts", "starts of scale, weight, parameters scale"),
     "a repr of another": (Renamed(2.0), "description", "its repr is that of another"),
+    "a table of another": (Growing(), "description", r"TOML gives Growing\(factor=4"),
     "examples of another kind": (Misfit(), "examples", "Dense.* is no Misfit"),
     "examples that do not fit": (NoFit(), "examples", "expected rank 2"),
     "a function that the analysis does not know": (Unknown(), "rounding", "the meaning of Unknown raised .* no numpy.sort"),
@@ -292,6 +311,24 @@ def test_what_does_not_fit_is_refused():
         check_layer(LAYERS["attention"](3), (2, 4))
 
 
+class Broken(Scaled, frozen=True):
+    def mean(self, p, x):
+        return x * p["wight"]
+
+
+RAISING = [
+    (Unknown(), r"1: the meaning of Unknown raised TypeError: .* no numpy\.sort; it knows"),
+    (Residual((Unknown(),)), r"1\.0: the meaning of Unknown raised TypeError: "),
+    (Broken(), r"1: the meaning of Broken raised KeyError: 'wight' \(test_conformance\.py:"),
+]
+
+
+@pytest.mark.parametrize(("layer", "line"), RAISING)
+def test_what_a_meaning_raises_is_one_line_of_verify_that_names_the_layer(layer, line):
+    with pytest.raises(DescriptionError, match=f"^{line}"):
+        verify(Case(Network((4,), (Dense(4), layer), MSE())), ["manual"])
+
+
 # Builds
 
 
@@ -303,7 +340,7 @@ def spoilt(network, parameters, batch):
 def test_a_wrong_build_is_a_row_and_the_others_are_right():
     found = check_layer(Dense(3), (4,), ["manual", spoilt])
     assert found.violated == ("spoilt",)
-    assert found.rows[-1].sentence.startswith("layer.bias is wrong: off by")
+    assert found.rows[-1].sentence.startswith("layer.bias is wrong: 3 of 3 entries")
     assert str(found).startswith("Dense(units=3, bias=True) for (4,): does not conform\n  ok        shapes")
 
 
@@ -321,6 +358,13 @@ def nothing_but_dense(network, parameters, batch):
         if type(layer) is not Dense:
             raise Unsupported(f"no {type(layer).__name__}")
     return backend("manual").build(network).loss_and_gradients(parameters, batch)
+
+
+def test_a_build_that_nothing_is_known_of_has_not_been_proved(monkeypatch):
+    monkeypatch.setattr("gradcheck.verification.conformance.verify", lambda *_, **__: Report(title="", findings=()))
+    found = check_layer(Dense(3), (4,), ["manual"])
+    assert found.violated == ("manual",)
+    assert found.rows[-1].sentence == "no gradient could be judged: unresolved"
 
 
 def test_a_backend_is_looked_at_layer_by_layer():
@@ -370,6 +414,21 @@ def test_a_layer_of_the_table_is_drawn(row):
 
 def test_a_third_partys_layer_is_drawn_where_it_is_asked_for():
     assert find(composed_networks(layers=(*ROWS, Scaled)), has(Scaled), settings=FEW)
+
+
+class NeverOffered(Scaled, frozen=True):
+    @classmethod
+    def examples(cls, inputs):
+        return ()
+
+
+def test_a_layer_that_offers_no_examples_is_not_drawn():
+    with pytest.raises(NoSuchExample):
+        find(composed_networks(layers=(*ROWS, NeverOffered)), has(NeverOffered), settings=settings(FEW, max_examples=100))
+
+
+def test_no_layer_is_taken_for_smaller_than_itself():
+    assert [layer for layer, _ in EXAMPLES if layer in list(_plainer(layer))] == []
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -481,13 +481,20 @@ def test_every_example_is_correct_in_every_build(path):
 
 
 def test_the_examples_are_the_networks_of_the_tour():
-    widths = {path.stem: [layer.units for layer in gradcheck.load(path).network.layers[::2]] for path in EXAMPLES}
+    networks = {path.stem: gradcheck.load(path).network for path in EXAMPLES}
+    widths = {name: [layer.units for layer in each.layers[::2]] for name, each in networks.items() if each.flat}
     assert widths["two_moons"] == [15, 1]
     assert widths["two_moons_deep"] == [4, 5, 8, 4, 1]
     assert [widths[f"tour_{name}"] for name in ("1_layer", "2_layers", "3_layers", "5_layers")] == [
         [1], [8, 1], [3, 4, 1], [4, 5, 8, 4, 1],
     ]  # fmt: skip
     assert widths["digits"] == [32, 10]
+
+
+def test_the_example_of_a_transformer_names_its_parameters_as_code_for_such_models_does():
+    names = gradcheck.load(ROOT / "examples" / "transformer_characters.toml").network.parameter_shapes
+    assert {"embedding.weight", "blocks.1.attention.query.weight", "blocks.0.up.bias", "norm.weight"} <= names.keys()
+    assert "head.weight" not in names
 
 
 def test_the_course_example_is_independent_and_a_mistake_in_it_is_found(tmp_path):

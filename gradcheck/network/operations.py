@@ -4,7 +4,6 @@ Each is a `functools.singledispatch` function on the kind of layer or loss, and 
 every build imports; were its meaning a method, a build could compute with the reference that it is judged by. And a third
 party can give a meaning to a layer without touching a file of ours.
 
-===============================  =========================================  =======================================
 operation, in gradcheck.network  what it returns                            where none is registered for a kind
 ===============================  =========================================  =======================================
 reference.apply                  output of a layer                          refused
@@ -18,6 +17,23 @@ analysis.loss_rounding           `loss_errors`: rounding of a loss and its  `los
 
 So a third party's layer or loss is one function. How rounding goes through a layer follows from `apply`, which is written in
 the functions of NumPy that `gradcheck.network.analysis.nodes` knows, and `gradcheck.network.reference.primitives`.
+=======
+=================================  ===================================  ==================================
+operation, in `gradcheck.network`  what it returns                      where none is registered for a kind
+=================================  ===================================  ==================================
+reference.apply                    output of a layer                    refused
+reference.losses                   losses of which the network's is     refused
+                                   the mean
+reference.copies.each_copy         `apply` at many parameters at once   `apply`, one after the other
+reference.tangents.push            tangents of a layer's output         `apply` by complex step
+reference.tangents.loss_slopes     slopes of the mean loss              `losses` by complex step
+analysis.loss_rounding             rounding of a loss and its gradient  `losses` of each entry
+.loss_errors
+=================================  ===================================  ==================================
+
+So a third party's layer or loss is one function. It is written in NumPy, with what `analysis.nodes` knows: what has
+no rule there is refused. A new primitive (`reference.primitives.primitive`) enters its `analysis.tape.Rule` in
+`analysis.nodes.RULES`: value, spread, own rounding and the way back.
 """
 
 

@@ -21,7 +21,7 @@ from gradcheck.network.network import Network, by_layer, from_table, to_table
 from gradcheck.network.reference import copies, meaning
 from gradcheck.network.reference.coupling import coupled, is_measured
 from gradcheck.network.reference.tangents import derivative
-from gradcheck.verification.layer_rounding import ratios
+from gradcheck.verification.measured_rounding import ratios
 from gradcheck.verification.problem import Problem, posed
 
 SAMPLES, SCALE = 5, 0.5  # a small network, of weights that saturate nothing
@@ -71,8 +71,11 @@ class Subject:
     def x(self) -> Array:
         """What the layer is given: outputs of the dense layer, or indices."""
         case = self.case()
-        outputs = meaning.forward(self.network, case.parameters, case.batch.inputs)
-        return outputs[self.place]
+        before = by_layer(self.network, case.parameters)[: self.place]
+        x = case.batch.inputs
+        for layer, own in zip(self.network.layers, before, strict=False):
+            x = meaning.apply(layer, own, x)
+        return x
 
 
 def shapes(subject: Subject) -> str:
@@ -90,8 +93,7 @@ def shapes(subject: Subject) -> str:
             _require(y.dtype == wide, f"given {np.dtype(dtype)}, returned {y.dtype}")
             _require(np.array_equal(y, meaning.apply(layer, cast, given)), "asked twice, it returned something else")
     _require(all(map(np.array_equal, kept, (*own.values(), x))), "it changed what it was given")
-    parameters = f"{len(own)} parameters" if own else "no parameters"
-    return f"{subject.inputs} to {declared}, {parameters}, in every dtype"
+    return f"{subject.inputs} to {declared}, in every dtype"
 
 
 def complex_step(subject: Subject) -> str:
@@ -155,8 +157,10 @@ def rounding(subject: Subject) -> str:
 def starts(subject: Subject) -> str:
     """Parameters are drawn, finite and of the declared shapes, for every ``init``."""
     declared = subject.layer.parameter_shapes(subject.inputs)
-    unknown = declared.keys() ^ subject.layer.starts(subject.inputs).keys()
-    _require(not unknown, f"starts and parameter_shapes differ in {', '.join(sorted(unknown))}")
+    said = subject.layer.starts(subject.inputs)
+    _require(said.keys() == declared.keys(), f"starts of {', '.join(said)}, parameters {', '.join(declared)}")
+    for name, start in said.items():
+        _require(not start.fans or start.fans[0] > 0 <= start.fans[1], f"{name}: fans {start.fans}")
     for init in SPREADS:
         drawn = subject.case(init).parameters  # refuses what is not finite
         _require({name: value.shape for name, value in drawn.items()} == subject.network.parameter_shapes, init)

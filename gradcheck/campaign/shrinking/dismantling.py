@@ -127,7 +127,7 @@ def _resized(value: Any, size: int, fewer: int) -> Any:
 
 
 def _fewer(count: int) -> list[int]:
-    return sorted({1, count // 2, count - 1} - {0, count})
+    return [each for each in sorted({1, count // 2, count - 1}) if 0 < each < count]
 
 
 def _joined(parts: Parts, pieces: Sequence[Part], *, inputs: Shape | None = None, numbered: bool = False) -> Iterator[Parts]:
