@@ -8,6 +8,7 @@ import pytest
 from gradcheck.foundation.arithmetic import COMPLEX_STEP, precision
 from gradcheck.network import layers as ly
 from gradcheck.network.analysis import passes, rules_choosing, rules_functions, rules_moving
+from gradcheck.network.analysis.calculus import SAFETY
 from gradcheck.network.analysis.nodes import RULES, Node
 from gradcheck.network.analysis.tape import Rule, Tape
 from gradcheck.network.reference.meaning import entrywise
@@ -205,3 +206,123 @@ def test_softmax_is_also_predicted_where_it_is_computed_anew(monkeypatch):
     own = rules_choosing.SOFTMAX_BACK.own
     monkeypatch.setattr(rules_choosing.SOFTMAX_BACK, "own", lambda node: own(node) / 100)
     assert all(ratio > 1 for ratio in softmax_in_parts(np.random.default_rng(0)))  # the twin
+
+
+ROWED = {
+    "add": (lambda x, y: x + y, (3, 4), (4,)),
+    "subtract": (lambda x, y: x - y, (3, 4), (4,)),
+    "negative": (lambda x: -x, (4,)),
+    "multiply": (lambda x, y: x * y, (3, 4), (3, 1)),
+    "divide": (lambda x: x / np.array([2.0, -3.0]), (3, 2)),
+    "matmul": (lambda x, y: x @ y, (3, 4), (4, 2)),
+    "sum": (lambda x: x.sum(axis=0), (3, 4)),
+    "softmax": (lambda g: g.tape.do(rules_choosing.SOFTMAX_BACK, (g, np.array([[0.2, 0.5, 0.3]])), {}), (4, 3)),
+}
+
+
+@pytest.mark.parametrize("name", ROWED)
+def test_what_kinks_leave_open_in_arguments_is_left_open_in_the_result(name):
+    """However arguments lie between their ends; of a product of two, in a product of sums, once for each."""
+    function, *shapes = ROWED[name]
+    rng, tape = np.random.default_rng(0), Tape(Node, F32)
+    tape.gradients(None, None, {})  # from here on it is the way back
+    leaves = [tape.leaf(rng.standard_normal(shape)) for shape in shapes]
+    pairs = [leaves] if name != "matmul" else [leaves[:1], leaves[1:]]
+    for moved in pairs:
+        for leaf in leaves:
+            leaf.rows = np.abs(rng.standard_normal((3, *leaf.shape))) if any(leaf is each for each in moved) else None
+        node = function(*leaves)
+        assert node.rows is not None
+        far = np.zeros(2)
+        for _ in range(200):
+            ends = [rng.choice([-1.0, 1.0], leaf.shape) for leaf in leaves]
+            other = [
+                leaf.value if leaf.rows is None else leaf.value + np.where(end < 0, -leaf.rows[1], leaf.rows[2])
+                for leaf, end in zip(leaves, ends, strict=True)
+            ]
+            change = function(*map(tape.leaf, other)).value - node.value
+            assert (-node.rows[1] - 1e-12 <= change).all()
+            assert (change <= node.rows[2] + 1e-12).all()
+            far = np.maximum(far, [(-change / node.rows[1]).max(), (change / node.rows[2]).max()])
+        assert far.min() > 0.3  # the twin: they are not left open without end
+
+
+@pytest.mark.parametrize("reach", [1e-4, 0.01, 0.5, 0.9])
+def test_where_rounding_carries_an_argument_far_a_bound_covers_the_result_there(reach):
+    functions = {
+        (lambda x: 1 / x): 1.0,
+        np.sqrt: 1.0,
+        (lambda x: np.sqrt(x + 0.0)): 0.05,
+        np.exp: 0.0,
+        (lambda x: entrywise(x, layer=ly.Tanh())): 3.0,
+        (lambda x: entrywise(x, layer=ly.ReLU())): -0.00005,
+        (lambda x: softmax(np.concatenate([x, 5.0 + 0 * x], axis=-1))): 0.0,
+    }
+    for function, at in functions.items():
+        tape = Tape(Node, F32)
+        leaf = tape.leaf(np.full((1, 1), at))
+        leaf.variance = np.full((1, 1), (reach / (SAFETY * F32.u)) ** 2)
+        bound = SAFETY * F32.u * np.sqrt(function(leaf).variance)
+        for side in (-reach, reach):
+            with np.errstate(invalid="ignore"):  # no root
+                there, here = (function(Tape(Node).leaf(np.full((1, 1), at + by))).value for by in (side, 0.0))
+            assert (np.abs(np.nan_to_num(there) - here) <= 1.0001 * bound).all()
+
+
+def test_softmax_that_is_computed_anew_counts_from_the_way_back_on():
+    tape = Tape(Node, F32)
+    leaf = tape.leaf(np.array([[30.0, 31.0]]))
+    node = softmax(leaf)
+    before = node.variance
+    tape.gradients(node, tape.leaf(np.ones((1, 2))), {"x": leaf})
+    assert RULES[softmax].recomputed(node).min() > before.max()
+    np.testing.assert_allclose(node.variance, before + RULES[softmax].recomputed(node))
+
+
+def test_a_constant_is_rounded_unless_float32_has_it():
+    tape = Tape(Node, F32)
+    assert tape.constant(0.1).variance == pytest.approx(0.01)
+    assert tape.constant(0.5).variance is None
+    assert tape.constant(np.arange(3)).variance is None
+
+
+def test_underflow_and_overflow_are_foreseen():
+    """Builds square what they compute on the way up, not on the way back."""
+    tape = Tape(Node, F32)
+    small, large = tape.leaf(np.full(2, 1e-40)), tape.leaf(np.full(2, 1e15))
+    assert (np.sqrt((small * 0.5).variance) >= F32.underflow).all()
+    assert np.isfinite((large * 1.0).variance).all()
+    assert np.isinf((large * large).variance).all()
+    tape.gradients(None, None, {})
+    assert np.isfinite((large * large).variance).all()
+    assert np.isinf((large * (large * large)).variance).all()
+
+
+def test_sums_are_charged_as_loops_do_them_where_loops_do():
+    n = 120
+    for loop, squares, sums in ((True, 1 + n / 6, 1 + n / 3), (False, 1, 1)):
+        tape = Tape(Node, F32, in_a_loop=loop)
+        assert tape.leaf(np.full(n, 2.0)).sum().variance == pytest.approx(4 * n * squares + (2 * n) ** 2 * sums)
+    x = np.ones((1, 8192))
+    assert (tape.leaf(x) @ tape.leaf(x.T)).variance == pytest.approx(2 * (8192 + 8192.0**2))
+    equal = tape.leaf(np.full(3000, 0.1)).sum()
+    error = float(np.cumsum(np.full(3000, 0.1, np.float32))[-1]) - 3000 * float(np.float32(0.1))
+    assert SAFETY * F32.u * np.sqrt(equal.variance) > 3.9 * abs(error) > 0
+
+
+def test_padding_has_no_error():
+    tape = Tape(Node, F32)
+    leaf = tape.leaf(np.ones((1, 1, 2, 2)))
+    leaf.variance = np.ones(leaf.shape)
+    node = windows(leaf, kernel=2, stride=1, padding=1, dilation=1, fill=-np.inf)
+    np.testing.assert_array_equal(node.variance, np.isfinite(node.value))
+
+
+def test_a_rival_within_rounding_is_near_and_only_an_equal_one_is_exact():
+    tape = Tape(Node, F32)
+    leaf = tape.leaf(np.array([[1.0, 1.0 + 2.0**-25, 0.0], [1.0, 1.0, 0.0], [1.0, 2.0, 0.0]]))
+    leaf.variance = np.ones(leaf.shape)
+    largest(leaf)
+    (choice,) = tape.choices
+    np.testing.assert_array_equal(choice.near, [[True, True, False], [True, True, False], [False] * 3])
+    np.testing.assert_array_equal(choice.exact, [[False] * 3, [True, True, False], [False] * 3])

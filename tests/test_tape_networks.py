@@ -11,7 +11,7 @@ from gradcheck import MSE, Dense, Network, ReLU
 from gradcheck.foundation.arithmetic import COMPLEX_STEP, precision
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
-from gradcheck.network.analysis import rules_choosing, rules_functions
+from gradcheck.network.analysis import rounding, rules_choosing, rules_functions
 from gradcheck.network.analysis.nodes import RULES, Node
 from gradcheck.network.analysis.passes import coherent, leave_out_steady, recorded
 from gradcheck.network.analysis.rounding import error_bounds
@@ -281,6 +281,18 @@ def shared(equal):
 
 def test_errors_that_are_the_same_in_every_sample_are_seen_to_add_up():
     assert np.median(shared(equal=True)) > 4 * np.median(shared(equal=False))
+
+
+def test_they_are_part_of_the_bounds_of_all_but_flat_networks(monkeypatch):
+    squares = np.arange(8.0).reshape(2, 4) * 1e4
+    bounds = []
+    for again in (0 * squares, squares):
+        monkeypatch.setattr(rounding, "coherent", lambda *_, again=again: {"1.weight": again})
+        layered, flat = (given((layer, Dense(2)), np.ones((1, 4)), {}) for layer in (LayerNorm(), gradcheck.Tanh()))
+        bounds.append([error_bounds(*point, "float64").rounding["1.weight"] for point in (layered, flat)])
+    (without, flat), (found, still) = bounds
+    np.testing.assert_allclose(found**2 - without**2, (100 * F64.u) ** 2 * (squares + 0.1 * squares.mean()), rtol=1e-6)
+    np.testing.assert_array_equal(still, flat)
 
 
 UNKNOWN = {

@@ -35,7 +35,7 @@ def through_factor(rows: Array, factor: Array) -> Array:
     """Rows of a product with ``factor``, entry by entry: a negative one exchanges DOWN and UP."""
     exact, down, up = rows
     turned: list[Array] = [exact, np.where(factor < 0, up, down), np.where(factor < 0, down, up)]
-    return np.stack(turned) * np.abs(factor)
+    return np.stack(np.broadcast_arrays(*turned)) * np.abs(factor)
 
 
 def swapped(rows: Array) -> Array:
