@@ -64,7 +64,7 @@ def test_answers_that_differ_are_a_note_within_rounding_and_a_defect_beyond_it()
     known = {"c": np.array([1e-15]), "b": np.array([0.4])}
     assert repeated(first, second, spacing, known).defects.keys() == {"b"}
     assert repeated(first, second, spacing, known | {"b": np.array([0.5])}).defects.keys() == set()
-    assert repeated(first, first, spacing) == ({}, {}, (), (), {})
+    assert repeated(first, first, spacing) == ({}, {}, (), (), {}, "")
 
 
 def test_each_block_is_examined_by_itself():

@@ -126,7 +126,7 @@ class InPlace(Scaled, frozen=True):
 
 class NotAnalytic(Scaled, frozen=True):
     def mean(self, p, x):
-        return np.abs(x * p["scale"])
+        return np.real(x * p["scale"])
 
 
 class Coupling(Scaled, frozen=True):

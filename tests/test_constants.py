@@ -11,10 +11,10 @@ from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.oracles.differences import AT_LARGE
 
 CHOSEN = {
-    "network.analysis.calculus": {"SAFETY": 100.0, "MANY": 4096, "FAR": 1e-3, "SATURATED": 8.0, "AMPLIFIED": 5.0},
+    "network.analysis.calculus": {"SAFETY": 100.0, "MANY": 512, "FAR": 1e-3, "SATURATED": 8.0, "AMPLIFIED": 5.0},
     "network.analysis.passes": {"MOVED": 2.0**-20},
     "network.analysis.rounding": {"FLOOR": 0.1},
-    "network.analysis.rules_arithmetic": {"MANY_ALIKE": 256, "SEEN": 25.0},
+    "network.analysis.rules_moving": {"MANY_ALIKE": 256, "SEEN": 25.0},
     "network.analysis.tape": {"TERMS": 64},
     "oracles.analytic": {"ROUNDING": 32, "MOVED": 3},
     "oracles.differences": {

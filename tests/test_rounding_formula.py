@@ -103,7 +103,7 @@ def restated(network, parameters, x, y, u):
         if isinstance(layer, Dense):
             squares = parameters[f"{index}.weight"].T ** 2
             v = v @ squares + x**2 @ squares + z**2
-            v = v + (z - parameters[f"{index}.bias"]) ** 2 if layer.bias else v
+            v = v + parameters[f"{index}.bias"] ** 2 if layer.bias else v
         else:
             slope, _, own, _ = CLOSED[layer]
             v = slope(x) ** 2 * v + z**2 + own(x) ** 2

@@ -152,7 +152,7 @@ class _Confirmation(NamedTuple):
 
     contradicted: list[str]
     resolution: Mapping[str, float]
-    zero: frozenset[str]
+    zero: frozenset[str] = frozenset()
 
     @property
     def notes(self) -> list[str]:
@@ -165,7 +165,7 @@ class _Confirmation(NamedTuple):
 def _confirm(problem: Problem, gradient: Mapping[str, Array]) -> _Confirmation:
     """Along one direction over all blocks; where that refutes them, or says too little, again by fewer at a time."""
     if not gradient:
-        return _Confirmation([], {}, frozenset())
+        return _Confirmation([], {})
     v = direction(problem.parameters, gradient, problem.seed)
     first = problem.real.brief(v, gradient)
     agree = _within(problem, first, v, gradient)

@@ -4,7 +4,7 @@ Beside every value stands the variance of its rounding error in units of :math:`
 usual model that each operation contributes an independent relative error of size u (Higham, *Accuracy and Stability of
 Numerical Algorithms*, 2nd ed., section 2.8 and 3.3). With w the variance of a value, for a dense layer z = x W^T + b
 
-    w_z = w_x (W^2)^T + x^2 (W^2)^T + (z - b)^2 + z^2
+    w_z = w_x (W^2)^T + x^2 (W^2)^T + b^2 + z^2
 
 (error of the input carried over, rounding of the products, of their sum, and with b), for an activation a = rho(z)
 

@@ -40,9 +40,23 @@ class Add(Rounds):
     def kinks(self, node: Record) -> Array | None:
         return _together(node, [x.rows for x in node.arguments])
 
+    def own(self, node: Record) -> Variance:
+        """y^2; a bias is one more term of the product that it is added to, in whatever order builds add them up.
+
+        Then b^2 stands for the product's own z^2: y = z + b, so that either is at most twice y^2 and the other.
+        """
+        x, y = node.arguments
+        bias, product = (x, y) if x.rule is None else (y, x)
+        if bias.rule is None and bias.needs and isinstance(product.rule, MatMul):
+            return np.square(node.value) + np.square(bias.value) - np.square(product.value)
+        return super().own(node)
+
 
 class Subtract(Add):
     """``x - y``"""
+
+    def own(self, node: Record) -> Variance:
+        return Rounds.own(self, node)
 
     def value(self, *x: Array, **options: Any) -> Array:
         return x[0] - x[1]

@@ -38,7 +38,7 @@ def alike(node: Record, error: Callable[..., Array]) -> Array:
     """The square of the error of a plain loop: equal terms are rounded the same way, again and again."""
     narrow = np.float32 if node.tape.u >= UNIT_FLOAT32 else np.float64
     found = error(node.arguments[0].value.astype(narrow), **node.options)
-    return np.square(found / (SEEN * float(np.finfo(narrow).eps / 2)))
+    return np.square(found / (SEEN * node.tape.u))
 
 
 class Moves(Rule):
