@@ -100,14 +100,23 @@ def residual(rng: np.random.Generator, shape: ly.Shape) -> ly.Layer:
     if len(shape) == 3:
         return ly.Residual((first, ly.Conv2d(shape[0], 3, padding=1)))
     if len(shape) == 2 and rng.random() < 0.5:
-        return ly.Residual({"norm": first, "attention": attention(rng, shape)})
-    return ly.Residual({"norm": first, "up": dense(rng, shape), "act": pick(rng, ACTIVATIONS), "down": ly.Dense(shape[-1])})
+        return ly.Residual((first, attention(rng, shape)), names=("norm", "attention"))
+    layers = first, dense(rng, shape), pick(rng, ACTIVATIONS), ly.Dense(shape[-1])
+    return ly.Residual(layers, names=("norm", "up", "act", "down"))
+
+
+def batch_norm(_rng: np.random.Generator, _shape: ly.Shape) -> ly.Layer:
+    return ly.BatchNorm()
+
+
+def layer_norm(_rng: np.random.Generator, _shape: ly.Shape) -> ly.Layer:
+    return ly.LayerNorm()
 
 
 MENU: dict[int, list[Any]] = {
-    1: [dense, dense, lambda _, __: ly.BatchNorm(), lambda _, __: ly.LayerNorm(), residual],
-    2: [dense, attention, attention, lambda _, __: ly.LayerNorm(), lambda _, __: ly.BatchNorm(), residual],
-    3: [convolution, convolution, pool, lambda _, __: ly.BatchNorm(), lambda _, __: ly.LayerNorm(), residual],
+    1: [dense, dense, batch_norm, layer_norm, residual],
+    2: [dense, attention, attention, layer_norm, batch_norm, residual],
+    3: [convolution, convolution, pool, batch_norm, layer_norm, residual],
 }
 
 
@@ -145,7 +154,7 @@ def draw(seed: int, regime: str) -> Example:
     rng = np.random.default_rng([seed, REGIMES.index(regime)])
     network, dtype = draw_network(rng, regime), pick(rng, ["float64", "float32"])
     low, high = (8, 64) if regime == "large" else (0.1, 8)
-    scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    scale = low * (high / low) ** rng.random()
     parameters: dict[str, Array] = {}
     for (layer, names), shape in zip(zip(network.layers, network.wiring, strict=True), network.shapes, strict=False):
         for own, start in layer.starts(shape).items():
@@ -165,9 +174,10 @@ def draw(seed: int, regime: str) -> Example:
 def draw_inputs(rng: np.random.Generator, network: Network, n: int, regime: str) -> Array:
     if network.vocabulary is not None:
         return rng.integers(0, network.vocabulary, (n, *network.inputs))
-    x = rng.standard_normal((n, *network.inputs))
+    x: Array = rng.standard_normal((n, *network.inputs))
     if regime == "blank":
-        x = np.where(np.arange(x.shape[-1]) < x.shape[-1] // 2, x, 0.0) * (rng.random() < 0.8)
+        x[..., x.shape[-1] // 2 :] = 0.0
+        x = x * (rng.random() < 0.8)
     if regime == "offset":
         x = x + pick(rng, [100.0, 1e4])
     return x + 100.0 if regime == "ordinary" and rng.random() < 0.1 else x

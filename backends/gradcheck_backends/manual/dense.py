@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradcheck.foundation.arrays import Array
-from gradcheck.network.layers import Dense, Embedding
+from gradcheck.network.layers import Dense, Embedding, Layer
 from gradcheck_backends.manual.buffers import Buffers
-from gradcheck_backends.manual.rules import Gradients, LayerPullback
+from gradcheck_backends.manual.rules import Gradients, LayerPullback, LayerRule
 
 
 def dense(layer: Dense, parameters: Mapping[str, Array], x: Array, buffers: Buffers) -> tuple[Array, LayerPullback]:
@@ -47,5 +47,5 @@ def embedding(_: Embedding, parameters: Mapping[str, Array], x: Array, _buffers:
     return parameters["weight"][x], pullback
 
 
-IN_COLUMNS = {Dense: dense}
+IN_COLUMNS: dict[type[Layer], LayerRule] = {Dense: dense}
 LAYERS = {Dense: dense_in_rows, Embedding: embedding}

@@ -16,7 +16,8 @@ from gradcheck_backends.manual.buffers import Buffers, DType, Workspace, lowest_
 from gradcheck_backends.manual.losses import LOSSES
 from gradcheck_backends.manual.rules import LayerPullback, LayerRule, rule_of
 
-IN_COLUMNS: Mapping[type[Layer], LayerRule] = ChainMap(dense.IN_COLUMNS, LAYERS)  # activations are the same in both
+# Activations are the same in both. A view: a rule that somebody enters later counts.
+IN_COLUMNS: Mapping[type[Layer], LayerRule] = ChainMap(dense.IN_COLUMNS, LAYERS)
 
 SIZES = 4  # batch sizes whose workspaces are kept: full and last batch, of training and of validation
 
