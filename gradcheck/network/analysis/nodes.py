@@ -70,7 +70,7 @@ class Node(Record, Recorded, NDArrayOperatorsMixin):
         return self.transpose(*axes)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> "Node":
-        options = {"axis": self._axes(axis), "keepdims": keepdims, "in_turn": self.tape.replayed is not None}
+        options = {"axis": self._axes(axis), "keepdims": keepdims, "in_turn": self.tape.dtype == np.float32}
         return self.tape.do(RULES[np.sum], (self,), options)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> "Node":

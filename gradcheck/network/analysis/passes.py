@@ -9,7 +9,7 @@ from gradcheck.foundation.arithmetic import UNIT_FLOAT32
 from gradcheck.foundation.arrays import Array, rms
 from gradcheck.network.analysis import rules_arithmetic, rules_choosing, rules_functions, rules_moving
 from gradcheck.network.analysis.nodes import Node
-from gradcheck.network.analysis.tape import Tape
+from gradcheck.network.analysis.tape import SHAKEN, Tape
 from gradcheck.network.batch import Parameters
 from gradcheck.network.network import Network
 from gradcheck.network.reference.meaning import forward
@@ -49,17 +49,21 @@ def leave_out_steady(tape: Tape, network: Network, parameters: Parameters, input
 def coherent(
     tape: Tape, network: Network, parameters: Parameters, inputs: Array, targets: Array, exact: Mapping[str, Array]
 ) -> Mapping[str, Array]:
-    """Squares of the rounding errors of every gradient in one pass in float32, in units of its u.
+    """Squares of the rounding errors of every gradient in two more passes, in units of u.
 
     Where rounding is the same in many places (equal samples, blank parts of images, a mean that all samples share), errors
-    add up that the analysis takes for independent. A real pass has them. It makes the choices that were made in ``tape``,
-    and sums in plain loops. Where it overflows and the builds do not, it says nothing.
+    add up that the analysis takes for independent. One pass is in float32, has them, and sums in plain loops. In the other
+    all sums are moved at random by what their rounding may be: those of float32 may be luckier than of another arithmetic,
+    or order. Both make the choices that were made in ``tape``. Where they overflow and the builds do not, they say nothing.
     """
     narrow = Tape(Node, dtype=np.float32, replayed=tape.choices)
-    leaves, outputs = recorded(narrow, network, parameters, inputs)
-    top = loss_slopes(network.loss, outputs.value.astype(np.float64), targets)
-    found = narrow.gradients(outputs, narrow.leaf(top), leaves)
-    rounded = {name: 0.0 if node is None else node.value.astype(np.float64) for name, node in found.items()}
-    squares = {name: np.square((rounded[name] - exact[name]) / UNIT_FLOAT32) for name in parameters}
+    moved = Tape(Node, replayed=tape.choices, shaken=tape.shared)
     unknown = np.inf if tape.u >= UNIT_FLOAT32 else 0.0
-    return {name: np.where(np.isfinite(each), each, unknown) for name, each in squares.items()}
+    total = {name: np.zeros(value.shape) for name, value in parameters.items()}
+    for other, unit in ((narrow, UNIT_FLOAT32), (moved, SHAKEN)):
+        leaves, outputs = recorded(other, network, parameters, inputs)
+        top = loss_slopes(network.loss, outputs.value.astype(np.float64), targets)
+        for name, node in other.gradients(outputs, other.leaf(top), leaves).items():
+            found = 0.0 if node is None else node.value.astype(np.float64)
+            total[name] += np.square((found - exact[name]) / unit)
+    return {name: np.where(np.isfinite(each), each, unknown) for name, each in total.items()}

@@ -176,6 +176,8 @@ class MatMul(Rule):
 class Sum(Rule):
     """``x.sum(axis, keepdims)``; ``in_turn``, as a plain loop does it."""
 
+    shared = True
+
     def value(self, *x: Array, **options: Any) -> Array:
         axes, keep = options["axis"], options["keepdims"]
         if not options["in_turn"]:
