@@ -41,7 +41,7 @@ from gradcheck.strategies.edge_cases import Draft, edge_cases_of, equal_entries
 
 
 @cache
-def drawn(strategy=None, count=600):
+def drawn(strategy=None, count=400):
     """All of what a run draws."""
     found = []
 
@@ -117,7 +117,7 @@ class Scale(Layer, frozen=True):
 
 
 def test_a_third_party_has_its_layers_drawn_too():
-    found = drawn(composed_networks(layers=(*ROWS, Scale)), 300)
+    found = drawn(composed_networks(layers=(*ROWS, Scale)), 120)
     assert kinds(found)[Scale] > 5
     assert Scale not in kinds(drawn())
 

@@ -52,6 +52,13 @@ EXAMPLES = [
     for layer in (*row.examples(shape), *GLUE.get(row, ()))
 ]
 PLAINEST = {type(layer): (layer, shape) for layer, shape in reversed(EXAMPLES)}
+# One of each kind by default, the last: it has most options.
+EACH = [
+    pytest.param(
+        *pair, id=repr(pair), marks=[pytest.mark.slow] * any(type(pair[0]) is type(later[0]) for later in EXAMPLES[i + 1 :])
+    )
+    for i, pair in enumerate(EXAMPLES)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +70,7 @@ def the_table_as_before():
         table.update(was)
 
 
-@pytest.mark.parametrize(("layer", "inputs"), EXAMPLES, ids=repr)
+@pytest.mark.parametrize(("layer", "inputs"), EACH)
 def test_a_layer_of_the_table_has_every_property_in_every_build(layer, inputs):
     for build in BUILDS[1:]:
         pytest.importorskip(build)

@@ -194,7 +194,7 @@ LAYERS = {
 }
 
 
-WITH_JAX = ("convolution of groups", "pooling", "layer norm", "batch norm of images", "attention by place", "blocks")
+WITH_JAX = ("convolution of groups", "attention by place")
 EACH = [("torch", name) for name in LAYERS]
 EACH += [pytest.param("jax", name, marks=[pytest.mark.slow] * (name not in WITH_JAX)) for name in LAYERS]
 

@@ -202,6 +202,7 @@ def test_a_campaign_counts_no_error_in_units_of_a_bound_that_cannot_be_trusted(m
     assert record.ratios["doubled"] < 1  # that of the loss
 
 
+@pytest.mark.slow
 def test_a_campaigns_exit_code_is_unchanged_unless_asked(command_line):
     words = ["--examples", "15", "--jobs", "1", "--layers", "tanh", "--backend", "manual", "--backend", *named("knows")]
     code, out, _ = command_line("fuzz", *words)
