@@ -337,3 +337,11 @@ def test_sums_that_are_shaken_move_by_so_many_roots_of_their_own_rounding_and_ot
     assert np.abs(moved.value - total.value) == pytest.approx(ROOTS * SHAKEN * np.sqrt(still.shared[0]), rel=1e-6)
     assert np.array_equal(Tape(Node).leaf(x).sum(axis=0).value, total.value)
     assert np.array_equal((Tape(Node, shaken=[]).leaf(x) * 2.0).value, x * 2)
+
+
+def test_what_arrays_have_and_records_have_not_is_said_by_name():
+    leaf = Tape(Node).leaf(np.ones(3))
+    with pytest.raises(AttributeError, match=r"knows no array\.std; it knows add, .*where"):
+        leaf.std()
+    assert not hasattr(leaf, "clip")
+    assert leaf.sum().value == 3

@@ -52,6 +52,9 @@ class Node(Record, Recorded, NDArrayOperatorsMixin):
     def real(self) -> "Node":
         return self
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"the analysis of rounding knows no array.{name}; it knows {_known()}")
+
     def __len__(self) -> int:
         return len(self.value)
 
@@ -209,5 +212,9 @@ def _is_analytic(ufunc: Any) -> bool:
 
 
 def _unknown(function: Any) -> TypeError:
-    known = sorted({getattr(each, "__name__", str(each)) for each in (*RULES, *FUNCTIONS)})
-    return TypeError(f"the analysis of rounding knows no numpy.{function.__name__}; it knows {', '.join(known)}")
+    return TypeError(f"the analysis of rounding knows no numpy.{function.__name__}; it knows {_known()}")
+
+
+def _known() -> str:
+    """Names of all functions that have a rule."""
+    return ", ".join(sorted({getattr(each, "__name__", str(each)) for each in (*RULES, *FUNCTIONS)}))
