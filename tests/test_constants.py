@@ -15,7 +15,8 @@ CHOSEN = {
     "network.analysis.passes": {"MOVED": 2.0**-20},
     "network.analysis.rounding": {"FLOOR": 0.1},
     "network.analysis.rules_moving": {"MANY_ALIKE": 256, "SEEN": 25.0},
-    "network.analysis.tape": {"TERMS": 64, "SHAKEN": 2.0**-26, "ROOTS": 4.0},
+    "network.analysis.rules_arithmetic": {"ROOTS": 4.0},
+    "network.analysis.tape": {"TERMS": 64, "SHAKEN": 2.0**-26},
     "oracles.analytic": {"ROUNDING": 32, "MOVED": 3},
     "oracles.differences": {
         "CERTAIN": 6,

@@ -7,10 +7,10 @@ import pytest
 
 from gradcheck.foundation.arithmetic import COMPLEX_STEP, precision
 from gradcheck.network import layers as ly
-from gradcheck.network.analysis import passes, rules_choosing, rules_functions, rules_moving
+from gradcheck.network.analysis import passes, rules_arithmetic, rules_choosing, rules_functions, rules_moving
 from gradcheck.network.analysis.calculus import MANY, SAFETY
 from gradcheck.network.analysis.nodes import RULES, Node
-from gradcheck.network.analysis.tape import ROOTS, SHAKEN, Rule, Tape
+from gradcheck.network.analysis.tape import SHAKEN, Rule, Tape
 from gradcheck.network.reference.meaning import entrywise
 from gradcheck.network.reference.primitives import largest, softmax, windows
 
@@ -328,15 +328,15 @@ def test_a_rival_within_rounding_is_near_and_only_an_equal_one_is_exact():
     np.testing.assert_array_equal(choice.exact, [[False] * 3, [True, True, False], [False] * 3])
 
 
-def test_sums_that_are_shaken_move_by_so_many_roots_of_their_own_rounding_and_others_do_not():
-    x = np.arange(1.0, 7.0).reshape(2, 3)
-    still = Tape(Node, F32)
-    total = still.leaf(x).sum(axis=0)
-    assert len(still.shared) == 1
-    moved = Tape(Node, shaken=still.shared).leaf(x).sum(axis=0)
-    assert np.abs(moved.value - total.value) == pytest.approx(ROOTS * SHAKEN * np.sqrt(still.shared[0]), rel=1e-6)
-    assert np.array_equal(Tape(Node).leaf(x).sum(axis=0).value, total.value)
-    assert np.array_equal((Tape(Node, shaken=[]).leaf(x) * 2.0).value, x * 2)
+def test_sums_that_are_shaken_move_by_roots_of_their_own_rounding_and_others_do_not():
+    for terms, roots in ((2, 1.0), (300, rules_arithmetic.ROOTS)):
+        x = np.arange(1.0, 3 * terms + 1).reshape(terms, 3)
+        still = Tape(Node, F32)
+        total = still.leaf(x).sum(axis=0)
+        moved = Tape(Node, shaken=still.shared).leaf(x).sum(axis=0)
+        assert np.abs(moved.value - total.value) == pytest.approx(roots * SHAKEN * np.sqrt(total.own), rel=1e-6)
+        assert np.array_equal(Tape(Node).leaf(x).sum(axis=0).value, total.value)
+        assert np.array_equal((Tape(Node, shaken=[]).leaf(x) * 2.0).value, x * 2)
 
 
 def test_what_arrays_have_and_records_have_not_is_said_by_name():

@@ -11,8 +11,7 @@ from gradcheck import MSE, Dense, Network, ReLU
 from gradcheck.foundation.arithmetic import COMPLEX_STEP, precision
 from gradcheck.network import layers as ly
 from gradcheck.network import reference
-from gradcheck.network.analysis import rounding, rules_choosing, rules_functions
-from gradcheck.network.analysis import tape as tape_module
+from gradcheck.network.analysis import rounding, rules_arithmetic, rules_choosing, rules_functions
 from gradcheck.network.analysis.nodes import RULES, Node
 from gradcheck.network.analysis.passes import coherent, leave_out_steady, recorded
 from gradcheck.network.analysis.rounding import error_bounds
@@ -371,6 +370,6 @@ def test_the_error_of_a_mean_that_all_samples_share_counts_as_one(monkeypatch):
     parameters = {name: rng.standard_normal(shape) for name, shape in network.parameter_shapes.items()}
     batch = rng.standard_normal((600, 3, 4, 4)), rng.standard_normal((600, 2))
     usual = error_bounds(network, parameters, *batch, "float64").rounding["0.weight"]
-    monkeypatch.setattr(tape_module, "ROOTS", 0.0)
+    monkeypatch.setattr(rules_arithmetic, "ROOTS", 0.0)
     apart = error_bounds(network, parameters, *batch, "float64").rounding["0.weight"]
     assert (usual > 1.2 * apart).all()

@@ -78,8 +78,9 @@ def batches(*, network: Network, max_samples: int = 6, dtype: str = "float64") -
 
 
 def _sizes(network: Network, max_samples: int) -> st.SearchStrategy[int]:
-    """Of batches."""
-    return st.integers(network.least_samples, max(network.least_samples, max_samples))
+    """Of batches. Of two samples a batch normalisation makes 1 and -1, whatever they are: three tell more."""
+    least = network.least_samples + (network.least_samples > 1)
+    return st.integers(least, max(least, max_samples))
 
 
 def _inputs(network: Network, samples: int) -> st.SearchStrategy[Array]:
@@ -173,7 +174,9 @@ def _written_out(draw: st.DrawFn, network: Network, max_samples: int, dtype: Any
     batch = draw(batches(network=network, max_samples=max_samples))
     draft = Draft(network, draw(parameters(network=network)), batch.inputs, batch.targets)
     plain = _case(draft, dtype)
-    for make in draw(st.lists(st.sampled_from(edge_cases_of(network)), max_size=2)) if draw(AT_AN_EDGE) else []:
+    # Most edges make norms and attention amplify rounding until nothing can be told.
+    at_an_edge = draw(AT_AN_EDGE) if network.flat else rarely(draw, 6)
+    for make in draw(st.lists(st.sampled_from(edge_cases_of(network)), max_size=2)) if at_an_edge else []:
         with suppress(NotImplementedError):  # a third party's layer of which nobody has said what it means
             make(draw, draft, dtype)
     return _case(draft, dtype) if _fits(draft, dtype) else plain

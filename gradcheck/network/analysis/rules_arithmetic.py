@@ -16,6 +16,10 @@ from gradcheck.network.analysis.nodes import RULES
 from gradcheck.network.analysis.rules_moving import MANY_ALIKE, alike, summed, unbroadcast
 from gradcheck.network.analysis.tape import Record, Rule, Variance, fitted
 
+# By so many roots of its variance a sum of many terms may be off. The bias of a convolution below a batch normalisation of
+# 137,592 places was off by 1.7 bounds without it, with 2 by 0.55, with 4 by 0.29.
+ROOTS = 4.0
+
 
 class Rounds(Rule):
     """One operation an entry, rounded once."""
@@ -176,8 +180,6 @@ class MatMul(Rule):
 class Sum(Rule):
     """``x.sum(axis, keepdims)``; ``in_turn``, as a plain loop does it."""
 
-    shared = True
-
     def value(self, *x: Array, **options: Any) -> Array:
         axes, keep = options["axis"], options["keepdims"]
         if not options["in_turn"]:
@@ -207,6 +209,10 @@ class Sum(Rule):
         rows = node.arguments[0].rows
         axes = tuple(axis + 1 for axis in node.options["axis"])
         return None if rows is None else rows.sum(axis=axes, keepdims=node.options["keepdims"])
+
+    def roots(self, node: Record) -> float | None:
+        x = node.arguments[0].value
+        return ROOTS if x.size >= MANY_ALIKE * node.value.size else 1.0
 
     @staticmethod
     def _error(terms: Array, **options: Any) -> Array:

@@ -16,20 +16,12 @@ from gradcheck.network.analysis.choices import Choice
 
 TERMS = 64  # a sum of n terms is at most sqrt(n) times the root of the sum of their squares, which the variance holds
 SHAKEN = 2.0**-26  # of a relative change: far above float64's rounding, and far below what bends
-# By so many roots of its variance each sum is moved. The bias of a convolution below a batch normalisation of 137,592 places
-# was off by 1.7 bounds without it; with it by 0.3.
-ROOTS = 4.0
 
 Variance: TypeAlias = Array | None
 
 
 class Rule:
-    """What is known of one operation. By default it only moves numbers, and nobody goes back through it.
-
-    ``shared`` says that many others use its result, as they use a mean: one error in it is an error of all of them.
-    """
-
-    shared = False
+    """What is known of one operation. By default it only moves numbers, and nobody goes back through it."""
 
     def value(self, *x: Array, **options: Any) -> Array:
         """The result."""
@@ -41,6 +33,10 @@ class Rule:
 
     def own(self, node: "Record") -> Variance:
         """The square of its own rounding error in units of u; None where it only moves numbers."""
+        return None
+
+    def roots(self, node: "Record") -> float | None:
+        """Where many others use the result, as they use a mean: by how many roots of its variance it may be off at once."""
         return None
 
     def recomputed(self, node: "Record") -> Variance:
@@ -113,7 +109,7 @@ class Tape:
     replayed : sequence of Choice, optional
         Of another tape: kinks are taken as they were there.
     shaken : sequence of array, optional
-        Of another tape, `shared`: results that many use are moved by `SHAKEN` times as much as rounding may, each at random.
+        Of another tape, `shared`: squares by the root of which results that many use are moved, times `SHAKEN`, up or down.
     """
 
     def __init__(
@@ -129,7 +125,7 @@ class Tape:
         self.kind, self.arithmetic, self.dtype, self.in_a_loop = kind, arithmetic, np.dtype(dtype), in_a_loop
         self.replayed: Iterator[Choice] | None = None if replayed is None else iter(replayed)
         self.shaken: Iterator[Variance] | None = None if shaken is None else iter(shaken)
-        self.shared: list[Variance] = []
+        self.shared: list[Variance] = []  # squares of how far rounding may move what many use
         self.choices: list[Choice] = []
         self.path: list[str] = []
         self._records: list[Record] = []
@@ -159,7 +155,7 @@ class Tape:
         x = tuple([each if isinstance(each, Record) else self.constant(each) for each in arguments])
         node = self.kind(self, rule.value(*[each.value for each in x], **options), needs=any(each.needs for each in x))
         node.rule, node.arguments, node.options = rule, x, options
-        if self.shaken is not None and rule.shared:
+        if self.shaken is not None and rule.roots(node) is not None:
             own = next(self.shaken)
             node.value = node.value if own is None else node.value + self._shake(own)
         if self.arithmetic:
@@ -173,8 +169,9 @@ class Tape:
     def _predict(self, node: Record, rule: Rule, x: Sequence[Record], arithmetic: Precision) -> None:
         node.variance = rule.spread(node) if any(each.variance is not None for each in x) else None
         own = node.own = rule.own(node)
-        if rule.shared:
-            self.shared.append(own)
+        roots = rule.roots(node)
+        if roots is not None:
+            self.shared.append(None if own is None else roots**2 * own)
         if own is not None:
             total = own if node.variance is None else own + node.variance
             node.variance = guarded(node.value, total, arithmetic, self._largest)
@@ -185,7 +182,7 @@ class Tape:
             node.rows = rows if rows is not None and rows.any() else None
 
     def _shake(self, own: Array) -> Array:
-        return ROOTS * SHAKEN * np.sqrt(own) * self._rng.choice([-1.0, 1.0], own.shape)
+        return SHAKEN * np.sqrt(own) * self._rng.choice([-1.0, 1.0], own.shape)
 
     def choose(self, choice: Choice) -> Choice:
         """Record a choice; where choices are replayed, the one that was made then."""
