@@ -75,13 +75,13 @@ class Tangents:
     @property
     def cost(self) -> float:
         """Multiply-adds that every entry of every gradient costs, divided by those of one forward."""
-        if not self.network.flat:
-            return LOOPED * sum(value.size for value in self.parameters.values())
-        dense = [index for index, layer in enumerate(self.network.layers) if isinstance(layer, ly.Dense)]
+        dense = [index for index in range(len(self.network.layers)) if self._by_units(index)]
+        singly = sum(self.parameters[name].size for name, index, _ in self._uses if index not in dense)
         work = [prod(self.network.shapes[index]) * prod(self.network.shapes[index + 1]) for index in dense]
         units = [prod(self.network.shapes[index + 1]) for index in dense]
         above = [*reversed(list(accumulate(reversed(work), initial=0))), 0]  # the work of all layers from each one on
-        return (sum(count * above[i + 2] for i, count in enumerate(units)) + sum(work)) / max(sum(work), 1)
+        pushed = sum(count * above[i + 2] for i, count in enumerate(units)) + sum(work)
+        return LOOPED * singly + pushed / max(sum(work), 1)
 
     def along(self, directions: Stacks) -> Array:
         """Derivatives along k directions, each array of shape (k, *shape) and named for the parameter that it moves."""
