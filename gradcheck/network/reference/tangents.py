@@ -75,7 +75,7 @@ class Tangents:
     @property
     def cost(self) -> float:
         """Multiply-adds that every entry of every gradient costs, divided by those of one forward."""
-        dense = [index for index in range(len(self.network.layers)) if self._by_units(index)]
+        dense = dict.fromkeys(index for index in range(len(self.network.layers)) if self._by_units(index))
         singly = sum(self.parameters[name].size for name, index, _ in self._uses if index not in dense)
         work = [prod(self.network.shapes[index]) * prod(self.network.shapes[index + 1]) for index in dense]
         units = [prod(self.network.shapes[index + 1]) for index in dense]
