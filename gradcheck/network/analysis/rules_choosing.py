@@ -93,9 +93,14 @@ class Softmax(Rule):
         return 3 * node.value**2 + _moved(node.value, gap**2)
 
     def recomputed(self, node: Record) -> Variance:
-        """Flash attention keeps log(sum exp x) of a row, rounded, and computes y anew from it."""
+        """Flash attention keeps log(sum exp x) of a row, rounded, and computes y anew from it.
+
+        A rounding d of the logarithm is a factor exp(d), which is far from 1 + d where scores are large.
+        """
         x = np.where(_kept(node), node.arguments[0].value, -np.inf)
-        return (node.value * logsumexp(x, axis=-1, keepdims=True)) ** 2
+        twice = 2 * node.tape.u
+        grown = np.expm1(twice * np.abs(logsumexp(x, axis=-1, keepdims=True))) / twice
+        return np.square(np.where(node.value > 0, node.value * grown, 0.0))
 
     def back(self, node: Record, g: Any) -> Sequence[Any]:
         return [g.tape.do(SOFTMAX_BACK, (g, node), {})]
