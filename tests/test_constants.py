@@ -14,7 +14,7 @@ CHOSEN = {
     "network.analysis.calculus": {"SAFETY": 100.0, "MANY": 512, "FAR": 1e-3, "SATURATED": 8.0, "AMPLIFIED": 5.0},
     "network.analysis.passes": {"MOVED": 2.0**-20},
     "network.analysis.rounding": {"FLOOR": 0.1},
-    "network.analysis.rules_moving": {"MANY_ALIKE": 256, "SEEN": 25.0},
+    "network.analysis.rules_moving": {"MANY_ALIKE": 256, "SEEN": 25.0, "MULTIPLES": (1.0, 1.17, 1.39, 1.71)},
     "network.analysis.rules_arithmetic": {"ROOTS": 4.0},
     "network.analysis.tape": {"TERMS": 64, "SHAKEN": 2.0**-26},
     "oracles.analytic": {"ROUNDING": 32, "MOVED": 3},
