@@ -109,6 +109,7 @@ def test_the_slope_of_the_oracle_is_asked_once_a_direction_and_the_checks_notice
     assert gradcheck.verify(case, ["manual"]).wrong == set(case.parameters)
 
 
+@pytest.mark.slow
 def test_the_work_of_a_verification_grows_with_the_depth_and_not_with_its_square(monkeypatch):
     """Counted in layers that are applied and layers that tangents pass, not in seconds; right, wrong and silent builds."""
     spent = []

@@ -23,6 +23,7 @@ from gradcheck.foundation.state import interrupts, turns
 from gradcheck.foundation.state.silence import Silence
 
 torch = pytest.importorskip("torch")
+pytest.importorskip("sympy")  # PyTorch imports it where it first needs it, and it adds filters of warnings
 X = torch.linspace(-1, 1, 20).reshape(5, 4)
 
 
