@@ -54,10 +54,8 @@ def compare(
     if verdict is Verdict.CORRECT and zero is not None and beside is not None:
         scale, resolution, reason = beside, zero, reasons.zero_to_rounding(zero)
     elif verdict is Verdict.CORRECT and resolution > enough:  # a check that could not have failed does not say "correct"
-        if allowed.kinks.any() and not both_zero and (visible <= enough * scale).all():
-            verdict, reason = Verdict.NONSMOOTH, reasons.unseen_beside_a_kink(resolution)
-        else:
-            verdict, reason = Verdict.UNRESOLVED, reasons.unseen_under_rounding(resolution)
+        near = bool(allowed.kinks.any()) and not both_zero and bool((visible <= enough * scale).all())
+        verdict, reason = _unseen(resolution, beside_a_kink=near)
     return Finding(
         name=name,
         backend=backend,
@@ -101,6 +99,13 @@ class _Compared(NamedTuple):
     error: Array
     bound: Array
     scale: Array
+
+
+def _unseen(resolution: float, *, beside_a_kink: bool) -> tuple[Verdict, str]:
+    """The verdict where less than this would go unseen: because of a kink, or of rounding."""
+    if beside_a_kink:
+        return Verdict.NONSMOOTH, reasons.unseen_beside_a_kink(resolution)
+    return Verdict.UNRESOLVED, reasons.unseen_under_rounding(resolution)
 
 
 def _part_of_the_whole(claimed: Array, hidden: Array, whole: Array, limits: Limits) -> float | None:

@@ -169,17 +169,18 @@ def _confirm(problem: Problem, gradient: Mapping[str, Array]) -> _Confirmation:
     v = direction(problem.parameters, gradient, problem.seed)
     first = problem.real.brief(v, gradient)
     agree = _within(problem, first, v, gradient)
-    resolution = {name: _relative(first.bound, gradient[name] * v[name]) for name in gradient}
-    zero = frozenset(name for name in gradient if norm(gradient[name] * v[name]) <= problem.allowed[name].along(v[name]))
+    size = {name: norm(gradient[name] * v[name]) for name in gradient}
+    resolution = {name: _relative(first.bound, size[name]) for name in gradient}
+    zero = frozenset(name for name in gradient if size[name] <= problem.allowed[name].along(v[name]))
     coarse = [name for name in gradient if not (agree and (resolution[name] <= COARSE or name in zero))]
-    size = max(1, ceil(len(coarse) / LOOKS))
-    parts = [coarse[start : start + size] for start in range(0, len(coarse), size)]
+    count = max(1, ceil(len(coarse) / LOOKS))
+    parts = [coarse[start : start + count] for start in range(0, len(coarse), count)]
     contradicted: list[str] = []
     while parts:
         names = parts.pop()
         own = {name: v[name] for name in names}
         estimate = problem.real.slope(own, {name: gradient[name] for name in names})
-        resolution |= {name: _relative(estimate.bound, gradient[name] * v[name]) for name in names}
+        resolution |= {name: _relative(estimate.bound, size[name]) for name in names}
         # A loss may bend in less than the steps: what the slope varies by within them is no contradiction.
         confirmed = _within(problem, estimate, own, gradient)
         if confirmed or _within(problem, estimate, own, gradient, problem.real.varying(own, estimate)):
@@ -200,6 +201,5 @@ def _within(
     return abs(estimate.value - claimed) <= estimate.bound + allowed + varying
 
 
-def _relative(bound: float, contribution: Array) -> float:
-    size = norm(contribution)
+def _relative(bound: float, size: float) -> float:
     return bound / size if size else float("inf")

@@ -35,12 +35,12 @@ class Cotangent(NamedTuple):
     kinks: Array
 
 
-def accumulated(terms: int) -> float:
+def accumulated(terms: Any) -> Any:
     """By how much a sum of so many terms has more variance than its terms and its result: each step rounds a partial sum.
 
     Of n partial sums up to S that is n S^2 / 3, for which `SAFETY` has room up to `MANY` terms and a few times that.
     """
-    return max(1.0, terms / MANY)
+    return np.maximum(1.0, terms / MANY)
 
 
 def tolerance_of(z: Uncertain, u: float) -> Array:
