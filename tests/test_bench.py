@@ -14,7 +14,7 @@ from gradcheck.bench.measuring.environment import Environment
 from gradcheck.bench.measuring.job import Facts, Settings
 from gradcheck.bench.measuring.measure import FLOOR, Rounds, Series, labels
 from gradcheck.bench.rendering import pictures
-from gradcheck.bench.results import compare
+from gradcheck.bench.results import changes
 from gradcheck.bench.results.growth import growth, informative, slope
 from gradcheck.bench.results.schema import Result, read
 from gradcheck.bench.results.spread import ratio, timing
@@ -340,7 +340,7 @@ def test_files_that_are_no_benchmark_are_refused(tmp_path, text, sentence):
 
 def test_compare_says_how_much_slower():
     old, new = result(points(), lambda _: 2.0), result(points(), lambda _: 3.0)
-    rows = compare.compare(old, new).rows
+    rows = changes.compare(old, new).rows
     assert [(row.backend, row.gradient) for row in rows] == [("floor", 1), ("a", 1.5)]
     assert rows[1].of_floor == (2, 3)
 
@@ -348,8 +348,8 @@ def test_compare_says_how_much_slower():
 def test_library_versions_are_shown_and_not_refused():
     old = result(points())
     new = msgspec.structs.replace(old, environment=msgspec.structs.replace(HERE, libraries={"numpy": "3"}))
-    assert compare.compare(old, new).libraries == ["numpy 2.4, now 3"]
-    assert not compare.compare(old, old).libraries
+    assert changes.compare(old, new).libraries == ["numpy 2.4, now 3"]
+    assert not changes.compare(old, old).libraries
 
 
 @pytest.mark.parametrize(
@@ -366,8 +366,8 @@ def test_library_versions_are_shown_and_not_refused():
     ],
 )
 def test_compare_refuses_what_is_not_comparable(new, sentence):
-    with pytest.raises(compare.NotComparable, match=sentence):
-        compare.compare(result(points()), new)
+    with pytest.raises(changes.NotComparable, match=sentence):
+        changes.compare(result(points()), new)
 
 
 # Pictures

@@ -5,7 +5,7 @@ import pytest
 
 from gradcheck import Verdict
 from gradcheck.verdict.bounds import Allowance, Limits, Settlement
-from gradcheck.verdict.compare import block_resolution, compare, entry_scales
+from gradcheck.verdict.entrywise import block_resolution, compare, entry_scales
 from gradcheck.verdict.findings import LISTED
 from gradcheck.verdict.heat import cells, heat
 

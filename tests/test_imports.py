@@ -50,7 +50,7 @@ PLANTED = {
     "a build in a build": ("backends/gradcheck_backends/jax/dense.py", "gradcheck_backends.manual", "share no code"),
     "a build in the harness": ("gradcheck/bench/run.py", "gradcheck_backends.pytorch", "imports no build"),
     "the face inside": ("gradcheck/tour/step.py", "gradcheck", "imports the face"),
-    "a circle": ("gradcheck/verdict/findings.py", "gradcheck.verdict.compare", "circle"),
+    "a circle": ("gradcheck/verdict/findings.py", "gradcheck.verdict.entrywise", "circle"),
     "a library elsewhere": ("gradcheck/verdict/heat.py", "optree", "One library, one room"),
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck.foundation.arrays import Array, rms
 from gradcheck.foundation.calling import one_line
 from gradcheck.verdict.causes import Cause
-from gradcheck.verdict.compare import place
+from gradcheck.verdict.entrywise import place
 
 
 class Defect(NamedTuple):

@@ -16,7 +16,7 @@ from gradcheck.foundation.arrays import Array, norm, rms
 from gradcheck.foundation.wording import at_most
 from gradcheck.oracles.directions import scales
 from gradcheck.oracles.line import Nearest
-from gradcheck.verdict.compare import entry_scales, place
+from gradcheck.verdict.entrywise import entry_scales, place
 from gradcheck.verdict.findings import Entry
 
 Gradient: TypeAlias = Callable[[Mapping[str, Array]], Mapping[str, Array]]

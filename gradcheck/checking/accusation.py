@@ -11,7 +11,7 @@ from gradcheck.foundation.arrays import Array, norm
 from gradcheck.oracles.differences import AT_LARGE, Start
 from gradcheck.oracles.line import Estimate
 from gradcheck.verdict import reasons
-from gradcheck.verdict.compare import place
+from gradcheck.verdict.entrywise import place
 from gradcheck.verdict.findings import Entry, Finding, Verdict
 from gradcheck.verdict.localize import Located, Search, localize
 from gradcheck.verdict.settle import Residual

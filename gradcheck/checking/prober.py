@@ -25,7 +25,7 @@ from gradcheck.oracles.noise import grain, noise, noise_at, stands_still
 from gradcheck.oracles.regression import regression
 from gradcheck.oracles.sides import NEAREST, Slopes, across, sides
 from gradcheck.verdict.bounds import Allowance
-from gradcheck.verdict.compare import entry_scales
+from gradcheck.verdict.entrywise import entry_scales
 
 # Entries of a block from which on the block's own resolution counts. At 50 two of 460 fewer were undecided, with 8% fewer
 # evaluations; at 1e9 nothing changed.

@@ -30,7 +30,7 @@ from gradcheck.foundation.watching import Watch
 from gradcheck.oracles.noise import QUIET
 from gradcheck.oracles.sides import TINY, across, bend, is_at_a_jump, lies_between
 from gradcheck.verdict import reasons
-from gradcheck.verdict.compare import place
+from gradcheck.verdict.entrywise import place
 from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.localize import Located
 

@@ -11,7 +11,7 @@ from gradcheck.bench.measuring.environment import here
 from gradcheck.bench.measuring.job import Settings
 from gradcheck.bench.measuring.measure import labels, rounds_of
 from gradcheck.bench.rendering import pictures, text
-from gradcheck.bench.results import compare
+from gradcheck.bench.results import changes
 from gradcheck.bench.results.schema import Result, read
 from gradcheck.bench.run import run_benchmark
 from gradcheck.builds import registry
@@ -122,7 +122,7 @@ def bench_command(
     show(text.render(legible(result)), people)
     write_out(json, lambda: json_text(result) + "\n")
     if old is not None:
-        show(text.comparison(compare.compare(legible(old), legible(result))), people)
+        show(text.comparison(changes.compare(legible(old), legible(result))), people)
     if drawn is not None:
         for path in pictures.draw(result, drawn):
             show(str(path), people)
@@ -151,7 +151,7 @@ def _measured(points: list[cases.Point], settings: Settings, old: Result | None)
     """Measure, unless there is something wrong that can be seen before."""
     labels(settings.backends)
     if old is not None:
-        compare.refuse(old, here(), compare.of_points(points))
+        changes.refuse(old, here(), changes.of_points(points))
     with timed() as line:
         task = line.add_task("starting", total=len(points) * rounds_of(settings))
 

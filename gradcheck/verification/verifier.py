@@ -7,7 +7,7 @@
 3. The oracles settle a gradient for each block: every entry where that is cheap, else the claim of a build that they have
    examined (`arbiter`).
 4. Losses are compared with the reference's and gradients with what was settled, entry by entry, in units of their bounds
-   (`gradcheck.verdict.compare`). Where no claim stood, the wrong entries of each are looked for.
+   (`gradcheck.verdict.entrywise`). Where no claim stood, the wrong entries of each are looked for.
 5. What is not right is held against corrections, a library of mistakes and single samples (`gradcheck.diagnosis`).
 """
 
@@ -35,7 +35,7 @@ from gradcheck.report.reproducer.recipe import reproducible
 from gradcheck.verdict import reasons
 from gradcheck.verdict.bounds import Allowance, Settlement
 from gradcheck.verdict.causes import Cause
-from gradcheck.verdict.compare import compare, place
+from gradcheck.verdict.entrywise import compare, place
 from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 from gradcheck.verdict.localize import Search, localize
 from gradcheck.verdict.settle import residual

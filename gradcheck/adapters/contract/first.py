@@ -8,7 +8,7 @@ import numpy as np
 from gradcheck.adapters.contract.breaches import Breach, shortly
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
-from gradcheck.verdict.compare import place
+from gradcheck.verdict.entrywise import place
 
 Gradients: TypeAlias = Mapping[str, Array]
 

@@ -7,7 +7,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from gradcheck.bench.measuring.environment import Environment
-from gradcheck.bench.results.compare import Comparison
+from gradcheck.bench.results.changes import Comparison
 from gradcheck.bench.results.growth import informative
 from gradcheck.bench.results.schema import Growth, Measured, Result, Row
 

@@ -1,0 +1,71 @@
+"""Levels of arithmetic: what honest code may round, from float32 inside to every operation in the dtype that is stored.
+
+Each operation's result is off by a relative error that is uniform between -u and u. A sum of n terms in order rounds n - 1
+times: the term that is added i-th is rounded n - i times more, n / 2 on average, so that each term is off by sqrt(n / 2) u;
+and where all have one sign the i-th partial sum is i / n of the total, so that this is off by sqrt(sum (i / n)^2) u =
+sqrt(n / 3) u. Which of both is the larger depends on the signs: both are put on.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+"""Unit roundoff of each format that arrays are stored in."""
+
+TF32 = 2.0**-11
+TINY = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126}
+LARGEST = {
+    "float64": float(np.finfo(np.float64).max),
+    "float32": float(np.finfo(np.float32).max),
+    "float16": float(np.finfo(np.float16).max),
+    "bfloat16": 2.0**127 * (2 - 2.0**-7),
+}
+# Float64 cannot be shaken by its own roundoff in float64. Rounding is linear in u as long as it is small, so that a coarser
+# one is put on, and its effect scaled down.
+COARSER = 2.0**13
+
+
+class Level(NamedTuple):
+    """One arithmetic: how far each number may be off, relative to it.
+
+    Attributes
+    ----------
+    name : str
+        As reports say it: ``"float32"``.
+    unit : float
+        Of the result of every operation.
+    sums : float
+        Of every addition within a sum.
+    factors : float
+        Of the factors of a matrix product or convolution, where these are rounded before.
+    moved : float
+        Of arguments and cotangents, where code may read them rounded otherwise.
+    tiny, largest : float
+        The smallest normal number, below which a result is off by ``unit * tiny`` besides; and that beyond which it is
+        infinite.
+    effect : float
+        What an error that was put on stands for, in parts of it.
+    """
+
+    name: str
+    unit: float
+    sums: float
+    factors: float
+    moved: float
+    tiny: float
+    largest: float
+    effect: float = 1.0
+
+    def term(self, n: int) -> float:
+        """Of each term of a sum of n."""
+        return self.sums * max(1.0, n / 2) ** 0.5
+
+    def total(self, n: int) -> float:
+        """Of the sum, beside that of its terms."""
+        return self.sums * max(1.0, n / 3) ** 0.5
+
+    def louder(self, factor: float) -> "Level":
+        """With every error so many times as large."""
+        unit, sums, factors, moved = (factor * each for each in self[1:5])
+        return self._replace(unit=unit, sums=sums, factors=factors, moved=moved)
