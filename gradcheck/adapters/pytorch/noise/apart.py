@@ -102,9 +102,7 @@ def _silu_backward(do: Do, g: Tensor, x: Tensor) -> Tensor:
     return do(aten.mul.Tensor, g, do(aten.mul.Tensor, s, slope))
 
 
-def _moments(
-    do: Do, x: Tensor, dim: Sequence[int] | None, correction: float | None, keepdim: bool
-) -> tuple[Tensor, Tensor]:
+def _moments(do: Do, x: Tensor, dim: Sequence[int] | None, correction: float | None, keepdim: bool) -> tuple[Tensor, Tensor]:
     """Variance and mean."""
     axes = list(dim) if dim else list(range(x.ndim))
     n = math.prod(x.shape[axis] for axis in axes)
@@ -191,4 +189,3 @@ def theirs(func: Any, name: str) -> Callable[..., Any] | None:
     overload = func._schema.overload_name or "default"
     packet = getattr(aten, name, None)
     return decomposition_table.get(getattr(packet, overload, None))
-

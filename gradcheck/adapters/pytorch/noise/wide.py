@@ -49,7 +49,10 @@ def widened(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Se
     if not _narrow(args) and not (kwargs and _narrow(kwargs.values())):
         return args, kwargs
     dtypes = [WIDER.get(each, each) if isinstance(each, torch.dtype) and rule.exact else each for each in args]
-    named = {name: WIDER.get(each, each) if isinstance(each, torch.dtype) and rule.exact else each for name, each in kwargs.items()}
+    named = {
+        name: WIDER.get(each, each) if isinstance(each, torch.dtype) and rule.exact else each
+        for name, each in kwargs.items()
+    }
     mixed = any(each.dtype in WIDER.values() for each in tensors([*args, *kwargs.values()]))
     if rule.kind not in _ARITHMETIC and not mixed:
         return dtypes, named
