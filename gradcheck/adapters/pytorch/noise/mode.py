@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gradcheck.adapters.pytorch.noise import pool
 from gradcheck.adapters.pytorch.noise.apart import ONE_OF_CONVOLUTION, OURS, theirs
 from gradcheck.adapters.pytorch.noise.choices import Decisions, Replay, picked
-from gradcheck.adapters.pytorch.noise.lengths import REDUCTIONS, TERMS, length
+from gradcheck.adapters.pytorch.noise.lengths import ACCUMULATE, REDUCTIONS, TERMS, length
 from gradcheck.adapters.pytorch.noise.table import PICKS, PRODUCTS, Kind, Rule, rule
 from gradcheck.adapters.pytorch.noise.wide import Width, made, tensors, widened
 from gradcheck.comparison.levels import Level
@@ -52,9 +52,7 @@ class _Arithmetic(TorchDispatchMode):
         super().__exit__(*raised)
         self._outer.__exit__(*raised)
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Any:
         return self._perform(func, args, kwargs or {})
 
     def _do(self, func: Any, *args: Any) -> Any:
@@ -66,11 +64,7 @@ class _Arithmetic(TorchDispatchMode):
         known = rule(func)
         if self._width.meets(args):
             args, kwargs = widened(known, args, kwargs)
-            if (
-                known.kind in (Kind.MADE, Kind.ROUND, Kind.SUM)
-                and not known.writes
-                and not any(map(_floating, tensors(args)))
-            ):
+            if known.makes and not any(map(_floating, tensors(args))):
                 return made(known, func, args, kwargs, func(*args, **kwargs))
         return _PERFORM[known.kind](self, known, func, args, kwargs)
 
@@ -89,18 +83,12 @@ class _Arithmetic(TorchDispatchMode):
         floats = any(map(_floating, tensors(args)))
         about = next(tensors(args)).shape if floats else torch.Size()
         result = func(*args, **kwargs)
-        if not floats:
+        if not floats or any(each.is_complex() for each in tensors((result,))):
             return result
         return self._decided(known, func, args, kwargs, result, about)
 
     def _decided(
-        self,
-        known: Rule,
-        func: Any,
-        args: Sequence[Any],
-        kwargs: dict[str, Any],
-        result: Any,
-        about: torch.Size | None = None,
+        self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any, about: torch.Size | None = None
     ) -> Any:
         about = args[0].shape if about is None else about
         if known.writes:
@@ -143,7 +131,7 @@ class _Arithmetic(TorchDispatchMode):
         return result
 
     def _sum(self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        if known.name in TERMS and _only_moves(known.name, args, kwargs):
+        if known.name in ACCUMULATE and _only_moves(known.name, args, kwargs):
             return func(*args, **kwargs)
         return self._summed(known, func, args, kwargs, TERMS.get(known.name), product=False)
 
@@ -151,20 +139,13 @@ class _Arithmetic(TorchDispatchMode):
         return self._summed(known, func, args, kwargs, PRODUCTS[known.name], product=True)
 
     def _summed(
-        self,
-        known: Rule,
-        func: Any,
-        args: Sequence[Any],
-        kwargs: dict[str, Any],
-        terms: tuple[int, ...] | None,
-        product: bool,
+        self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any], terms: tuple[int, ...] | None, product: bool
     ) -> Any:
         n = length(known.name, args, kwargs)
+        if n == 1 and known.name in REDUCTIONS:
+            return func(*args, **kwargs)
         at = range(len(args)) if terms is None else terms
-        shaken = [
-            self._terms(each, n, product) if place in at and place not in known.writes else each
-            for place, each in enumerate(args)
-        ]
+        shaken = [self._terms(each, n, product) if place in at and place not in known.writes else each for place, each in enumerate(args)]
         result = func(*shaken, **kwargs)
         self._settled(known, args, kwargs, result, n)
         return result
@@ -183,10 +164,7 @@ class _Arithmetic(TorchDispatchMode):
         groups = rest[-2]
         n = max(1, wide if rest[-1] else weight[0, :1].numel() * weight.shape[0] // max(1, groups))
         result = ONE_OF_CONVOLUTION(
-            self._term(g, n, True),
-            x if rest[-1] == 0 else self._term(x, n, True),
-            weight if rest[-1] else self._term(weight, n, True),
-            *rest,
+            self._term(g, n, True), x if rest[-1] == 0 else self._term(x, n, True), weight if rest[-1] else self._term(weight, n, True), *rest
         )
         self._settle(result, n)
         return result
@@ -196,9 +174,7 @@ class _Arithmetic(TorchDispatchMode):
         whole = any(each.dtype in LOW or each.is_complex() or not each.numel() for each in operands)
         if whole or not operands or "out" in kwargs:
             return self._round(known, func, args, kwargs)
-        result = (
-            OURS[known.name](self._do, *args, **kwargs) if known.name in OURS else self._theirs(known, func, args, kwargs)
-        )
+        result = OURS[known.name](self._do, *args, **kwargs) if known.name in OURS else self._theirs(known, func, args, kwargs)
         return args[0].copy_(result) if known.writes == (0,) else result
 
     def _theirs(self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -211,14 +187,16 @@ class _Arithmetic(TorchDispatchMode):
 
     def _terms(self, each: Any, n: int, product: bool) -> Any:
         if isinstance(each, torch.Tensor):
-            return self._term(each, n, product) if each.dtype in SHAKEN and each.numel() else each
+            return self._term(each, n, product) if _shakable(each) else each
         if isinstance(each, (list, tuple)):
             return [self._terms(part, n, product) for part in each]
         return each
 
     def _settled(self, known: Rule, args: Sequence[Any], kwargs: dict[str, Any], result: Any, n: int) -> None:
-        for each in _written(known, args, kwargs) if known.writes else tensors((result,)):
-            if each.dtype in SHAKEN and each.numel():
+        if known.writes:
+            result = tuple(_written(known, args, kwargs))
+        for each in (result,) if isinstance(result, torch.Tensor) else tensors(result if isinstance(result, (list, tuple)) else ()):
+            if _shakable(each):
                 self._settle(torch.view_as_real(each) if each.is_complex() else each, n)
 
 
@@ -237,14 +215,16 @@ _PERFORM: dict[Kind, Any] = {
 }
 
 
+def _shakable(each: torch.Tensor) -> bool:
+    return each.dtype in SHAKEN and each.numel() > 0 and each.layout is torch.strided
+
+
 def _floating(each: Any) -> bool:
     return isinstance(each, torch.Tensor) and (each.is_floating_point() or each.is_complex())
 
 
 def _written(known: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Iterator[torch.Tensor]:
-    return tensors(
-        [args[at] if isinstance(at, int) else kwargs[at] for at in known.writes if isinstance(at, int) or at in kwargs]
-    )
+    return tensors([args[at] if isinstance(at, int) else kwargs[at] for at in known.writes if isinstance(at, int) or at in kwargs])
 
 
 def _argument(func: Any, args: Sequence[Any], kwargs: dict[str, Any], name: str) -> Any:
@@ -256,10 +236,10 @@ def _argument(func: Any, args: Sequence[Any], kwargs: dict[str, Any], name: str)
 
 def _only_moves(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
     """Whether numbers are put somewhere and nothing is added up."""
-    if "put" in name:
-        return not (args[3] if len(args) > 3 else kwargs.get("accumulate", False))
-    reduce = args[4] if len(args) > 4 else kwargs.get("reduce", "sum")
-    return reduce in ("amax", "amin")
+    if name.startswith("scatter_reduce"):
+        reduce = args[4] if len(args) > 4 else kwargs.get("reduce", "sum")
+        return reduce in ("amax", "amin")
+    return not (args[3] if len(args) > 3 else kwargs.get("accumulate", False))
 
 
 class Exact(_Arithmetic):
@@ -319,7 +299,7 @@ class Noise(_Arithmetic):
         self._replay = Replay(decisions, free)
         self._ranges = decisions.ranges if decisions is not None else []
         self._results = 0
-        self._sizes: dict[tuple[int, bool | None], float] = {}
+        self._found: dict[Any, torch.Tensor] = {}
 
     @property
     def flips(self) -> int:
@@ -336,12 +316,13 @@ class Noise(_Arithmetic):
 
     def _factors(self, x: torch.Tensor, n: int, product: bool | None) -> torch.Tensor:
         """What x is multiplied with: as a factor of a product, as another term, or (None) as a result."""
-        size = self._sizes.get((n, product))
-        if size is None:
-            size = self._sizes[n, product] = self._size(n, product)
-        if x.dtype == torch.float32:
-            size += 2.0**-24  # less than half a unit is lost where float32 rounds to the nearest
-        return pool.factors(size, x.device)
+        key = n, product, x.dtype, x.device
+        found = self._found.get(key)
+        if found is None:
+            # Less than half a unit is lost where float32 rounds to the nearest.
+            size = self._size(n, product) + (2.0**-24 if x.dtype == torch.float32 else 0.0)
+            found = self._found[key] = pool.factors(size, x.device)
+        return found
 
     def _size(self, n: int, product: bool | None) -> float:
         level = self._level
@@ -354,6 +335,8 @@ class Noise(_Arithmetic):
             shaken = x.resolve_conj().clone(memory_format=torch.contiguous_format)
             self._multiply(torch.view_as_real(shaken), self._factors(torch.view_as_real(shaken), n, product))
             return shaken
+        if x.numel() <= pool.PIECE and x.dtype == torch.float64 and x.is_contiguous():
+            return x * self._factors(x, n, product).as_strided(x.shape, x.stride(), self._places.next())
         shaken = x.clone()
         self._multiply(shaken, self._factors(x, n, product))
         return shaken
@@ -373,8 +356,8 @@ class Noise(_Arithmetic):
         n = x.numel()
         if x.dtype != torch.float64:
             x.copy_(x.double().mul_(self._places.whole(by, n).view(x.shape)))
-        elif n <= pool.PIECE:
-            x.mul_(self._places.piece(by, n).view(x.shape))
+        elif n <= pool.PIECE and x.is_contiguous():
+            x.mul_(by.as_strided(x.shape, x.stride(), self._places.next()))
         elif (row := pool.flat(x)) is None:
             x.mul_(self._places.whole(by, n).view(x.shape))
         else:
