@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+# (PyTorch's annotations are partial.)
 """What an operation of this corpus is: a plain reference, other honest ways, faults, and pieces to make them of.
 
 A kernel is a function of tensors, most often with a backward pass of its own. Faults are made by writing one wrong, or by
@@ -6,7 +9,7 @@ changing what passes through a right one: an output, a gradient, a cotangent.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -26,7 +29,8 @@ Written: TypeAlias = One | Two | Three | Four | Five | Six
 Change: TypeAlias = Callable[[Tensor], Tensor]
 
 
-class Fault(NamedTuple):
+@dataclass(frozen=True)
+class Fault:
     """A kernel with one mistake.
 
     Attributes
@@ -79,7 +83,7 @@ def kernel(written: Written) -> Kernel:
 
 def each(change: Kernel, outputs: Any) -> Any:
     """One tensor or a tuple of them, changed."""
-    return tuple(change(output) for output in outputs) if isinstance(outputs, tuple) else change(outputs)  # pyright: ignore[reportUnknownVariableType]
+    return tuple(change(output) for output in outputs) if isinstance(outputs, tuple) else change(outputs)
 
 
 def by_hand(forward: Written, backward: Written) -> Kernel:
@@ -101,7 +105,7 @@ def by_hand(forward: Written, backward: Written) -> Kernel:
 
 def again(function: Written, backward: Written) -> Kernel:
     """By hand, from the arguments alone, which are kept."""
-    return by_hand(cast("One", lambda *args: (kernel(function)(*args), args)), backward)  # pyright: ignore
+    return by_hand(cast("One", lambda *args: (kernel(function)(*args), args)), backward)
 
 
 def slope(function: One, derivative: Change) -> Kernel:

@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+# (PyTorch's annotations are partial.)
 """Attention: plain, causal, masked, over groups of heads, in a window, with a slope, with a cap; and tiled by hand."""
 
 from collections.abc import Callable
@@ -29,7 +32,7 @@ class Scores:
         """Scores of all queries and the keys from a start."""
         capped, i, j = self.capped(q, k), *self.places(q, k, start)
         slopes = 2.0 ** -torch.arange(1, len(q) + 1).reshape(-1, 1, 1)
-        return (capped + slopes * self.added(i, j).to(q.dtype)).masked_fill(~self.seen(i, j), -torch.inf)
+        return (capped + (slopes * self.added(i, j)).to(q.dtype)).masked_fill(~self.seen(i, j), -torch.inf)
 
     def places(self, q: Tensor, k: Tensor, start: int) -> tuple[Tensor, Tensor]:
         return torch.arange(q.shape[-2]).unsqueeze(-1), torch.arange(start, start + k.shape[-2])

@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+# (PyTorch's annotations are partial.)
 """Products: linear, bilinear, of low rank, in batches, with a loss at the end, and depthwise convolution."""
 
 import torch

@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+# (PyTorch's annotations are partial.)
 """Losses: of differences, of angles, of preferences."""
 
 import torch

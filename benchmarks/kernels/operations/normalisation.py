@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+# (PyTorch's annotations are partial.)
 """Normalisations: by root mean square, layer, group, batch, length; standard deviation and variance."""
 
 import torch

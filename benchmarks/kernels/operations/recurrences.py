@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+# (PyTorch's annotations are partial.)
 """Sums and scans along time."""
 
 import torch
@@ -95,8 +98,10 @@ def delta_attention(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor) -> Te
         rows.append(torch.cat([rows[-1] * a[i], torch.ones_like(a[:1])]))
     decay = torch.stack([F.pad(row, (0, n - len(row))) for row in rows])
     pull = (b.unsqueeze(-1) * (k @ k.mT) * decay).tril(-1)
-    written = torch.linalg.solve_triangular(torch.eye(n, dtype=q.dtype) + pull, b.unsqueeze(-1) * v, upper=False)
-    return (q @ k.mT * decay) @ written
+    wide = torch.promote_types(q.dtype, torch.float32)  # the least that PyTorch solves in
+    system = torch.eye(n, dtype=wide) + pull.to(wide)
+    written = torch.linalg.solve_triangular(system, (b.unsqueeze(-1) * v).to(wide), upper=False)
+    return (q @ k.mT * decay) @ written.to(q.dtype)
 
 
 def delta_back(

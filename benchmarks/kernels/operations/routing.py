@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+# (PyTorch's annotations are partial.)
 """Where numbers go: experts, embeddings, sums by index, rotations of pairs."""
 
 import math

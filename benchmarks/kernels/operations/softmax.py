@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+# (PyTorch's annotations are partial.)
 """Softmax and what is made of it: logarithms, cross entropies, divergences."""
 
 import torch
