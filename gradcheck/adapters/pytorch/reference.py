@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.checking import BACKEND, lent
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
-from gradcheck.adapters.pytorch.function import TorchFunction, name_of
+from gradcheck.adapters.pytorch.function import TorchFunction, dtype_of, name_of
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
 from gradcheck.adapters.pytorch.numbers import DTYPES, array_of
@@ -38,13 +38,15 @@ def check_against(
     reference: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    module: torch.nn.Module | None,
     asked: Asked,
     contract: bool = True,
 ) -> Report:
     """What `gradcheck.check_torch` does where it is given a reference."""
     plain = _eager(f) if reference == EAGER else reference
-    second = lent(plain, args, kwargs, None, asked.seed, dtype=torch.float64)  # of a module: whatever dtype it is in
-    with lent(f, args, kwargs, None, asked.seed) as kernel, second as function:
+    second = lent(plain, args, kwargs, module, asked.seed, dtype=torch.float64)  # of a module: whatever dtype it is in
+    with lent(f, args, kwargs, module, asked.seed) as kernel, second as function:
+        kernel.dtype = dtype_of(asked.dtype)
         pair = TorchPair(kernel, function)
         report = compared(pair, asked)
         report = _under_contract(report, kernel, f) if contract else report
@@ -71,7 +73,8 @@ class TorchPair:
         self.outputs = _counterparts(mine, theirs, self.name)
         self.extra = [name for name in mine if name not in self.outputs]
         found = {name: mine[name] for name in self.outputs}
-        self.formats = {name: _format(tensor.dtype) for name, tensor in {**found, **kernel.blocks}.items()}
+        self.formats = {name: _format(tensor.dtype) for name, tensor in found.items()}
+        self.formats |= {name: _format(kernel.dtype or value.dtype) for name, value in kernel.blocks.items()}
         kernel.cotangents = {
             name: normal(name, tuple(each.shape), kernel.seed) for name, each in found.items() if each.requires_grad
         }
