@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gradcheck.adapters.pytorch.noise import pool
 from gradcheck.adapters.pytorch.noise.apart import ONE_OF_CONVOLUTION, OURS, theirs
 from gradcheck.adapters.pytorch.noise.choices import Decisions, Replay, picked
-from gradcheck.adapters.pytorch.noise.lengths import ACCUMULATE, REDUCTIONS, TERMS, length
+from gradcheck.adapters.pytorch.noise.lengths import ACCUMULATE, REDUCTIONS, TERMS, largest, length
 from gradcheck.adapters.pytorch.noise.table import PICKS, PRODUCTS, Kind, Rule, rule
 from gradcheck.adapters.pytorch.noise.wide import Width, made, tensors, widened
 from gradcheck.comparison.levels import Level
@@ -64,7 +64,7 @@ class _Arithmetic(TorchDispatchMode):
         known = rule(func)
         if self._width.meets(args):
             args, kwargs = widened(known, args, kwargs)
-            if known.makes and not any(map(_floating, tensors(args))):
+            if known.makes and not (args and _floating(args[0])) and not any(map(_floating, tensors(args))):
                 return made(known, func, args, kwargs, func(*args, **kwargs))
         return _PERFORM[known.kind](self, known, func, args, kwargs)
 
@@ -142,7 +142,7 @@ class _Arithmetic(TorchDispatchMode):
         self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any], terms: tuple[int, ...] | None, product: bool
     ) -> Any:
         n = length(known.name, args, kwargs)
-        if n == 1 and known.name in REDUCTIONS:
+        if known.name in REDUCTIONS and (n == 1 or largest(known.name, args, kwargs)):
             return func(*args, **kwargs)
         at = range(len(args)) if terms is None else terms
         shaken = [self._terms(each, n, product) if place in at and place not in known.writes else each for place, each in enumerate(args)]
@@ -236,9 +236,8 @@ def _argument(func: Any, args: Sequence[Any], kwargs: dict[str, Any], name: str)
 
 def _only_moves(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
     """Whether numbers are put somewhere and nothing is added up."""
-    if name.startswith("scatter_reduce"):
-        reduce = args[4] if len(args) > 4 else kwargs.get("reduce", "sum")
-        return reduce in ("amax", "amin")
+    if name.endswith("_reduce"):
+        return (args[4] if len(args) > 4 else kwargs.get("reduce", "sum")) in ("amax", "amin")
     return not (args[3] if len(args) > 3 else kwargs.get("accumulate", False))
 
 

@@ -5,7 +5,6 @@ like a total.
 """
 
 from enum import Enum, auto
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -118,9 +117,19 @@ def _kind(func: Any, name: str, overload: str, tags: Any) -> Kind:
     return Kind.ROUND if torch.Tag.pointwise in tags else Kind.SUM
 
 
-@lru_cache(None)
+_KNOWN: dict[int, tuple[Any, Rule]] = {}
+
+
 def rule(func: Any) -> Rule:
     """What an operation is."""
+    # By identity: an overload computes its hash in Python, which takes longer than some operations.
+    known = _KNOWN.get(id(func))
+    if known is None:
+        known = _KNOWN[id(func)] = func, _rule(func)
+    return known[1]
+
+
+def _rule(func: Any) -> Rule:
     schema = func._schema
     space, _, full = schema.name.partition("::")
     writes = tuple(

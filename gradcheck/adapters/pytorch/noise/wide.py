@@ -7,7 +7,7 @@ something, and stay.
 
 import inspect
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -73,13 +73,16 @@ def _by_autograd() -> bool:
 
 def _narrow(values: Any) -> bool:
     for each in values:
+        kind = type(each)
+        if kind is float or kind is int or each is None:
+            continue
         if isinstance(each, torch.Tensor):
             if each.dtype in WIDER:
                 return True
-        elif isinstance(each, torch.dtype):
+        elif kind is torch.dtype:
             if each in WIDER:
                 return True
-        elif isinstance(each, (list, tuple)) and _narrow(each):
+        elif isinstance(each, (list, tuple)) and each and type(each[0]) is not int and _narrow(cast("Sequence[Any]", each)):
             return True
     return False
 
