@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (PyTorch's annotations are partial.)
 """Composite operations as several, each of which rounds: what an honest kernel computes on the way.
 
 The commonest stand here, as few operations as they are made of; for the others PyTorch has a decomposition of its own. A
@@ -12,6 +14,7 @@ import torch
 from torch._decomp import decomposition_table
 
 aten = torch.ops.aten
+_TABLE: dict[Any, Callable[..., Any]] = decomposition_table
 Do: TypeAlias = Callable[..., Any]
 Tensor: TypeAlias = torch.Tensor
 
@@ -173,10 +176,9 @@ OURS: dict[str, Callable[..., Any]] = {
     "std_mean": _std_mean,
     "convolution_backward": _convolution_backward,
 }
-THEIRS = frozenset(
-    """
+_THEIRS = """
     addcdiv addcmul batch_norm_backward binary_cross_entropy binary_cross_entropy_backward binary_cross_entropy_with_logits
-    celu cudnn_batch_norm cudnn_batch_norm_backward dist elu elu_backward embedding_dense_backward_ gelu gelu_backward glu
+    celu cudnn_batch_norm cudnn_batch_norm_backward dist elu elu_backward gelu gelu_backward glu
     glu_backward grid_sampler_2d hardshrink hardsigmoid hardsigmoid_backward hardswish hardswish_backward hardtanh_backward
     huber_loss huber_loss_backward leaky_relu_backward lerp linalg_cross log_sigmoid_backward log_sigmoid_forward logaddexp
     logaddexp2 logit logit_backward mish mish_backward mse_loss mse_loss_backward multi_margin_loss
@@ -186,13 +188,12 @@ THEIRS = frozenset(
     softplus softplus_backward softshrink threshold threshold_backward _batch_norm_no_update _batch_norm_with_update
     _euclidean_dist _fused_rms_norm _fused_rms_norm_backward _native_batch_norm_legit _native_batch_norm_legit_no_training
     _prelu_kernel _prelu_kernel_backward _scaled_dot_product_flash_attention_for_cpu _weight_norm_interface
-    """.split()
-)
+"""
+THEIRS = frozenset(_THEIRS.split())
 
 
 def theirs(func: Any, name: str) -> Callable[..., Any] | None:
     """PyTorch's decomposition; of an operation in place that of the same one which returns its result."""
     overload = func._schema.overload_name or "default"
     packet = getattr(aten, name, None)
-    return decomposition_table.get(getattr(packet, overload, None))
-
+    return _TABLE.get(getattr(packet, overload, None))

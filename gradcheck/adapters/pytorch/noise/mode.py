@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# (PyTorch's annotations are partial.)
 """Two ways to evaluate a PyTorch program: as it is, keeping what it decided; and with noise on every operation."""
 
 import math
@@ -11,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradcheck.adapters.pytorch.noise import pool
 from gradcheck.adapters.pytorch.noise.apart import ONE_OF_CONVOLUTION, OURS, theirs
-from gradcheck.adapters.pytorch.noise.choices import Decisions, Replay, picked
+from gradcheck.adapters.pytorch.noise.choices import Decisions, Range, Replay, picked
 from gradcheck.adapters.pytorch.noise.lengths import ACCUMULATE, REDUCTIONS, TERMS, largest, length
 from gradcheck.adapters.pytorch.noise.table import PICKS, PRODUCTS, Kind, Rule, rule
 from gradcheck.adapters.pytorch.noise.wide import Width, made, tensors, widened
@@ -19,24 +21,32 @@ from gradcheck.comparison.levels import Level
 
 aten = torch.ops.aten
 SHAKEN = (torch.float64, torch.float32, torch.complex128, torch.complex64)
+ANY = Range(0.0, math.inf, False)
+# Of whole numbers these make whole numbers, which are exact as long as a format has them: in whatever order.
+CLOSED = frozenset(("add", "sub", "rsub", "mul", "sum", "cumsum", *PRODUCTS))
 LOW = (torch.bfloat16, torch.float16)
 
 
 class _Arithmetic(TorchDispatchMode):
     """Every operation by its rule; what is done with operands, results and decisions is the mode's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, wide: bool | None) -> None:
         super().__init__()
-        self._width = Width()
+        self._width = Width(wide)
         self._outer: Any = None
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Not: that would load PyTorch's compiler, in seconds, and be asked before every operation."""
+        return False
 
     @abstractmethod
     def _term(self, x: torch.Tensor, n: int, product: bool) -> torch.Tensor:
         """An operand of a sum of n terms."""
 
     @abstractmethod
-    def _settle(self, x: torch.Tensor, n: int) -> None:
-        """A result, in place; of a sum of n terms where n is not 0."""
+    def _settle(self, x: torch.Tensor, n: int, closed: bool = False) -> None:
+        """A result, in place; of a sum of n terms where n is not 0; whole where all operands are, where it is closed."""
 
     @abstractmethod
     def _choose(self, by: Any, about: torch.Size, own: torch.Tensor) -> torch.Tensor:
@@ -52,7 +62,9 @@ class _Arithmetic(TorchDispatchMode):
         super().__exit__(*raised)
         self._outer.__exit__(*raised)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         return self._perform(func, args, kwargs or {})
 
     def _do(self, func: Any, *args: Any) -> Any:
@@ -66,13 +78,17 @@ class _Arithmetic(TorchDispatchMode):
             args, kwargs = widened(known, args, kwargs)
             if known.makes and not (args and _floating(args[0])) and not any(map(_floating, tensors(args))):
                 return made(known, func, args, kwargs, func(*args, **kwargs))
-        return _PERFORM[known.kind](self, known, func, args, kwargs)
+        perform: Any = getattr(self, known.kind.value)
+        return perform(known, func, args, kwargs)
 
     def _copy(self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         result = func(*args, **kwargs)
         if known.name == "copy" and not _floating(args[0]) and _floating(args[1]):
-            return self._decided(known, func, args, kwargs, result)
+            return self._decided(known, func, args, kwargs, result, args[0].shape)
         return result
+
+    def _make(self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        return func(*args, **kwargs)
 
     def _cast(self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         result = func(*args, **kwargs)
@@ -88,9 +104,14 @@ class _Arithmetic(TorchDispatchMode):
         return self._decided(known, func, args, kwargs, result, about)
 
     def _decided(
-        self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any, about: torch.Size | None = None
+        self,
+        known: Rule,
+        func: Any,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        result: Any,
+        about: torch.Size,
     ) -> Any:
-        about = args[0].shape if about is None else about
         if known.writes:
             for target in _written(known, args, kwargs):
                 chosen = self._choose(func, about, target)
@@ -105,7 +126,7 @@ class _Arithmetic(TorchDispatchMode):
         result = func(*args, **kwargs)
         if known.writes or not _floating(args[0]):
             return result
-        numbers, own = result
+        own = result[1]
         places = self._choose(func, args[0].shape, own)
         if places is own:
             return result
@@ -139,13 +160,22 @@ class _Arithmetic(TorchDispatchMode):
         return self._summed(known, func, args, kwargs, PRODUCTS[known.name], product=True)
 
     def _summed(
-        self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any], terms: tuple[int, ...] | None, product: bool
+        self,
+        known: Rule,
+        func: Any,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        terms: tuple[int, ...] | None,
+        product: bool,
     ) -> Any:
         n = length(known.name, args, kwargs)
         if known.name in REDUCTIONS and (n == 1 or largest(known.name, args, kwargs)):
             return func(*args, **kwargs)
         at = range(len(args)) if terms is None else terms
-        shaken = [self._terms(each, n, product) if place in at and place not in known.writes else each for place, each in enumerate(args)]
+        shaken = [
+            self._terms(each, n, product) if place in at and place not in known.writes else each
+            for place, each in enumerate(args)
+        ]
         result = func(*shaken, **kwargs)
         self._settled(known, args, kwargs, result, n)
         return result
@@ -164,7 +194,10 @@ class _Arithmetic(TorchDispatchMode):
         groups = rest[-2]
         n = max(1, wide if rest[-1] else weight[0, :1].numel() * weight.shape[0] // max(1, groups))
         result = ONE_OF_CONVOLUTION(
-            self._term(g, n, True), x if rest[-1] == 0 else self._term(x, n, True), weight if rest[-1] else self._term(weight, n, True), *rest
+            self._term(g, n, True),
+            x if rest[-1] == 0 else self._term(x, n, True),
+            weight if rest[-1] else self._term(weight, n, True),
+            *rest,
         )
         self._settle(result, n)
         return result
@@ -174,14 +207,17 @@ class _Arithmetic(TorchDispatchMode):
         whole = any(each.dtype in LOW or each.is_complex() or not each.numel() for each in operands)
         if whole or not operands or "out" in kwargs:
             return self._round(known, func, args, kwargs)
-        result = OURS[known.name](self._do, *args, **kwargs) if known.name in OURS else self._theirs(known, func, args, kwargs)
+        result = (
+            OURS[known.name](self._do, *args, **kwargs) if known.name in OURS else self._theirs(known, func, args, kwargs)
+        )
         return args[0].copy_(result) if known.writes == (0,) else result
 
     def _theirs(self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """PyTorch's own decomposition calls operations by way of the dispatcher: they come back here."""
         TorchDispatchMode.__enter__(self)
         try:
-            return theirs(func, known.name)(*args, **kwargs)
+            several: Any = theirs(func, known.name)
+            return several(*args, **kwargs)
         finally:
             TorchDispatchMode.__exit__(self, None, None, None)
 
@@ -195,24 +231,12 @@ class _Arithmetic(TorchDispatchMode):
     def _settled(self, known: Rule, args: Sequence[Any], kwargs: dict[str, Any], result: Any, n: int) -> None:
         if known.writes:
             result = tuple(_written(known, args, kwargs))
-        for each in (result,) if isinstance(result, torch.Tensor) else tensors(result if isinstance(result, (list, tuple)) else ()):
+        closed = known.name in CLOSED
+        for each in (
+            (result,) if isinstance(result, torch.Tensor) else tensors(result if isinstance(result, (list, tuple)) else ())
+        ):
             if _shakable(each):
-                self._settle(torch.view_as_real(each) if each.is_complex() else each, n)
-
-
-_PERFORM: dict[Kind, Any] = {
-    Kind.COPY: _Arithmetic._copy,
-    Kind.MADE: _Arithmetic._copy,
-    Kind.CAST: _Arithmetic._cast,
-    Kind.DECIDE: _Arithmetic._decide,
-    Kind.PICK: _Arithmetic._pick,
-    Kind.REMAIN: _Arithmetic._remain,
-    Kind.ROUND: _Arithmetic._round,
-    Kind.SUM: _Arithmetic._sum,
-    Kind.LOGSUM: _Arithmetic._logsum,
-    Kind.PRODUCT: _Arithmetic._product,
-    Kind.APART: _Arithmetic._apart,
-}
+                self._settle(torch.view_as_real(each) if each.is_complex() else each, n, closed)
 
 
 def _shakable(each: torch.Tensor) -> bool:
@@ -224,7 +248,9 @@ def _floating(each: Any) -> bool:
 
 
 def _written(known: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Iterator[torch.Tensor]:
-    return tensors([args[at] if isinstance(at, int) else kwargs[at] for at in known.writes if isinstance(at, int) or at in kwargs])
+    return tensors(
+        [args[at] if isinstance(at, int) else kwargs[at] for at in known.writes if isinstance(at, int) or at in kwargs]
+    )
 
 
 def _argument(func: Any, args: Sequence[Any], kwargs: dict[str, Any], name: str) -> Any:
@@ -244,19 +270,25 @@ def _only_moves(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
 class Exact(_Arithmetic):
     """Evaluates without noise and keeps what was decided.
 
+    Parameters
+    ----------
+    wide : bool, optional
+        Whether the program is evaluated in float64, so that casts to float32 are lifted to that. As long as it is not told,
+        it is where the first tensor it meets is not of float32, or any is of float64.
+
     Attributes
     ----------
     decisions : Decisions
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.decisions = Decisions()
+    def __init__(self, *, wide: bool | None = None) -> None:
+        super().__init__(wide)
+        self.decisions = Decisions(wide)
 
     def _term(self, x: torch.Tensor, n: int, product: bool) -> torch.Tensor:
         return x.clone() if n < 0 else x
 
-    def _settle(self, x: torch.Tensor, n: int) -> None:
+    def _settle(self, x: torch.Tensor, n: int, closed: bool = False) -> None:
         size = x.abs()
         least, most = (bound.item() for bound in size.aminmax())
         if not math.isfinite(most):
@@ -264,7 +296,8 @@ class Exact(_Arithmetic):
             least = 0.0
         if not least:
             least = size.masked_fill_(size == 0, math.inf).amin().item()
-        self.decisions.ranges.append((least, most))
+        whole = closed and least >= 1 and bool((x == x.round()).all())
+        self.decisions.ranges.append(Range(least, most, whole))
 
     def _choose(self, by: Any, about: torch.Size, own: torch.Tensor) -> torch.Tensor:
         self.decisions.record(by, about, own)
@@ -292,9 +325,10 @@ class Noise(_Arithmetic):
     """
 
     def __init__(self, level: Level, seed: int, decisions: Decisions | None, *, free: bool = False) -> None:
-        super().__init__()
+        super().__init__(decisions.wide if decisions is not None else None)
         self._level = level
         self._places = pool.Places(seed)
+        self._underflow = pool.Places(~seed)  # its own, so that who needs none has the same noise
         self._replay = Replay(decisions, free)
         self._ranges = decisions.ranges if decisions is not None else []
         self._results = 0
@@ -340,15 +374,16 @@ class Noise(_Arithmetic):
         self._multiply(shaken, self._factors(x, n, product))
         return shaken
 
-    def _settle(self, x: torch.Tensor, n: int) -> None:
-        before = self._ranges[self._results] if self._results < len(self._ranges) else (0.0, math.inf)
+    def _settle(self, x: torch.Tensor, n: int, closed: bool = False) -> None:
+        level, before = self._level, self._ranges[self._results] if self._results < len(self._ranges) else ANY
         self._results += 1
+        if before.whole and before.largest * level.unit < 1:
+            return
         self._multiply(x, self._factors(x, n, None))
-        level = self._level
-        if before[0] < 2 * level.tiny:
-            off = self._places.whole(pool.factors(1.0, x.device), x.numel()).sub(1).view(x.shape)
+        if before.smallest < 2 * level.tiny:
+            off = self._underflow.whole(pool.factors(1.0, x.device), x.numel()).sub(1).view(x.shape)
             x.add_(off.mul_(x != 0), alpha=level.unit * level.tiny)
-        if before[1] > level.largest / 2:
+        if before.largest > level.largest / 2:
             x.copy_(torch.where(x.abs() > level.largest, x.sign() * math.inf, x))
 
     def _multiply(self, x: torch.Tensor, by: torch.Tensor) -> None:

@@ -4,7 +4,7 @@ Whatever is in no list and acts entry by entry is rounded; any other is a sum: i
 like a total.
 """
 
-from enum import Enum, auto
+from enum import Enum
 from typing import Any, NamedTuple
 
 import torch
@@ -13,19 +13,19 @@ from gradcheck.adapters.pytorch.noise.apart import OURS, THEIRS, theirs
 
 
 class Kind(Enum):
-    """What is done with an operation."""
+    """What is done with an operation: the name of the method that does it."""
 
-    COPY = auto()
-    MADE = auto()  # from nothing: zeros, random numbers
-    CAST = auto()
-    DECIDE = auto()  # its result is a choice
-    PICK = auto()  # it returns numbers of its operand, and which
-    REMAIN = auto()  # what a rounded quotient leaves
-    ROUND = auto()
-    SUM = auto()
-    LOGSUM = auto()  # its operand's exponentials are the terms
-    PRODUCT = auto()
-    APART = auto()
+    COPY = "_copy"
+    MADE = "_make"  # from nothing: zeros, random numbers
+    CAST = "_cast"
+    DECIDE = "_decide"  # its result is a choice
+    PICK = "_pick"  # it returns numbers of its operand, and which
+    REMAIN = "_remain"  # what a rounded quotient leaves
+    ROUND = "_round"
+    SUM = "_sum"
+    LOGSUM = "_logsum"  # its operand's exponentials are the terms
+    PRODUCT = "_product"
+    APART = "_apart"
 
 
 class Rule(NamedTuple):

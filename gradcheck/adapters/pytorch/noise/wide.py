@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (PyTorch's annotations are partial.)
 """Casts to float32 within a program that is evaluated in float64.
 
 A program written for lower precision takes sums and softmaxes in float32. That is the arithmetic that float64 stands for
@@ -28,14 +30,15 @@ def tensors(args: Sequence[Any]) -> Iterator[torch.Tensor]:
 
 
 class Width:
-    """Whether an evaluation is in float64: it is where a tensor of float64 has been met, or none of float32 before."""
+    """Whether an evaluation is in float64, as it is told, or where one of float64 has been met, or none of float32 before."""
 
-    def __init__(self) -> None:
-        self._met: bool | None = None
+    def __init__(self, told: bool | None) -> None:
+        self._told = told
+        self._met = told
 
     def meets(self, args: Sequence[Any]) -> bool:
         """Whether it is, with these arguments."""
-        if self._met is not True:
+        if self._told is None and self._met is not True:
             met = {each.dtype for each in tensors(args)}
             if not met.isdisjoint(WIDER.values()):
                 self._met = True
@@ -53,7 +56,10 @@ def widened(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Se
     if not _narrow(args) and not (kwargs and _narrow(kwargs.values())):
         return args, kwargs
     dtypes = [WIDER.get(each, each) if isinstance(each, torch.dtype) and rule.exact else each for each in args]
-    named = {name: WIDER.get(each, each) if isinstance(each, torch.dtype) and rule.exact else each for name, each in kwargs.items()}
+    named = {
+        name: WIDER.get(each, each) if isinstance(each, torch.dtype) and rule.exact else each
+        for name, each in kwargs.items()
+    }
     mixed = any(each.dtype in WIDER.values() for each in tensors([*args, *kwargs.values()]))
     if rule.kind not in _ARITHMETIC and not mixed:
         return dtypes, named
@@ -63,7 +69,7 @@ def widened(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Se
 
 def _by_autograd() -> bool:
     """Whether autograd asks for a cast, and no backward function of the user's: the gradient of what is float32 is that."""
-    if torch._C._current_graph_task_id() < 0:
+    if torch._C._current_graph_task_id() < 0:  # pyright: ignore[reportPrivateUsage]
         return False
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_filename.endswith(_BETWEEN):
