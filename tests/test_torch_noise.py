@@ -129,9 +129,9 @@ def test_all_that_an_evaluation_never_reaches_costs_no_look_and_changes_nothing(
 
 def test_the_noise_of_long_sums_is_that_of_independent_numbers() -> None:
     """More terms than the pool has numbers: the error of their plain mean over seeds is as for drawing anew."""
-    x = torch.ones(2 * pool.POOL, dtype=WIDE)
-    off = torch.stack([(without_gradient(lambda x: x * 3.0, x, seed=seed) / 3 - 1).sum() for seed in range(24)])
-    assert rms(off) == pytest.approx(U / math.sqrt(3) * math.sqrt(x.numel()), rel=0.4)
+    x = torch.ones(pool.POOL + pool.POOL // 2, dtype=WIDE)
+    off = torch.stack([(without_gradient(lambda x: x * 3.0, x, seed=seed) / 3 - 1).sum() for seed in range(16)])
+    assert rms(off) == pytest.approx(U / math.sqrt(3) * math.sqrt(x.numel()), rel=0.5)
 
 
 COPIES: dict[str, Callable[[Any], Any]] = {
@@ -374,25 +374,26 @@ def test_what_requires_a_gradient_in_float32_beside_float64_gets_one_in_float32(
 # All of PyTorch.
 
 PLAIN = """
-abs acos acosh asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 floor frac lgamma log log10 log1p
-log2 logit neg positive rad2deg reciprocal round rsqrt sgn sigmoid sign sin sinc sinh sqrt square tan tanh trunc i0 std var std_mean
-var_mean mean sum prod nansum median logsumexp:0 softmax:0 log_softmax:0 cumsum:0 cumprod:0 logcumsumexp:0 cummax:0 cummin:0 sort:0
-argsort:0 max min amax amin aminmax max:0 median:0 mode:0 kthvalue:2 topk:2 norm nan_to_num trace diag tril triu fliplr roll:1
-diff matrix_exp pinverse det logdet slogdet inverse svd corrcoef cov t clone isnan isfinite argmax
-nonzero count_nonzero bernoulli
+abs acos acosh asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 floor frac lgamma log
+log10 log1p log2 logit neg positive rad2deg reciprocal round rsqrt sgn sigmoid sign sin sinc sinh sqrt square tan tanh
+trunc i0 std var std_mean var_mean mean sum prod nansum median logsumexp:0 softmax:0 log_softmax:0 cumsum:0 cumprod:0
+logcumsumexp:0 cummax:0 cummin:0 sort:0 argsort:0 max min amax amin aminmax max:0 median:0 mode:0 kthvalue:2 topk:2 norm
+nan_to_num trace diag tril triu fliplr roll:1 diff matrix_exp pinverse det logdet slogdet inverse svd corrcoef cov t
+clone isnan isfinite argmax nonzero count_nonzero bernoulli
 """
 FUNCTIONAL = """
-relu relu6 elu selu celu gelu silu mish softplus softsign softmin:0 hardtanh hardswish hardsigmoid hardshrink softshrink tanhshrink
-leaky_relu logsigmoid threshold:0.3:0.2 normalize glu rrelu dropout alpha_dropout
+relu relu6 elu selu celu gelu silu mish softplus softsign softmin:0 hardtanh hardswish hardsigmoid hardshrink softshrink
+tanhshrink leaky_relu logsigmoid threshold:0.3:0.2 normalize glu rrelu dropout alpha_dropout
 """
 BINARY = """
-add sub mul div pow atan2 fmod remainder floor_divide_ maximum minimum fmax fmin hypot logaddexp logaddexp2 copysign xlogy matmul mm
-dist eq lt ge where_ lerp_ kron inner outer_ cross_ true_divide heaviside_ qr_ nextafter cdist_ mse_loss l1_loss smooth_l1_loss
-huber_loss soft_margin_loss_ binary_cross_entropy kl_div gaussian_nll_loss_ cosine_similarity pairwise_distance addmm_ baddbmm_
-index_add_ scatter_add_ index_put_ scatter_reduce_ einsum_ solve_ lstsq_ foreach_ out_ inplace_ complex_ fft_ rfft_ stft_
-conv1d_ conv2d_ conv3d_ conv_transpose2d_ avg_pool_ adaptive_ max_pool_ lp_pool_ interpolate_ bilinear_ grid_ unfold_ fold_ batch_norm_
-group_norm_ instance_norm_ layer_norm_ rms_norm_ local_response_ embedding_bag_ nll_ multi_margin_ ctc_ lstm_ gru_ rnn_cell_ sdpa_
-prelu_ pixel_ quantile_ bucketize_ cumulative_ renorm_ bmm_ gumbel_ weight_norm_ triangular_ eigh_ lu_ tensordot_ masked_ put_
+add sub mul div pow atan2 fmod remainder floor_divide_ maximum minimum fmax fmin hypot logaddexp logaddexp2 copysign
+xlogy matmul mm dist eq lt ge where_ lerp_ kron inner outer_ cross_ true_divide heaviside_ qr_ nextafter cdist_ mse_loss
+l1_loss smooth_l1_loss huber_loss soft_margin_loss_ binary_cross_entropy kl_div gaussian_nll_loss_ cosine_similarity
+pairwise_distance addmm_ baddbmm_ index_add_ scatter_add_ index_put_ scatter_reduce_ einsum_ solve_ lstsq_ foreach_ out_
+inplace_ complex_ fft_ rfft_ stft_ conv1d_ conv2d_ conv3d_ conv_transpose2d_ avg_pool_ adaptive_ max_pool_ lp_pool_
+interpolate_ bilinear_ grid_ unfold_ fold_ batch_norm_ group_norm_ instance_norm_ layer_norm_ rms_norm_ local_response_
+embedding_bag_ nll_ multi_margin_ ctc_ lstm_ gru_ rnn_cell_ sdpa_ prelu_ pixel_ quantile_ bucketize_ cumulative_ renorm_
+bmm_ gumbel_ weight_norm_ triangular_ eigh_ lu_ tensordot_ masked_ put_
 """
 
 
@@ -478,6 +479,7 @@ OWN: dict[str, Callable[[Any, Any], Any]] = {
         x.log_softmax(-1)[:, None], torch.tensor([[1, 2]]), torch.tensor([4]), torch.tensor([2])
     ),
     "lstm_": lambda x, y: torch.lstm_cell(x, (x, y), y.repeat(4, 1), x.repeat(4, 1), y.flatten(), x.flatten()),
+    "gelu_tanh_": lambda x, y: F.gelu(x, approximate="tanh"),
     "gru_": lambda x, y: torch.gru_cell(x, y, y.repeat(3, 1), x.repeat(3, 1)),
     "rnn_cell_": lambda x, y: torch.rnn_tanh_cell(x, y, x, y),
     "sdpa_": lambda x, y: F.scaled_dot_product_attention(x[None, None], y[None, None], x[None, None], is_causal=True),
@@ -505,9 +507,10 @@ def _entries() -> dict[str, Callable[[Any, Any], Any]]:
         for entry in set(text.split()):
             name, *given = entry.split(":")
             numbers = [float(each) if "." in each else int(each) for each in given]
-            found[entry] = lambda x, y, f=getattr(room, name), numbers=numbers: f(x, *numbers)
+            found[entry] = lambda x, y, room=room, name=name, numbers=numbers: getattr(room, name)(x, *numbers)
     for name in set(BINARY.split()) - set(OWN):
-        found[name] = lambda x, y, f=getattr(torch, name, None) or getattr(F, name): f(x, y)
+        room = torch if hasattr(torch, name) else F
+        found[name] = lambda x, y, room=room, name=name: getattr(room, name)(x, y)
     return found
 
 
@@ -544,20 +547,18 @@ def test_every_function_runs_under_both_and_is_itself_without_noise(name: str) -
         assert torch.allclose(value, true, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
-EXACT = set(
-    """
-    abs neg positive amax amin aminmax argmax argsort:0 bernoulli ceil clone copysign count_nonzero cummax:0 cummin:0 diag
-    dropout eq fliplr floor fmax fmin ge hardtanh isfinite isnan kthvalue:2 lt max max:0 maximum median
-    median:0 min minimum mode:0 nan_to_num nextafter nonzero pixel_ relu relu6 roll:1 round scatter_reduce_ sgn sign sort:0 t
-    threshold:0.3:0.2 topk:2 tril triu trunc where_ max_pool_ hardshrink
-    """.split()
-)
+STILL = """
+abs neg positive amax amin aminmax argmax argsort:0 bernoulli ceil clone copysign count_nonzero cummax:0 cummin:0 diag
+dropout eq fliplr floor fmax fmin ge hardtanh isfinite isnan kthvalue:2 lt max max:0 maximum median median:0 min minimum
+mode:0 nan_to_num nextafter nonzero pixel_ relu relu6 roll:1 round scatter_reduce_ sgn sign sort:0 t threshold:0.3:0.2
+topk:2 tril triu trunc where_ max_pool_ hardshrink alpha_dropout rrelu prelu_
+"""
 
 
 def test_every_function_that_computes_is_shaken() -> None:
     x, y = normal(4, 4).sigmoid() * 0.9 + 0.05, normal(4, 4, seed=1).sigmoid() * 0.9 + 0.05
     still = set()
-    for name in ENTRIES.keys() - EXACT:
+    for name in ENTRIES.keys() - set(STILL.split()):
         torch.manual_seed(5)
         at = x + 1.1 if name == "acosh" else x
         plain, _ = exact(ENTRIES[name], at, y)

@@ -70,6 +70,10 @@ LENGTHS: dict[str, Callable[[Arguments], int]] = {
     **_SPREAD,
     "convolution": _weights(1),
     "_convolution": _weights(1),
+    "nll_loss_forward": lambda args: args[1].numel() if args[3] else 1,
+    "nll_loss2d_forward": lambda args: args[1].numel() if args[3] else 1,
+    "nll_loss_backward": lambda args: 1,
+    "nll_loss2d_backward": lambda args: 1,
     "trace": lambda args: min(args[0].shape),
 }
 REDUCTIONS = frozenset(("sum", "mean", "nansum", "prod", "norm", "linalg_vector_norm"))

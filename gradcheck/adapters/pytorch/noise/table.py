@@ -79,7 +79,7 @@ DECISIONS = _names("""
     isin isinf isnan isneginf isposinf le logical_and logical_not logical_or logical_xor lt multinomial ne nextafter nonzero
     poisson round searchsorted sgn sign signbit trunc floor_divide
 """)
-PICKS = {name: 0 for name in _names("max min sort topk kthvalue median nanmedian mode cummax cummin")} | {
+PICKS = dict.fromkeys(_names("max min sort topk kthvalue median nanmedian mode cummax cummin"), 0) | {
     "max_pool2d_with_indices": 2,
     "adaptive_max_pool2d": 2,
     "fractional_max_pool2d": 2,
@@ -88,9 +88,9 @@ PICKS = {name: 0 for name in _names("max min sort topk kthvalue median nanmedian
     "fractional_max_pool3d": 3,
 }
 """Operations that return numbers and where they stand: along one axis (0), or in so many last axes taken as one."""
-PRODUCTS = {name: (0, 1) for name in _names("mm bmm mv dot vdot linear convolution _convolution mkldnn_linear")} | {
-    name: (1, 2) for name in _names("addmm baddbmm addmv addbmm _addmm_activation")
-}
+_FIRST = _names("mm bmm mv dot vdot linear convolution _convolution mkldnn_linear")
+_ADDED = _names("addmm baddbmm addmv addbmm _addmm_activation")
+PRODUCTS = dict.fromkeys(_FIRST, (0, 1)) | dict.fromkeys(_ADDED, (1, 2))
 """Products of matrices and convolutions, and which arguments are their factors."""
 
 
@@ -106,7 +106,8 @@ def _kind(func: Any, name: str, overload: str, tags: Any) -> Kind:
         return Kind.REMAIN
     if name in MADE:
         return Kind.MADE
-    if func.is_view or name in COPIES or torch.Tag.nondeterministic_seeded in func.tags and name not in OURS:
+    random = torch.Tag.nondeterministic_seeded in func.tags
+    if func.is_view or name in COPIES or random:
         return Kind.COPY
     if name in PRODUCTS:
         return Kind.PRODUCT

@@ -16,7 +16,7 @@ import torch
 from gradcheck.adapters.pytorch.noise.table import Kind, Rule
 
 WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
-_BETWEEN = ("noise/wide.py", "noise/mode.py", "torch/_compile.py", "torch/_dynamo/eval_frame.py")
+_BETWEEN = ("noise/wide.py", "noise/arithmetic.py", "noise/mode.py", "torch/_compile.py", "torch/_dynamo/eval_frame.py")
 _ARITHMETIC = (Kind.ROUND, Kind.SUM, Kind.LOGSUM, Kind.PRODUCT, Kind.APART, Kind.REMAIN)
 
 
