@@ -27,7 +27,7 @@ def tables(rows: list[Row]) -> Iterator[Table | str]:
     yield counted("faults", faults, _arithmetic)
     yield from named("faults that are not found", (row for row in faults if not found(row) and row["verdict"] != "raised"))
     planted = sorted(map(worst, candidates(rows, "planted")), key=lambda row: (row["precision"], -row["size"]))
-    yield causes([row for row in (*faults, *planted) if found(row)])
+    yield causes([row for row in (*faults, *planted) if found(row) and SAID[row["label"]]])
     yield counted("one entry off", planted, lambda row: f"{row['precision']}, {row['size']:.0e}")
     yield from cost(rows)
 

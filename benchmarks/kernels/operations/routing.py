@@ -219,7 +219,7 @@ OPERATIONS = (
         angles,
         {"by hand": rotary_back(by_halves=True), "half a turn": matrix_rotary},
         {
-            "turned on": Fault("sign", rotary_back(by_halves=True, sign=1.0)),
+            "turned on": Fault("formula", rotary_back(by_halves=True, sign=1.0)),
             "not turned": Fault("formula", rotary_back(by_halves=True, sign=0.0)),
             "pairs for halves": Fault("swapped", rotary(by_halves=False)),
         },
