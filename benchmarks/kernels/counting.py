@@ -29,6 +29,7 @@ def tables(rows: list[Row]) -> Iterator[Table | str]:
     planted = sorted(map(worst, candidates(rows, "planted")), key=lambda row: (row["precision"], -row["size"]))
     yield causes([row for row in (*faults, *planted) if found(row) and SAID[row["label"]]])
     yield counted("one entry off", planted, lambda row: f"{row['precision']}, {row['size']:.0e}")
+    yield from resolutions(honest)
     yield from cost(rows)
 
 
@@ -61,15 +62,16 @@ def found(row: Row) -> bool:
 
 
 def counted(title: str, rows: list[Row], group: Callable[[Row], str]) -> Table:
-    """Verdicts by group, with the share that is accused."""
+    """Verdicts by group, and the share that is called faulty."""
     table = Table(title=f"{title}: {len(rows)}")
-    for column in ("", *VERDICTS, "accused"):
+    for column in ("", *VERDICTS, "faulty"):
         table.add_column(column, justify="right" if column else "left")
-    groups: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    groups: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[group(row)][row["verdict"]] += 1
-    for name, verdicts in groups.items():
-        share = sum(verdicts[each] for each in ACCUSED) / verdicts.total()
+        groups[group(row)].append(row)
+    for name, members in groups.items():
+        verdicts = Counter(row["verdict"] for row in members)
+        share = sum(map(found, members)) / len(members)
         table.add_row(name, *(str(verdicts[each] or "") for each in VERDICTS), f"{share:.1%}")
     return table
 
@@ -100,6 +102,17 @@ def causes(rows: list[Row]) -> Table:
 
 def right(row: Row) -> bool:
     return row.get("first") in SAID[row["label"]]
+
+
+def resolutions(rows: list[Row]) -> Iterator[str]:
+    """The smallest error of an entry that would have been seen, as reports state it for honest blocks."""
+    groups: defaultdict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row["verdict"] == "correct":
+            groups[row["precision"]].append(row["resolution"])
+    for name, stated in groups.items():
+        ninth = sorted(stated)[9 * len(stated) // 10]
+        yield f"resolution, {name}: median {median(stated):.2g}, nine in ten below {ninth:.2g}"
 
 
 def cost(rows: list[Row]) -> Iterator[str]:
