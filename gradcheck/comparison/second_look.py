@@ -2,8 +2,8 @@
 
 At points that share no mantissa with the given one, every rounding falls out otherwise, and a mistake does not. Each leaf
 and each cotangent is multiplied by a factor of its own, at random between 31/32 and 1: conditioning stays, and so do signs,
-zeros and positive domains. Points one roundoff away do not do: whole intervals of numbers are then still rounded the same way
-(a rotary embedding was 700 scales off its own mean, bfloat16 sums in float32 6e4).
+zeros and positive domains. Points one roundoff away do not do: whole intervals of numbers are then still rounded the same
+way (a rotary embedding was 700 scales off its own mean, bfloat16 sums in float32 6e4).
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -200,7 +200,7 @@ def _notes(kernel: TorchFunction, pair: TorchPair) -> Iterator[str]:
     yield from (f"{name}: the reference returns no such output: not looked at" for name in pair.extra)
     yield from (f"{name}: brought along, and {why}: not looked at" for name, why in kernel.unchecked.items())
     if kernel.random or pair.reference.random:
-        yield f"random numbers are drawn from seed {kernel.seed} at every call, in another order by each: hand in masks instead"
+        yield f"random numbers are drawn from seed {kernel.seed} at every call, perhaps others by each: hand in a mask"
 
 
 def _format(dtype: torch.dtype) -> str:
