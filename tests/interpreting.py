@@ -8,6 +8,7 @@ variable is set while these tests run and at no other time.
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import torch
 
@@ -32,3 +33,30 @@ def require_triton() -> None:
 
     if DEVICE == "cpu" and not isinstance(tl.sum, InterpretedFunction):
         raise RuntimeError(f"triton was imported without {VARIABLE}=1 before these tests were collected")
+
+
+@contextmanager
+def completed() -> Generator[None]:
+    """With what the interpreter lacks: numbers of Python that are scalars in a kernel, and two functions of CUDA's library.
+
+    The functions stay with who imported them meanwhile.
+    """
+    from triton.language.extra import libdevice
+    from triton.runtime import interpreter
+
+    def as_on_a_device(argument):
+        return scalar(argument) if type(argument) is float else converted(argument)
+
+    def scalar(number):
+        return tl.tensor(interpreter.TensorHandle(np.array([number], np.float32), tl.float32), tl.float32)
+
+    def of_numpy(function):
+        return lambda x: tl.tensor(interpreter.interpreter_builder.unary_op(x.handle, function), x.type)
+
+    tl, converted = interpreter.tl, interpreter._implicit_cvt
+    with pytest.MonkeyPatch.context() as patch:
+        if DEVICE == "cpu":
+            patch.setattr(interpreter, "_implicit_cvt", as_on_a_device)
+            patch.setattr(libdevice, "rsqrt", of_numpy(lambda x: 1 / np.sqrt(x)))
+            patch.setattr(libdevice, "tanh", of_numpy(np.tanh))
+        yield

@@ -116,7 +116,7 @@ class LayerNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, weight, bias, eps, mistake):
-        x = in_rows(x)
+        x, weight, bias = in_rows(x), weight.contiguous(), bias.contiguous()
         y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         means, rates = torch.empty((2, x.shape[0]), dtype=torch.float32, device=x.device)
         layer_norm_forward[programs(x)](x, weight, bias, y, means, rates, *x.shape, x.stride(0), eps, **blocks(x))
@@ -187,7 +187,7 @@ class CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, targets, reduction, ignored, mistake):
-        x = in_rows(x)
+        x, targets = in_rows(x), targets.contiguous()
         losses, normalizers = torch.empty((2, x.shape[0]), dtype=torch.float32, device=x.device)
         cross_entropy_forward[programs(x)](x, targets, losses, normalizers, *x.shape, x.stride(0), ignored, **blocks(x))
         counted = targets == targets if mistake == "ignored are counted" else targets != ignored
