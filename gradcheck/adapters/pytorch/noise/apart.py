@@ -103,32 +103,36 @@ def _silu_backward(do: Do, g: Tensor, x: Tensor) -> Tensor:
 
 
 def _moments(
-    do: Do, x: Tensor, dim: Sequence[int] | None, correction: float | None, keepdim: bool
+    do: Do,
+    x: Tensor,
+    dim: Sequence[int] | bool | None = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Variance and mean."""
+    """Variance and mean, whichever way they were asked for."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
     axes = list(dim) if dim else list(range(x.ndim))
-    n = math.prod(x.shape[axis] for axis in axes)
     mean = do(aten.mean.dim, x, axes, True)
     off = do(aten.sub.Tensor, x, mean)
     total = do(aten.sum.dim_IntList, do(aten.mul.Tensor, off, off), axes, keepdim)
-    left = max(0.0, n - (1 if correction is None else correction))
-    return do(aten.div.Tensor, total, torch.tensor(left, dtype=x.dtype)), mean if keepdim else mean.squeeze(tuple(axes))
+    left = math.prod(x.shape[axis] for axis in axes) - (float(unbiased) if correction is None else correction)
+    spread = do(aten.div.Tensor, total, aten.scalar_tensor.default(max(0.0, left), dtype=x.dtype, device=x.device))
+    return spread, mean if keepdim else mean.squeeze(tuple(axes))
 
 
-def _var(do: Do, x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> Tensor:
-    return _moments(do, x, dim, correction, keepdim)[0]
+def _var(do: Do, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return _moments(do, x, *args, **kwargs)[0]
 
 
-def _var_mean(do: Do, x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> Any:
-    return _moments(do, x, dim, correction, keepdim)
+def _std(do: Do, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return do(aten.sqrt.default, _var(do, x, *args, **kwargs))
 
 
-def _std(do: Do, x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> Tensor:
-    return do(aten.sqrt.default, _moments(do, x, dim, correction, keepdim)[0])
-
-
-def _std_mean(do: Do, x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> Any:
-    spread, mean = _moments(do, x, dim, correction, keepdim)
+def _std_mean(do: Do, x: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    spread, mean = _moments(do, x, *args, **kwargs)
     return do(aten.sqrt.default, spread), mean
 
 
@@ -164,7 +168,7 @@ OURS: dict[str, Callable[..., Any]] = {
     "silu": _silu,
     "silu_backward": _silu_backward,
     "var": _var,
-    "var_mean": _var_mean,
+    "var_mean": _moments,
     "std": _std,
     "std_mean": _std_mean,
     "convolution_backward": _convolution_backward,

@@ -73,8 +73,15 @@ LENGTHS: dict[str, Callable[[Arguments], int]] = {
     "trace": lambda args: min(args[0].shape),
 }
 REDUCTIONS = frozenset(("sum", "mean", "nansum", "prod", "norm", "linalg_vector_norm"))
+ACCUMULATE = frozenset(("index_put", "_index_put_impl", "_unsafe_index_put", "put", "scatter_reduce"))
+"""What sums only where it is told to."""
 _SPREADING = {"index_put": 2, "_index_put_impl": 2, "_unsafe_index_put": 2, "put": 2, "index_add": 3, "scatter_add": 3}
-TERMS = {name: (at,) for name, at in _SPREADING.items()} | {"scatter_reduce": (3,), "index_reduce": (3,)}
+TERMS = {name: (at,) for name, at in _SPREADING.items()} | {
+    "scatter_reduce": (3,),
+    "index_reduce": (3,),
+    "_cdist_backward": (0,),
+    "multilabel_margin_loss_backward": (0, 1),
+}
 """Which arguments are the terms, where not all are."""
 
 

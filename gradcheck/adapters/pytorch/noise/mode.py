@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gradcheck.adapters.pytorch.noise import pool
 from gradcheck.adapters.pytorch.noise.apart import ONE_OF_CONVOLUTION, OURS, theirs
 from gradcheck.adapters.pytorch.noise.choices import Decisions, Replay, picked
-from gradcheck.adapters.pytorch.noise.lengths import REDUCTIONS, TERMS, length
+from gradcheck.adapters.pytorch.noise.lengths import ACCUMULATE, REDUCTIONS, TERMS, length
 from gradcheck.adapters.pytorch.noise.table import PICKS, PRODUCTS, Kind, Rule, rule
 from gradcheck.adapters.pytorch.noise.wide import Width, made, tensors, widened
 from gradcheck.comparison.levels import Level
@@ -64,7 +64,7 @@ class _Arithmetic(TorchDispatchMode):
         known = rule(func)
         if self._width.meets(args):
             args, kwargs = widened(known, args, kwargs)
-            if known.kind in (Kind.MADE, Kind.ROUND, Kind.SUM) and not known.writes and not any(map(_floating, tensors(args))):
+            if known.makes and not any(map(_floating, tensors(args))):
                 return made(known, func, args, kwargs, func(*args, **kwargs))
         return _PERFORM[known.kind](self, known, func, args, kwargs)
 
@@ -83,7 +83,7 @@ class _Arithmetic(TorchDispatchMode):
         floats = any(map(_floating, tensors(args)))
         about = next(tensors(args)).shape if floats else torch.Size()
         result = func(*args, **kwargs)
-        if not floats:
+        if not floats or any(each.is_complex() for each in tensors((result,))):
             return result
         return self._decided(known, func, args, kwargs, result, about)
 
@@ -131,7 +131,7 @@ class _Arithmetic(TorchDispatchMode):
         return result
 
     def _sum(self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        if known.name in TERMS and _only_moves(known.name, args, kwargs):
+        if known.name in ACCUMULATE and _only_moves(known.name, args, kwargs):
             return func(*args, **kwargs)
         return self._summed(known, func, args, kwargs, TERMS.get(known.name), product=False)
 
@@ -142,6 +142,8 @@ class _Arithmetic(TorchDispatchMode):
         self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any], terms: tuple[int, ...] | None, product: bool
     ) -> Any:
         n = length(known.name, args, kwargs)
+        if n == 1 and known.name in REDUCTIONS:
+            return func(*args, **kwargs)
         at = range(len(args)) if terms is None else terms
         shaken = [self._terms(each, n, product) if place in at and place not in known.writes else each for place, each in enumerate(args)]
         result = func(*shaken, **kwargs)
@@ -185,14 +187,16 @@ class _Arithmetic(TorchDispatchMode):
 
     def _terms(self, each: Any, n: int, product: bool) -> Any:
         if isinstance(each, torch.Tensor):
-            return self._term(each, n, product) if each.dtype in SHAKEN and each.numel() else each
+            return self._term(each, n, product) if _shakable(each) else each
         if isinstance(each, (list, tuple)):
             return [self._terms(part, n, product) for part in each]
         return each
 
     def _settled(self, known: Rule, args: Sequence[Any], kwargs: dict[str, Any], result: Any, n: int) -> None:
-        for each in _written(known, args, kwargs) if known.writes else tensors((result,)):
-            if each.dtype in SHAKEN and each.numel():
+        if known.writes:
+            result = tuple(_written(known, args, kwargs))
+        for each in (result,) if isinstance(result, torch.Tensor) else tensors(result if isinstance(result, (list, tuple)) else ()):
+            if _shakable(each):
                 self._settle(torch.view_as_real(each) if each.is_complex() else each, n)
 
 
@@ -209,6 +213,10 @@ _PERFORM: dict[Kind, Any] = {
     Kind.PRODUCT: _Arithmetic._product,
     Kind.APART: _Arithmetic._apart,
 }
+
+
+def _shakable(each: torch.Tensor) -> bool:
+    return each.dtype in SHAKEN and each.numel() > 0 and each.layout is torch.strided
 
 
 def _floating(each: Any) -> bool:
@@ -228,10 +236,10 @@ def _argument(func: Any, args: Sequence[Any], kwargs: dict[str, Any], name: str)
 
 def _only_moves(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
     """Whether numbers are put somewhere and nothing is added up."""
-    if "put" in name:
-        return not (args[3] if len(args) > 3 else kwargs.get("accumulate", False))
-    reduce = args[4] if len(args) > 4 else kwargs.get("reduce", "sum")
-    return reduce in ("amax", "amin")
+    if name.startswith("scatter_reduce"):
+        reduce = args[4] if len(args) > 4 else kwargs.get("reduce", "sum")
+        return reduce in ("amax", "amin")
+    return not (args[3] if len(args) > 3 else kwargs.get("accumulate", False))
 
 
 class Exact(_Arithmetic):
@@ -291,7 +299,7 @@ class Noise(_Arithmetic):
         self._replay = Replay(decisions, free)
         self._ranges = decisions.ranges if decisions is not None else []
         self._results = 0
-        self._sizes: dict[tuple[int, bool | None], float] = {}
+        self._found: dict[Any, torch.Tensor] = {}
 
     @property
     def flips(self) -> int:
@@ -308,12 +316,13 @@ class Noise(_Arithmetic):
 
     def _factors(self, x: torch.Tensor, n: int, product: bool | None) -> torch.Tensor:
         """What x is multiplied with: as a factor of a product, as another term, or (None) as a result."""
-        size = self._sizes.get((n, product))
-        if size is None:
-            size = self._sizes[n, product] = self._size(n, product)
-        if x.dtype == torch.float32:
-            size += 2.0**-24  # less than half a unit is lost where float32 rounds to the nearest
-        return pool.factors(size, x.device)
+        key = n, product, x.dtype, x.device
+        found = self._found.get(key)
+        if found is None:
+            # Less than half a unit is lost where float32 rounds to the nearest.
+            size = self._size(n, product) + (2.0**-24 if x.dtype == torch.float32 else 0.0)
+            found = self._found[key] = pool.factors(size, x.device)
+        return found
 
     def _size(self, n: int, product: bool | None) -> float:
         level = self._level
@@ -326,6 +335,8 @@ class Noise(_Arithmetic):
             shaken = x.resolve_conj().clone(memory_format=torch.contiguous_format)
             self._multiply(torch.view_as_real(shaken), self._factors(torch.view_as_real(shaken), n, product))
             return shaken
+        if x.numel() <= pool.PIECE and x.dtype == torch.float64 and x.is_contiguous():
+            return x * self._factors(x, n, product).as_strided(x.shape, x.stride(), self._places.next())
         shaken = x.clone()
         self._multiply(shaken, self._factors(x, n, product))
         return shaken
@@ -345,8 +356,8 @@ class Noise(_Arithmetic):
         n = x.numel()
         if x.dtype != torch.float64:
             x.copy_(x.double().mul_(self._places.whole(by, n).view(x.shape)))
-        elif n <= pool.PIECE:
-            x.mul_(self._places.piece(by, n).view(x.shape))
+        elif n <= pool.PIECE and x.is_contiguous():
+            x.mul_(by.as_strided(x.shape, x.stride(), self._places.next()))
         elif (row := pool.flat(x)) is None:
             x.mul_(self._places.whole(by, n).view(x.shape))
         else:

@@ -33,15 +33,16 @@ class Places:
 
     def __init__(self, seed: int) -> None:
         self._state = (seed * 0x9E3779B97F4A7C15 + 0x1234567) & _MASK
-        self._following()
+        self.next()
 
-    def _following(self) -> int:
+    def next(self) -> int:
+        """One of them."""
         self._state = (self._state * 6364136223846793005 + 1442695040888963407) & _MASK
         return (self._state >> 33) % (POOL - PIECE)
 
     def piece(self, of: torch.Tensor, n: int) -> torch.Tensor:
         """The next n numbers, at most `PIECE`."""
-        start = self._following()
+        start = self.next()
         return of[start : start + n]
 
     def pieces(self, of: torch.Tensor, n: int) -> Iterator[tuple[int, int, torch.Tensor]]:

@@ -39,6 +39,8 @@ class Rule(NamedTuple):
         Of the operation, without what marks it as one in place or one of lists.
     writes : tuple of int or str
         Where the arguments stand that it changes; by name where they have no place.
+    makes : bool
+        Makes floating numbers of nothing, or can of whole ones.
     exact : bool
         Of what is made from nothing: made again in another dtype it is the same numbers.
     """
@@ -46,6 +48,7 @@ class Rule(NamedTuple):
     kind: Kind
     name: str
     writes: tuple[int | str, ...] = ()
+    makes: bool = False
     exact: bool = True
 
 
@@ -58,10 +61,9 @@ COPIES = _names("""
     clamp_min clip clone complex conj conj_physical constant_pad_nd copy copysign detach diag diag_embed diagonal_backward
     diagonal_scatter embedding expand fill flip fmax fmin gather hardtanh im2col imag index index_copy index_fill index_select
     item lift lift_fresh masked_fill masked_scatter masked_select max max_unpool2d max_unpool3d maximum median min minimum
-    nan_to_num nanmedian narrow_copy neg native_channel_shuffle ones_like permute pixel_shuffle pixel_unshuffle positive put
-    real reflection_pad1d reflection_pad2d reflection_pad3d relu relu6 repeat repeat_interleave replication_pad1d
+    nan_to_num nanmedian narrow_copy neg native_channel_shuffle ones_like permute pixel_shuffle pixel_unshuffle positive real reflection_pad1d reflection_pad2d reflection_pad3d relu relu6 repeat repeat_interleave replication_pad1d
     replication_pad2d replication_pad3d resize resize_as roll rot90 scatter select_backward select_scatter set slice_backward
-    slice_scatter split_with_sizes_copy square_ stack t take take_along_dim threshold trace_backward transpose tril triu
+    slice_scatter split_with_sizes_copy stack t take take_along_dim threshold trace_backward transpose tril triu
     _unique _unique2 unfold unique_consecutive unique_dim unsafe_split unsafe_split_with_sizes upsample_nearest1d
     upsample_nearest2d upsample_nearest3d value_selecting_reduction_backward view_as_complex view_as_real where zero
     _chunk_cat _copy_from _conj _conj_physical _fw_primal _local_scalar_dense _neg_view _reshape_alias _reshape_copy
@@ -132,4 +134,6 @@ def rule(func: Any) -> Rule:
     packet: Any = getattr(getattr(torch.ops, space), name, None)
     tags = {tag for overload in packet.overloads() for tag in getattr(packet, overload).tags} if packet else set(func.tags)
     random = torch.Tag.nondeterministic_seeded in func.tags
-    return Rule(_kind(func, name, schema.overload_name, tags), name, writes, not random)
+    kind = _kind(func, name, schema.overload_name, tags)
+    makes = kind in (Kind.MADE, Kind.ROUND, Kind.SUM) and not writes
+    return Rule(kind, name, writes, makes, not random)

@@ -5,6 +5,7 @@ here, and no part of what the program means: such casts go to float64. Casts to 
 something, and stay.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from gradcheck.adapters.pytorch.noise.table import Kind, Rule
 
 WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
+_BETWEEN = ("noise/wide.py", "noise/mode.py", "torch/_compile.py", "torch/_dynamo/eval_frame.py")
 _ARITHMETIC = (Kind.ROUND, Kind.SUM, Kind.LOGSUM, Kind.PRODUCT, Kind.APART, Kind.REMAIN)
 
 
@@ -46,15 +48,30 @@ def widened(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Se
     """Arguments of an operation with float64 in the place of float32, where it computes or mixes both."""
     if rule.name == "view":  # a look at bits
         return args, kwargs
+    if rule.kind is Kind.CAST and _by_autograd():
+        return args, kwargs
     if not _narrow(args) and not (kwargs and _narrow(kwargs.values())):
         return args, kwargs
     dtypes = [WIDER.get(each, each) if isinstance(each, torch.dtype) and rule.exact else each for each in args]
-    named = {name: WIDER.get(each, each) if isinstance(each, torch.dtype) and rule.exact else each for name, each in kwargs.items()}
+    named = {
+        name: WIDER.get(each, each) if isinstance(each, torch.dtype) and rule.exact else each
+        for name, each in kwargs.items()
+    }
     mixed = any(each.dtype in WIDER.values() for each in tensors([*args, *kwargs.values()]))
     if rule.kind not in _ARITHMETIC and not mixed:
         return dtypes, named
     lifted = [each if place in rule.writes else _lifted(each) for place, each in enumerate(dtypes)]
     return lifted, {name: each if name in rule.writes else _lifted(each) for name, each in named.items()}
+
+
+def _by_autograd() -> bool:
+    """Whether autograd asks for a cast, and no backward function of the user's: the gradient of what is float32 is that."""
+    if torch._C._current_graph_task_id() < 0:
+        return False
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename.endswith(_BETWEEN):
+        frame = frame.f_back
+    return frame is None or frame.f_code.co_name == "_engine_run_backward"
 
 
 def _narrow(values: Any) -> bool:
@@ -86,7 +103,7 @@ def made(rule: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any], res
         return result
     if rule.kind is not Kind.MADE:
         return func(*(_floating(each, wider) for each in args), **kwargs)
-    if not rule.exact or any(argument.name == "dtype" for argument in func._schema.arguments) is False:
+    if not rule.exact or all(argument.name != "dtype" for argument in func._schema.arguments):
         return result.to(wider)
     return func(*args, **(kwargs | {"dtype": wider}))
 
