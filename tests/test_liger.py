@@ -10,6 +10,7 @@ import pytest
 
 import gradcheck
 from gradcheck import Verdict
+from gradcheck.errors import CallFailed
 
 torch = pytest.importorskip("torch")
 from interpreting import DEVICE, completed, interpreting, require_triton  # noqa: E402 after what it needs
@@ -28,8 +29,12 @@ with interpreting():
 pytestmark = pytest.mark.slow
 FORMATS = ("float32", "float16")
 SUBJECTS = subjects()
-# One cotangent, the first, for all rows: https://github.com/linkedin/Liger-Kernel/issues/968.
+# One cotangent, the first, is taken for all rows: https://github.com/linkedin/Liger-Kernel/issues/968.
 ONE_COTANGENT = {"0.6.4": {"linear cross entropy none"}}
+# What each program adds to the gradients of weight and bias is rounded to bfloat16, whatever is not float32.
+ROUNDED_TO_BFLOAT16 = {("group norm", "float16")}
+# Triton has no exponential of float16, which is asked for.
+REFUSED = {"0.6.4": {(f"KL divergence {reduction}, logarithms", "float16") for reduction in ("none", "batchmean")}}
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +53,15 @@ def report_on(name, held):
 @pytest.mark.parametrize("held", FORMATS)
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_a_kernel_of_liger_is_as_it_is_known(name, held):
+    if (name, held) in REFUSED.get(VERSION, ()):
+        with pytest.raises(CallFailed, match="fp16"):
+            report_on(name, held)
+        return
     report = report_on(name, held)
     if name in ONE_COTANGENT.get(VERSION, ()):
         assert report.verdict is Verdict.WRONG, report
         assert "output" not in report.wrong, report
+    elif (name, held) in ROUNDED_TO_BFLOAT16:
+        assert report.verdict is Verdict.INEXACT, report
     else:
         assert report.verdict is Verdict.CORRECT, report
