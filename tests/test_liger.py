@@ -31,6 +31,8 @@ FORMATS = ("float32", "float16")
 SUBJECTS = subjects()
 # One cotangent, the first, is taken for all rows: https://github.com/linkedin/Liger-Kernel/issues/968.
 ONE_COTANGENT = {"0.6.4": {"linear cross entropy none"}}
+# Columns beyond the last are minus infinity, and then pulled to minus the cap, which counts in the sum.
+MASK_IS_CAPPED = {"0.6.4": {f"cross entropy {reduction}, capped" for reduction in ("none", "sum", "mean")}}
 # What each program adds to the gradients of weight and bias is rounded to bfloat16, whatever is not float32.
 ROUNDED_TO_BFLOAT16 = {("group norm", "float16")}
 # Triton has no exponential of float16, which is asked for.
@@ -61,6 +63,8 @@ def test_a_kernel_of_liger_is_as_it_is_known(name, held):
     if name in ONE_COTANGENT.get(VERSION, ()):
         assert report.verdict is Verdict.WRONG, report
         assert "output" not in report.wrong, report
+    elif name in MASK_IS_CAPPED.get(VERSION, ()):
+        assert report.verdict is Verdict.WRONG, report
     elif (name, held) in ROUNDED_TO_BFLOAT16:
         assert report.verdict is Verdict.INEXACT, report
     else:
