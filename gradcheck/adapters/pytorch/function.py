@@ -176,7 +176,7 @@ class TorchFunction:
         return Call(leaves, floating_tensors(output, self.name))
 
     def _first(self, arguments: Tensors) -> Call:
-        """A first evaluation: in the dtype that was asked for or as given; on the leaves, or copies where it works in place."""
+        """A first evaluation: in the dtype asked for, else as given; on the leaves, else on copies: it may work in place."""
         try:
             return self._evaluated({}, first=True)
         except CallFailed:
@@ -226,7 +226,7 @@ class TorchFunction:
             return None
         if dtype is None:
             return WIDE if self._follows() else None
-        return DTYPES[one_of(dtype, list(DTYPES))]
+        return dtype_of(dtype)
 
     def _follows(self) -> bool:
         """Whether outputs and gradients are float64 where all that goes in is."""
@@ -279,6 +279,17 @@ class TorchFunction:
 
 def _as_it_is(name: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor
+
+
+def dtype_of(dtype: str | None) -> torch.dtype | None:
+    """Of this name; none where it is as given.
+
+    Raises
+    ------
+    DescriptionError
+        Where none is called so.
+    """
+    return None if dtype in (None, AS_GIVEN) else DTYPES[one_of(dtype, list(DTYPES))]
 
 
 def name_of(f: Any) -> str:
