@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -294,6 +295,8 @@ def dtype_of(dtype: str | None) -> torch.dtype | None:
 
 def name_of(f: Any) -> str:
     """What a function is called in a report: a class before its method, a module by its class."""
+    if isinstance(f, partial):
+        return name_of(f.func)
     if isinstance(f, torch.nn.Module):
         return type(f).__name__
     owner = getattr(f, "__self__", None)

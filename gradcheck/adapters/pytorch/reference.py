@@ -16,6 +16,7 @@ from gradcheck.adapters.pytorch.checking import BACKEND, lent
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, dtype_of, name_of
 from gradcheck.adapters.pytorch.holdings import Tensors
+from gradcheck.adapters.pytorch.interpreted import NO_EVIDENCE, NOTE, REMEDY, Launches
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
 from gradcheck.adapters.pytorch.numbers import DTYPES, array_of
 from gradcheck.comparison.levels import UNITS, Level
@@ -68,6 +69,7 @@ class TorchPair:
     def __init__(self, kernel: TorchFunction, reference: TorchFunction) -> None:
         self.kernel, self.reference = kernel, reference
         self.name = f"{kernel.name} against {reference.name}"
+        self.launches = Launches()
         _refuse_other_blocks(kernel, reference)
         _share_constants(kernel, reference)
         point = kernel.point()
@@ -85,6 +87,11 @@ class TorchPair:
         self.given = self.nearest(Inputs(point, cotangents))
         kernel.cotangents = {self.mine[label]: array for label, array in self.given.cotangents.items()}
         self._decided: tuple[Inputs, Decisions] | None = None
+
+    @property
+    def doubt(self) -> str:
+        """Of kernels that were interpreted."""
+        return f"{NO_EVIDENCE}: {REMEDY}" if self.launches.any and "bfloat16" in self.formats.values() else ""
 
     @cached_property
     def wide(self) -> TorchFunction | None:
@@ -221,6 +228,8 @@ def _output(name: str) -> str:
 
 
 def _notes(kernel: TorchFunction, pair: TorchPair) -> Iterator[str]:
+    if pair.launches.any:
+        yield NOTE
     yield from (f"{name}: the reference returns no such output: not looked at" for name in pair.extra)
     yield from (f"{name}: brought along, and {why}: not looked at" for name, why in kernel.unchecked.items())
     if kernel.random or pair.reference.random:
