@@ -34,6 +34,9 @@ COARSELY = 0.1
 # Scales of every operation's rounding, beyond which no coarse arithmetic explains what is the same at all points. At 8, 43
 # of 10,800 honest blocks were accused, at 32 20, which were rounded choices, overflow, and logits in the hundreds.
 WIDE = 32.0
+# Of the scales of a level that is said to explain an error: so much at least, or it would explain anything. One statistic of
+# many that is rounded to bfloat16 is a tenth of all of them.
+LEAST = 1 / 64
 
 
 class Judgement(NamedTuple):
@@ -211,5 +214,5 @@ def as_if(block: Block) -> str:
 
 def _fitting(block: Block) -> Iterator[Level]:
     for level in explaining(block.measured.held):
-        if block.worst(level) <= BOUND and block.times(level) >= 1 / BOUND:
+        if block.worst(level) <= BOUND and block.times(level) >= LEAST:
             yield level

@@ -101,17 +101,18 @@ def every_operation(held: str) -> Level:
 
 
 def explaining(held: str) -> list[Level]:
-    """What else, finest first, might have gone on inside code of this format that is less exact than its best."""
-    best = finest(held)
+    """What else, finest first, might have gone on inside code of this format that is less exact than its best.
+
+    The size of an error does not tell float16 from a bfloat16 that is used in one place of several: both are named.
+    """
     if held == "float64":
         return [finest("float32"), *explaining("float32")]
-    factors = {"products in TF32": TF32} if held == "float32" else {}
-    factors |= {f"products of {each} numbers": UNITS[each] for each in ("float16", "bfloat16")}
-    products = [best._replace(name=name, factors=unit) for name, unit in factors.items() if unit < 1]
-    sums = [best._replace(name=f"sums in {each}", sums=UNITS[each]) for each in ("float16", "bfloat16")]
-    every = [every_operation(each) for each in ("float16", "bfloat16")]
-    return (
-        [*products, *sums, *every]
-        if held == "float32"
-        else [products[-1 if held == "bfloat16" else 0], every_operation(held)]
-    )
+    best = finest(held)
+    if held in COARSE:
+        return [best._replace(name=f"products of {held} numbers", factors=UNITS[held]), every_operation(held)]
+    return [
+        best._replace(name="products in TF32", factors=TF32),
+        best._replace(name="products of bfloat16 numbers", factors=UNITS["bfloat16"]),
+        best._replace(name="sums in bfloat16 or float16", sums=UNITS["bfloat16"]),
+        every_operation("bfloat16")._replace(name="every operation in bfloat16 or float16"),
+    ]
