@@ -57,9 +57,9 @@ def _listed(explicit: object) -> tuple[Configuration, ...]:
 
 
 def _settings(examples: int) -> settings:
-    """Those of the profile, but that a check may take its time."""
-    slow = [*settings().suppress_health_check, HealthCheck.too_slow, HealthCheck.data_too_large]
-    patient = settings(deadline=None, suppress_health_check=slow)
+    """Those of the profile, but that a check may take its time, and kernels do not change fixtures."""
+    fine = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+    patient = settings(deadline=None, suppress_health_check=[*settings().suppress_health_check, *fine])
     return settings(patient, max_examples=examples, phases=PHASES, report_multiple_bugs=False)
 
 

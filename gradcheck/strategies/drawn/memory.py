@@ -76,7 +76,7 @@ def _expanded(stored: Any, shape: Shape) -> Any:
 
 LAYOUTS: dict[str, Layout] = {
     "contiguous": Layout(0, _as_they_are, _all),
-    "offset": Layout(0, _one_more, _behind_the_first),
+    "shifted": Layout(0, _one_more, _behind_the_first),
     "transposed": Layout(2, _exchanged, _transposed),
     "padded": Layout(2, _wider, _first_columns),
     "sliced": Layout(1, _twice, _every_second),
@@ -115,6 +115,6 @@ def as_torch(entries: Array, dtype: str, layout: str) -> Any:
     """A PyTorch tensor of these entries, a leaf."""
     with needing("torch"):
         import torch
-    from_numpy: Any = torch.from_numpy  # pyright: ignore[reportUnknownMemberType]
+    from_numpy: Any = torch.from_numpy  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     stored = from_numpy(placed(entries, layout)).to(getattr(torch, dtype))
     return LAYOUTS[layout].seen(stored, entries.shape)

@@ -53,9 +53,9 @@ def tensors(
         ``"ties"``, equal ``"rows"``, ``"zeros"``. Of others: ``"uniform"``, all ``"first"``, all ``"last"``. By default all;
         of booleans all but ``"first"``, which is False everywhere.
     layouts : str or sequence of str, optional
-        ``"contiguous"``, ``"offset"`` in its storage, ``"transposed"`` in the last two axes, ``"padded"`` rows, ``"sliced"``
-        with a step of two, ``"expanded"`` along the first axis, where nothing requires a gradient. By default all. What lies
-        between a tensor's entries is NaN.
+        ``"contiguous"``, ``"shifted"`` by one in its storage, ``"transposed"`` in the last two axes, ``"padded"`` rows,
+        ``"sliced"`` with a step of two, ``"expanded"`` along the first axis, where nothing requires a gradient. By default
+        all. What lies between a tensor's entries is NaN.
     below : int or str, optional
         What integers are less than: a number, the name of a size, or an expression in them.
     requires_grad : bool

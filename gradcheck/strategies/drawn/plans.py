@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from math import prod
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
@@ -83,8 +83,16 @@ def planned(function: Callable[..., Any], asked: Asked) -> Plan:
     _check_arguments(asked.arguments, sizes)
     drawn = tuple(name for name in parameters if name in tensors or name in asked.arguments or name in sizes)
     _check_apart(tensors, sizes)
-    others = tuple(each for name, each in parameters.items() if name not in drawn)
+    others = tuple(each for name, each in parameters.items() if name not in drawn and _is_asked_for(each))
     return Plan(tensors, sizes, asked.arguments, _common(asked), drawn, others)
+
+
+def _is_asked_for(parameter: inspect.Parameter) -> bool:
+    """Whether a function cannot be called without it: what has a default pytest leaves alone, and Hypothesis refuses."""
+    return parameter.default is parameter.empty and parameter.kind not in (
+        parameter.VAR_POSITIONAL,
+        parameter.VAR_KEYWORD,
+    )
 
 
 def _check_names(given: Names, known: Names, what: str, sentence: str) -> None:
@@ -98,15 +106,19 @@ def _check_apart(tensors: Names, sizes: Names) -> None:
         raise DescriptionError(f"{name!r} is a tensor and an axis, which need two names", "shapes")
 
 
+def _is_by_name(dtypes: object) -> bool:
+    return isinstance(dtypes, Mapping)
+
+
 def _common(asked: Asked) -> tuple[str, ...]:
     """The dtypes of which all floating tensors have the same one."""
-    return ("float32",) if isinstance(asked.dtypes, dict) else dtypes_of(asked.dtypes)
+    return ("float32",) if _is_by_name(asked.dtypes) else dtypes_of(asked.dtypes)
 
 
 def _tensors(said: Mapping[str, Any], asked: Asked) -> dict[str, Tensor]:
     if not said:
         raise DescriptionError('expected the shape of at least one tensor, {"x": "rows columns"}', "shapes")
-    own = cast("Mapping[str, Any]", asked.dtypes if isinstance(asked.dtypes, dict) else {})
+    own: Mapping[str, Any] = asked.dtypes if _is_by_name(asked.dtypes) else {}
     parts = {"dtypes": own, "constants": asked.constants, "masks": asked.masks, "indices": asked.indices}
     for what, names in parts.items():
         _check_names(names, said, what, "no shape is given for")
