@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gradcheck.adapters import check_scipy as check_scipy
     from gradcheck.adapters import check_torch as check_torch
     from gradcheck.adapters import drop_in as drop_in
+    from gradcheck.adapters import kernels as kernels
     from gradcheck.builds.registry import backend as backend
     from gradcheck.builds.registry import installed as installed
     from gradcheck.cases.case import Case as Case
@@ -86,7 +87,7 @@ if TYPE_CHECKING:
     from gradcheck.verification.verifier import verify as verify
 
 _HOME = {
-    "gradcheck.adapters": "check_autograd check_jax check_scipy check_torch drop_in",
+    "gradcheck.adapters": "check_autograd check_jax check_scipy check_torch drop_in kernels",
     "gradcheck.cases.case": "Case Given",
     "gradcheck.checking.checker": "check",
     "gradcheck.errors": "BackendBroken BackendError BackendNotInstalled CallFailed DataError DescriptionError "

@@ -1,7 +1,7 @@
 """Arguments of strategies, refused at once with their name and value; and a chance."""
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
@@ -16,6 +16,11 @@ def whole(name: str, value: int, *, at_least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidArgument(f"{name}={value!r} must be an integer of at least {at_least}")
     return value
+
+
+def several(given: object) -> tuple[Any, ...]:
+    """What is in a sequence; what is in none, alone."""
+    return tuple(cast("Iterable[Any]", given)) if isinstance(given, list | tuple | set | frozenset | range) else (given,)
 
 
 def choices(name: str, values: Iterable[T], kind: type[T], *, at_least: int = 0) -> tuple[T, ...]:
