@@ -11,6 +11,9 @@ from functools import lru_cache
 
 import torch
 
+# Seen of the sum of the errors of 2^20 numbers, RMS over 32 seeds in parts of what independent ones have (32 seeds leave
+# 12 % open): pieces of 2^14 in pools of 2^17, 2^19, 2^21: 1.44, 0.78, 0.99; in 2^19 pieces of 2^12: 0.85 (and 1.4 times
+# as slow), of 2^16: 0.53, since few pieces of a pool are seldom others. Larger pools leave the processor's cache.
 POOL = 2**19
 PIECE = 2**14
 _MASK = 2**64 - 1
@@ -22,7 +25,7 @@ def _pool(device: torch.device) -> torch.Tensor:
     return torch.cat([half, -half]).to(device)
 
 
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=16)
 def factors(size: float, device: torch.device) -> torch.Tensor:
     """1 + size times the pool: what numbers are multiplied with."""
     return _pool(device).mul(size).add_(1)

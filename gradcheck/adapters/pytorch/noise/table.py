@@ -56,28 +56,30 @@ def _names(text: str) -> frozenset[str]:
 
 
 COPIES = _names("""
-    abs alias amax amin aminmax as_strided as_strided_scatter block_diag broadcast_tensors cat channel_shuffle clamp clamp_max
-    clamp_min clip clone complex conj conj_physical constant_pad_nd copy copysign detach diag diag_embed diagonal_backward
-    diagonal_scatter embedding expand fill flip fmax fmin gather hardtanh im2col imag index index_copy index_fill index_select
-    item lift lift_fresh masked_fill masked_scatter masked_select max max_unpool2d max_unpool3d maximum median min minimum
-    nan_to_num nanmedian narrow_copy neg native_channel_shuffle ones_like permute pixel_shuffle pixel_unshuffle positive real reflection_pad1d reflection_pad2d reflection_pad3d relu relu6 repeat repeat_interleave replication_pad1d
-    replication_pad2d replication_pad3d resize resize_as roll rot90 scatter select_backward select_scatter set slice_backward
-    slice_scatter split_with_sizes_copy stack t take take_along_dim threshold trace_backward transpose tril triu
-    _unique _unique2 unfold unique_consecutive unique_dim unsafe_split unsafe_split_with_sizes upsample_nearest1d
-    upsample_nearest2d upsample_nearest3d value_selecting_reduction_backward view_as_complex view_as_real where zero
-    _chunk_cat _copy_from _conj _conj_physical _fw_primal _local_scalar_dense _neg_view _reshape_alias _reshape_copy
-    _unsafe_index _unsafe_masked_index _unsafe_view _upsample_nearest_exact1d _upsample_nearest_exact2d
-    _upsample_nearest_exact3d _assert_async _pack_padded_sequence _pad_packed_sequence
+    abs alias amax amin aminmax as_strided as_strided_scatter block_diag broadcast_tensors cat channel_shuffle clamp
+    clamp_max clamp_min clip clone complex conj conj_physical constant_pad_nd copy copysign detach diag diag_embed
+    diagonal_backward diagonal_scatter embedding expand fill flip fmax fmin gather hardtanh im2col imag index
+    index_copy index_fill index_select item lift lift_fresh masked_fill masked_scatter masked_select max max_unpool2d
+    max_unpool3d maximum median min minimum nan_to_num nanmedian narrow_copy neg native_channel_shuffle ones_like
+    permute pixel_shuffle pixel_unshuffle positive real reflection_pad1d reflection_pad2d reflection_pad3d relu relu6
+    repeat repeat_interleave replication_pad1d replication_pad2d replication_pad3d resize resize_as roll rot90 scatter
+    select_backward select_scatter set slice_backward slice_scatter split_with_sizes_copy stack t take take_along_dim
+    threshold trace_backward transpose tril triu _unique _unique2 unfold unique_consecutive unique_dim unsafe_split
+    unsafe_split_with_sizes upsample_nearest1d upsample_nearest2d upsample_nearest3d
+    value_selecting_reduction_backward view_as_complex view_as_real where zero _chunk_cat _copy_from _conj
+    _conj_physical _fw_primal _local_scalar_dense _neg_view _reshape_alias _reshape_copy _unsafe_index
+    _unsafe_masked_index _unsafe_view _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
+    _assert_async _pack_padded_sequence _pad_packed_sequence
 """)
 MADE = _names("""
-    arange empty empty_like empty_permuted empty_strided eye full full_like linspace logspace new_empty new_empty_strided
-    new_full new_ones new_zeros ones ones_like scalar_tensor tril_indices triu_indices zeros zeros_like rand rand_like randn
-    randn_like randint randint_like randperm
+    arange empty empty_like empty_permuted empty_strided eye full full_like linspace logspace new_empty
+    new_empty_strided new_full new_ones new_zeros ones ones_like scalar_tensor tril_indices triu_indices zeros
+    zeros_like rand rand_like randn randn_like randint randint_like randperm
 """)
 DECISIONS = _names("""
-    all any argmax argmin argsort bernoulli binomial bucketize ceil count_nonzero eq equal floor ge gt heaviside histc isfinite
-    isin isinf isnan isneginf isposinf le logical_and logical_not logical_or logical_xor lt multinomial ne nextafter nonzero
-    poisson round searchsorted sgn sign signbit trunc floor_divide
+    all any argmax argmin argsort bernoulli binomial bucketize ceil count_nonzero eq equal floor ge gt heaviside histc
+    isfinite isin isinf isnan isneginf isposinf le logical_and logical_not logical_or logical_xor lt multinomial ne
+    nextafter nonzero poisson round searchsorted sgn sign signbit trunc floor_divide
 """)
 PICKS = dict.fromkeys(_names("max min sort topk kthvalue median nanmedian mode cummax cummin"), 0) | {
     "max_pool2d_with_indices": 2,

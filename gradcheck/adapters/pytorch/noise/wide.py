@@ -30,7 +30,7 @@ def tensors(args: Sequence[Any]) -> Iterator[torch.Tensor]:
 
 
 class Width:
-    """Whether an evaluation is in float64, as it is told, or where one of float64 has been met, or none of float32 before."""
+    """Whether an evaluation is in float64: as told, else where float64 has been met, or no float32 before."""
 
     def __init__(self, told: bool | None) -> None:
         self._told = told
