@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradcheck.cases.files import load as load
     from gradcheck.cases.files import save as save
     from gradcheck.checking.checker import check as check
+    from gradcheck.comparison.comparer import compare as compare
     from gradcheck.checking.products import check_adjoint as check_adjoint
     from gradcheck.checking.products import check_hvp as check_hvp
     from gradcheck.checking.products import check_jvp as check_jvp
@@ -89,6 +90,7 @@ _HOME = {
     "gradcheck.adapters": "check_autograd check_jax check_scipy check_torch drop_in",
     "gradcheck.cases.case": "Case Given",
     "gradcheck.checking.checker": "check",
+    "gradcheck.comparison.comparer": "compare",
     "gradcheck.errors": "BackendBroken BackendError BackendNotInstalled CallFailed DataError DescriptionError "
     "GradcheckError GradientMismatch LibraryNotInstalled OutputError UnknownBackend Unsupported",
     "gradcheck.cases.files": "load save",
