@@ -23,8 +23,9 @@ __all__ = ["check_autograd", "check_jax", "check_scipy", "check_torch", "drop_in
 def check_torch(
     f: Callable[..., Any],
     *args: Any,
+    reference: Any = None,
     module: Any = None,
-    accuracy: float = 1e-6,
+    accuracy: float | None = None,
     resolve: float = 1e-3,
     max_evaluations: int = 400,
     diagnose: bool = True,
@@ -33,7 +34,7 @@ def check_torch(
     dtype: Any = None,
     **kwargs: Any,
 ) -> Report:
-    """Whether PyTorch's backward pass through ``f(*args, **kwargs)`` is its derivative.
+    """Whether PyTorch's backward pass through ``f(*args, **kwargs)`` is its derivative; or whether ``f`` is its reference.
 
     Parameters
     ----------
@@ -44,10 +45,18 @@ def check_torch(
         Handed on. Blocks are the tensors among them that require a gradient, ``"args.0"``, ``"kwargs.mask"``, and every
         parameter of a module that does, under its name in the ``state_dict``; also those in objects, and up to a million
         numbers that a closure brings along, ``"net.0.weight"``. Leaves are handed on themselves, moved in place.
+    reference : callable, optional
+        A plain implementation of the same, differentiated by PyTorch. Outputs and gradients of ``f``, at the dtypes that
+        are given and for random cotangents, are then held against it in float64, within what the arithmetic of ``f`` does
+        to it; no difference is taken. A module of the same ``state_dict`` for a module; ``"eager"`` stands for what
+        ``torch.compile`` was given.
     module : Module, optional
         Whose parameters are blocks, too, where ``f`` brings it along.
-    accuracy, resolve, max_evaluations, diagnose, seed
-        As `check` takes them. PyTorch's, NumPy's and Python's random numbers have the seed before every call: dropout is a
+    accuracy : float, optional
+        By how much a gradient may be off and is called inexact, not wrong: 1e-6, and against a reference 0. Of a kernel that
+        approximates on purpose, how far.
+    resolve, max_evaluations, diagnose, seed
+        As `check` takes them; the first two are not asked where there is a reference. PyTorch's, NumPy's and Python's random numbers have the seed before every call: dropout is a
         function, too.
     dtype : str, optional
         As `check` takes it, ``"bfloat16"`` besides; a ``torch.dtype`` is handed on to ``f``.
@@ -75,8 +84,13 @@ def check_torch(
     with needing("torch"):
         from gradcheck.adapters.pytorch import checking
     dtype, kwargs = checking.own_dtype(dtype, kwargs)
-    asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
-    return checking.check_torch(f, args, kwargs, module, asked, contract)
+    usual = 1e-6 if reference is None else 0.0
+    asked = Asked(usual if accuracy is None else accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
+    if reference is None:
+        return checking.check_torch(f, args, kwargs, module, asked, contract)
+    from gradcheck.adapters.pytorch.reference import check_against
+
+    return check_against(f, reference, args, kwargs, asked, contract)
 
 
 @as_found

@@ -6,6 +6,7 @@ and where all have one sign the i-th partial sum is i / n of the total, so that 
 sqrt(n / 3) u. Which of both is the larger depends on the signs: both are put on.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +47,8 @@ class Level(NamedTuple):
         infinite.
     effect : float
         What an error that was put on stands for, in parts of it.
+    least : float
+        By which arguments and cotangents are moved besides, in units of ``moved``: what is exactly zero stays so without.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Level(NamedTuple):
     tiny: float
     largest: float
     effect: float = 1.0
+    least: float = 0.0
 
     def term(self, n: int) -> float:
         """Of each term of a sum of n."""
@@ -69,3 +73,45 @@ class Level(NamedTuple):
         """With every error so many times as large."""
         unit, sums, factors, moved = (factor * each for each in self[1:5])
         return self._replace(unit=unit, sums=sums, factors=factors, moved=moved)
+
+
+COARSE = ("bfloat16", "float16")
+"""Formats in which no kernel adds up if it can help it."""
+
+
+def coarsest(formats: Iterable[str]) -> str:
+    """The format of the largest roundoff among some."""
+    return max(formats, key=lambda each: UNITS[each])
+
+
+def finest(held: str) -> Level:
+    """What code of this format does at its best: of a coarse one, float32 inside, and rounding what is stored."""
+    inside = "float32" if held in COARSE else held
+    unit = UNITS[inside] * (COARSER if held == "float64" else 1.0)
+    # Arguments of a coarse format are numbers that float32 has: nothing reads them otherwise.
+    moved = 0.0 if held in COARSE else unit
+    effect = 2**0.5 / COARSER if held == "float64" else 1.0  # the centre is rounded as well
+    return Level(held, unit, unit, 0.0, moved, TINY[inside], LARGEST[inside], effect)
+
+
+def every_operation(held: str) -> Level:
+    """What code of a coarse format does where each operation's result is stored, and sums are added up in float32."""
+    unit = UNITS[held]
+    return Level(f"every operation in {held}", unit, UNITS["float32"], 0.0, unit, TINY[held], LARGEST[held])
+
+
+def explaining(held: str) -> list[Level]:
+    """What else, finest first, might have gone on inside code of this format that is less exact than its best."""
+    best = finest(held)
+    if held == "float64":
+        return [finest("float32"), *explaining("float32")]
+    factors = {"products in TF32": TF32} if held == "float32" else {}
+    factors |= {f"products of {each} numbers": UNITS[each] for each in ("float16", "bfloat16")}
+    products = [best._replace(name=name, factors=unit) for name, unit in factors.items() if unit < 1]
+    sums = [best._replace(name=f"sums in {each}", sums=UNITS[each]) for each in ("float16", "bfloat16")]
+    every = [every_operation(each) for each in ("float16", "bfloat16")]
+    return (
+        [*products, *sums, *every]
+        if held == "float32"
+        else [products[-1 if held == "bfloat16" else 0], every_operation(held)]
+    )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol, TypeAlias
 
+import numpy as np
+
 from gradcheck.comparison.levels import Level
 from gradcheck.foundation.arrays import Array
 
@@ -73,12 +75,25 @@ class Pair(Protocol):
         ...
 
     def shaken(self, at: Inputs, level: Level, seed: int, *, free: bool = False) -> Shaken:
-        """The reference's under noise, with the choices that it makes without; its own where it is ``free``.
+        """The reference's under noise, with the choices that it makes ``at`` this point without; its own where it is ``free``.
 
-        One seed is one noise, whatever becomes of choices.
+        Arguments are `moved` first. One seed is one noise, whatever becomes of choices.
         """
         ...
 
     def nearest(self, at: Inputs) -> Inputs:
         """The nearest numbers of the candidate's own formats."""
         ...
+
+
+def moved(at: Inputs, level: Level, seed: int) -> Inputs:
+    """Arguments and cotangents as a level may read them."""
+    if not level.moved:
+        return at
+    draws = np.random.default_rng(seed)
+
+    def read(array: Array) -> Array:
+        noise = draws.uniform(-level.moved, level.moved, array.shape)
+        return array + array * noise + level.least * noise
+
+    return Inputs(*({name: read(array) for name, array in each.items()} for each in at))

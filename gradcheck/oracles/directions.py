@@ -25,6 +25,11 @@ def signs(name: str, shape: tuple[int, ...], seed: int, attempt: int = 0) -> Arr
     return u
 
 
+def normal(name: str, shape: tuple[int, ...], seed: int) -> Array:
+    """Entries of a normal distribution for the block of this name: a cotangent that nothing in it is equal to."""
+    return np.asarray(np.random.default_rng(_stream(name, seed, 0)).standard_normal(shape))
+
+
 @lru_cache(maxsize=1024)
 def _stream(name: str, seed: int, attempt: int) -> np.random.SeedSequence:
     return np.random.SeedSequence([seed, attempt, *name.encode("utf-8", "surrogatepass")])

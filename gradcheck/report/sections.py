@@ -118,7 +118,7 @@ def place(index: tuple[int, ...] | None) -> str:
 def spent(report: Outcome) -> str:
     """What the oracles took, and the diagnosis besides."""
     more = f", and {report.diagnosis_evaluations} for the diagnosis" if report.diagnosis_evaluations else ""
-    return f"{report.evaluations} loss evaluations without backpropagation{more}"
+    return f"{report.evaluations} {report.spent}{more}"
 
 
 def unchecked(report: Outcome) -> str:

@@ -65,7 +65,7 @@ def compare(
         resolution=resolution,
         block_resolution=resolution if scale is beside else block_resolution(claimed, reference, visible),
         worst_index=worst,
-        entries=_excesses(claimed, reference, bound, ratio),
+        entries=excesses(claimed, reference, bound, ratio),
         reason=reason,
         shape=claimed.shape,
         heat=heat(ratio) if verdict in (Verdict.WRONG, Verdict.INEXACT) else (),
@@ -149,7 +149,8 @@ def _coarseness(claimed: Array, reference: Array, bound: Array) -> Array:
         return bound / np.maximum(size, max(rms(claimed), rms(reference)))
 
 
-def _excesses(claimed: Array, reference: Array, bound: Array, ratio: Array) -> tuple[Entry, ...]:
+def excesses(claimed: Array, reference: Array, bound: Array, ratio: Array) -> tuple[Entry, ...]:
+    """The worst entries beyond their bound, worst first."""
     if not (ratio > 1).any():
         return ()
     order = np.argsort(-ratio, axis=None, kind="stable")[:LISTED]

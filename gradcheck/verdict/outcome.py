@@ -62,15 +62,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     findings : tuple of Finding
         One for each block and backend.
     evaluations : int
-        Loss evaluations spent by the oracles.
+        Spent by the oracles.
     notes : tuple of str
         What was noticed and is no verdict.
     diagnoses : tuple of Diagnosis
         Named causes of what is wrong, for each block simplest first.
     diagnosis_evaluations : int
-        Loss evaluations that they took besides.
+        Evaluations that they took besides.
     unchecked : tuple of str
         What was handed in, or brought along by a function, and not looked at; a note says of each what it is.
+    spent : str
+        What was evaluated.
     recipe : Recipe
         The call that returned it.
     """
@@ -82,6 +84,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     diagnoses: tuple[Diagnosis, ...] = ()
     diagnosis_evaluations: int = 0
     unchecked: tuple[str, ...] = ()
+    spent: str = "loss evaluations without backpropagation"
     recipe: Recipe = Recipe()
 
     @property

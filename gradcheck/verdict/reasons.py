@@ -97,3 +97,69 @@ def zero_to_rounding(resolution: float) -> str:
 def should_be_equal(one: float, other: float) -> str:
     """Of two numbers."""
     return f"{one:.17g} and {other:.17g} should be equal"
+
+
+def no_number(count: int, where: str) -> str:
+    """Of a block that cannot be compared everywhere with a reference."""
+    return f"the reference {where}, in {count} {'entry' if count == 1 else 'entries'} that the candidate has otherwise"
+
+
+def not_finite(count: int) -> str:
+    """Of a candidate that overflows, or divides by zero, where no rounding would."""
+    return (
+        f"{count} {'entry is' if count == 1 else 'entries are'} not finite, and finite in every noise run of the reference"
+    )
+
+
+def hangs_on_choices(count: int, size: int) -> str:
+    """Of entries beyond their bound that a comparison decides which rounding may turn."""
+    return f"{count} of {size} entries hang on a choice within rounding, and were chosen otherwise; the others are right"
+
+
+def systematic(times: float, level: str) -> str:
+    """Of an error that is the same where nothing is rounded alike."""
+    return f"error does not fall with rounding: up to {times:.2g} times that of {level}, and the same at other points"
+
+
+def times_the_error(times: float, level: str, as_if: str) -> str:
+    """Of an honest error that is larger than it need be."""
+    return f"{times:.2g} times the error of {level}{f'; as if {as_if}' if as_if else ''}"
+
+
+def large_and_unsystematic(times: float, level: str) -> str:
+    """Of one that is nearly as large as the block."""
+    return f"{times:.2g} times the error of {level}, another at every point, and nearly as large as the block itself"
+
+
+def as_accurate_as(level: str) -> str:
+    """Of a correct block that a level holds which is not the best one."""
+    return f"as accurate as {level}"
+
+
+def wrong_in_float32(reason: str) -> str:
+    """Of a block of a coarse format that is wrong in float32, too."""
+    return f"wrong in float32 on the same numbers, too: {reason}"
+
+
+def wrong_in(held: str, times: float) -> str:
+    """Of a block that is right in float32 and too far off in the format that was given."""
+    return f"right in float32 on the same numbers; in {held} up to {times:.2g} times what rounding every operation does"
+
+
+def undecided_without_float32(times: float, held: str) -> str:
+    """Of a block whose coarse format leaves open what it is."""
+    return (
+        f"up to {times:.2g} times the error of rounding every operation, which {held} cannot tell from a mistake: "
+        "a float32 path would settle it"
+    )
+
+
+def too_coarse(resolution: float, held: str) -> str:
+    """Of a block about which its format tells nothing."""
+    known = f"half of its entries are known to {resolution:.1e} of its size and no better in {held}"
+    return f"{known}: take float32, or smaller inputs"
+
+
+def nondeterministic(times: float) -> str:
+    """Of an answer that varies more than any order of additions would make it."""
+    return f"{times:.2g} times the error of rounding from one call to the next"

@@ -1,0 +1,217 @@
+# pyright: reportUnknownMemberType=false
+# (PyTorch's annotations are partial.)
+"""A PyTorch kernel and its reference as a pair: outputs and gradients of both, at the dtypes that were given."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from msgspec.structs import replace
+
+from gradcheck.adapters.contract.breaches import under_contract
+from gradcheck.adapters.pytorch.checking import BACKEND, lent
+from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
+from gradcheck.adapters.pytorch.function import TorchFunction, name_of
+from gradcheck.adapters.pytorch.holdings import Tensors
+from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
+from gradcheck.adapters.pytorch.numbers import DTYPES, array_of
+from gradcheck.comparison.levels import UNITS, Level
+from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved
+from gradcheck.comparison.procedure import compared
+from gradcheck.errors import CallFailed, DataError
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
+from gradcheck.foundation.validation import Asked
+from gradcheck.foundation.wording import enumerated
+from gradcheck.oracles.directions import normal
+from gradcheck.report import Report
+
+EAGER = "eager"
+
+
+def check_against(
+    f: Callable[..., Any],
+    reference: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    asked: Asked,
+    contract: bool = True,
+) -> Report:
+    """What `gradcheck.check_torch` does where it is given a reference."""
+    plain = _eager(f) if reference == EAGER else reference
+    with lent(f, args, kwargs, None, asked.seed) as kernel, lent(plain, args, kwargs, None, asked.seed) as second:
+        pair = TorchPair(kernel, second)
+        report = compared(pair, asked)
+        report = under_contract(report, partial(asked_about, kernel)) if contract else report
+    unchecked = (*report.unchecked, *kernel.unchecked, *pair.extra)
+    return replace(report.labelled(BACKEND), notes=(*report.notes, *_notes(kernel, pair)), unchecked=unchecked)
+
+
+class TorchPair:
+    """A kernel and its reference (`gradcheck.comparison.pair.Pair`); blocks are outputs and gradients.
+
+    Raises
+    ------
+    DataError
+        Where they have not the same parameters, or no output in common.
+    """
+
+    def __init__(self, kernel: TorchFunction, reference: TorchFunction) -> None:
+        self.kernel, self.reference = kernel, reference
+        self.name = f"{kernel.name} against {reference.name}"
+        _refuse_other_blocks(kernel, reference)
+        _share_constants(kernel, reference)
+        point = kernel.point()
+        mine, theirs = kernel.call(point).outputs, reference.call(point).outputs
+        self.outputs = _counterparts(mine, theirs, self.name)
+        self.extra = [name for name in mine if name not in self.outputs]
+        found = {name: mine[name] for name in self.outputs}
+        self.formats = {name: _format(tensor.dtype) for name, tensor in {**found, **kernel.blocks}.items()}
+        kernel.cotangents = {
+            name: normal(name, tuple(each.shape), kernel.seed) for name, each in found.items() if each.requires_grad
+        }
+        self.given = self.nearest(Inputs(point, kernel.cotangents))
+        kernel.cotangents = dict(self.given.cotangents)
+        self._decided: tuple[Inputs, Decisions] | None = None
+
+    @cached_property
+    def wide(self) -> TorchFunction | None:
+        """The reference in float64, if its outputs are then no narrower than those of the kernel."""
+        function = self.reference.in_dtype(torch.float64)
+        try:
+            with Exact():
+                outputs = function.call(self.given.point).outputs
+        except CallFailed:
+            return None
+        narrow = any(
+            UNITS[_format(outputs[theirs].dtype)] > UNITS[self.formats[mine]] for mine, theirs in self.outputs.items()
+        )
+        return None if narrow else function
+
+    def candidate(self, at: Inputs) -> Blocks:
+        """Outputs and gradients, at the dtypes that were given."""
+        return self._evaluated(self.kernel, at, dict.fromkeys(self.outputs), nullcontext())
+
+    def in_float32(self, at: Inputs) -> Blocks | None:
+        """The same in float32, if what it returns is float32 then."""
+        wide = self.kernel.in_dtype(torch.float32)
+        try:
+            outputs = wide.call(at.point).outputs
+            if any(UNITS[_format(outputs[name].dtype)] > UNITS["float32"] for name in self.outputs):
+                return None
+            return self._evaluated(wide, at, dict.fromkeys(self.outputs), nullcontext())
+        except CallFailed:
+            return None
+
+    def exact(self, at: Inputs) -> Blocks | None:
+        """The reference in float64."""
+        if self.wide is None:
+            return None
+        exact = Exact()
+        found = self._evaluated(self.wide, at, self.outputs, exact)
+        self._decided = at, exact.decisions
+        return found
+
+    def shaken(self, at: Inputs, level: Level, seed: int, *, free: bool = False) -> Shaken:
+        """The reference under noise: in float64, or where it has no such path in its own dtypes."""
+        noise = Noise(level, seed, self._decisions(at), free=free)
+        function = self.wide or self.reference
+        return Shaken(self._evaluated(function, moved(at, level, seed), self.outputs, noise), noise.flips)
+
+    def nearest(self, at: Inputs) -> Inputs:
+        """Rounded to the dtypes of leaves and outputs."""
+        return Inputs(*({name: _rounded(array, self.formats[name]) for name, array in each.items()} for each in at))
+
+    def _decisions(self, at: Inputs) -> Decisions:
+        """What the reference decides at a point; of the last one this is known."""
+        if self._decided is None or self._decided[0] is not at:
+            exact = Exact()
+            self._evaluated(self.wide or self.reference, at, self.outputs, exact)
+            self._decided = at, exact.decisions
+        return self._decided[1]
+
+    def _evaluated(
+        self,
+        function: TorchFunction,
+        at: Inputs,
+        outputs: Mapping[str, str | None],
+        mode: AbstractContextManager[Any],
+    ) -> Blocks:
+        """Outputs, under the kernel's names for them, and gradients."""
+        cotangents = {outputs[name] or name: array for name, array in at.cotangents.items()}
+        with mode, function.draws.again():
+            call = function.call(at.point)
+            gradients = called(function.backward, f"the backward pass of {function.name}", call, cotangents)
+        found = {name: call.outputs[theirs or name] for name, theirs in outputs.items()}
+        return {
+            **{name: _wide(tensor) for name, tensor in found.items()},
+            **{name: np.zeros(call.leaves[name].shape) if g is None else _wide(g) for name, g in gradients.items()},
+        }
+
+
+def _eager(f: Callable[..., Any]) -> Callable[..., Any]:
+    """What a compiled function or module was made of.
+
+    Raises
+    ------
+    DataError
+        Where it was made of nothing.
+    """
+    found = getattr(f, "_orig_mod", None) or getattr(f, "_torchdynamo_orig_callable", None)
+    if found is None:
+        raise DataError(f"reference: 'eager' is of what torch.compile returned, and {name_of(f)} is no such function")
+    return found
+
+
+def _refuse_other_blocks(kernel: TorchFunction, reference: TorchFunction) -> None:
+    missing = sorted(kernel.blocks.keys() ^ reference.blocks.keys())
+    if missing:
+        where = kernel.name if missing[0] in reference.blocks else reference.name
+        raise DataError(f"reference: {where} has no block called {missing[0]}: both take the same arguments and parameters")
+    for name, value in kernel.blocks.items():
+        if value.shape != reference.blocks[name].shape:
+            shapes = f"{tuple(value.shape)} in {kernel.name} and {tuple(reference.blocks[name].shape)} in {reference.name}"
+            raise DataError(f"reference: {name} has shape {shapes}")
+
+
+def _share_constants(kernel: TorchFunction, reference: TorchFunction) -> None:
+    """Buffers of the reference have the kernel's values: the same ``state_dict``."""
+    for name, (tensor, value) in reference.state.items():
+        mine = kernel.state.get(name)
+        if mine is not None and name not in reference.blocks and mine[1].shape == value.shape:
+            reference.state[name] = (tensor, mine[1].to(value.dtype))
+
+
+def _counterparts(mine: Tensors, theirs: Tensors, what: str) -> dict[str, str]:
+    """Of each output of the kernel the reference's: of the same name, or where as many are returned in their order."""
+    found = {name: name for name in mine if name in theirs}
+    if not found and len(mine) == len(theirs):
+        found = dict(zip(mine, theirs, strict=True))
+    lost = [name for name in theirs if name not in found.values()]
+    if lost:
+        raise DataError(f"{what}: the reference returns {enumerated(list(theirs))}, the kernel {enumerated(list(mine))}")
+    return found
+
+
+def _notes(kernel: TorchFunction, pair: TorchPair) -> Iterator[str]:
+    yield from (f"{name}: the reference returns no such output: not looked at" for name in pair.extra)
+    yield from (f"{name}: brought along, and {why}: not looked at" for name, why in kernel.unchecked.items())
+    if kernel.random or pair.reference.random:
+        yield f"random numbers are drawn from seed {kernel.seed} at every call, in another order by each: hand in masks instead"
+
+
+def _format(dtype: torch.dtype) -> str:
+    """As `gradcheck.comparison.levels` has it; of an 8-bit float that of float16, which is finer."""
+    name = str(dtype).removeprefix("torch.")
+    return name if name in UNITS else "float16"
+
+
+def _rounded(array: Array, held: str) -> Array:
+    return torch.from_numpy(np.array(array, np.float64)).to(DTYPES[held]).to(torch.float64).numpy()
+
+
+def _wide(tensor: torch.Tensor) -> Array:
+    return array_of(tensor.detach()).astype(np.float64)
