@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from gradcheck.cases.files import load as load
     from gradcheck.cases.files import save as save
     from gradcheck.checking.checker import check as check
-    from gradcheck.comparison.comparer import compare as compare
     from gradcheck.checking.products import check_adjoint as check_adjoint
     from gradcheck.checking.products import check_hvp as check_hvp
     from gradcheck.checking.products import check_jvp as check_jvp
     from gradcheck.checking.products import check_vjp as check_vjp
+    from gradcheck.comparison.comparer import compare as compare
     from gradcheck.errors import BackendBroken as BackendBroken
     from gradcheck.errors import BackendError as BackendError
     from gradcheck.errors import BackendNotInstalled as BackendNotInstalled

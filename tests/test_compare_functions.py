@@ -1,4 +1,4 @@
-"""`gradcheck.compare`: honest NumPy in float32 is correct, whichever way it is written, and what is planted in it is wrong."""
+"""`gradcheck.compare`: honest NumPy in float32 is correct, whichever way it is written; planted faults are wrong."""
 
 import ctypes
 import shutil

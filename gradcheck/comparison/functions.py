@@ -1,7 +1,7 @@
 """A candidate and its reference as plain functions of one pytree, which return arrays in any nesting."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -41,10 +41,16 @@ class Point(NamedTuple):
         """In the formats that were given."""
         return {name: np.asarray(array, self.dtypes[name]) for name, array in arrays.items()}
 
-    def rebuilt(self, leaves: Mapping[str, Any]) -> Any:
-        """The point with copies of these leaves; of what does not float, too."""
+    def is_ordinary(self) -> bool:
+        """Whether it is of arrays and numbers, and no matrices or masked arrays, whose operations are others."""
+        return all(type(leaf) is np.ndarray or not isinstance(leaf, np.ndarray) for leaf in self.tree.leaves)
+
+    def shaken(self, arrays: Mapping[str, Array]) -> Any:
+        """The point with these arrays under noise."""
+        leaves = {name: shaken(np.array(array)) for name, array in arrays.items()}
+        leaves = {name: leaf[()] if self.is_number(name) else leaf for name, leaf in leaves.items()}
         pairs = zip(self.tree.names, self.tree.leaves, strict=True)
-        return self.tree.flat.rebuild([leaves[name] if name in leaves else _copied(leaf) for name, leaf in pairs])
+        return self.tree.flat.rebuild([leaves.get(name, leaf) for name, leaf in pairs])
 
 
 def taken(at: Any) -> Point:
@@ -73,11 +79,17 @@ def format_of(dtype: Any) -> str:
 
 def _wide(leaf: Any) -> Any:
     """What NumPy has no arithmetic of its own for in float32."""
-    return leaf.astype(np.float32) if isinstance(leaf, np.ndarray | np.generic) and str(leaf.dtype) == "bfloat16" else leaf
+    return leaf.astype(np.float32) if str(getattr(leaf, "dtype", "")) == "bfloat16" else leaf
 
 
-def _copied(leaf: Any) -> Any:
-    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+class Way(NamedTuple):
+    """How a reference can be asked: in float64 or the candidate's formats; by operations or as a whole."""
+
+    narrow: bool
+    whole: bool
+
+
+WAYS = (Way(False, False), Way(False, True), Way(True, False), Way(True, True))
 
 
 class Functions:
@@ -89,6 +101,8 @@ class Functions:
         Leaves that are handed on as they are.
     extra : list of str
         What the candidate returns and the reference does not.
+    is_whole : bool
+        Whether nothing is known of the operations within the reference.
 
     Raises
     ------
@@ -104,11 +118,13 @@ class Functions:
         self.name = " against ".join(self._names)
         self.given = Inputs({name: array.astype(np.float64) for name, array in self._point.tree.arrays.items()}, {})
         self._decided: tuple[Inputs | None, list[Array]] = (None, [])
-        self._narrow, self._paired = False, False
+        self._way, self._paired = WAYS[0], False
         expected = self._first()
         mine = self._asked(self._point.dtypes, self.given)
         self.formats = {name: self._format(mine.get(name)) for name in expected}
-        self.passed, self.extra = held(self._point.tree), [name for name in mine if name not in expected]
+        self.extra = [name for name in mine if name not in expected]
+        self.passed = held(self._point.tree)
+        self.is_whole = {type(value) for value in expected.values()} == {np.ndarray}
 
     def candidate(self, at: Inputs) -> Blocks:
         """On copies in the formats that were given."""
@@ -125,13 +141,13 @@ class Functions:
 
     def exact(self, at: Inputs) -> Blocks | None:
         """None where it raises on float64, or answers in a narrower format."""
-        return None if self._narrow else _widened(self._quiet(at))
+        return None if self._way.narrow else _widened(self._quiet(at))
 
     def shaken(self, at: Inputs, level: Level, seed: int, *, free: bool = False) -> Shaken:
         """Arguments are moved, then every operation is off; of what compiled code has made, the last one."""
         if self._decided[0] is not at:
             self._quiet(at)
-        run = Run(Noise(level, seed), Choices(self._decided[1], free=free), not self._narrow)
+        run = Run(Noise(level, seed), Choices(self._decided[1], free=free), not self._way.narrow)
         found = self._run(run, moved(at, level, seed))
         blocks = {name: value if isinstance(value, ShakenArray) else run.noise.result(np.asarray(value))
                   for name, value in found.items()}  # fmt: skip
@@ -142,38 +158,42 @@ class Functions:
         return Inputs(_widened(self._point.nearest(at.point)), at.cotangents)
 
     def _first(self) -> dict[str, Any]:
-        """The reference's first answer, which says in what it can be asked, and what its blocks are called."""
-        try:
-            found = self._quiet(self.given)
-            self._narrow = any(np.asarray(value).dtype.itemsize < WIDE for value in found.values())
-        except CallFailed:
-            if all(dtype == np.float64 for dtype in self._point.dtypes.values()):
-                raise
-            self._narrow = True
-        return self._quiet(self.given) if self._narrow else found
+        """The reference's first answer, which says how it can be asked, and what its blocks are called."""
+        failed: CallFailed | None = None
+        for way in WAYS if self._point.is_ordinary() else WAYS[1::2]:
+            self._way = way
+            try:
+                found = self._quiet(self.given)
+            except CallFailed as error:
+                failed = failed or error
+                continue
+            if way.narrow or all(np.asarray(value).dtype.itemsize >= WIDE for value in found.values()):
+                return found
+        assert failed is not None  # the last way takes whatever is returned
+        raise failed
 
     def _quiet(self, at: Inputs) -> dict[str, Any]:
         """Without noise; its choices are kept."""
-        run = Run(Noise(), Choices(), not self._narrow)
+        run = Run(Noise(), Choices(), not self._way.narrow)
         found = self._run(run, at)
         self._decided = at, run.choices.made
         return found
 
     def _run(self, run: Run, at: Inputs) -> dict[str, Any]:
-        """The reference on arrays under noise."""
-        arrays = self._point.nearest(at.point) if self._narrow else at.point
-        leaves = {name: shaken(np.array(array)) for name, array in arrays.items()}
-        point = self._point.rebuilt({name: leaf[()] if self._point.is_number(name) else leaf for name, leaf in leaves.items()})
-        with MadeShaken(), during(run):
-            found = called(self._reference, self._names[1], point)
+        """The reference on arrays under noise, or as a whole on arrays."""
+        arrays = self._point.nearest(at.point) if self._way.narrow else dict(at.point)
+        if self._way.whole:
+            found = called(self._reference, self._names[1], self._point.tree.rebuild(_copies(arrays)))
+        else:
+            point = self._point.shaken(arrays)
+            with MadeShaken(), during(run):
+                found = called(self._reference, self._names[1], point)
         self._paired = is_pair(found, self._point.tree)
         return blocks_of(found, self._paired, self._names[1])
 
     def _asked(self, dtypes: Mapping[str, np.dtype[Any]], at: Inputs) -> dict[str, Any]:
         arrays = {name: np.array(array).astype(dtypes[name]) for name, array in at.point.items()}
-        leaves = {name: array.item() if self._point.is_number(name) else array for name, array in arrays.items()}
-        found = called(self._candidate, self._names[0], self._point.rebuilt(leaves))
-        return blocks_of(found, self._paired)
+        return blocks_of(called(self._candidate, self._names[0], self._point.tree.rebuild(arrays)), self._paired)
 
     def _format(self, value: Any) -> str:
         """A float64 that was computed from coarser arrays and nothing else is no finer than these."""
@@ -183,12 +203,14 @@ class Functions:
 
 
 def is_pair(found: Any, tree: Pytree) -> bool:
-    """Whether a result is a value and gradients: one number or array, and what is made like the point."""
-    parts: tuple[Any, ...] = found if isinstance(found, tuple) else ()
+    """Whether a result is a value and gradients: a number or array, and a nesting of leaves of the point, or of some."""
+    parts = cast("tuple[Any, ...]", found) if isinstance(found, tuple) else ()
     if len(parts) != 2 or not _is_leaf(parts[0]) or VALUE in tree.arrays:
         return False
     shapes = {name: np.shape(leaf) for name, leaf in _named(parts[1]).items()}
-    return shapes == {name: array.shape for name, array in tree.arrays.items()}
+    of_one_array = shapes.keys() == {BARE} and np.size(parts[0]) > 1  # two outputs may have the shape of the argument
+    alike = all(name in tree.arrays and tree.arrays[name].shape == shape for name, shape in shapes.items())
+    return bool(shapes) and alike and not of_one_array
 
 
 def blocks_of(found: Any, paired: bool, required: str = "") -> dict[str, Any]:
@@ -222,3 +244,7 @@ def _is_leaf(leaf: Any) -> bool:
 
 def _widened(blocks: Mapping[str, Any]) -> dict[str, Array]:
     return {name: np.asarray(plain(value)).astype(np.float64) for name, value in blocks.items()}
+
+
+def _copies(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: np.array(array) for name, array in arrays.items()}

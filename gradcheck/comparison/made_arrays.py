@@ -3,14 +3,17 @@
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from gradcheck.comparison.shaken_arrays import RUNNING, during, is_narrower, plain, shaken
 from gradcheck.foundation.state.interrupts import Kept
 
-NAMES = "zeros ones empty full array asarray asanyarray ascontiguousarray asfortranarray eye identity linspace arange".split()
+NAMES = (
+    *("zeros", "ones", "empty", "full", "array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "eye"),
+    *("identity", "linspace", "arange"),
+)
 WIDE = np.dtype(np.float64)
 
 
@@ -65,5 +68,6 @@ def _making(own: Callable[..., Any]) -> Callable[..., Any]:
 
 def _wide(value: Any) -> Any:
     """Float64 in the place of a narrower format."""
-    formats = isinstance(value, type | np.dtype) or (isinstance(value, str) and value.startswith(("float", "single", "half")))
-    return WIDE if formats and is_narrower(value, WIDE) else value
+    named = isinstance(value, str) and value.startswith(("float", "single", "half"))
+    formats = named or isinstance(value, type | np.dtype)
+    return WIDE if formats and is_narrower(value, WIDE) else cast("Any", value)

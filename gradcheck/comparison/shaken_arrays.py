@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeGuard, cast
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class ShakenArray(np.ndarray[Any, Any]):
     like make are under noise where they are called by these names of the module (`gradcheck.comparison.made_arrays`).
     """
 
-    __array_priority__ = 1000.0
+    __array_priority__: Any = 1000.0  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         from gradcheck.comparison.shaken_ufuncs import applied
@@ -109,7 +109,7 @@ class ShakenArray(np.ndarray[Any, Any]):
         """A choice."""
         return np.nonzero(chosen(plain(self) != 0))
 
-    def round(self, decimals: int = 0, out: Any = None) -> Any:
+    def round(self, decimals: Any = 0, out: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A choice."""
         return shaken(chosen(plain(self).round(decimals)))
 
@@ -151,20 +151,45 @@ def plain(value: Any) -> Any:
 
 def shaken(value: Any) -> Any:
     """What floats, under noise, in the same memory where it is an array; tuples and lists as nestings."""
-    if isinstance(value, tuple | list):
-        nest = cast("list[Any]", value)
-        kind: Any = type(nest)
-        parts = [shaken(each) for each in nest]
-        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fc":
-        array = cast("Array", value)
-        return array if isinstance(array, ShakenArray) else array.view(ShakenArray)
+    return nested(_shaken, value)
+
+
+def _shaken(value: Any) -> Any:
+    if type(value) is np.ndarray and floats(value):
+        return value.view(ShakenArray)
     return _number(value)
 
 
 def _number(value: Any) -> Any:
-    floats = isinstance(value, np.floating | np.complexfloating)
-    return np.ndarray.__new__(ShakenNumber, (), value.dtype, np.array(value)) if floats else value
+    return (
+        np.ndarray.__new__(ShakenNumber, (), value.dtype, np.array(value)) if is_scalar(value) and floats(value) else value
+    )
+
+
+def nested(f: Callable[[Any], Any], value: Any) -> Any:
+    """A nesting of tuples, lists and dictionaries with every leaf mapped."""
+    if isinstance(value, dict):
+        return {name: nested(f, each) for name, each in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, tuple | list):
+        kind = cast("Any", type(value))  # pyright: ignore[reportUnknownArgumentType]
+        parts = [nested(f, each) for each in cast("list[Any]", value)]
+        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+    return f(value)
+
+
+def floats(value: Any) -> TypeGuard[Array]:
+    """Whether it is an array or scalar of NumPy of real or complex numbers."""
+    return isinstance(value, np.ndarray | np.generic) and cast("Any", value).dtype.kind in "fc"
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether it is a scalar of NumPy, of whatever."""
+    return isinstance(value, np.generic)
+
+
+def counts(value: Any) -> TypeGuard[Array]:
+    """Whether it is one of whole numbers or truth values."""
+    return isinstance(value, np.ndarray | np.generic) and cast("Any", value).dtype.kind in "biu"
 
 
 def chosen(choice: Any) -> Any:

@@ -2,21 +2,60 @@
 
 from collections.abc import Callable
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from gradcheck.comparison.shaken_arrays import Run, ShakenArray, during, plain, shaken
+from gradcheck.comparison.made_arrays import NAMES
+from gradcheck.comparison.shaken_arrays import Run, ShakenArray, counts, during, floats, is_narrower, nested, plain, shaken
 from gradcheck.foundation.arrays import Array
 
 # Their results are copies of what they were given, or choices, which are looked at by themselves.
 COPIES = frozenset(
-    "where select choose take compress extract diag diagonal diagflat tile repeat pad roll rot90 flip fliplr flipud block "
-    "concatenate stack vstack hstack dstack column_stack broadcast_to broadcast_arrays meshgrid real imag transpose moveaxis "
-    "rollaxis swapaxes triu tril take_along_axis nan_to_num insert delete append resize ravel reshape squeeze expand_dims "
-    "atleast_1d atleast_2d atleast_3d split array_split hsplit vsplit dsplit zeros_like ones_like empty_like full_like copy "
-    "zeros ones empty full array asarray asanyarray ascontiguousarray asfortranarray eye identity piecewise copyto putmask "
-    "place put put_along_axis fill_diagonal require unstack matrix_transpose".split()
+    (
+        *(
+            "where",
+            "select",
+            "choose",
+            "take",
+            "compress",
+            "extract",
+            "diag",
+            "diagonal",
+            "diagflat",
+            "tile",
+            "repeat",
+            "pad",
+        ),
+        *("roll", "rot90", "flip", "fliplr", "flipud", "block", "concatenate", "stack", "vstack", "hstack", "dstack"),
+        *(
+            "column_stack",
+            "broadcast_to",
+            "broadcast_arrays",
+            "meshgrid",
+            "real",
+            "imag",
+            "transpose",
+            "moveaxis",
+            "rollaxis",
+        ),
+        *(
+            "rollaxis",
+            "swapaxes",
+            "triu",
+            "tril",
+            "take_along_axis",
+            "nan_to_num",
+            "insert",
+            "delete",
+            "append",
+            "resize",
+            "ravel",
+        ),
+        *("reshape", "squeeze", "expand_dims", "atleast_1d", "atleast_2d", "atleast_3d", "split", "array_split", "hsplit"),
+        *("vsplit", "dsplit", "unstack", "matrix_transpose", "zeros_like", "ones_like", "empty_like", "full_like", "copy"),
+        *("piecewise", "copyto", "putmask", "place", "put", "put_along_axis", "fill_diagonal", "require", *NAMES),
+    )
 )
 ONE = frozenset(("numpy.linalg", "numpy.fft"))  # modules whose functions are compiled, or drop the class of what they get
 
@@ -29,13 +68,18 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
 
 
-def applied(run: Run, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any], whole: Callable[..., Any]) -> Any:
+Whole = Callable[..., Any]
+
+
+def applied(run: Run, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any], whole: Whole) -> Any:
     """Its result; ``whole`` is NumPy's own, which calls what the function is made of."""
     call = Call(func, args, kwargs)
     if func in SUMS:
-        return _as_sum(run, call, SUMS[func](*args, **kwargs))
+        return _as_sum(run, call, SUMS[func](*args, **{name: each for name, each in kwargs.items() if name != "out"}))
     if func.__module__ in ONE:
         return _as_sum(run, call, _longest(call))
+    if run.lifted and any(is_narrower(kwargs.get("dtype"), each.dtype) for each in _operands(call)):
+        kwargs = {name: each for name, each in kwargs.items() if name != "dtype"}
     found = whole(func, types, args, kwargs)
     if func.__name__ not in COPIES and _lost(found):
         return _as_sum(run, call, _longest(call))
@@ -45,21 +89,14 @@ def applied(run: Run, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict
 
 def _settled(run: Run, found: Any) -> Any:
     """Numbers under noise; whole numbers and truth values as they are chosen."""
-    if isinstance(found, tuple | list):
-        kind: Any = type(found)  # pyright: ignore[reportUnknownVariableType]
-        parts = [_settled(run, each) for each in found]  # pyright: ignore[reportUnknownVariableType]
-        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
-    if isinstance(found, np.ndarray | np.generic) and found.dtype.kind in "biu":
-        return run.choices.taken(np.asarray(found))[()]
-    return shaken(found)
+    return shaken(nested(lambda each: run.choices.taken(np.asarray(each))[()] if counts(each) else each, found))
 
 
 def _lost(found: Any) -> bool:
     """Whether something in a result has been made from arrays that were stripped of their class."""
     if isinstance(found, tuple | list):
-        return any(map(_lost, found))  # pyright: ignore[reportUnknownArgumentType]
-    floats = isinstance(found, np.ndarray | np.generic) and found.dtype.kind in "fc"
-    return floats and not isinstance(found, ShakenArray)
+        return any(map(_lost, cast("list[Any]", found)))
+    return floats(found) and not isinstance(found, ShakenArray)
 
 
 def _as_sum(run: Run, call: Call, n: int) -> Any:
@@ -69,43 +106,34 @@ def _as_sum(run: Run, call: Call, n: int) -> Any:
         return run.noise.factor(plain(value), n) if isinstance(value, ShakenArray) else value
 
     def rounded(value: Any) -> Any:
-        if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fc":
-            array = run.noise.total(np.asarray(value), n)
-            return array if isinstance(value, np.ndarray) else array[()]
-        return value
+        return (
+            run.noise.total(np.asarray(value), n)[() if isinstance(value, np.generic) else ...] if floats(value) else value
+        )
 
     out = call.kwargs.get("out")
+    given = {name: each for name, each in call.kwargs.items() if name != "out"}
     with during(None):
-        given = {name: each for name, each in _nested(off, call.kwargs).items() if name != "out"}
-        found = _nested(rounded, call.func(*_nested(off, call.args), **given))
-        found = _settled(run, found)
-        if isinstance(out, np.ndarray):
+        found = _settled(run, nested(rounded, call.func(*nested(off, call.args), **nested(off, given))))
+        if out is not None:
             plain(out)[...] = plain(found)
     return found if out is None else out
 
 
-def _nested(f: Callable[[Any], Any], value: Any) -> Any:
-    """A nesting with every leaf mapped."""
-    if isinstance(value, dict):
-        return {name: _nested(f, each) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, tuple | list):
-        kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
-        parts = [_nested(f, each) for each in value]  # pyright: ignore[reportUnknownVariableType]
-        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
-    return f(value)
+def _operands(call: Call) -> list[Array]:
+    """All arrays that a function was called with."""
+    found: list[Array] = []
+
+    def seen(value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            found.append(cast("Array", value))
+
+    nested(seen, (list(call.args), call.kwargs))
+    return found
 
 
 def _longest(call: Call) -> int:
     """The longest axis of any operand: what a function that nobody knows may add up."""
-    sizes = [1]
-
-    def seen(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            sizes.append(max(value.shape, default=1))
-        return value
-
-    _nested(seen, (call.args, call.kwargs))
-    return max(sizes)
+    return max((size for operand in _operands(call) for size in operand.shape), default=1)
 
 
 def _last(a: Any, b: Any, *_: Any, **__: Any) -> int:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from gradcheck.comparison.shaken_arrays import Run, is_narrower
+from gradcheck.comparison.shaken_arrays import Run, floats, is_narrower
 from gradcheck.foundation.arrays import Array
 
 COPIES = frozenset(("negative", "positive", "conjugate", "copysign"))
@@ -25,22 +25,19 @@ def applied(run: Run, ufunc: Any, method: str, operands: Operands, out: Operands
         return _added_at(run, ufunc, *operands)
     found = _found(run, ufunc, method, operands, out, given)
     if out is not None:
-        where = given.get("where", True)
-        for target, each in zip(out, found if isinstance(found, tuple) else (found,), strict=True):
-            np.copyto(target, each, casting="unsafe", where=where)
-    return found
+        results = cast("Operands", found) if isinstance(found, tuple) else (found,)
+        for target, each in zip(out, results, strict=True):
+            np.copyto(target, each, casting="unsafe", where=given.get("where", True))
+    return cast("Any", found)
 
 
 def _meant(run: Run, options: Options, operands: Operands) -> dict[str, Any]:
     """The options that say something; a narrower format is not asked for."""
-    dtypes = [operand.dtype for operand in operands if isinstance(operand, np.ndarray)]
     idle: Any = {"initial": np._NoValue, "where": True, "dtype": None}  # pyright: ignore
-    return {
-        name: value
-        for name, value in options.items()
-        if not (name in idle and value is idle[name])
-        and not (name == "dtype" and run.lifted and any(is_narrower(value, dtype) for dtype in dtypes))
-    }
+    found = {name: value for name, value in options.items() if not (name in idle and value is idle[name])}
+    if run.lifted and any(is_narrower(found.get("dtype"), operand.dtype) for operand in operands if floats(operand)):
+        del found["dtype"]
+    return found
 
 
 def _found(run: Run, ufunc: Any, method: str, operands: Operands, out: Operands | None, options: dict[str, Any]) -> Any:
@@ -49,8 +46,8 @@ def _found(run: Run, ufunc: Any, method: str, operands: Operands, out: Operands 
         return _largest_of(run, name, operands[0], **options)
     if method == "__call__" and name in LARGEST and not options:
         return _larger(run, name, *operands)
-    if method == "__call__" and name in ("absolute", "fabs") and not options and _floats(operands[0]):
-        return np.where(run.choices.taken(np.signbit(operands[0])), np.negative(operands[0]), operands[0])[()]
+    if method == "__call__" and name in ("absolute", "fabs") and not options and np.asarray(operands[0]).dtype.kind == "f":
+        return np.where(run.choices.taken(np.signbit(operands[0])), np.negative(operands[0]), operands[0])[()]  # pyright: ignore
     if method == "__call__" and name == "clip" and not options:
         return _clipped(run, *operands)
     n = _terms(name, method, operands, options)
@@ -71,7 +68,7 @@ def _plainly(ufunc: Any, method: str, operands: Operands, out: Operands | None, 
 def _off(run: Run, name: str, n: int, method: str, found: Any) -> Any:
     """What was found as the arithmetic has it."""
     if isinstance(found, tuple):
-        return tuple(_off(run, name, n, method, each) for each in found)  # pyright: ignore[reportUnknownVariableType]
+        return tuple(_off(run, name, n, method, each) for each in cast("Operands", found))
     array = np.asarray(found)
     if array.dtype.kind in "biu" or name in STEPS:
         array = run.choices.taken(array)
@@ -100,14 +97,10 @@ def _terms(name: str, method: str, operands: Operands, options: Options) -> int:
     return 1
 
 
-def _floats(x: Any) -> bool:
-    return np.asarray(x).dtype.kind == "f"
-
-
 def _larger(run: Run, name: str, a: Any, b: Any) -> Any:
     """One of both, which may be no number: that counts as the larger, or for ``fmax`` as the smaller."""
     first = LARGEST[name](a, b) | np.isnan(b if name.startswith("f") else a)
-    return np.where(run.choices.taken(first), a, b)[()]
+    return np.where(run.choices.taken(first), a, b)[()]  # pyright: ignore
 
 
 def _clipped(run: Run, x: Any, low: Any, high: Any) -> Any:
