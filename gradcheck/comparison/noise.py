@@ -79,6 +79,7 @@ class Choices:
 
     Attributes
     ----------
+    free : bool
     made : list of array
         All so far, as they were taken.
     flips : int
@@ -87,13 +88,20 @@ class Choices:
 
     def __init__(self, before: Iterable[Array] | None = None, *, free: bool = False) -> None:
         self._before: Iterator[Array] | None = None if before is None else iter(before)
-        self._free, self.made, self.flips = free, list[Array](), 0
+        self.free, self.made, self.flips = free, list[Array](), 0
 
     def taken(self, choice: Array) -> Array:
         """The choice, as it is to be taken."""
         made = np.array(choice)
         if self._before is not None:
             made = self._compared(made, next(self._before, None))
+        self.made.append(made)
+        return made
+
+    def without(self, chosen_by: Array) -> Array:
+        """What an operation chooses by that cannot be told its choice: as it is without noise."""
+        before = None if self._before is None else next(self._before, None)
+        made = before if before is not None and before.shape == chosen_by.shape else np.array(chosen_by)
         self.made.append(made)
         return made
 
@@ -106,4 +114,4 @@ class Choices:
             self.flips += 1
             return choice
         self.flips += int(np.count_nonzero(before != choice))
-        return choice if self._free else before
+        return choice if self.free else before
