@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from gradcheck.adapters.jax.evaluating import rule
 from gradcheck.adapters.jax.primitives import BODIES, CHOICES, COPIES, FACTORS, NATIVE, PASSED, SUMS
 from gradcheck.comparison.noise import Choices, Noise
 from gradcheck.foundation.arrays import Array
@@ -148,6 +149,9 @@ class Interpreter:
 def bound(line: Any, values: Sequence[Array]) -> Values:
     """What a primitive makes of numbers, in float64 where it is known what that means."""
     params, operands = line.params, list[Any](values)
+    if evaluate := rule(line.primitive.name, operands):
+        found = evaluate({name: _wide(each) for name, each in params.items()}, *operands)
+        return [np.asarray(found)]
     if line.primitive.name in NATIVE or any(isinstance(each, Jaxpr | ClosedJaxpr) for each in _flat(params)):
         avals = [each.aval.dtype for each in line.invars]
         operands = [np.asarray(each).astype(dtype) for each, dtype in zip(operands, avals, strict=True)]
@@ -159,7 +163,7 @@ def bound(line: Any, values: Sequence[Array]) -> Values:
 
 def widened(value: Any) -> Array:
     """As NumPy has it, what floats in float64."""
-    if jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended):
+    if jnp.issubdtype(value.dtype, jax.dtypes.extended):
         return value
     array = np.asarray(value)
     return array.astype(WIDE) if jnp.issubdtype(array.dtype, jnp.floating) else array

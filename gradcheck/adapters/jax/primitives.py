@@ -19,19 +19,43 @@ BODIES = {
 
 COPIES = frozenset(
     (
-        *("reshape", "broadcast_in_dim", "transpose", "slice", "dynamic_slice", "dynamic_update_slice", "concatenate", "pad"),
-        *("rev", "squeeze", "expand_dims", "gather", "scatter", "select_n", "neg", "copy", "copy_p", "stop_gradient", "split"),
-        *("device_put", "real", "imag", "conj", "complex", "iota", "reduce_max", "reduce_min", "max", "min", "clamp", "abs"),
-        *("cummax", "cummin", "reduce_window_max", "reduce_window_min", "sharding_constraint", "name", "optimization_barrier"),
-        *("reduce_precision", "scatter_max", "scatter_min", "scatter-max", "scatter-min", "select_and_scatter", "pvary"),
-        *("bitcast_convert_type", "layout_constraint", "tile", "empty", "create_token"),
+        *("reshape", "broadcast_in_dim", "transpose", "slice", "dynamic_slice", "dynamic_update_slice", "concatenate"),
+        *("pad", "rev", "squeeze", "expand_dims", "gather", "scatter", "select_n", "neg", "copy", "copy_p", "split", "tile"),
+        *(
+            "stop_gradient",
+            "device_put",
+            "real",
+            "imag",
+            "conj",
+            "complex",
+            "iota",
+            "reduce_max",
+            "reduce_min",
+            "max",
+            "min",
+        ),
+        *(
+            "min",
+            "clamp",
+            "abs",
+            "cummax",
+            "cummin",
+            "reduce_window_max",
+            "reduce_window_min",
+            "sharding_constraint",
+            "name",
+        ),
+        *("optimization_barrier", "reduce_precision", "scatter_max", "scatter_min", "scatter-max", "scatter-min"),
+        *("select_and_scatter", "pvary", "bitcast_convert_type", "layout_constraint", "empty", "create_token"),
     )
 )
 """Nothing is rounded in them. The larger of two numbers is one of them, and no choice: it moves by no more than they do."""
 
 CHOICES = frozenset(
-    ("eq", "ne", "lt", "le", "gt", "ge", "eq_to", "lt_to", "le_to", "is_finite", "argmax", "argmin", "sign", "floor", "ceil")
-    + ("round",)
+    (
+        *("eq", "ne", "lt", "le", "gt", "ge", "eq_to", "lt_to", "le_to", "is_finite", "argmax", "argmin", "sign", "floor"),
+        *("ceil", "round"),
+    )
 )
 
 NATIVE = frozenset(("bitcast_convert_type", "rng_bit_generator", "random_gamma", "rng_uniform", "nextafter"))
@@ -87,7 +111,7 @@ SUMS: dict[str, Terms] = {
     "reduce_window_sum": _within,
     "scatter-add": _scattered,
     "scatter_add": _scattered,
-    **dict.fromkeys(("ragged_dot", "ragged_dot_general", "fft", "cholesky", "triangular_solve", "lu", "qr", "eigh"), _longest),
-    **dict.fromkeys(("svd", "eig", "schur", "custom_linear_solve", "tridiagonal_solve", "householder_product"), _longest),
+    **dict.fromkeys(("ragged_dot", "ragged_dot_general", "fft", "cholesky", "triangular_solve", "lu", "qr"), _longest),
+    **dict.fromkeys(("svd", "eig", "eigh", "schur", "custom_linear_solve", "tridiagonal_solve"), _longest),
 }
 """How many terms each entry of a sum has."""

@@ -3,7 +3,7 @@
 """A JAX kernel and its reference as a pair: outputs and gradients of both, at the dtypes that were given."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from functools import partial
 from typing import Any, NamedTuple
@@ -52,6 +52,13 @@ def check_against(
             ) from None
     unchecked = (*report.unchecked, *pair.kernel.unchecked, *pair.extra)
     return replace(report.labelled(BACKEND), notes=(*report.notes, *_notes(pair)), unchecked=unchecked)
+
+
+class Typed(NamedTuple):
+    """Arguments and cotangents as JAX has them."""
+
+    point: Mapping[str, Any]
+    cotangents: Mapping[str, Any]
 
 
 class Trace(NamedTuple):
@@ -108,8 +115,10 @@ class JaxPair:
             outputs = self.kernel.call(point)
             if any(UNITS[_format(value.dtype)] > UNITS["float32"] for value in outputs.values()):
                 return None
-            cotangents = {_named(name): jnp.asarray(at.cotangents[_named(name)], value.dtype) for name, value in outputs.items()}
-            return _evaluated(self.kernel, Inputs(point, cotangents))
+            cotangents = {
+                _named(name): jnp.asarray(at.cotangents[_named(name)], value.dtype) for name, value in outputs.items()
+            }
+            return _evaluated(self.kernel, Typed(point, cotangents))
         except CallFailed:
             return None
 
@@ -138,21 +147,20 @@ class JaxPair:
             return not Derivatives(self.kernel, self.kernel.seed).has_forward()
 
     def _setting(self) -> AbstractContextManager[Any]:
-        return jax.enable_x64(self.wide or bool(jax.config.jax_enable_x64))
+        return jax.enable_x64(True) if self.wide else nullcontext()
 
     def _dtype(self, dtype: Any) -> Any:
         """A number of Python has the format of what it meets."""
         return dtype if self.wide or dtype != np.float64 else np.dtype(np.float32)
 
-    def _typed(self, at: Inputs) -> Inputs:
-        return Inputs(*({name: jnp.asarray(a, self._cast[name]) for name, a in each.items()} for each in at))
+    def _typed(self, at: Inputs) -> Typed:
+        return Typed(*({name: jnp.asarray(a, self._cast[name]) for name, a in each.items()} for each in at))
 
     def _traced(self) -> Trace:
         """In float64; where the reference refuses that, in its own dtypes, which are widened later."""
-        wide = Inputs(*({name: np.asarray(a, np.float64) for name, a in each.items()} for each in self.given))
         with jax.enable_x64(True):
             try:
-                return _trace(self.reference, wide)
+                return _trace(self.reference, Typed(*self.given))
             except CallFailed as failed:
                 first = failed
         with self._setting():
@@ -169,7 +177,7 @@ class JaxPair:
         return {name: _wide(array) for name, array in zip(names, found, strict=True)}
 
 
-def _trace(function: Function, at: Inputs) -> Trace:
+def _trace(function: Function, at: Typed) -> Trace:
     """Of a function with its backward pass, at numbers that do not matter."""
     outputs: list[str] = []
 
@@ -194,10 +202,12 @@ def _refuse_other_outputs(function: Function, found: Mapping[str, Any], cotangen
                 f"the kernel {enumerated(sorted(cotangents))}"
             )
         if mine.shape != value.shape:
-            raise DataError(f"reference: {_named(name)} has shape {value.shape} in {function.name}, {mine.shape} in the kernel")
+            raise DataError(
+                f"reference: {_named(name)} has shape {value.shape} in {function.name}, {mine.shape} in the kernel"
+            )
 
 
-def _evaluated(function: Function, at: Inputs) -> Blocks:
+def _evaluated(function: Function, at: Typed) -> Blocks:
     outputs, pull = called(jax.vjp, function.name, function.call, dict(at.point))
     cotangents = {name: at.cotangents[_named(name)] for name in outputs}
     (gradients,) = called(pull, f"the VJP of {function.name}", cotangents)
