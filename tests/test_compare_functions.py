@@ -260,3 +260,248 @@ WAYS = [
     (mixture, mixture_by_shift, drawn(x=30, mean=4, log_scale=4)),
     (rms_norm_scan, rms_norm_by_einsum, drawn(x=(10, 24))["x"]),
 ]
+
+
+@pytest.mark.parametrize(("one", "other", "at"), WAYS, ids=lambda way: getattr(way, "__name__", ""))
+def test_two_honest_ways_are_each_other(one, other, at):
+    report = gradcheck.compare(other, one, at)
+    assert report.verdict == "correct", str(report)
+    assert max(finding.resolution for finding in report.findings) < 5e-5
+
+
+SLOW_AS_REFERENCES = ("online_attention", "cumulated_in_a_loop", "relu_by_sample")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "at"),
+    [way for way in WAYS if way[1].__name__ not in SLOW_AS_REFERENCES],
+    ids=lambda way: getattr(way, "__name__", ""),
+)
+def test_what_is_written_for_speed_is_as_good_a_reference(one, other, at):
+    assert gradcheck.compare(one, other, at).verdict == "correct"
+
+
+def one_entry(arrays):
+    flat = max(arrays, key=np.size).reshape(-1)
+    flat[np.argmax(np.abs(flat))] *= np.float32(1 + 1e-4)
+
+
+def sign(arrays):
+    arrays[-1][...] *= -1
+
+
+def factor(arrays):
+    arrays[-1][...] *= np.float32(1.0003)
+
+
+def dropped(arrays):
+    arrays[-1].reshape(-1)[-1] = 0
+
+
+def leaves_of(found):
+    parts = found if isinstance(found, tuple) else (found,)
+    return [leaf for part in parts for leaf in (part.values() if isinstance(part, dict) else [part])]
+
+
+@pytest.mark.parametrize("fault", [one_entry, sign, factor, dropped], ids=lambda fault: fault.__name__)
+def test_planted_faults_are_wrong_in_all_of_them(fault):
+    for one, other, at in WAYS:
+
+        def faulty(point, honest=other):
+            found = honest(point)
+            arrays = [np.array(leaf) for leaf in leaves_of(found)]
+            fault(arrays)
+            renewed = iter(arrays)
+            parts = found if isinstance(found, tuple) else (found,)
+            new = tuple(
+                {name: next(renewed) for name in part} if isinstance(part, dict) else next(renewed) for part in parts
+            )
+            return new if isinstance(found, tuple) else new[0]
+
+        report = gradcheck.compare(faulty, one, at, diagnose=False)
+        assert report.verdict == "wrong", f"{one.__name__}: {report}"
+        assert len(report.wrong) == 1
+
+
+def test_float16_and_float64_are_judged_at_their_own_precision():
+    for dtype, small in ((np.float16, 3e-2), (np.float64, 1e-11)):
+        at = drawn(x=30, mean=4, log_scale=4, dtype=dtype)
+        assert gradcheck.compare(mixture_by_shift, mixture, at).verdict == "correct"
+        x = drawn(x=(6, 8), dtype=dtype)["x"]
+
+        def off(x, small=small):
+            return x.dtype.type(1 + small) * np.tanh(x)
+
+        assert gradcheck.compare(off, np.tanh, x).verdict == "wrong"
+
+
+def test_float16_with_float32_inside_and_without_is_correct():
+    def softmax(x):
+        return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+
+    def fused(x):
+        return softmax(x.astype(np.float32)).astype(np.float16)
+
+    x = drawn(x=(6, 40), dtype=np.float16)["x"]
+    assert gradcheck.compare(fused, softmax, x).verdict == "correct"
+    assert gradcheck.compare(softmax, softmax, x).verdict == "correct"
+    assert gradcheck.compare(lambda x: fused(x * np.float16(1.05)), softmax, x).verdict == "wrong"
+
+
+def test_what_has_another_structure_is_wrong_in_one_sentence():
+    x = drawn(x=4)["x"]
+    missing = gradcheck.compare(lambda x: (x,), lambda x: (x * 1.5, x), x)
+    assert missing.wrong == {"output.1", "output.0"}
+    assert missing.findings[1].reason == "is missing"
+    shaped = gradcheck.compare(lambda x: x[1:], lambda x: x, x)
+    assert shaped.findings[0].reason == "has shape (3,), expected (4,)"
+    besides = gradcheck.compare(lambda x: {"a": x, "b": x}, lambda x: {"a": x}, x)
+    assert besides.verdict == "correct"
+    assert besides.unchecked == ("output.b",)
+
+
+def test_blocks_of_a_value_and_gradients_have_the_names_of_the_point():
+    def value_and_gradients(at):
+        return (at["w"] ** 2).sum(), {"w": 2 * at["w"]}
+
+    report = gradcheck.compare(value_and_gradients, value_and_gradients, {"w": drawn(w=3)["w"], "n": 4})
+    assert [finding.name for finding in report.findings] == ["value", "w"]
+    assert report.unchecked == ("n",)
+
+
+def test_numbers_of_python_follow_the_arrays():
+    def scaled(at):
+        return at["x"] * at["rate"] / 3
+
+    at = {"x": drawn(x=20)["x"], "rate": 0.1}
+    assert gradcheck.compare(lambda at: at["x"] * (at["rate"] / 3), scaled, at).verdict == "correct"
+    assert gradcheck.compare(lambda at: at["x"] * (at["rate"] / 3 + 1e-6), scaled, at).verdict == "wrong"
+
+
+def test_an_approximation_on_purpose_is_inexact_within_its_accuracy():
+    def approximate(x):
+        return np.exp(x) * np.float32(1 + 1e-4)
+
+    x = drawn(x=30)["x"]
+    assert gradcheck.compare(approximate, np.exp, x).verdict == "wrong"
+    assert gradcheck.compare(approximate, np.exp, x, accuracy=1e-3).verdict == "inexact"
+
+
+def test_a_choice_within_rounding_is_no_error():
+    def largest(x):
+        return (x == x.max()).astype(x.dtype) * 2.5
+
+    x = np.array([1.0, 3.0, 2.0], np.float32)
+    assert gradcheck.compare(lambda x: 2.5 * np.eye(3, dtype=x.dtype)[np.argmax(x)], largest, x).verdict == "correct"
+    assert gradcheck.compare(lambda x: 2.5 * np.eye(3, dtype=x.dtype)[np.argmin(x)], largest, x).verdict == "wrong"
+    near = np.array([1.0, 3.0, np.nextafter(np.float32(3), np.float32(0))], np.float32)
+    turned = gradcheck.compare(lambda x: 2.5 * np.eye(3, dtype=x.dtype)[2], largest, near)
+    assert turned.verdict == "nonsmooth", str(turned)
+
+
+C = """
+void softmax(const float *x, float *out, int n, int last) {
+    float top = x[0], total = 0;
+    for (int i = 1; i < n; i++) if (x[i] > top) top = x[i];
+    for (int i = 0; i < n; i++) { out[i] = __builtin_expf(x[i] - top); if (i < last) total += out[i]; }
+    for (int i = 0; i < n; i++) out[i] /= total;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_a_function_of_c_is_called_with_plain_arrays(tmp_path):
+    (tmp_path / "softmax.c").write_text(C)
+    library = tmp_path / "softmax.so"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", tmp_path / "softmax.c", "-o", library, "-lm"], check=True)
+    compiled = ctypes.CDLL(str(library)).softmax
+    pointer = np.ctypeslib.ndpointer(np.float32, flags="C_CONTIGUOUS")
+    compiled.argtypes, compiled.restype = [pointer, pointer, ctypes.c_int, ctypes.c_int], None
+
+    def softmax(x, last=0):
+        out = np.empty_like(x)
+        compiled(x, out, len(x), len(x) - last)
+        return out
+
+    x = drawn(x=65)["x"]
+    assert gradcheck.compare(softmax, special.softmax, x).verdict == "correct"
+    assert gradcheck.compare(partial(softmax, last=1), special.softmax, x).verdict == "wrong"
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_a_reference_that_leaves_numpy_is_one_operation_and_that_is_said():
+    def through_lists(x):
+        return np.array([[float(entry) * 3 for entry in row] for row in x.tolist()])
+
+    report = gradcheck.compare(lambda x: x * 3, through_lists, drawn(x=(3, 4))["x"])
+    assert report.verdict == "correct"
+    x = np.matrix(drawn(x=(3, 3))["x"])
+    matrix = gradcheck.compare(lambda m: m * m, lambda m: m * m, x)
+    assert matrix.verdict == "correct"
+    assert any("judged as one" in note for note in matrix.notes)
+    assert gradcheck.compare(lambda m: m * m, lambda m: np.multiply(m, m), x).verdict == "wrong"
+
+
+def test_a_reference_that_knows_no_float64_is_asked_in_float32():
+    def narrow(x):
+        if x.dtype != np.float32:
+            raise TypeError("float32 only")
+        return np.exp(x) / np.exp(x).sum()
+
+    def stable(x, drop=0):
+        e = np.exp(x - x.max())
+        return e / e[drop:].sum()
+
+    x = drawn(x=30)["x"]
+    report = gradcheck.compare(stable, narrow, x)
+    assert report.verdict == "correct"
+    assert any("no float64 path" in note for note in report.notes)
+    assert gradcheck.compare(partial(stable, drop=1), narrow, x).verdict == "wrong"
+
+
+def test_arrays_of_jax_are_taken_and_returned():
+    jnp = pytest.importorskip("jax.numpy")
+    x = jnp.asarray(drawn(x=(4, 5))["x"])
+    assert gradcheck.compare(lambda x: jnp.tanh(x), np.tanh, x).verdict == "correct"
+    assert gradcheck.compare(lambda x: jnp.tanh(x).at[0, 0].add(1e-4), np.tanh, x).verdict == "wrong"
+    half = x.astype(jnp.bfloat16)
+    assert gradcheck.compare(lambda x: jnp.tanh(x), np.tanh, half).verdict == "correct"
+    assert gradcheck.compare(lambda x: jnp.tanh(x * 1.1), np.tanh, half).verdict == "wrong"
+
+
+def test_arguments_are_copies_and_stay_what_they_are():
+    def careless(x):
+        x *= 2
+        return x
+
+    x = drawn(x=5)["x"]
+    before = x.copy()
+    assert gradcheck.compare(careless, lambda x: 2 * x, x).verdict == "correct"
+    np.testing.assert_array_equal(x, before)
+
+
+def test_what_cannot_be_asked_is_one_sentence():
+    x = drawn(x=5)["x"]
+    with pytest.raises(DescriptionError, match=r"reference: expected a function, got 3"):
+        gradcheck.compare(np.exp, 3, x)
+    with pytest.raises(DataError, match=r"at: nothing to check"):
+        gradcheck.compare(np.exp, np.exp, 3)
+    with pytest.raises(DataError, match=r"returned no floating array"):
+        gradcheck.compare(np.exp, lambda x: None, x)
+    with pytest.raises(CallFailed, match=r"broken raised ZeroDivisionError"):
+        gradcheck.compare(np.exp, broken, x)
+    with pytest.raises(CallFailed, match=r"broken raised ZeroDivisionError"):
+        gradcheck.compare(broken, np.exp, x)
+
+
+def broken(x):
+    return x * (1 // 0)
+
+
+def test_the_fixture_asserts(gradcheck):
+    from gradcheck.errors import GradientMismatch
+
+    x = drawn(x=5)["x"]
+    assert gradcheck.compare(lambda x: x + x, lambda x: 2 * x, x)
+    with pytest.raises(GradientMismatch):
+        gradcheck.compare(lambda x: x + x, lambda x: 3 * x, x)

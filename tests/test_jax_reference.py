@@ -1,4 +1,4 @@
-"""`check_jax(kernel, ..., reference=plain)`: kernels judged at their own precision, and the noise that they are judged by."""
+"""`check_jax(kernel, ..., reference=plain)`: kernels at their own precision, and the noise they are judged by."""
 
 import numpy as np
 import pytest
@@ -90,20 +90,22 @@ def test_without_noise_a_trace_is_what_it_is_and_with_noise_it_is_off_by_little(
             return outputs, pull(jax.tree.map(jnp.cos, outputs))
 
         trace = jax.make_jaxpr(both)(*args)
-        expected = jax.tree.leaves(both(*args))
+        expected = jax.tree.leaves(jax.jit(both)(*args))
         quiet = Choices()
         found = Interpreter(Noise(), quiet).closed(trace, map(np.asarray, args))
         replayed = Choices(quiet.made)
         noisy = Interpreter(Noise(finest("float32"), 1), replayed).closed(trace, map(np.asarray, args))
     for mine, theirs, off in zip(found, expected, noisy, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-11, atol=1e-12)
-        assert 0 < np.abs(off - theirs).max() < 1e-3
+        assert 0 < np.abs(off - np.asarray(theirs)).max() < 1e-3
     assert replayed.ended() == 0
 
 
 def test_what_a_reference_makes_narrower_stays_as_wide_as_it_is():
     def narrow(x):
-        return lax.scan(lambda c, row: (c + row, None), jnp.zeros(3, jnp.float32), x.astype(jnp.float32))[0].astype(jnp.bfloat16)
+        return lax.scan(lambda c, row: (c + row, None), jnp.zeros(3, jnp.float32), x.astype(jnp.float32))[0].astype(
+            jnp.bfloat16
+        )
 
     with jax.enable_x64(True):
         (x,) = drawn((4, 3), dtype=jnp.float64)
@@ -217,7 +219,8 @@ FAULTS = {
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16], ids=lambda dtype: dtype.__name__)
 def test_honest_kernels_are_correct_in_every_format(dtype):
-    report = gradcheck.check_jax(layer_norm_kernel(), *drawn((6, 33), (33,), dtype=dtype), reference=layer_norm)
+    args = drawn((6, 33), (33,), dtype=dtype)
+    report = gradcheck.check_jax(layer_norm_kernel(), *args, reference=layer_norm, contract=dtype == jnp.float32)
     assert report.verdict == "correct", str(report)
     assert [finding.name for finding in report.findings] == ["output", "args.0", "args.1"]
     (logits,) = drawn((12, 9), dtype=dtype)
@@ -274,7 +277,7 @@ def test_float64_is_judged_in_float64():
 
 def test_a_reference_that_cannot_be_asked_is_one_sentence():
     (x,) = drawn((4,))
-    with pytest.raises(DataError, match="reference: .* returns output.0, output.1, the kernel output"):
+    with pytest.raises(DataError, match=r"returns output.0 and output.1, the kernel output"):
         gradcheck.check_jax(jnp.sin, x, reference=lambda x: (x, x))
     with pytest.raises(DataError, match=r"reference: output has shape \(3,\)"):
         gradcheck.check_jax(jnp.sin, x, reference=lambda x: x[1:])

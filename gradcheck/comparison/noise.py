@@ -33,7 +33,7 @@ class Noise:
 
     def term(self, x: Array, n: int) -> Array:
         """What is added up, n of them at a time; a sum of one adds nothing."""
-        return self._off(x, self.level.term(n)) if self.level and n > 1 else x
+        return self._off(x, self.level.term(n) if n > 1 else 0.0) if self.level else x
 
     def factor(self, x: Array, n: int) -> Array:
         """An operand of a product of matrices, whose entries are sums of n products."""
@@ -51,6 +51,7 @@ class Noise:
     def _off(self, x: Array, unit: float) -> Array:
         """An exact zero is one in every arithmetic: nothing is put on it."""
         if self.level is None or unit == 0 or x.dtype.kind not in "fc" or x.size == 0:
+            self._bits.advance(APART)
             return x
         draws = self._random.random(x.shape)
         self._bits.advance(APART - x.size)

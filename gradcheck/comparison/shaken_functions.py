@@ -140,6 +140,10 @@ def _last(a: Any, b: Any, *_: Any, **__: Any) -> int:
     return np.shape(a)[-1] if np.ndim(a) and np.ndim(b) else 1
 
 
+def _one(*_: Any) -> int:
+    return 1
+
+
 def _all(a: Any, b: Any) -> int:
     return int(np.size(a))
 
@@ -176,6 +180,8 @@ SUMS: dict[Any, Callable[..., int]] = {
     np.dot: _last,
     np.inner: _last,
     np.vdot: _all,
+    np.outer: _one,
+    np.kron: _one,
     np.tensordot: _contracted,
     np.einsum: _summed,
     np.convolve: _overlapping,

@@ -1,4 +1,5 @@
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false
 # (Rules that are one expression.)
 """The primitives of most traces in NumPy, which compiles nothing: JAX compiles each anew for every shape."""
 

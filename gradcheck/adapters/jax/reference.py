@@ -189,7 +189,10 @@ def _trace(function: Function, at: Typed) -> Trace:
         values = {_named(name): value for name, value in found.items()}
         return [values[name] for name in outputs], [gradients[name] for name in sorted(point)]
 
-    equations = called(jax.make_jaxpr(both), function.name, dict(at.point), dict(at.cotangents))
+    try:
+        equations = called(jax.make_jaxpr(both), function.name, dict(at.point), dict(at.cotangents))
+    except (DataError, CallFailed) as error:  # without what JAX has to say of its own frames
+        raise type(error)(str(error)) from error.__cause__
     return Trace(equations, list(outputs), sorted(at.point))
 
 
