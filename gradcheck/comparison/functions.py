@@ -124,8 +124,8 @@ class Functions:
         self.formats = {name: self._format(mine.get(name)) for name in expected}
         self.extra = [name for name in mine if name not in expected]
         self.passed = held(self._point.tree)
-        kinds = [type(value) for value in expected.values() if np.ndim(value)]  # a number may have left on purpose
-        self.is_whole = bool(kinds) and not any(issubclass(kind, ShakenArray) for kind in kinds)
+        arrays: list[Any] = [value for value in expected.values() if np.ndim(value)]  # a number may have left on purpose
+        self.is_whole = bool(arrays) and not any(isinstance(value, ShakenArray) for value in arrays)
 
     def candidate(self, at: Inputs) -> Blocks:
         """On copies in the formats that were given."""
