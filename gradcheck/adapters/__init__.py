@@ -57,8 +57,8 @@ def check_torch(
         By how much a gradient may be off and is called inexact, not wrong: 1e-6, and against a reference 0. Of a kernel that
         approximates on purpose, how far.
     resolve, max_evaluations, diagnose, seed
-        As `check` takes them; the first two are not asked where there is a reference. PyTorch's, NumPy's and Python's random numbers have the seed before every call: dropout is a
-        function, too.
+        As `check` takes them; the first two are not asked where there is a reference. PyTorch's, NumPy's and Python's random
+        numbers have the seed before every call: dropout is a function, too.
     dtype : str, optional
         As `check` takes it, ``"bfloat16"`` besides; a ``torch.dtype`` is handed on to ``f``.
     contract : bool
@@ -91,7 +91,7 @@ def check_torch(
         return checking.check_torch(f, args, kwargs, module, asked, contract)
     from gradcheck.adapters.pytorch.reference import check_against
 
-    return check_against(f, reference, args, kwargs, asked, contract)
+    return check_against(f, reference, args, kwargs, module, asked, contract)
 
 
 @as_found

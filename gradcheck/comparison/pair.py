@@ -75,7 +75,7 @@ class Pair(Protocol):
         ...
 
     def shaken(self, at: Inputs, level: Level, seed: int, *, free: bool = False) -> Shaken:
-        """The reference's under noise, with the choices that it makes ``at`` this point without; its own where it is ``free``.
+        """The reference's under noise, with the choices that it makes there without; with its own where it is ``free``.
 
         Arguments are `moved` first. One seed is one noise, whatever becomes of choices.
         """

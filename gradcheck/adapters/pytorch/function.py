@@ -13,7 +13,7 @@ from gradcheck.adapters.leaves import combine, draw
 from gradcheck.adapters.leaves import name_of as plain_name
 from gradcheck.adapters.pytorch.generators import Draws
 from gradcheck.adapters.pytorch.holdings import MANY, Holdings, Tensors, left_out, reached, size
-from gradcheck.adapters.pytorch.numbers import DTYPES, WIDE, array_of, arrays_of, floating_tensors, tensor_of
+from gradcheck.adapters.pytorch.numbers import DTYPES, WIDE, array_of, arrays_of, copied, floating_tensors, tensor_of
 from gradcheck.adapters.pytorch.state import is_movable
 from gradcheck.candidates.precision import AS_GIVEN, one_of
 from gradcheck.errors import CallFailed, DataError
@@ -53,10 +53,18 @@ class TorchFunction:
         Blocks that PyTorch has no gradient for, once one was asked for.
     """
 
-    def __init__(self, f: Callable[..., Any], arguments: Flat, held: Holdings, draws: Draws, most: int = MANY) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        arguments: Flat,
+        held: Holdings,
+        draws: Draws,
+        most: int = MANY,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.f, self.draws, self.name, self.arguments = f, draws, name_of(f), arguments
         self.seed = draws.seed
-        self.dtype: torch.dtype | None = None
+        self.dtype = dtype
         self.idle: frozenset[str] | None = None
         self.hand_on = _as_it_is
         moved = {**held.wanted, **held.beside, **held.constants}
@@ -168,10 +176,13 @@ class TorchFunction:
         return Call(leaves, floating_tensors(output, self.name))
 
     def _first(self, arguments: Tensors) -> Call:
-        """A first evaluation: on the leaves themselves, or on copies where it works in place."""
+        """A first evaluation: in the dtype asked for, else as given; on the leaves, else on copies: it may work in place."""
         try:
             return self._evaluated({}, first=True)
         except CallFailed:
+            if self.dtype is not None:
+                self.dtype = None
+                return self._first(arguments)
             if not arguments:
                 raise
             lent, before = self.state, self.replaced
@@ -215,7 +226,7 @@ class TorchFunction:
             return None
         if dtype is None:
             return WIDE if self._follows() else None
-        return DTYPES[one_of(dtype, list(DTYPES))]
+        return dtype_of(dtype)
 
     def _follows(self) -> bool:
         """Whether outputs and gradients are float64 where all that goes in is."""
@@ -250,9 +261,8 @@ class TorchFunction:
         """A tensor of the given values where there are some, on the device of the old one."""
         dtype = self.dtype if self.dtype is not None and value.is_floating_point() else value.dtype
         if name not in arrays:
-            return value.detach().to(dtype, copy=True)
-        # With the strides of the old one, on which a backward pass may depend.
-        return torch.empty_like(value, dtype=dtype).copy_(tensor_of(arrays[name], value.shape))
+            return copied(value, dtype)
+        return copied(value, dtype).copy_(tensor_of(arrays[name], value.shape))
 
     def backward(self, call: Call, cotangents: Mapping[str, Array]) -> dict[str, torch.Tensor | None]:
         """PyTorch's gradients of an evaluation; None where it has none."""
@@ -269,6 +279,17 @@ class TorchFunction:
 
 def _as_it_is(name: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor
+
+
+def dtype_of(dtype: str | None) -> torch.dtype | None:
+    """Of this name; none where it is as given.
+
+    Raises
+    ------
+    DescriptionError
+        Where none is called so.
+    """
+    return None if dtype in (None, AS_GIVEN) else DTYPES[one_of(dtype, list(DTYPES))]
 
 
 def name_of(f: Any) -> str:

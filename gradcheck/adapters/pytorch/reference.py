@@ -14,22 +14,23 @@ from msgspec.structs import replace
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.checking import BACKEND, lent
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
-from gradcheck.adapters.pytorch.function import TorchFunction, name_of
+from gradcheck.adapters.pytorch.function import TorchFunction, dtype_of, name_of
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
 from gradcheck.adapters.pytorch.numbers import DTYPES, array_of
 from gradcheck.comparison.levels import UNITS, Level
 from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved
 from gradcheck.comparison.procedure import compared
-from gradcheck.errors import CallFailed, DataError
+from gradcheck.errors import CallFailed, DataError, DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
 from gradcheck.foundation.validation import Asked
-from gradcheck.foundation.wording import enumerated
+from gradcheck.foundation.wording import enumerated, shown
 from gradcheck.oracles.directions import normal
 from gradcheck.report import Report
 
 EAGER = "eager"
+RECOMPILED = "compiled anew for each layout and subset of arguments: its contract was not asked about"
 
 
 def check_against(
@@ -37,15 +38,20 @@ def check_against(
     reference: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    module: torch.nn.Module | None,
     asked: Asked,
     contract: bool = True,
 ) -> Report:
     """What `gradcheck.check_torch` does where it is given a reference."""
-    plain = _eager(f) if reference == EAGER else reference
-    with lent(f, args, kwargs, None, asked.seed) as kernel, lent(plain, args, kwargs, None, asked.seed) as second:
-        pair = TorchPair(kernel, second)
+    plain = _eager(f) if isinstance(reference, str) and reference == EAGER else reference
+    if not callable(plain):
+        raise DescriptionError(f"expected a function, or {EAGER!r}, got {shown(reference)}", "reference")
+    second = lent(plain, args, kwargs, module, asked.seed, dtype=torch.float64)  # of a module: whatever dtype it is in
+    with lent(f, args, kwargs, module, asked.seed) as kernel, second as function:
+        kernel.dtype = dtype_of(asked.dtype)
+        pair = TorchPair(kernel, function)
         report = compared(pair, asked)
-        report = under_contract(report, partial(asked_about, kernel)) if contract else report
+        report = _under_contract(report, kernel, f) if contract else report
     unchecked = (*report.unchecked, *kernel.unchecked, *pair.extra)
     return replace(report.labelled(BACKEND), notes=(*report.notes, *_notes(kernel, pair)), unchecked=unchecked)
 
@@ -66,15 +72,18 @@ class TorchPair:
         _share_constants(kernel, reference)
         point = kernel.point()
         mine, theirs = kernel.call(point).outputs, reference.call(point).outputs
-        self.outputs = _counterparts(mine, theirs, self.name)
-        self.extra = [name for name in mine if name not in self.outputs]
-        found = {name: mine[name] for name in self.outputs}
-        self.formats = {name: _format(tensor.dtype) for name, tensor in {**found, **kernel.blocks}.items()}
-        kernel.cotangents = {
-            name: normal(name, tuple(each.shape), kernel.seed) for name, each in found.items() if each.requires_grad
+        both = _counterparts(mine, theirs, self.name)
+        self.mine = {_output(name): name for name in both}
+        self.theirs = {_output(name): other for name, other in both.items()}
+        self.extra = [_output(name) for name in mine if name not in both]
+        found = {label: mine[name] for label, name in self.mine.items()}
+        self.formats = {label: _format(tensor.dtype) for label, tensor in found.items()}
+        self.formats |= {name: _format(kernel.dtype or value.dtype) for name, value in kernel.blocks.items()}
+        cotangents = {
+            label: normal(label, tuple(each.shape), kernel.seed) for label, each in found.items() if each.requires_grad
         }
-        self.given = self.nearest(Inputs(point, kernel.cotangents))
-        kernel.cotangents = dict(self.given.cotangents)
+        self.given = self.nearest(Inputs(point, cotangents))
+        kernel.cotangents = {self.mine[label]: array for label, array in self.given.cotangents.items()}
         self._decided: tuple[Inputs, Decisions] | None = None
 
     @cached_property
@@ -86,23 +95,21 @@ class TorchPair:
                 outputs = function.call(self.given.point).outputs
         except CallFailed:
             return None
-        narrow = any(
-            UNITS[_format(outputs[theirs].dtype)] > UNITS[self.formats[mine]] for mine, theirs in self.outputs.items()
-        )
+        narrow = any(UNITS[_format(outputs[name].dtype)] > UNITS[self.formats[label]] for label, name in self.theirs.items())
         return None if narrow else function
 
     def candidate(self, at: Inputs) -> Blocks:
         """Outputs and gradients, at the dtypes that were given."""
-        return self._evaluated(self.kernel, at, dict.fromkeys(self.outputs), nullcontext())
+        return self._evaluated(self.kernel, at, self.mine, nullcontext())
 
     def in_float32(self, at: Inputs) -> Blocks | None:
         """The same in float32, if what it returns is float32 then."""
         wide = self.kernel.in_dtype(torch.float32)
         try:
             outputs = wide.call(at.point).outputs
-            if any(UNITS[_format(outputs[name].dtype)] > UNITS["float32"] for name in self.outputs):
+            if any(UNITS[_format(outputs[name].dtype)] > UNITS["float32"] for name in self.mine.values()):
                 return None
-            return self._evaluated(wide, at, dict.fromkeys(self.outputs), nullcontext())
+            return self._evaluated(wide, at, self.mine, nullcontext())
         except CallFailed:
             return None
 
@@ -111,7 +118,7 @@ class TorchPair:
         if self.wide is None:
             return None
         exact = Exact()
-        found = self._evaluated(self.wide, at, self.outputs, exact)
+        found = self._evaluated(self.wide, at, self.theirs, exact)
         self._decided = at, exact.decisions
         return found
 
@@ -119,7 +126,7 @@ class TorchPair:
         """The reference under noise: in float64, or where it has no such path in its own dtypes."""
         noise = Noise(level, seed, self._decisions(at), free=free)
         function = self.wide or self.reference
-        return Shaken(self._evaluated(function, moved(at, level, seed), self.outputs, noise), noise.flips)
+        return Shaken(self._evaluated(function, moved(at, level, seed), self.theirs, noise), noise.flips)
 
     def nearest(self, at: Inputs) -> Inputs:
         """Rounded to the dtypes of leaves and outputs."""
@@ -129,7 +136,7 @@ class TorchPair:
         """What the reference decides at a point; of the last one this is known."""
         if self._decided is None or self._decided[0] is not at:
             exact = Exact()
-            self._evaluated(self.wide or self.reference, at, self.outputs, exact)
+            self._evaluated(self.wide or self.reference, at, self.theirs, exact)
             self._decided = at, exact.decisions
         return self._decided[1]
 
@@ -137,19 +144,30 @@ class TorchPair:
         self,
         function: TorchFunction,
         at: Inputs,
-        outputs: Mapping[str, str | None],
+        outputs: Mapping[str, str],
         mode: AbstractContextManager[Any],
     ) -> Blocks:
-        """Outputs, under the kernel's names for them, and gradients."""
-        cotangents = {outputs[name] or name: array for name, array in at.cotangents.items()}
+        """Outputs, by label, where ``outputs`` has the function's names for them; and gradients."""
+        cotangents = {outputs[label]: array for label, array in at.cotangents.items()}
         with mode, function.draws.again():
             call = function.call(at.point)
             gradients = called(function.backward, f"the backward pass of {function.name}", call, cotangents)
-        found = {name: call.outputs[theirs or name] for name, theirs in outputs.items()}
+        found = {label: call.outputs[name] for label, name in outputs.items()}
         return {
             **{name: _wide(tensor) for name, tensor in found.items()},
             **{name: np.zeros(call.leaves[name].shape) if g is None else _wide(g) for name, g in gradients.items()},
         }
+
+
+def _under_contract(report: Report, kernel: TorchFunction, f: Callable[..., Any]) -> Report:
+    if _compiled_from(f) is not None:  # after eight times PyTorch gives up, and runs what was to be compiled
+        return replace(report, notes=(*report.notes, RECOMPILED))
+    return under_contract(report, partial(asked_about, kernel))
+
+
+def _compiled_from(f: Callable[..., Any]) -> Any:
+    """What a compiled function or module was made of; None of any other."""
+    return getattr(f, "_orig_mod", None) or getattr(f, "_torchdynamo_orig_callable", None)
 
 
 def _eager(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -160,7 +178,7 @@ def _eager(f: Callable[..., Any]) -> Callable[..., Any]:
     DataError
         Where it was made of nothing.
     """
-    found = getattr(f, "_orig_mod", None) or getattr(f, "_torchdynamo_orig_callable", None)
+    found = _compiled_from(f)
     if found is None:
         raise DataError(f"reference: 'eager' is of what torch.compile returned, and {name_of(f)} is no such function")
     return found
@@ -192,15 +210,21 @@ def _counterparts(mine: Tensors, theirs: Tensors, what: str) -> dict[str, str]:
         found = dict(zip(mine, theirs, strict=True))
     lost = [name for name in theirs if name not in found.values()]
     if lost:
-        raise DataError(f"{what}: the reference returns {enumerated(list(theirs))}, the kernel {enumerated(list(mine))}")
+        returned, own = (enumerated(list(map(_output, each))) for each in (theirs, mine))
+        raise DataError(f"{what}: the reference returns {returned}, the kernel {own}")
     return found
+
+
+def _output(name: str) -> str:
+    """What an output is called beside the blocks of the gradient."""
+    return name if name == "output" else f"output.{name}"
 
 
 def _notes(kernel: TorchFunction, pair: TorchPair) -> Iterator[str]:
     yield from (f"{name}: the reference returns no such output: not looked at" for name in pair.extra)
     yield from (f"{name}: brought along, and {why}: not looked at" for name, why in kernel.unchecked.items())
     if kernel.random or pair.reference.random:
-        yield f"random numbers are drawn from seed {kernel.seed} at every call, in another order by each: hand in masks instead"
+        yield f"random numbers are drawn from seed {kernel.seed} at every call, perhaps others by each: hand in a mask"
 
 
 def _format(dtype: torch.dtype) -> str:
