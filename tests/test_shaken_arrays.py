@@ -7,9 +7,10 @@ import pytest
 from scipy import special
 
 from gradcheck.comparison.levels import every_operation, finest
-from gradcheck.comparison.made_arrays import NAMES, MadeShaken
 from gradcheck.comparison.noise import Choices, Noise
-from gradcheck.comparison.shaken_arrays import Run, ShakenArray, during, shaken
+from gradcheck.comparison.shaken.arrays import ShakenArray, shaken
+from gradcheck.comparison.shaken.made import MadeShaken
+from gradcheck.comparison.shaken.running import NAMES, Run, during
 
 LEVEL = finest("float32")
 U = LEVEL.unit

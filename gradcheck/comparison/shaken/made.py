@@ -7,13 +7,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from gradcheck.comparison.shaken_arrays import RUNNING, during, is_narrower, plain, shaken
+from gradcheck.comparison.shaken.arrays import shaken
+from gradcheck.comparison.shaken.running import NAMES, RUNNING, during, is_narrower, plain
 from gradcheck.foundation.state.interrupts import Kept
 
-NAMES = (
-    *("zeros", "ones", "empty", "full", "array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "eye"),
-    *("identity", "linspace", "arange"),
-)
 WIDE = np.dtype(np.float64)
 
 

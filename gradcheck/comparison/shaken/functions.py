@@ -6,8 +6,17 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from gradcheck.comparison.made_arrays import NAMES
-from gradcheck.comparison.shaken_arrays import Run, ShakenArray, counts, during, floats, is_narrower, nested, plain, shaken
+from gradcheck.comparison.shaken.running import (
+    NAMES,
+    Run,
+    counts,
+    during,
+    floats,
+    is_narrower,
+    is_shaken,
+    nested,
+    plain,
+)
 from gradcheck.foundation.arrays import Array
 
 # Their results are copies of what they were given, or choices, which are looked at by themselves.
@@ -88,22 +97,22 @@ def applied(run: Run, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict
 
 
 def _settled(run: Run, found: Any) -> Any:
-    """Numbers under noise; whole numbers and truth values as they are chosen."""
-    return shaken(nested(lambda each: run.choices.taken(np.asarray(each))[()] if counts(each) else each, found))
+    """Whole numbers and truth values as they are chosen."""
+    return nested(lambda each: run.choices.taken(np.asarray(each))[()] if counts(each) else each, found)
 
 
 def _lost(found: Any) -> bool:
     """Whether something in a result has been made from arrays that were stripped of their class."""
     if isinstance(found, tuple | list):
         return any(map(_lost, cast("list[Any]", found)))
-    return floats(found) and not isinstance(found, ShakenArray)
+    return floats(found) and not is_shaken(found)
 
 
 def _as_sum(run: Run, call: Call, n: int) -> Any:
     """As one operation, whose result is made of sums of n terms."""
 
     def off(value: Any) -> Any:
-        return run.noise.factor(plain(value), n) if isinstance(value, ShakenArray) else value
+        return run.noise.factor(plain(value), n) if is_shaken(value) else value
 
     def rounded(value: Any) -> Any:
         return (

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from gradcheck.comparison.shaken_arrays import Run, floats, is_narrower
+from gradcheck.comparison.shaken.running import Run, floats, is_narrower
 from gradcheck.foundation.arrays import Array
 
 COPIES = frozenset(("negative", "positive", "conjugate", "copysign"))
