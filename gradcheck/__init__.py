@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gradcheck.checking.products import check_hvp as check_hvp
     from gradcheck.checking.products import check_jvp as check_jvp
     from gradcheck.checking.products import check_vjp as check_vjp
+    from gradcheck.comparison.comparer import compare as compare
     from gradcheck.errors import BackendBroken as BackendBroken
     from gradcheck.errors import BackendError as BackendError
     from gradcheck.errors import BackendNotInstalled as BackendNotInstalled
@@ -90,6 +91,7 @@ _HOME = {
     "gradcheck.adapters": "check_autograd check_jax check_scipy check_torch drop_in kernels",
     "gradcheck.cases.case": "Case Given",
     "gradcheck.checking.checker": "check",
+    "gradcheck.comparison.comparer": "compare",
     "gradcheck.errors": "BackendBroken BackendError BackendNotInstalled CallFailed DataError DescriptionError "
     "GradcheckError GradientMismatch LibraryNotInstalled OutputError UnknownBackend Unsupported",
     "gradcheck.cases.files": "load save",

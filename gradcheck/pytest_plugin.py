@@ -84,6 +84,7 @@ class GradcheckFixture:
     jvp = _asserting("check_jvp")
     adjoint = _asserting("check_adjoint")
     hvp = _asserting("check_hvp")
+    compare = _asserting("compare")
     verify = _asserting("verify")
 
     def __init__(self, item: pytest.Item) -> None:
@@ -92,7 +93,7 @@ class GradcheckFixture:
 
 @pytest.fixture(name="gradcheck")
 def gradcheck_fixture(request: pytest.FixtureRequest) -> GradcheckFixture:
-    """Check gradients: `gradcheck(loss, gradient, at)`, and .torch .jax .autograd .scipy .vjp .jvp .adjoint .hvp .verify."""
+    """Check: `gradcheck(loss, gradient, at)`, .torch .jax .autograd .scipy .vjp .jvp .adjoint .hvp .compare .verify."""
     return GradcheckFixture(request.node)
 
 
