@@ -113,6 +113,8 @@ class Functions:
         Where one raises there.
     """
 
+    doubt = ""
+
     def __init__(self, candidate: Callable[[Any], Any], reference: Callable[[Any], Any], at: Any) -> None:
         self._candidate, self._reference, self._point = candidate, reference, taken(at)
         self._names = name_of(candidate) or "the candidate", name_of(reference) or "the reference"

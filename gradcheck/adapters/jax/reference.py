@@ -82,6 +82,8 @@ class JaxPair:
         Where one raises, or the reference cannot be traced.
     """
 
+    doubt = ""
+
     def __init__(self, f: Callable[..., Any], reference: Callable[..., Any], args: tuple[Any, ...], asked: Asked) -> None:
         given, seed = asked._replace(dtype=AS_GIVEN if asked.dtype is None else asked.dtype), asked.seed
         arrays = [dtype_of(leaf) for leaf in jax.tree.leaves(args) if not isinstance(leaf, float)]

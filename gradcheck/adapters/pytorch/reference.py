@@ -142,7 +142,7 @@ class TorchPair:
     def _decisions(self, at: Inputs) -> Decisions:
         """What the reference decides at a point; of the last one this is known."""
         if self._decided is None or self._decided[0] is not at:
-            exact = Exact()
+            exact = Exact(wide=self.wide is not None)
             self._evaluated(self.wide or self.reference, at, self.theirs, exact)
             self._decided = at, exact.decisions
         return self._decided[1]
