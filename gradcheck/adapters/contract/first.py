@@ -20,7 +20,7 @@ NOISE = 16  # times the largest difference of two plain answers, which is one dr
 UNEVEN = 1.5
 COARSE = 2.0**-4  # of the whole gradient: more is not the rounding of any arithmetic, whose unit in bfloat16 is 2^-8
 # Of an output's largest entry: what is another output, and not the same one rounded. Some forward passes are computed in
-# float32 where nobody sees it, of which this is the line of `tolerance`.
+# float32 where nobody sees it, of which this is the line of `tolerance`; a coarser arithmetic that is seen has its own.
 ROUNDED = float(np.finfo(np.float32).eps) ** 0.5
 
 FACTORS = (1.0, 2.0, -0.5)  # of cotangents: powers of two, so that nothing rounds otherwise
@@ -93,10 +93,11 @@ class First:
 
     def same_outputs(self, found: Gradients) -> bool:
         """Whether another evaluation has the values of the first; how little these differ by tells of its arithmetic."""
-        if any(difference(found[name], value, ROUNDED * size(value)) for name, value in self.outputs.items()):
+        rounded = max(ROUNDED, self.eps**0.5)
+        if any(difference(found[name], value, rounded * size(value)) for name, value in self.outputs.items()):
             return False
         changes = [size(found[name] - value) / (size(value) or 1.0) for name, value in self.outputs.items()]
-        self.eps = max(self.eps, *(change for change in changes if np.isfinite(change)))
+        self.eps = max(self.eps, *(change for change in changes if change <= ROUNDED))
         return True
 
     def elsewhere(self, seed: int) -> Gradients:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.checking import BACKEND, lent
+from gradcheck.adapters.pytorch.contract.answers import Beside
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, name_of
 from gradcheck.adapters.pytorch.holdings import Tensors
@@ -45,7 +46,8 @@ def check_against(
     with lent(f, args, kwargs, None, asked.seed) as kernel, lent(plain, args, kwargs, None, asked.seed) as second:
         pair = TorchPair(kernel, second)
         report = compared(pair, asked)
-        report = under_contract(report, partial(asked_about, kernel)) if contract else report
+        beside = Beside(second, partial(lent, module=None, seed=asked.seed), TorchPair, asked.accuracy)
+        report = under_contract(report, partial(asked_about, kernel, beside=beside)) if contract else report
     unchecked = (*report.unchecked, *kernel.unchecked, *pair.extra)
     return replace(report.labelled(BACKEND), notes=(*report.notes, *_notes(kernel, pair)), unchecked=unchecked)
 
