@@ -53,10 +53,18 @@ class TorchFunction:
         Blocks that PyTorch has no gradient for, once one was asked for.
     """
 
-    def __init__(self, f: Callable[..., Any], arguments: Flat, held: Holdings, draws: Draws, most: int = MANY) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        arguments: Flat,
+        held: Holdings,
+        draws: Draws,
+        most: int = MANY,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.f, self.draws, self.name, self.arguments = f, draws, name_of(f), arguments
         self.seed = draws.seed
-        self.dtype: torch.dtype | None = None
+        self.dtype = dtype
         self.idle: frozenset[str] | None = None
         self.hand_on = _as_it_is
         moved = {**held.wanted, **held.beside, **held.constants}
@@ -168,10 +176,13 @@ class TorchFunction:
         return Call(leaves, floating_tensors(output, self.name))
 
     def _first(self, arguments: Tensors) -> Call:
-        """A first evaluation: on the leaves themselves, or on copies where it works in place."""
+        """A first evaluation: in the dtype that was asked for or as given; on the leaves, or copies where it works in place."""
         try:
             return self._evaluated({}, first=True)
         except CallFailed:
+            if self.dtype is not None:
+                self.dtype = None
+                return self._first(arguments)
             if not arguments:
                 raise
             lent, before = self.state, self.replaced

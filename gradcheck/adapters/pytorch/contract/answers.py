@@ -26,8 +26,8 @@ class Beside(NamedTuple):
     Attributes
     ----------
     reference : TorchFunction
-    lent : callable
-        A function at other arguments, in a ``with`` block.
+    kernel_at, reference_at : callable
+        Both at other arguments, in a ``with`` block.
     paired : callable
         A kernel and its reference as a pair.
     accuracy : float
@@ -35,7 +35,8 @@ class Beside(NamedTuple):
     """
 
     reference: TorchFunction
-    lent: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], AbstractContextManager[TorchFunction]]
+    kernel_at: Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[TorchFunction]]
+    reference_at: Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[TorchFunction]]
     paired: Callable[[TorchFunction, TorchFunction], Pair]
     accuracy: float
 

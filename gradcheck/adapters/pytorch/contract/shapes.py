@@ -73,14 +73,14 @@ def _at(examined: Examined, beside: Beside, sizes: Sizes) -> list[Breach | str] 
     cause = Cause.ANOTHER_SHAPE if all(sizes.values()) else Cause.EMPTY_INPUT
     with ExitStack() as stack:
         try:
-            reference = stack.enter_context(beside.lent(beside.reference.f, args, kwargs))
+            reference = stack.enter_context(beside.reference_at(args, kwargs))
             expected = _finite(reference)
         except Exception:
             return None
         if expected is None:
             return None
         try:
-            kernel = stack.enter_context(beside.lent(examined.function.f, args, kwargs))
+            kernel = stack.enter_context(beside.kernel_at(args, kwargs))
             outputs = kernel.call(kernel.point()).outputs
             if other := _other_forms(outputs, expected):
                 return [Breach(cause, frozenset({name}), f"{when} {said}") for name, said in other.items()]
