@@ -54,8 +54,10 @@ class First:
         gradients: Gradients,
         scaled: Callable[[float], Gradients],
         eps: float,
+        least: float = 0.0,
     ) -> None:
-        """``scaled`` has the gradients again, to cotangents times a factor."""
+        """``scaled`` has the gradients again, to cotangents times a factor; ``least`` is the smallest number there is."""
+        self.least = least
         self.judged, self.point, self.outputs, self.gradients = frozenset(judged), point, outputs, gradients
         self.noise = self._noise(scaled)
         self.eps = max(eps, self._share(self.noise))
@@ -82,10 +84,13 @@ class First:
                 yield Breach(cause, frozenset({name}), f"{when} the gradient {seen}")
 
     def tolerance(self, name: str, expected: Array) -> float:
-        """How far off an entry may be: root of the spacing, noise that was seen, what is nothing beside the whole."""
+        """How far off an entry may be: root of the spacing, noise that was seen, what is nothing beside the whole.
+
+        Where that is below the smallest number, of as many of these as of the noise.
+        """
         largest = max(size(self.gradients[name]), size(expected))
         nothing = NOTHING * self.eps * self.whole / (size(self.point[name]) or 1.0)
-        return self.eps**0.5 * largest + nothing + NOISE * size(self.noise[name])
+        return self.eps**0.5 * largest + nothing + NOISE * max(size(self.noise[name]), self.least)
 
     def contributes(self, name: str) -> float:
         """What part of the whole gradient a block is."""
@@ -97,7 +102,7 @@ class First:
         if any(difference(found[name], value, rounded * size(value)) for name, value in self.outputs.items()):
             return False
         changes = [size(found[name] - value) / (size(value) or 1.0) for name, value in self.outputs.items()]
-        self.eps = max(self.eps, *(change for change in changes if change <= ROUNDED))
+        self.eps = max([self.eps, *(change for change in changes if change <= ROUNDED)])
         return True
 
     def elsewhere(self, seed: int) -> Gradients:

@@ -67,7 +67,9 @@ class Examined(First):
         self.kinds = graph.kinds
         self.spoils, self.overwrites = False, False
         gradients = self.backward(call, retain=False)
-        super().__init__(judged, function.point(), arrays_of(call.outputs), gradients, self._scaled, graph.eps)
+        tensors = (*call.outputs.values(), *call.leaves.values())
+        least = max(torch.finfo(each.dtype).smallest_normal * torch.finfo(each.dtype).eps for each in tensors)
+        super().__init__(judged, function.point(), arrays_of(call.outputs), gradients, self._scaled, graph.eps, least)
 
     def call(self) -> Call:
         """A fresh evaluation at the point."""

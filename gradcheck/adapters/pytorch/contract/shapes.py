@@ -1,8 +1,8 @@
 """Calls of other shapes, where a reference says which are legitimate and what is right: and the first shape once more.
 
 What is kept from another call shows there: buffers, grids, strides, a configuration that was chosen once; and what is right
-for whole blocks only. Each axis is shorter by one, has one element, or none. What the reference refuses, or has no finite
-answer to, nobody is asked; a kernel may refuse a shape, and that is a note.
+for whole blocks only. Each axis is shorter by one or has one element; the first one has none as well, as an empty batch has.
+What the reference refuses, or has no finite answer to, nobody is asked; a kernel may refuse a shape, and that is a note.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ import torch
 
 from gradcheck.adapters.contract.breaches import Breach, Told, origin, shortly
 from gradcheck.adapters.pytorch.contract.answers import Beside, Examined, arrays_of
-from gradcheck.adapters.pytorch.contract.sizes import Sizes, cut, free, reads_beyond, shapes
+from gradcheck.adapters.pytorch.contract.sizes import Sizes, cut, first_axis, free, masked, reads_beyond, shapes
 from gradcheck.adapters.pytorch.function import TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.comparison.judging import BOUND
@@ -41,11 +41,17 @@ def others(examined: Examined) -> Told:
     if beside is None or None in examined.classes or examined.function.random or beside.reference.random:
         return
     known = free((examined.function, beside.reference))[:MOST]
-    less, one = {n: n - 1 for n in known}, dict.fromkeys(known, 1)
+    few = [n for n in known if n not in masked(examined.function)]
+    less = _allowed(examined, {n: n - 1 for n in known})
+    one = _allowed(examined, dict.fromkeys(few, 1))
+    none = _allowed(examined, {n: 0 for n in few if n in first_axis(examined.function)})
     yield from _some(examined, beside, [less, *_each(less)])
     yield from _some(examined, beside, [one, *_each(one)] if one != less else [])
-    for none in _each(dict.fromkeys(known, 0)):
-        yield from _some(examined, beside, [none])
+    yield from _some(examined, beside, [none])
+
+
+def _allowed(examined: Examined, sizes: Sizes) -> Sizes:
+    return {n: size for n, size in sizes.items() if not reads_beyond(examined.function, n, size)}
 
 
 def _each(sizes: Sizes) -> list[Sizes]:
@@ -55,7 +61,7 @@ def _each(sizes: Sizes) -> list[Sizes]:
 def _some(examined: Examined, beside: Beside, several: list[Sizes]) -> Told:
     """The first alone where it is answered, else all that are."""
     for place, sizes in enumerate(several):
-        if not sizes or reads_beyond(examined.function, sizes) or (place and sizes == several[0]):
+        if not sizes or (place and sizes == several[0]):
             continue
         found = _at(examined, beside, sizes)
         if found is None:
@@ -68,6 +74,8 @@ def _some(examined: Examined, beside: Beside, several: list[Sizes]) -> Told:
 
 def _at(examined: Examined, beside: Beside, sizes: Sizes) -> list[Breach | str] | None:
     """What is found at one shape; None where the reference is not made for it."""
+    for function in (examined.function, beside.reference):
+        _put_back(function)
     args, kwargs = cut(examined.function, sizes)
     when = f"with {shapes(examined.function, sizes)}"
     cause = Cause.ANOTHER_SHAPE if all(sizes.values()) else Cause.EMPTY_INPUT
@@ -75,6 +83,7 @@ def _at(examined: Examined, beside: Beside, sizes: Sizes) -> list[Breach | str] 
         try:
             reference = stack.enter_context(beside.reference_at(args, kwargs))
             expected = _finite(reference)
+            _put_back(reference)
         except Exception:
             return None
         if expected is None:
@@ -90,6 +99,12 @@ def _at(examined: Examined, beside: Beside, sizes: Sizes) -> list[Breach | str] 
             if cause is Cause.ANOTHER_SHAPE and isinstance(origin(error), CRASHES):
                 return [Breach(cause, frozenset(examined.gradients), f"{when} the kernel {shortly(error)}")]
             return [f"{when} it is refused: it {shortly(error)}"]
+
+
+def _put_back(function: TorchFunction) -> None:
+    """What it has moved is as it was given: another function of the same tensors takes them as it finds them."""
+    for tensor, value in function.state.values():
+        tensor.data = value
 
 
 def _finite(reference: TorchFunction) -> Tensors | None:

@@ -34,14 +34,24 @@ def tensors_of(function: TorchFunction) -> dict[str, torch.Tensor]:
     return {name: leaf for name, leaf in pairs if isinstance(leaf, torch.Tensor)}
 
 
-def reads_beyond(function: TorchFunction, sizes: Sizes) -> bool:
+def first_axis(function: TorchFunction) -> tuple[int, ...]:
+    """The length of the first axis of the first argument that has one; none if there is none."""
+    return next((tuple(each.shape[:1]) for each in tensors_of(function).values() if each.dim()), ())
+
+
+def masked(function: TorchFunction) -> set[int]:
+    """Sizes of masks: of one element the mask may leave nothing, of which only the given one speaks."""
+    return {n for each in tensors_of(function).values() if each.dtype == torch.bool for n in each.shape}
+
+
+def reads_beyond(function: TorchFunction, n: int, size: int) -> bool:
     """Whether an index, a length or an offset among the arguments may point behind the end of an axis that is cut.
 
     Integers that go along the axis, one for each place of it, point to something else.
     """
     whole = [each for each in tensors_of(function).values() if not each.is_floating_point() and each.dtype != torch.bool]
     indices = [each for each in whole if each.numel() and not each.is_complex()]
-    return any(n not in each.shape and int(each.max()) >= size for n, size in sizes.items() for each in indices)
+    return any(n not in each.shape and int(each.max()) >= size for each in indices)
 
 
 def cut(function: TorchFunction, sizes: Sizes) -> Arguments:
