@@ -120,7 +120,23 @@ class Exponential(torch.autograd.Function):
 """
 
 
-JAX = """\
+REST = """\
+## Kernels with a reference
+
+`check_torch(kernel, ..., reference=plain)` asks all of these at the dtype that the kernel is given. The reference says what is
+right elsewhere, too: other shapes are asked for that it answers with finite numbers, and only these.
+
+| asked | cause |
+|---|---|
+| each axis shorter by one, each of one element; then the first shape again | `another-shape` |
+| an empty batch: sums over it are zero, and an exception is a note | `empty-input` |
+| after a second call: the first one's outputs and gradients, as they were | `shared-output` |
+| arguments whose rows are there once for all, as `expand` makes them | `input-layout` |
+
+Sizes stay as they are that a module, a closure or a number of the call has as well, and those that an index, a length or an
+offset among the arguments may point beyond. A kernel that raises at another shape has refused it, which is a note, unless what it
+raised is no refusal, as a division by zero.
+
 ## Functions of JAX
 
 `check_jax` asks a function with a `custom_vjp` the same kind of questions, each once or twice, against the gradient that
@@ -274,7 +290,7 @@ def page() -> str:
         "The minus marks the mistake, the plus the fix. Without the mistake each is correct.\n\n"
         "Written by `python examples/contracts.py docs/contracts.md`.\n"
     )
-    return "\n".join([head, *(section(i, mistake) for i, mistake in enumerate(MISTAKES, 1)), JAX])
+    return "\n".join([head, *(section(i, mistake) for i, mistake in enumerate(MISTAKES, 1)), REST])
 
 
 if __name__ == "__main__":

@@ -98,6 +98,21 @@ class Cause(StrEnum):
         ("another forward pass in between changes the answer: {how}", "another forward pass in between changes the answer"),
         "keep what the backward pass needs on its own ctx or in its residuals, not on the class, the module or in a global",
     )
+    ANOTHER_SHAPE = (
+        "another-shape",
+        ("a call of another shape goes wrong: {how}", "a call of another shape goes wrong"),
+        "ask for sizes and strides at every call, keep no buffer or grid of another one, and mask the last block",
+    )
+    EMPTY_INPUT = (
+        "empty-input",
+        ("an empty argument is not answered as the reference does: {how}", "an empty argument is answered wrongly"),
+        "return what the formula is of nothing (a sum is zero), or raise: a grid of no blocks writes nothing",
+    )
+    SHARED_OUTPUT = (
+        "shared-output",
+        ("the next call changes what this one has returned: {how}", "the next call changes what this one has returned"),
+        "return memory of its own at every call: a buffer that is kept is good for what never leaves the function",
+    )
     OUTPUT_VIEW = (
         "output-view",
         ("who changes an output in place changes what was saved: {how}", "an output shares memory with what was saved"),

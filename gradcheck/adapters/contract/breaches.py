@@ -89,7 +89,8 @@ def under_contract(report: Report, asked: Callable[[frozenset[str]], Kept]) -> R
 
 
 def _is_compared(finding: Finding) -> bool:
-    undecided = finding.verdict is Verdict.UNRESOLVED and finding.resolution == float("inf")
+    # Nor is what is nothing but rounding, of which an error as large as all of it would not have been seen.
+    undecided = finding.verdict is Verdict.UNRESOLVED and not finding.resolution < 1
     return finding.verdict not in (Verdict.WRONG, Verdict.NONSMOOTH) and not undecided
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.checking import BACKEND, lent
+from gradcheck.adapters.pytorch.contract.answers import Beside
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, dtype_of, name_of
 from gradcheck.adapters.pytorch.holdings import Tensors
@@ -52,7 +53,9 @@ def check_against(
         kernel.dtype = dtype_of(asked.dtype)
         pair = TorchPair(kernel, function)
         report = compared(pair, asked)
-        report = _under_contract(report, kernel, f) if contract else report
+        lend = partial(lent, module=None, seed=asked.seed)
+        beside = Beside(function, partial(lend, f), partial(lend, plain, dtype=torch.float64), TorchPair, asked.accuracy)
+        report = _under_contract(report, kernel, beside, f) if contract else report
     unchecked = (*report.unchecked, *kernel.unchecked, *pair.extra)
     return replace(report.labelled(BACKEND), notes=(*report.notes, *_notes(kernel, pair)), unchecked=unchecked)
 
@@ -166,10 +169,10 @@ class TorchPair:
         }
 
 
-def _under_contract(report: Report, kernel: TorchFunction, f: Callable[..., Any]) -> Report:
+def _under_contract(report: Report, kernel: TorchFunction, beside: Beside, f: Callable[..., Any]) -> Report:
     if _compiled_from(f) is not None:  # after eight times PyTorch gives up, and runs what was to be compiled
         return replace(report, notes=(*report.notes, RECOMPILED))
-    return under_contract(report, partial(asked_about, kernel))
+    return under_contract(report, partial(asked_about, kernel, beside=beside))
 
 
 def _compiled_from(f: Callable[..., Any]) -> Any:

@@ -2,8 +2,9 @@
 # (PyTorch's annotations are partial.)
 """The first answer of a PyTorch function, and how it is asked again."""
 
-from collections.abc import Collection, Mapping
-from typing import TypeAlias, cast
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -13,9 +14,31 @@ from gradcheck.adapters.pytorch.contract.graph import Graph, class_of
 from gradcheck.adapters.pytorch.function import Call, TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.numbers import array_of, tensor_of
+from gradcheck.comparison.pair import Pair
 from gradcheck.foundation.arrays import Array
 
 Optionals: TypeAlias = tuple[torch.Tensor | None, ...]  # as gradients are; PyTorch's annotations know no None
+
+
+class Beside(NamedTuple):
+    """What there is beside a function that has a reference, which says what is right elsewhere.
+
+    Attributes
+    ----------
+    reference : TorchFunction
+    kernel_at, reference_at : callable
+        Both at other arguments, in a ``with`` block.
+    paired : callable
+        A kernel and its reference as a pair.
+    accuracy : float
+        As `gradcheck.check_torch` takes it.
+    """
+
+    reference: TorchFunction
+    kernel_at: Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[TorchFunction]]
+    reference_at: Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[TorchFunction]]
+    paired: Callable[[TorchFunction, TorchFunction], Pair]
+    accuracy: float
 
 
 class Examined(First):
@@ -31,16 +54,22 @@ class Examined(First):
         All nodes' names.
     spoils, overwrites : bool
         Whether a backward pass is known to spoil its graph, and its cotangent.
+    beside : Beside, optional
+        Where there is a reference.
     """
 
-    def __init__(self, function: TorchFunction, judged: Collection[str], call: Call, graph: Graph) -> None:
-        self.function = function
+    def __init__(
+        self, function: TorchFunction, judged: Collection[str], call: Call, graph: Graph, beside: Beside | None = None
+    ) -> None:
+        self.function, self.beside = function, beside
         self.custom = [type(node).__name__ for node in graph.custom]
         self.classes = [class_of(node) for node in graph.custom]
         self.kinds = graph.kinds
         self.spoils, self.overwrites = False, False
         gradients = self.backward(call, retain=False)
-        super().__init__(judged, function.point(), arrays_of(call.outputs), gradients, self._scaled, graph.eps)
+        tensors = (*call.outputs.values(), *call.leaves.values())
+        least = max(torch.finfo(each.dtype).smallest_normal * torch.finfo(each.dtype).eps for each in tensors)
+        super().__init__(judged, function.point(), arrays_of(call.outputs), gradients, self._scaled, graph.eps, least)
 
     def call(self) -> Call:
         """A fresh evaluation at the point."""

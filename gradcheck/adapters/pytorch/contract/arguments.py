@@ -4,12 +4,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 
+import numpy as np
 import torch
 
 from gradcheck.adapters.contract.breaches import Breach, Told
-from gradcheck.adapters.contract.first import chosen, only
+from gradcheck.adapters.contract.first import Gradients, chosen, only
 from gradcheck.adapters.pytorch.contract.answers import Examined, arrays_of
-from gradcheck.adapters.pytorch.contract.layouts import LAYOUTS, is_laid_out
+from gradcheck.adapters.pytorch.contract.layouts import LAYOUTS, is_laid_out, repeated, written_out
 from gradcheck.adapters.pytorch.function import TorchFunction
 from gradcheck.verdict.causes import Cause
 
@@ -35,6 +36,39 @@ def layouts(examined: Examined) -> Told:
             yield from examined.answers(Cause.INPUT_LAYOUT, when, partial(examined.backward, call, retain=False))
         elif not examined.function.random:  # whose numbers may be drawn in the order of memory
             yield Breach(Cause.INPUT_LAYOUT, examined.judged, f"{when} the output is another")
+
+
+def expanded(examined: Examined) -> Told:
+    """Of arguments whose rows are one and the same, there once, value and gradient are numbers where they are of copies.
+
+    By how much rounding differs where all rows are the same nobody knows; what lies behind the first row is NaN.
+    """
+    if any(READS_MEMORY in kind for kind in examined.kinds):
+        return
+    changes: list[bool] = []
+    try:
+        if not all(map(_is_finite, _both(examined, written_out, []))):
+            return
+        found = _both(examined, repeated, changes)
+    except Exception:  # it may refuse either, or not work in place where memory is shared
+        return
+    names = ("the output", "the gradient")
+    for name, arrays in zip(names, found, strict=True):
+        if any(changes) and not _is_finite(arrays):
+            yield Breach(Cause.INPUT_LAYOUT, examined.judged, f"with expanded arguments {name} is not finite")
+            return
+
+
+def _both(
+    examined: Examined, change: Callable[[torch.Tensor], torch.Tensor], changes: list[bool]
+) -> tuple[Gradients, Gradients]:
+    """Outputs and gradients, of arguments that are laid otherwise."""
+    call = examined.function.handing(_laid(examined.function.arguments.names, change, changes)).call(examined.point)
+    return arrays_of(call.outputs), examined.backward(call, retain=False)
+
+
+def _is_finite(arrays: Gradients) -> bool:
+    return all(bool(np.isfinite(each).all()) for each in arrays.values())
 
 
 def _laid(

@@ -33,6 +33,20 @@ def flat(tensor: torch.Tensor) -> torch.Tensor:
     return expanded(tensor).clone(memory_format=torch.contiguous_format)
 
 
+def repeated(tensor: torch.Tensor) -> torch.Tensor:
+    """Its first row, which is there once for all; whoever reads on in memory reads NaN, and no further."""
+    if tensor.dim() < 2 or not tensor.numel():
+        return tensor
+    buffer = torch.full_like(tensor, float("nan"), memory_format=torch.contiguous_format)
+    buffer[0] = tensor[0]
+    return buffer[:1].expand(tensor.shape)
+
+
+def written_out(tensor: torch.Tensor) -> torch.Tensor:
+    """The values of `repeated`, one after the other."""
+    return repeated(tensor).clone(memory_format=torch.contiguous_format)
+
+
 LAYOUTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {"transposed": transposed, "sliced": sliced}
 
 

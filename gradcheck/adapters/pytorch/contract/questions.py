@@ -3,8 +3,18 @@
 from collections.abc import Callable, Collection
 
 from gradcheck.adapters.contract.breaches import Kept, Told, gathered
-from gradcheck.adapters.pytorch.contract import arguments, batches, cotangents, forward, keeping, repeating, smaller
-from gradcheck.adapters.pytorch.contract.answers import Examined
+from gradcheck.adapters.pytorch.contract import (
+    arguments,
+    batches,
+    cotangents,
+    forward,
+    keeping,
+    repeating,
+    returned,
+    shapes,
+    smaller,
+)
+from gradcheck.adapters.pytorch.contract.answers import Beside, Examined
 from gradcheck.adapters.pytorch.contract.graph import nodes_of
 from gradcheck.adapters.pytorch.function import TorchFunction
 from gradcheck.foundation.state.silence import Silence
@@ -17,17 +27,20 @@ QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
     cotangents.layouts,
     cotangents.undefined,
     arguments.layouts,
+    arguments.expanded,
     arguments.subsets,
     forward.forward,
     batches.batched,
     keeping.state,
     keeping.outputs,
+    returned.returned,
     smaller.batch,
+    shapes.others,
 )
 
 
-def asked(function: TorchFunction, judged: Collection[str]) -> Kept:
-    """Ask about the blocks whose gradients differences have judged, and not found wrong.
+def asked(function: TorchFunction, judged: Collection[str], beside: Beside | None = None) -> Kept:
+    """Ask about the blocks whose gradients differences, or a reference, have judged and not found wrong.
 
     What PyTorch and the function warn of was seen when it was judged, or is about what nobody but these questions does.
     """
@@ -36,4 +49,4 @@ def asked(function: TorchFunction, judged: Collection[str]) -> Kept:
         graph = nodes_of(call.outputs.values())
         if not graph.custom and graph.size > OWN:
             return Kept((), (f"{graph.size} backward functions, all of PyTorch: their contract was not asked about",))
-        return gathered(QUESTIONS, Examined(function, judged, call, graph))
+        return gathered(QUESTIONS, Examined(function, judged, call, graph, beside))

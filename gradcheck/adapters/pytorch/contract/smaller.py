@@ -31,10 +31,11 @@ ASKED = Asked(accuracy=0.05, resolve=0.1, max_evaluations=40, diagnose=False)
 def batch(examined: Examined) -> Told:
     """With one sample less the gradient is right, too: held against differences, as the first was.
 
-    What brings more along, which may be of the first size, is another function then: it broadcasts.
+    What brings more along, which may be of the first size, is another function then: it broadcasts. Where there is a
+    reference, `shapes` asks that.
     """
     function = examined.function
-    if not examined.custom or not samples(examined) or not is_whole(function):
+    if examined.beside or not examined.custom or not samples(examined) or not is_whole(function):
         return
     try:
         smaller = Smaller(function, samples(examined))
