@@ -123,8 +123,8 @@ class Exponential(torch.autograd.Function):
 REST = """\
 ## Kernels with a reference
 
-`check_torch(kernel, ..., reference=plain)` asks all of these at the dtype that the kernel is given. The reference says what is
-right elsewhere, too: other shapes are asked for that it answers with finite numbers, and only these.
+`check_torch(kernel, ..., reference=plain)` asks all of these at the dtype that the kernel is given. The reference says what
+is right elsewhere, too: other shapes are asked for that it answers with finite numbers, and only these.
 
 | asked | cause |
 |---|---|
@@ -134,8 +134,8 @@ right elsewhere, too: other shapes are asked for that it answers with finite num
 | arguments whose rows are there once for all, as `expand` makes them | `input-layout` |
 
 Sizes stay as they are that a module, a closure or a number of the call has as well, and those that an index, a length or an
-offset among the arguments may point beyond. A kernel that raises at another shape has refused it, which is a note, unless what it
-raised is no refusal, as a division by zero.
+offset among the arguments may point beyond. A kernel that raises at another shape has refused it, which is a note, unless
+what it raised is no refusal, as a division by zero.
 
 ## Functions of JAX
 

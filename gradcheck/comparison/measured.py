@@ -30,10 +30,12 @@ class Measured:
         Of all noise.
     told : callable
         Is handed how far it is, in a few words.
+    runs : int
+        Of noise.
     """
 
-    def __init__(self, pair: Pair, seed: int, told: Callable[[str], None] = lambda _: None) -> None:
-        self.pair, self.seed, self.told = pair, seed, told
+    def __init__(self, pair: Pair, seed: int, told: Callable[[str], None] = lambda _: None, runs: int = RUNS) -> None:
+        self.pair, self.seed, self.told, self.runs = pair, seed, told, runs
         self.held = coarsest(pair.formats.values())
         self.best = finest(self.held)
         self.count = 0
@@ -137,8 +139,8 @@ class Measured:
     def _gathered(self, at: Inputs, level: Level, about: Callable[[str, Array], S]) -> dict[str, S]:
         """What noise runs come to, block by block."""
         found: dict[str, S] = {}
-        for run in range(RUNS):
-            self.told(f"noise of {level.name}, run {run + 1} of {RUNS}")
+        for run in range(self.runs):
+            self.told(f"noise of {level.name}, run {run + 1} of {self.runs}")
             for name, array in self._run(at, level, run).blocks.items():
                 if name not in found:
                     found[name] = about(name, array)

@@ -20,7 +20,7 @@ from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.comparison.judging import BOUND
 from gradcheck.comparison.measured import Measured, off
 from gradcheck.comparison.pair import Pair
-from gradcheck.comparison.scales import even, scale, spreads, stored
+from gradcheck.comparison.scales import even, stored
 from gradcheck.comparison.stated import stated
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
@@ -148,10 +148,9 @@ def _is_noise(measured: Measured, names: list[str]) -> bool:
     """Whether a few runs explain them."""
     if measured.exact is None:
         return False
-    given, level, seed = measured.pair.given, measured.best, measured.seed
-    found = spreads((measured.pair.shaken(given, level, 1000 * seed + run).blocks for run in range(FEW)), measured.exact)
-    formats, centre = measured.pair.formats, measured.centre
-    return _within(measured, {name: scale(found[name], centre[name], formats[name], level) for name in names})
+    quick = Measured(measured.pair, measured.seed, runs=FEW)
+    scales = quick.scales(quick.best)
+    return _within(measured, {name: scales[name] for name in names})
 
 
 def _within(measured: Measured, scales: Mapping[str, Array]) -> bool:
