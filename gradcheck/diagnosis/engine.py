@@ -73,7 +73,7 @@ def _before_arithmetic(evidence: Evidence, findings: Sequence[Finding]) -> Itera
 
 
 def _corrected(evidence: Evidence, name: str, *, clear: bool = True) -> list[Diagnosis]:
-    return corrections(name, evidence.claims, evidence.point[name], evidence.known(name), evidence.counts, clear)
+    return corrections(name, evidence.claims, evidence.point[name], evidence.known(name), evidence.counts, clear, evidence.formats.get(name, "float64"))
 
 
 def _ask_explainers(evidence: Evidence, found: Found) -> None:

@@ -1,0 +1,107 @@
+"""What a kernel may have read in place of an argument: another one, its transpose, another order, a multiple of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradcheck.comparison.explainers.factors import scalings
+from gradcheck.comparison.explainers.memory import misreadings, unread, wording
+from gradcheck.comparison.explainers.subject import Subject
+from gradcheck.foundation.arrays import Array
+from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.findings import Diagnosis
+
+# Evaluations that are spent on a diagnosis at most.
+MOST = 48
+
+
+class Read(NamedTuple):
+    """What is read in place of some arguments; and how gradients of these are handed back, where it is not as they are."""
+
+    point: Mapping[str, Array]
+    cause: Cause
+    evidence: dict[str, Any]
+    back: Mapping[str, Callable[[Mapping[str, Array]], Array]]
+
+
+def explain(subject: Subject) -> Iterator[Diagnosis]:
+    """Of what nothing else has explained: an evaluation for each way, as long as something is open."""
+    yield from _of_results(subject)
+    for read, _ in zip(_ways(subject.given.point), range(MOST), strict=False):
+        if not subject.open:
+            return
+        found = subject.at(subject.given._replace(point={**subject.given.point, **read.point}))
+        if found is not None:
+            returned = {**found, **{name: back(found) for name, back in read.back.items()}}
+            yield from subject.sayings(returned, read.cause, **read.evidence)
+
+
+def _of_results(subject: Subject) -> Iterator[Diagnosis]:
+    """The same of what is written."""
+    for name, suspect in list(subject.open.items()):
+        for how, axis, change, _ in _orders(suspect.reference):
+            if suspect.is_claimed(change(suspect.reference)):
+                subject.explained.add(name)
+                yield Cause.REORDERED.of(name, of="the result", how=how, axis=axis)
+
+
+def _ways(point: Mapping[str, Array]) -> Iterator[Read]:
+    yield from _exchanged(point)
+    for name, x in point.items():
+        yield from _misread(name, x)
+    for name, x in point.items():
+        yield from (
+            Read({name: change(x)}, Cause.REORDERED, {"of": name, "how": how, "axis": axis}, {name: _own(name, back)})
+            for how, axis, change, back in _orders(x)
+        )
+    for name, x in point.items():
+        for factor, formula, n, axis in scalings(x):
+            evidence = {"of": name, "factor": factor, "formula": formula, "n": n, "axis": axis}
+            yield Read({name: factor * x}, Cause.SCALE, evidence, {name: _own(name, lambda g, factor=factor: factor * g)})
+
+
+def _own(name: str, back: Callable[[Array], Array]) -> Callable[[Mapping[str, Array]], Array]:
+    return lambda found: back(found[name])
+
+
+def _exchanged(point: Mapping[str, Array]) -> Iterator[Read]:
+    for one, other in combinations(point, 2):
+        if point[one].shape == point[other].shape:
+            yield Read(
+                {one: point[other], other: point[one]},
+                Cause.EXCHANGED,
+                {"of": [one, other]},
+                {one: lambda found, other=other: found[other], other: lambda found, one=one: found[one]},
+            )
+
+
+def _misread(name: str, x: Array) -> Iterator[Read]:
+    for axes, read in misreadings(x):
+        evidence = {"of": name, "axes": list(axes)}
+        yield Read({name: read}, wording(x, axes), evidence, {name: _own(name, lambda g, axes=axes: unread(g, axes))})
+
+
+Change = Callable[[Array], Array]
+
+
+def _orders(array: Array) -> Iterator[tuple[str, int, Change, Change]]:
+    """In words, along which axis, and there and back."""
+    for axis in reversed(range(array.ndim)):
+        n = array.shape[axis]
+        if n > 1:
+            yield "turned round", axis, _flipped(axis), _flipped(axis)
+        if n > 2 and n % 2 == 0:
+            yield "with its halves exchanged", axis, _rolled(n // 2, axis), _rolled(n // 2, axis)
+        if n > 2:
+            yield "one place on", axis, _rolled(1, axis), _rolled(-1, axis)
+            yield "one place back", axis, _rolled(-1, axis), _rolled(1, axis)
+
+
+def _flipped(axis: int) -> Change:
+    return lambda array: np.flip(array, axis)
+
+
+def _rolled(places: int, axis: int) -> Change:
+    return lambda array: np.roll(array, places, axis)

@@ -1,0 +1,78 @@
+"""Whether an error falls as the inputs grow: so does that of an eps, which is beside squares or lengths of them.
+
+An eps that is added to a square or a length of the inputs is a part of it that falls with the square or the first power of
+their size. Candidate and reference are evaluated at a quarter, 4 and 16 times the inputs.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from gradcheck.comparison.explainers.subject import Subject
+from gradcheck.comparison.measured import Measured
+from gradcheck.comparison.pair import Inputs
+from gradcheck.errors import GradcheckError
+from gradcheck.foundation.arrays import rms
+from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.findings import Diagnosis
+
+TIMES = (0.25, 1.0, 4.0, 16.0)
+# Times that the error falls at least where inputs are 4 times as large, by the first power; and at most, by the square.
+# Smaller inputs may all be no more than the eps.
+FALLS = (3.0, 24.0)
+SMALLER = 1.5
+
+
+class Error(Protocol):
+    """Of a block, relative to its size, and how large rounding makes it."""
+
+    def __call__(self, name: str) -> tuple[float, float]: ...
+
+
+def explain(subject: Subject) -> Iterator[Diagnosis]:
+    """Of what nothing else has explained: three evaluations."""
+    if not subject.open:
+        return
+    errors = [_errors(subject, times) for times in TIMES]
+    if any(each is None for each in errors):
+        return
+    for name in list(subject.open):
+        relative = [each[name] for each in errors if each is not None]
+        suspect = subject.blocks[name]
+        rounding = rms(suspect.bound) / (rms(suspect.reference) or 1.0)
+        if _falls(relative, rounding):
+            subject.explained.add(name)
+            yield Cause.EPS.of(name, relative=[relative[1], relative[2]])
+
+
+def _falls(relative: list[float], rounding: float) -> bool:
+    smaller, given, larger, largest = relative
+    steps = [(given, larger), (larger, largest)]
+    seen = [before / after for before, after in steps if after > rounding]
+    down = all(after <= rounding or FALLS[0] <= before / after <= FALLS[1] for before, after in steps)
+    return down and smaller >= SMALLER * given and (bool(seen) or smaller >= FALLS[0] * given)
+
+
+def _errors(subject: Subject, times: float) -> dict[str, float] | None:
+    """Relative to the block."""
+    at = subject.measured.pair.nearest(
+        Inputs({name: times * x for name, x in subject.given.point.items()}, subject.given.cotangents)
+    )
+    reference = subject.at(at)
+    if reference is None:
+        return None
+    try:
+        claims = {id(each): each.pair.candidate(at) for each in _distinct(subject)}
+    except GradcheckError:
+        return None
+    found: dict[str, float] = {}
+    for name, measured in subject.shown.items():
+        with np.errstate(all="ignore"):
+            off = rms(claims[id(measured)][name] - reference[name]) / rms(reference[name])
+        found[name] = off if np.isfinite(off) else np.inf
+    return found
+
+
+def _distinct(subject: Subject) -> list[Measured]:
+    return list({id(each): each for each in subject.shown.values()}.values())
