@@ -6,7 +6,19 @@ from functools import partial
 import numpy as np
 
 from gradcheck.candidates.answer import Defect
-from gradcheck.comparison.explainers import arguments, arithmetic, contributions, cotangents, eps, factors, lines, memory, slabs
+from gradcheck.comparison.explainers import (
+    arguments,
+    arithmetic,
+    contributions,
+    cotangents,
+    dependence,
+    eps,
+    factors,
+    lines,
+    memory,
+    slabs,
+    together,
+)
 from gradcheck.comparison.explainers.subject import Subject
 from gradcheck.comparison.judging import judged
 from gradcheck.comparison.levels import COARSE
@@ -24,11 +36,13 @@ LOOKS: tuple[Look, ...] = (
     slabs.explain,
     memory.explain,
     factors.explain,
-    lines.explain,
     cotangents.explain,
+    lines.explain,
     contributions.explain,
     eps.explain,
     arguments.explain,
+    together.explain,
+    dependence.explain,
     arithmetic.outputs,
 )
 
@@ -47,9 +61,7 @@ def evidence(measured: Measured, findings: Sequence[Finding], troubles: Mapping[
         counts=(),
         thorough=True,
         references=references,
-        allowed={
-            name: Allowance(bound, zeros(bound.shape), value, value) for name, (value, bound) in references.items()
-        },
+        allowed={name: Allowance(bound, zeros(bound.shape), value, value) for name, (value, bound) in references.items()},
         dtype="float64" if measured.held == "float64" else "float32",
         seed=measured.seed,
         precise=Precise("float32", dict),

@@ -67,7 +67,7 @@ class ReferenceEvidence:
     precise: Precise
     looks: Sequence[Callable[["ReferenceEvidence"], Iterator[Diagnosis]]] = ()
     layered: bool = True
-    formats: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @cached_property
     def off(self) -> dict[str, float]:

@@ -143,6 +143,7 @@ class Cause(StrEnum):
         "masked-tail",
         (
             "what indices {first} to {last} along axis {axis} of {of} contribute is missing: the last block of a sum",
+            "{unread} is not read at indices {first} to {last} along axis {axis}: the last block",
             "entries {first} to {last} along axis {axis} are {how}, and all others right: the last block",
             "the last block is wrong, and all others right",
         ),
@@ -177,6 +178,7 @@ class Cause(StrEnum):
             "applied twice",
             "as if {of} were {factor:.10g} = {formula} times itself, n = {n} being the size of its axis {axis}: a scale is "
             "missing or applied twice",
+            "as if {of} were {instead}: what should scale is left out",
             "a scale is missing or applied twice",
         ),
         "apply it once, in the forward pass and again in the backward pass",
@@ -236,7 +238,7 @@ class Cause(StrEnum):
     )
     REORDERED = (
         "reordered",
-        ("as if {of} were {how} along axis {axis}", "as if an argument were in another order"),
+        ("as if {of} were {how}, along axis {axis}", "as if an argument were in another order"),
         "go through it in its own order: look at offsets, and at what is interleaved or in halves",
     )
     WRONG_AXIS = ("wrong-axis", ("summed or normalised along the wrong axis",), "name the axis, and keep the other one")
@@ -296,15 +298,23 @@ class Cause(StrEnum):
         ),
         "put the penalty into both loss and gradient, or into neither",
     )
-    FACTOR = ("factor", ("off by the constant factor {factor:.10g}", "off by a constant factor"), "divide by that factor")
     EPS = (
         "eps",
         (
-            "the error falls as the inputs grow, from {relative[0]:.1e} to {relative[1]:.1e} where they are 4 times as large: "
-            "an eps is missing, another, or in another place",
+            "the error falls as the inputs grow, from {relative[0]:.1e} to {relative[1]:.1e} where they are 4 times as "
+            "large: an eps is missing, another, or in another place",
             "an eps is missing, another, or in another place",
         ),
         "add the same eps in the same place: within the root, or beside it",
+    )
+    FACTOR = (
+        "factor",
+        (
+            "what {contributor} contributes is off by the constant factor {factor:.10g}",
+            "off by the constant factor {factor:.10g}",
+            "off by a constant factor",
+        ),
+        "divide by that factor",
     )
     SINGLE_ENTRY = (
         "single-entry",
@@ -318,11 +328,21 @@ class Cause(StrEnum):
     STALE_STATISTICS = (
         "stale-statistics",
         (
+            "each line along {along} is off by {multiple}, by a number of its own: a statistic of the line is stale, "
+            "missing or another's",
             "each line along {along} is off by a factor of its own, {least:.3g} to {most:.3g}: a statistic of the line is "
             "stale, missing or another's",
             "each line is off by a factor of its own: a statistic of it is stale, missing or another's",
         ),
         "use the statistic of the same line and of all of it: a running one must be brought up to date, with what it scaled",
+    )
+    MASK = (
+        "mask",
+        (
+            "at {index} it {verb} with what {of} has at index {which} along axis {axis}, {how}",
+            "it hangs on what it should not, or does not on what it should",
+        ),
+        "look at the mask, at where loops begin and end, and at what is taken for a constant",
     )
     REGION = (
         "region",
@@ -338,8 +358,8 @@ class Cause(StrEnum):
         "coarse-arithmetic",
         (
             "as if {level}: {times:.2g} times the error of {best}",
-            "{times:.2g} times the error of {best}, another at every point: digits are lost by cancellation, or in a coarser "
-            "format",
+            "{times:.2g} times the error of {best}, another at every point: digits are lost by cancellation, or in a "
+            "coarser format",
             "digits are lost by cancellation, or in a coarser format",
         ),
         "add up and multiply in float32; shift by the mean, or by the maximum, before digits cancel",

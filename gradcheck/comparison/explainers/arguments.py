@@ -14,7 +14,7 @@ from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis
 
 # Evaluations that are spent on a diagnosis at most.
-MOST = 48
+MOST = 32
 
 
 class Read(NamedTuple):
@@ -41,7 +41,7 @@ def explain(subject: Subject) -> Iterator[Diagnosis]:
 def _of_results(subject: Subject) -> Iterator[Diagnosis]:
     """The same of what is written."""
     for name, suspect in list(subject.open.items()):
-        for how, axis, change, _ in _orders(suspect.reference):
+        for how, axis, change, _ in orders(suspect.reference):
             if suspect.is_claimed(change(suspect.reference)):
                 subject.explained.add(name)
                 yield Cause.REORDERED.of(name, of="the result", how=how, axis=axis)
@@ -50,16 +50,22 @@ def _of_results(subject: Subject) -> Iterator[Diagnosis]:
 def _ways(point: Mapping[str, Array]) -> Iterator[Read]:
     yield from _exchanged(point)
     for name, x in point.items():
+        yield Read({name: np.ones(x.shape)}, Cause.SCALE, {"of": name, "instead": "ones"}, {})
+    for name, x in point.items():
         yield from _misread(name, x)
     for name, x in point.items():
         yield from (
             Read({name: change(x)}, Cause.REORDERED, {"of": name, "how": how, "axis": axis}, {name: _own(name, back)})
-            for how, axis, change, back in _orders(x)
+            for how, axis, change, back in orders(x)
         )
     for name, x in point.items():
         for factor, formula, n, axis in scalings(x):
             evidence = {"of": name, "factor": factor, "formula": formula, "n": n, "axis": axis}
-            yield Read({name: factor * x}, Cause.SCALE, evidence, {name: _own(name, lambda g, factor=factor: factor * g)})
+            yield Read({name: factor * x}, Cause.SCALE, evidence, {name: _own(name, _multiplied(factor))})
+
+
+def _taken(name: str) -> Callable[[Mapping[str, Array]], Array]:
+    return lambda found: found[name]
 
 
 def _own(name: str, back: Callable[[Array], Array]) -> Callable[[Mapping[str, Array]], Array]:
@@ -73,20 +79,20 @@ def _exchanged(point: Mapping[str, Array]) -> Iterator[Read]:
                 {one: point[other], other: point[one]},
                 Cause.EXCHANGED,
                 {"of": [one, other]},
-                {one: lambda found, other=other: found[other], other: lambda found, one=one: found[one]},
+                {one: _taken(other), other: _taken(one)},
             )
 
 
 def _misread(name: str, x: Array) -> Iterator[Read]:
     for axes, read in misreadings(x):
         evidence = {"of": name, "axes": list(axes)}
-        yield Read({name: read}, wording(x, axes), evidence, {name: _own(name, lambda g, axes=axes: unread(g, axes))})
+        yield Read({name: read}, wording(x, axes), evidence, {name: _own(name, _unread(axes))})
 
 
 Change = Callable[[Array], Array]
 
 
-def _orders(array: Array) -> Iterator[tuple[str, int, Change, Change]]:
+def orders(array: Array) -> Iterator[tuple[str, int, Change, Change]]:
     """In words, along which axis, and there and back."""
     for axis in reversed(range(array.ndim)):
         n = array.shape[axis]
@@ -105,3 +111,11 @@ def _flipped(axis: int) -> Change:
 
 def _rolled(places: int, axis: int) -> Change:
     return lambda array: np.roll(array, places, axis)
+
+
+def _multiplied(factor: float) -> Change:
+    return lambda array: factor * array
+
+
+def _unread(axes: tuple[int, int]) -> Change:
+    return lambda array: unread(array, axes)

@@ -1,8 +1,8 @@
 """Which part of a sum is missing: a gradient is linear in its cotangent, and many an output in its argument.
 
-A gradient adds up J_i' c_i over the entries i of an output. What the indices along an axis contribute to it is told along one
-direction v by two evaluations, since J v is a derivative of the output: <J_i' c_i, v> = c_i (J v)_i. Some of them add up to
-what is missing along v; which they are is then held against every entry, by the gradient of the cotangent without them.
+A gradient adds up J_i' c_i over the entries i of an output. What the indices along an axis contribute to it is told along
+one direction v by two evaluations, since J v is a derivative of the output: <J_i' c_i, v> = c_i (J v)_i. Some of them add up
+to what is missing along v; which they are is then held against every entry, by the gradient of the cotangent without them.
 An output that is linear in an argument x adds up (dy/dx_j) x_j, which one gradient with a random cotangent tells.
 """
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from gradcheck.comparison.explainers.memory import misreadings
 from gradcheck.comparison.explainers.subject import Subject
-from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.arrays import Array, dot, norm
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis
 
@@ -44,6 +44,20 @@ def _asked(subject: Subject, cotangents: dict[str, Array], taken: Taken, output:
     key = "of" if taken.cause is Cause.WRONG_STRIDE else "output"
     named = {key: f"the cotangent of {output}" if key == "of" else output}
     yield from subject.sayings(gradients, taken.cause, **named, **taken.evidence)
+    if taken.evidence.get("taken_for") == "zeros":
+        yield from _weighed(subject, gradients, output)
+
+
+def _weighed(subject: Subject, without: dict[str, Array], output: str) -> Iterator[Diagnosis]:
+    """What one output contributes, so many times."""
+    for name in without.keys() & subject.open.keys():
+        suspect = subject.blocks[name]
+        part = suspect.reference - without[name]
+        whole = norm(part) ** 2
+        excess = dot(suspect.error, part) / whole if whole else 0.0
+        if part.size > 1 and suspect.is_claimed(suspect.reference + excess * part):
+            subject.explained.add(name)
+            yield Cause.FACTOR.of(name, contributor=output, factor=1 + excess)
 
 
 def _taken(name: str, cotangent: Array, *, alone: bool) -> Iterator[Taken]:

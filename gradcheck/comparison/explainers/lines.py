@@ -22,7 +22,7 @@ ALIKE = 1e-3
 
 def explain(subject: Subject) -> Iterator[Diagnosis]:
     """No evaluation. A stale statistic is also what another eps looks like: it spares no further look."""
-    for name, suspect in subject.blocks.items():
+    for name, suspect in subject.open.items():
         yield from _of_block(subject, name, suspect)
 
 
@@ -39,7 +39,8 @@ def _of_block(subject: Subject, name: str, suspect: Suspect) -> Iterator[Diagnos
             numbers = fitted(suspect, suspect.error, terms, axes)
             if numbers is not None and not all(map(_one_number, numbers)):
                 subject.explained.add(name)
-                yield Cause.PATH_LOST.of(name, along=_said(axes), multiple=what)
+                cause = Cause.PATH_LOST if name in subject.given.point else Cause.STALE_STATISTICS
+                yield cause.of(name, along=_said(axes), multiple=what)
                 return
 
 

@@ -16,6 +16,8 @@ Axes = tuple[int, int]
 def explain(subject: Subject) -> Iterator[Diagnosis]:
     """Of blocks that were written so; no evaluation."""
     for name, suspect in subject.blocks.items():
+        if any(suspect.is_claimed(each) for other, each in subject.measured.centre.items() if other != name):
+            subject.explained.add(name)  # another block's: `gradcheck.diagnosis.corrections` names it
         for axes, read in misreadings(suspect.reference):
             if suspect.is_claimed(read):
                 subject.explained.add(name)

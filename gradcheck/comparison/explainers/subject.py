@@ -1,4 +1,4 @@
-"""A candidate whose blocks are off: what it claims, what that should be, and what a supposed mistake must hold to explain it."""
+"""A candidate whose blocks are off: what it claims, what that should be, and when a supposed mistake explains it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
