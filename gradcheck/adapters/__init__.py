@@ -90,7 +90,7 @@ def check_torch(
         return checking.check_torch(f, args, kwargs, module, asked, contract)
     from gradcheck.adapters.pytorch.reference import check_against
 
-    return check_against(f, reference, args, kwargs, asked, contract)
+    return check_against(f, reference, args, kwargs, module, asked, contract)
 
 
 @as_found

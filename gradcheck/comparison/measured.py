@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from gradcheck.comparison.levels import Level, coarsest, finest
 from gradcheck.comparison.pair import Blocks, Inputs, Pair, Shaken
-from gradcheck.comparison.scales import RUNS, Spread, scale, spreads
+from gradcheck.comparison.scales import RUNS, AboutCentre, AboutMean, scale
 from gradcheck.comparison.second_look import Seen, look
 from gradcheck.foundation.arrays import Array
 
@@ -15,6 +16,8 @@ REPEATS = 2  # calls more, of a candidate whose second answer is another one
 # Times the noise of a level, under which a choice shows that may fall otherwise: honest errors are up to so many scales.
 LOUD = 8.0
 LOUD_RUNS = 4
+
+S = TypeVar("S", AboutCentre, AboutMean)
 
 
 class Measured:
@@ -61,15 +64,12 @@ class Measured:
     @cached_property
     def centre(self) -> Blocks:
         """What the candidate is held against: the reference in float64, else the mean of the noise runs in its own dtype."""
-        if self.exact is not None:
-            return self.exact
-        return {name: each.mean for name, each in self._noise(self.best).items()}
+        return self.exact if self.exact is not None else self._means(self.pair.given)
 
     def elsewhere(self, at: Inputs) -> Blocks:
         """The same at another point."""
         if self.exact is None:
-            runs = (self._shaken(at, self.best, run) for run in range(RUNS))
-            return {name: each.mean for name, each in spreads(runs, None).items()}
+            return self._means(at)
         self.count += 1
         found = self.pair.exact(at)
         return self.exact if found is None else found
@@ -77,9 +77,14 @@ class Measured:
     def scales(self, level: Level) -> Mapping[str, Array]:
         """How far honest code of a level is off, in root mean square, by block."""
         if level.name not in self._scales:
+            centre, exact = self.centre, self.exact
+            noise: Mapping[str, AboutCentre | AboutMean] = (
+                self._gathered(self.pair.given, level, lambda _, like: AboutMean(like))
+                if exact is None
+                else self._gathered(self.pair.given, level, lambda name, _: AboutCentre(exact[name]))
+            )
             self._scales[level.name] = {
-                name: scale(each, self.centre[name], self.pair.formats[name], level, known=self.exact is not None)
-                for name, each in self._noise(level).items()
+                name: scale(noise[name].size, centre[name], self.pair.formats[name], level) for name in centre
             }
         return self._scales[level.name]
 
@@ -125,13 +130,20 @@ class Measured:
         blocks = self.pair.in_float32(self.pair.given)
         return None if blocks is None else Measured(Widened(self.pair), self.seed, self.told)
 
-    def _noise(self, level: Level) -> dict[str, Spread]:
-        known = self.exact
-        return spreads((self._shaken(self.pair.given, level, run) for run in range(RUNS)), known)
+    def _means(self, at: Inputs) -> Blocks:
+        found = self._gathered(at, self.best, lambda _, like: AboutMean(like))
+        return {name: each.mean for name, each in found.items()}
 
-    def _shaken(self, at: Inputs, level: Level, run: int) -> Blocks:
-        self.told(f"noise of {level.name}, run {run + 1} of {RUNS}")
-        return self._run(at, level, run).blocks
+    def _gathered(self, at: Inputs, level: Level, about: Callable[[str, Array], S]) -> dict[str, S]:
+        """What noise runs come to, block by block."""
+        found: dict[str, S] = {}
+        for run in range(RUNS):
+            self.told(f"noise of {level.name}, run {run + 1} of {RUNS}")
+            for name, array in self._run(at, level, run).blocks.items():
+                if name not in found:
+                    found[name] = about(name, array)
+                found[name].add(array)
+        return found
 
     def _run(self, at: Inputs, level: Level, run: int, *, free: bool = False) -> Shaken:
         self.count += 1

@@ -30,13 +30,14 @@ def compared(pair: Pair, asked: Asked) -> Report:
     finally:
         watch.end()
     return Report(
-        title=f"{pair.name}, {measured.held}, seed {asked.seed}",
+        title=f"{pair.name}, seed {asked.seed}",
         findings=tuple(each.finding for each in found),
         evaluations=evaluations,
         notes=tuple(_notes(measured)),
         diagnoses=diagnoses,
         diagnosis_evaluations=measured.evaluations - evaluations,
         spent=SPENT,
+        arithmetic=measured.held,
     )
 
 

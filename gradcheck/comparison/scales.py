@@ -5,7 +5,6 @@ therefore given half of what the smallest fibre through it has (a row, a column,
 has. Where all of a fibre is exactly zero (an expert that nobody chose) it says nothing, and the block's stands for it.
 """
 
-from collections.abc import Iterable, Mapping
 from math import inf, sqrt
 
 import numpy as np
@@ -18,64 +17,58 @@ RUNS = 8
 FIBRE, BLOCK = 0.5, 0.02
 
 
-class Spread:
-    """Mean and mean square about a centre, of arrays that come one after the other: three are kept, however many come.
+class AboutCentre:
+    """Root of the mean square by which arrays that come one after the other are off a centre; one more array is kept."""
 
-    Parameters
-    ----------
-    centre : array, optional
-        About which; the first array where there is none.
-    """
-
-    def __init__(self, centre: Array | None = None) -> None:
-        self.centre, self.count = centre, 0
-        self.first: Array | float = 0.0
-        self.squares: Array | float = 0.0
+    def __init__(self, centre: Array) -> None:
+        self.centre, self.count, self.squares = centre, 0, np.zeros(centre.shape)
 
     def add(self, array: Array) -> None:
         """One more."""
-        self.centre = array if self.centre is None else self.centre
-        self.count += 1
         with np.errstate(all="ignore"):
-            off = array - self.centre
-            self.first = self.first + off
-            self.squares = self.squares + off * off
+            off = np.asarray(array - self.centre)
+            self.squares += np.multiply(off, off, out=off)
+        self.count += 1
+
+    @property
+    def size(self) -> Array:
+        """Of what they are off by."""
+        return np.sqrt(self.squares / self.count)
+
+
+class AboutMean:
+    """Mean of arrays that come one after the other, and their deviation from it; three arrays are kept."""
+
+    def __init__(self, like: Array) -> None:
+        self.count, self.sum, self.squares = 0, np.zeros(like.shape), np.zeros(like.shape)
+        self.first: Array | None = None
+
+    def add(self, array: Array) -> None:
+        """One more: held against the first, so that nothing cancels."""
+        self.first = array if self.first is None else self.first
+        with np.errstate(all="ignore"):
+            off = np.asarray(array - self.first)
+            self.sum += off
+            self.squares += np.multiply(off, off, out=off)
+        self.count += 1
 
     @property
     def mean(self) -> Array:
         """Of the arrays."""
-        return np.asarray(self.first / self.count + (0.0 if self.centre is None else self.centre))
+        return np.asarray(self.sum / self.count + (0.0 if self.first is None else self.first))
 
     @property
-    def about_centre(self) -> Array:
-        """Root of the mean square of what they are off by."""
-        return np.sqrt(self.squares / self.count)
-
-    @property
-    def deviation(self) -> Array:
-        """Root of the mean square about their own mean, as of a sample."""
-        drift = self.first / self.count
+    def size(self) -> Array:
+        """Root of their mean square about their own mean, as of a sample."""
+        drift = self.sum / self.count
         with np.errstate(all="ignore"):
             return np.sqrt(np.maximum(self.squares / self.count - drift * drift, 0.0) * (self.count / (self.count - 1)))
 
 
-def spreads(runs: Iterable[Mapping[str, Array]], centre: Mapping[str, Array] | None) -> dict[str, Spread]:
-    """Of each block over some runs."""
-    found: dict[str, Spread] = {}
-    for blocks in runs:
-        for name, array in blocks.items():
-            found.setdefault(name, Spread(centre[name] if centre else None)).add(array)
-    return found
-
-
-def scale(spread: Spread, reference: Array, held: str, level: Level, *, known: bool = True) -> Array:
-    """What an honest entry is off by in root mean square: by noise, and by being stored; infinite where that overflows.
-
-    Noise is off from its own mean where nothing better is ``known``.
-    """
-    off = spread.about_centre if known else spread.deviation
+def scale(noise: Array, reference: Array, held: str, level: Level) -> Array:
+    """What an honest entry is off by in root mean square: by noise, and by being stored; infinite where that overflows."""
     with np.errstate(all="ignore"):
-        off = np.sqrt((level.effect * off) ** 2 + stored(reference, held) ** 2)
+        off = np.sqrt((level.effect * noise) ** 2 + stored(reference, held) ** 2)
         off = np.where(np.abs(reference) * (1 + UNITS[held]) >= LARGEST[held], inf, off)
     return even(np.where(np.isfinite(off), off, inf))
 

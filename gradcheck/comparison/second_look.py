@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcheck.comparison.pair import Blocks, Inputs, Pair
-from gradcheck.comparison.scales import RUNS, Spread, even
+from gradcheck.comparison.scales import RUNS, AboutMean, even
 from gradcheck.foundation.arrays import Array
 
 NEARBY = 1 / 32
@@ -39,7 +39,7 @@ def look(pair: Pair, centre: Callable[[Inputs], Blocks], first: Mapping[str, Arr
 
     ``centre`` is what the reference says elsewhere.
     """
-    spreads = {name: Spread(np.zeros_like(error)) for name, error in first.items()}
+    spreads = {name: AboutMean(error) for name, error in first.items()}
     draws = np.random.default_rng([seed, 1])
     for run in range(RUNS + 1):
         errors = first
@@ -48,7 +48,7 @@ def look(pair: Pair, centre: Callable[[Inputs], Blocks], first: Mapping[str, Arr
             errors = _errors(pair.candidate(at), centre(at), first)
         for name, spread in spreads.items():
             spread.add(errors[name])
-    return {name: Seen(spread.mean, spread.deviation) for name, spread in spreads.items()}
+    return {name: Seen(spread.mean, spread.size) for name, spread in spreads.items()}
 
 
 def _errors(candidate: Blocks, reference: Blocks, names: Iterable[str]) -> dict[str, Array]:

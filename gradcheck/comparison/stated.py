@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from gradcheck.candidates.answer import Defect
 from gradcheck.comparison.judging import BOUND, COARSELY, SEEN, Block, Judgement, judged
+from gradcheck.comparison.levels import COARSE
 from gradcheck.comparison.measured import Measured
 from gradcheck.foundation.arrays import Array, norm, rms
 from gradcheck.verdict import reasons
@@ -84,7 +85,17 @@ def _resolved(measured: Measured, block: Block, judgement: Judgement, stated: Fi
         return replace(stated, resolution=0.0 if np.isnan(part) else part)
     if part <= COARSELY:
         return replace(stated, resolution=part, block_resolution=part, reason=reasons.zero_to_rounding(part))
-    return replace(stated, verdict=Verdict.UNRESOLVED, reason=reasons.too_coarse(coarse, measured.held))
+    return _too_coarse(measured, stated, coarse)
+
+
+def _too_coarse(measured: Measured, stated: Finding, coarse: float) -> Finding:
+    """Wrong where the same candidate is wrong in float32; else it is said what is known there."""
+    wide = measured.in_float32 if measured.held in COARSE else None
+    found = judged(wide, stated.name) if wide is not None else None
+    if found is not None and found.verdict is Verdict.WRONG:
+        return replace(stated, verdict=Verdict.WRONG, reason=reasons.wrong_in_float32(found.reason))
+    elsewhere = str(found.verdict) if found is not None else ""
+    return replace(stated, verdict=Verdict.UNRESOLVED, reason=reasons.too_coarse(coarse, measured.held, elsewhere))
 
 
 def _of_the_whole(measured: Measured, name: str, hidden: Array) -> float:

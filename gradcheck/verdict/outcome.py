@@ -73,6 +73,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         What was handed in, or brought along by a function, and not looked at; a note says of each what it is.
     spent : str
         What was evaluated.
+    arithmetic : str
+        In which the candidate was judged, where that is its own and says what can be seen.
     recipe : Recipe
         The call that returned it.
     """
@@ -85,6 +87,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     diagnosis_evaluations: int = 0
     unchecked: tuple[str, ...] = ()
     spent: str = "loss evaluations without backpropagation"
+    arithmetic: str = ""
     recipe: Recipe = Recipe()
 
     @property
@@ -94,11 +97,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """The verdict; where that is correct, to what: ``"correct to 4e-11"``, the worst resolution of any block."""
+        """The verdict; where that is correct, to what: ``"correct to 4e-11"``, the worst resolution of any block.
+
+        Against a reference, in which arithmetic: ``"correct to 3e-02 in bfloat16"``.
+        """
         compared = (finding for finding in self.findings if finding.verdict is not Verdict.UNSUPPORTED)
         resolution = max((finding.resolution for finding in compared), default=0.0)
         known = self.verdict is Verdict.CORRECT and 0 < resolution < inf
-        return f"{self.verdict} to {at_most(resolution)}" if known else str(self.verdict)
+        within = f" in {self.arithmetic}" if self.arithmetic else ""
+        return f"{self.verdict} to {at_most(resolution)}{within}" if known else f"{self.verdict}{within}"
 
     @property
     def unsupported(self) -> dict[str, str]:

@@ -154,10 +154,10 @@ def undecided_without_float32(times: float, held: str) -> str:
     )
 
 
-def too_coarse(resolution: float, held: str) -> str:
-    """Of a block about which its format tells nothing."""
+def too_coarse(resolution: float, held: str, in_float32: str) -> str:
+    """Of a block about which its format tells next to nothing; what it is in float32, if that is known."""
     known = f"half of its entries are known to {resolution:.1e} of its size and no better in {held}"
-    return f"{known}: take float32, or smaller inputs"
+    return f"{known}; in float32 on the same numbers it is {in_float32}" if in_float32 else f"{known}: take smaller inputs"
 
 
 def nondeterministic(times: float) -> str:

@@ -61,6 +61,7 @@ def lent(
     module: torch.nn.Module | None,
     seed: int,
     most: int = MANY,
+    dtype: torch.dtype | None = None,
 ) -> Generator[TorchFunction]:
     """A function whose tensors are moved, and are afterwards what they were, as are its modules and the random numbers.
 
@@ -78,7 +79,7 @@ def lent(
             held = find() if TURNS.moved_since(seen) else held
             with Modes(), Draws(seed) as draws, Lent(held.modules, (*held.tensors(), *hidden)):
                 try:
-                    function = TorchFunction(f, arguments, held, draws, most)
+                    function = TorchFunction(f, arguments, held, draws, most, dtype)
                 except CallFailed:
                     if alone or not TURNS.moved_since(seen):
                         raise

@@ -53,10 +53,18 @@ class TorchFunction:
         Blocks that PyTorch has no gradient for, once one was asked for.
     """
 
-    def __init__(self, f: Callable[..., Any], arguments: Flat, held: Holdings, draws: Draws, most: int = MANY) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        arguments: Flat,
+        held: Holdings,
+        draws: Draws,
+        most: int = MANY,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.f, self.draws, self.name, self.arguments = f, draws, name_of(f), arguments
         self.seed = draws.seed
-        self.dtype: torch.dtype | None = None
+        self.dtype = dtype
         self.idle: frozenset[str] | None = None
         self.hand_on = _as_it_is
         moved = {**held.wanted, **held.beside, **held.constants}
@@ -168,10 +176,13 @@ class TorchFunction:
         return Call(leaves, floating_tensors(output, self.name))
 
     def _first(self, arguments: Tensors) -> Call:
-        """A first evaluation: on the leaves themselves, or on copies where it works in place."""
+        """A first evaluation: in the dtype asked for, else as given; on the leaves, else on copies: it may work in place."""
         try:
             return self._evaluated({}, first=True)
         except CallFailed:
+            if self.dtype is not None:
+                self.dtype = None
+                return self._first(arguments)
             if not arguments:
                 raise
             lent, before = self.state, self.replaced
@@ -215,7 +226,7 @@ class TorchFunction:
             return None
         if dtype is None:
             return WIDE if self._follows() else None
-        return DTYPES[one_of(dtype, list(DTYPES))]
+        return dtype_of(dtype)
 
     def _follows(self) -> bool:
         """Whether outputs and gradients are float64 where all that goes in is."""
@@ -269,6 +280,17 @@ class TorchFunction:
 
 def _as_it_is(name: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor
+
+
+def dtype_of(dtype: str | None) -> torch.dtype | None:
+    """Of this name; none where it is as given.
+
+    Raises
+    ------
+    DescriptionError
+        Where none is called so.
+    """
+    return None if dtype in (None, AS_GIVEN) else DTYPES[one_of(dtype, list(DTYPES))]
 
 
 def name_of(f: Any) -> str:

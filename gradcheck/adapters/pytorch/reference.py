@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.checking import BACKEND, lent
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
-from gradcheck.adapters.pytorch.function import TorchFunction, name_of
+from gradcheck.adapters.pytorch.function import TorchFunction, dtype_of, name_of
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
 from gradcheck.adapters.pytorch.numbers import DTYPES, array_of
@@ -30,6 +30,7 @@ from gradcheck.oracles.directions import normal
 from gradcheck.report import Report
 
 EAGER = "eager"
+RECOMPILED = "compiled anew for each layout and subset of arguments: its contract was not asked about"
 
 
 def check_against(
@@ -37,15 +38,18 @@ def check_against(
     reference: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    module: torch.nn.Module | None,
     asked: Asked,
     contract: bool = True,
 ) -> Report:
     """What `gradcheck.check_torch` does where it is given a reference."""
     plain = _eager(f) if reference == EAGER else reference
-    with lent(f, args, kwargs, None, asked.seed) as kernel, lent(plain, args, kwargs, None, asked.seed) as second:
-        pair = TorchPair(kernel, second)
+    second = lent(plain, args, kwargs, module, asked.seed, dtype=torch.float64)  # of a module: whatever dtype it is in
+    with lent(f, args, kwargs, module, asked.seed) as kernel, second as function:
+        kernel.dtype = dtype_of(asked.dtype)
+        pair = TorchPair(kernel, function)
         report = compared(pair, asked)
-        report = under_contract(report, partial(asked_about, kernel)) if contract else report
+        report = _under_contract(report, kernel, f) if contract else report
     unchecked = (*report.unchecked, *kernel.unchecked, *pair.extra)
     return replace(report.labelled(BACKEND), notes=(*report.notes, *_notes(kernel, pair)), unchecked=unchecked)
 
@@ -69,7 +73,8 @@ class TorchPair:
         self.outputs = _counterparts(mine, theirs, self.name)
         self.extra = [name for name in mine if name not in self.outputs]
         found = {name: mine[name] for name in self.outputs}
-        self.formats = {name: _format(tensor.dtype) for name, tensor in {**found, **kernel.blocks}.items()}
+        self.formats = {name: _format(tensor.dtype) for name, tensor in found.items()}
+        self.formats |= {name: _format(kernel.dtype or value.dtype) for name, value in kernel.blocks.items()}
         kernel.cotangents = {
             name: normal(name, tuple(each.shape), kernel.seed) for name, each in found.items() if each.requires_grad
         }
@@ -152,6 +157,17 @@ class TorchPair:
         }
 
 
+def _under_contract(report: Report, kernel: TorchFunction, f: Callable[..., Any]) -> Report:
+    if _compiled_from(f) is not None:  # after eight times PyTorch gives up, and runs what was to be compiled
+        return replace(report, notes=(*report.notes, RECOMPILED))
+    return under_contract(report, partial(asked_about, kernel))
+
+
+def _compiled_from(f: Callable[..., Any]) -> Any:
+    """What a compiled function or module was made of; None of any other."""
+    return getattr(f, "_orig_mod", None) or getattr(f, "_torchdynamo_orig_callable", None)
+
+
 def _eager(f: Callable[..., Any]) -> Callable[..., Any]:
     """What a compiled function or module was made of.
 
@@ -160,7 +176,7 @@ def _eager(f: Callable[..., Any]) -> Callable[..., Any]:
     DataError
         Where it was made of nothing.
     """
-    found = getattr(f, "_orig_mod", None) or getattr(f, "_torchdynamo_orig_callable", None)
+    found = _compiled_from(f)
     if found is None:
         raise DataError(f"reference: 'eager' is of what torch.compile returned, and {name_of(f)} is no such function")
     return found
