@@ -14,7 +14,7 @@ from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis
 
 # Evaluations that are spent on a diagnosis at most.
-MOST = 32
+MOST = 48
 
 
 class Read(NamedTuple):
@@ -54,14 +54,14 @@ def _ways(point: Mapping[str, Array]) -> Iterator[Read]:
     for name, x in point.items():
         yield from _misread(name, x)
     for name, x in point.items():
+        for factor, formula, n, axis in scalings(x):
+            evidence = {"of": name, "factor": factor, "formula": formula, "n": n, "axis": axis}
+            yield Read({name: factor * x}, Cause.SCALE, evidence, {name: _own(name, _multiplied(factor))})
+    for name, x in point.items():
         yield from (
             Read({name: change(x)}, Cause.REORDERED, {"of": name, "how": how, "axis": axis}, {name: _own(name, back)})
             for how, axis, change, back in orders(x)
         )
-    for name, x in point.items():
-        for factor, formula, n, axis in scalings(x):
-            evidence = {"of": name, "factor": factor, "formula": formula, "n": n, "axis": axis}
-            yield Read({name: factor * x}, Cause.SCALE, evidence, {name: _own(name, _multiplied(factor))})
 
 
 def _taken(name: str) -> Callable[[Mapping[str, Array]], Array]:

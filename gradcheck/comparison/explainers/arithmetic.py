@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from gradcheck.comparison.explainers.subject import Subject
 from gradcheck.comparison.judging import Block, as_if, judged
+from gradcheck.comparison.levels import COARSE
 from gradcheck.foundation.arrays import rms
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis, Verdict
@@ -25,7 +26,8 @@ def explain(subject: Subject) -> Iterator[Diagnosis]:
 
 
 def _right_in_float32(subject: Subject, name: str) -> bool:
-    wide = subject.measured.in_float32 if subject.measured.held != subject.shown[name].best.name else None
+    coarse = subject.shown[name] is subject.measured and subject.measured.held in COARSE
+    wide = subject.measured.in_float32 if coarse else None
     return wide is not None and judged(wide, name).verdict in (Verdict.CORRECT, Verdict.INEXACT)
 
 

@@ -72,9 +72,8 @@ def sizes(arrays: Mapping[str, Array]) -> Iterator[Size]:
 
 
 def scalings(array: Array) -> Iterator[tuple[float, str, int, int]]:
-    """By what an argument may be multiplied once too often: factor, formula, size, axis."""
-    for size in sizes({"": array}):
-        for power, formula in POWERS.items():
-            if size.n**power >= LEAST or power == 1:
-                yield size.n**power, formula, size.n, size.axis
-                yield size.n**-power, f"1 / {formula}", size.n, size.axis
+    """By what an argument may be multiplied once too often or not: factor, formula, and the size of its last axis."""
+    n, axis = array.shape[-1] if array.ndim else 1, array.ndim - 1
+    for power, formula in POWERS.items() if n > 1 else ():
+        yield n**power, formula, n, axis
+        yield n**-power, f"1 / {formula}", n, axis

@@ -195,4 +195,3 @@ def theirs(func: Any, name: str) -> Callable[..., Any] | None:
     overload = func._schema.overload_name or "default"
     packet = getattr(aten, name, None)
     return decomposition_table.get(getattr(packet, overload, None))
-

@@ -52,7 +52,9 @@ class _Arithmetic(TorchDispatchMode):
         super().__exit__(*raised)
         self._outer.__exit__(*raised)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         return self._perform(func, args, kwargs or {})
 
     def _do(self, func: Any, *args: Any) -> Any:
@@ -88,7 +90,13 @@ class _Arithmetic(TorchDispatchMode):
         return self._decided(known, func, args, kwargs, result, about)
 
     def _decided(
-        self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any, about: torch.Size | None = None
+        self,
+        known: Rule,
+        func: Any,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        result: Any,
+        about: torch.Size | None = None,
     ) -> Any:
         about = args[0].shape if about is None else about
         if known.writes:
@@ -139,13 +147,22 @@ class _Arithmetic(TorchDispatchMode):
         return self._summed(known, func, args, kwargs, PRODUCTS[known.name], product=True)
 
     def _summed(
-        self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any], terms: tuple[int, ...] | None, product: bool
+        self,
+        known: Rule,
+        func: Any,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        terms: tuple[int, ...] | None,
+        product: bool,
     ) -> Any:
         n = length(known.name, args, kwargs)
         if n == 1 and known.name in REDUCTIONS:
             return func(*args, **kwargs)
         at = range(len(args)) if terms is None else terms
-        shaken = [self._terms(each, n, product) if place in at and place not in known.writes else each for place, each in enumerate(args)]
+        shaken = [
+            self._terms(each, n, product) if place in at and place not in known.writes else each
+            for place, each in enumerate(args)
+        ]
         result = func(*shaken, **kwargs)
         self._settled(known, args, kwargs, result, n)
         return result
@@ -164,7 +181,10 @@ class _Arithmetic(TorchDispatchMode):
         groups = rest[-2]
         n = max(1, wide if rest[-1] else weight[0, :1].numel() * weight.shape[0] // max(1, groups))
         result = ONE_OF_CONVOLUTION(
-            self._term(g, n, True), x if rest[-1] == 0 else self._term(x, n, True), weight if rest[-1] else self._term(weight, n, True), *rest
+            self._term(g, n, True),
+            x if rest[-1] == 0 else self._term(x, n, True),
+            weight if rest[-1] else self._term(weight, n, True),
+            *rest,
         )
         self._settle(result, n)
         return result
@@ -174,7 +194,9 @@ class _Arithmetic(TorchDispatchMode):
         whole = any(each.dtype in LOW or each.is_complex() or not each.numel() for each in operands)
         if whole or not operands or "out" in kwargs:
             return self._round(known, func, args, kwargs)
-        result = OURS[known.name](self._do, *args, **kwargs) if known.name in OURS else self._theirs(known, func, args, kwargs)
+        result = (
+            OURS[known.name](self._do, *args, **kwargs) if known.name in OURS else self._theirs(known, func, args, kwargs)
+        )
         return args[0].copy_(result) if known.writes == (0,) else result
 
     def _theirs(self, known: Rule, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -195,7 +217,9 @@ class _Arithmetic(TorchDispatchMode):
     def _settled(self, known: Rule, args: Sequence[Any], kwargs: dict[str, Any], result: Any, n: int) -> None:
         if known.writes:
             result = tuple(_written(known, args, kwargs))
-        for each in (result,) if isinstance(result, torch.Tensor) else tensors(result if isinstance(result, (list, tuple)) else ()):
+        for each in (
+            (result,) if isinstance(result, torch.Tensor) else tensors(result if isinstance(result, (list, tuple)) else ())
+        ):
             if _shakable(each):
                 self._settle(torch.view_as_real(each) if each.is_complex() else each, n)
 
@@ -224,7 +248,9 @@ def _floating(each: Any) -> bool:
 
 
 def _written(known: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Iterator[torch.Tensor]:
-    return tensors([args[at] if isinstance(at, int) else kwargs[at] for at in known.writes if isinstance(at, int) or at in kwargs])
+    return tensors(
+        [args[at] if isinstance(at, int) else kwargs[at] for at in known.writes if isinstance(at, int) or at in kwargs]
+    )
 
 
 def _argument(func: Any, args: Sequence[Any], kwargs: dict[str, Any], name: str) -> Any:
