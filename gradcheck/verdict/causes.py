@@ -153,6 +153,7 @@ class Cause(StrEnum):
         "left-out",
         (
             "what {which} along axis {axis} of {of} contributes is left out",
+            "{unread} is not read at {which} along axis {axis}",
             "{which} along axis {axis} is left out: zero, and all others right",
             "a part is left out",
         ),
