@@ -17,12 +17,13 @@ import torch
 import gradcheck
 from benchmarks.kernels.catalogue import OPERATIONS
 from benchmarks.kernels.data import HARD, SIZES, STANDARD, Draw
-from benchmarks.kernels.operation import Kernel, Operation, kernel
-from benchmarks.kernels.ways import WAYS, OneOff, as_it_is, planted
+from benchmarks.kernels.operation import Fault, Kernel, Operation, kernel
+from benchmarks.kernels.ways import LOW, WAYS, OneOff, as_it_is, planted
 from gradcheck.comparison.judging import BOUND
 
 GROUPS = {"standard": STANDARD, "hard": HARD}
 OFF = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
+TOLD = ("non-finite", "nondeterministic")  # causes that are counted like verdicts
 DRAWS = 1000  # seeds of one run
 
 
@@ -73,10 +74,16 @@ def _candidates(operation: Operation, kind: str, precision: str) -> Iterator[tup
     if kind == "honest":
         yield from ((way, 0.0) for way in operation.ways)
     elif kind == "faults":
-        yield from ((name, 0.0) for name, each in operation.faults.items() if each.dtype in (None, WAYS[precision].dtype))
+        stored = WAYS[precision].dtype
+        yield from ((name, 0.0) for name, each in operation.faults.items() if _shows(each, stored))
     else:
         right = [way for way in operation.ways if way not in operation.inexact]
         yield from ((right[place % len(right)], size) for place, size in enumerate(OFF))
+
+
+def _shows(fault: Fault, stored: torch.dtype) -> bool:
+    """Whether it is a fault where this is stored: what is rounded there anyway is not."""
+    return stored not in LOW if fault.rounding else fault.dtype in (None, stored)
 
 
 def _kernel(case: Case, operation: Operation, arguments: tuple[torch.Tensor, ...]) -> tuple[Kernel, str]:
@@ -103,6 +110,7 @@ def ask(case: Case) -> list[dict[str, Any]]:
         draw = Draw(case.data, SIZES[case.shape], DRAWS * case.seed + crc32(case.operation.encode()) % DRAWS)
         arguments = way.arguments(operation.arguments(draw))
         candidate, known["label"] = _kernel(case, operation, arguments)
+        known["rounding"] = case.kind == "faults" and operation.faults[case.candidate].rounding
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             report = gradcheck.check_torch(
@@ -120,7 +128,7 @@ def _said(report: Any, finding: Any) -> dict[str, Any]:
     causes = [each.cause for each in report.diagnoses if each.name == finding.name]
     return {
         "block": finding.name,
-        "verdict": "nondeterministic" if "nondeterministic" in causes else str(finding.verdict),
+        "verdict": next((each for each in TOLD if each in causes), str(finding.verdict)),
         "scales": BOUND * finding.ratio,
         "resolution": finding.resolution,
         "reason": finding.reason,

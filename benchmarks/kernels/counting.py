@@ -10,24 +10,26 @@ from rich.table import Table
 from benchmarks.kernels.catalogue import SAID
 
 Row: TypeAlias = dict[str, Any]
-VERDICTS = ("correct", "inexact", "unresolved", "nonsmooth", "wrong", "nondeterministic", "raised")
-WORST = ("raised", "nondeterministic", "wrong", "unresolved", "nonsmooth", "inexact", "correct")
-ACCUSED = ("wrong", "nondeterministic")
+VERDICTS = ("correct", "inexact", "unresolved", "nonsmooth", "wrong", "non-finite", "nondeterministic", "raised")
+WORST = ("raised", "nondeterministic", "non-finite", "wrong", "unresolved", "nonsmooth", "inexact", "correct")
+ACCUSED = ("wrong", "non-finite", "nondeterministic")
 
 
 def tables(rows: list[Row]) -> Iterator[Table | str]:
     """All that there is to print."""
+    rows = sorted(rows, key=lambda row: (row["precision"], row["data"], -row["size"], row["name"]))
     honest = [row for row in rows if row["kind"] == "honest"]
-    yield counted("honest blocks", honest, lambda row: f"{row['precision']}, {row['data']}")
+    yield counted("honest blocks", honest, _arithmetic)
     yield from named("honest and accused", (row for row in honest if row["verdict"] in ACCUSED))
     yield from named("honest, float32, and not correct", (r for r in honest if _plain(r) and r["verdict"] != "correct"))
     yield from named("raised", (row for row in rows if row["verdict"] == "raised"))
     faults = [worst(blocks) for blocks in candidates(rows, "faults")]
-    yield counted("faults", faults, lambda row: f"{row['precision']}, {row['data']}")
-    overlooked = (row for row in faults if row["verdict"] not in (*ACCUSED, "raised"))
-    yield from named("faults that are not called wrong", overlooked)
-    yield causes([row for row in faults if row["verdict"] in ACCUSED])
-    yield counted("one entry off", planted(rows), lambda row: f"{row['precision']}, {row['size']:.0e}")
+    yield counted("faults", faults, _arithmetic)
+    yield from named("faults that are not found", (row for row in faults if not found(row) and row["verdict"] != "raised"))
+    planted = sorted(map(worst, candidates(rows, "planted")), key=lambda row: (row["precision"], -row["size"]))
+    yield causes([row for row in (*faults, *planted) if found(row) and SAID[row["label"]]])
+    yield counted("one entry off", planted, lambda row: f"{row['precision']}, {row['size']:.0e}")
+    yield from resolutions(honest)
     yield from cost(rows)
 
 
@@ -37,11 +39,11 @@ def _plain(row: Row) -> bool:
 
 def candidates(rows: list[Row], kind: str) -> list[list[Row]]:
     """The blocks of each."""
-    found: defaultdict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    blocks: defaultdict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
         if row["kind"] == kind:
-            found[row["name"], row["seed"], row["size"]].append(row)
-    return list(found.values())
+            blocks[row["name"], row["seed"], row["size"]].append(row)
+    return list(blocks.values())
 
 
 def worst(blocks: list[Row]) -> Row:
@@ -50,29 +52,35 @@ def worst(blocks: list[Row]) -> Row:
     return {**decides, "scales": max(row.get("scales", 0.0) for row in blocks)}
 
 
-def planted(rows: list[Row]) -> list[Row]:
-    return [worst(blocks) for blocks in candidates(rows, "planted")]
+def _arithmetic(row: Row) -> str:
+    return f"{row['precision']}, {row['data']}{', of rounding' if row.get('rounding') else ''}"
+
+
+def found(row: Row) -> bool:
+    """Whether a fault is; one of rounding alone is where it is called inexact."""
+    return row["verdict"] in ACCUSED or bool(row.get("rounding") and row["verdict"] == "inexact")
 
 
 def counted(title: str, rows: list[Row], group: Callable[[Row], str]) -> Table:
-    """Verdicts by group, with the share that is accused."""
+    """Verdicts by group, and the share that is called faulty."""
     table = Table(title=f"{title}: {len(rows)}")
-    for column in ("", *VERDICTS, "accused"):
+    for column in ("", *VERDICTS, "faulty"):
         table.add_column(column, justify="right" if column else "left")
-    groups: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    groups: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[group(row)][row["verdict"]] += 1
-    for name, verdicts in groups.items():
-        share = sum(verdicts[each] for each in ACCUSED) / verdicts.total()
+        groups[group(row)].append(row)
+    for name, members in groups.items():
+        verdicts = Counter(row["verdict"] for row in members)
+        share = sum(map(found, members)) / len(members)
         table.add_row(name, *(str(verdicts[each] or "") for each in VERDICTS), f"{share:.1%}")
     return table
 
 
 def named(title: str, rows: Iterable[Row]) -> Iterator[str]:
     """Each by name, the largest effect first."""
-    found = sorted(rows, key=lambda row: -row.get("scales", 0.0))
-    yield f"{title}: {len(found)}"
-    for row in found:
+    listed = sorted(rows, key=lambda row: -row.get("scales", 0.0))
+    yield f"{title}: {len(listed)}"
+    for row in listed:
         said = f"{row['verdict']}, {row.get('scales', 0.0):.3g} scales: {row['reason']}"
         yield f"  {row['name']} {row['block']}: {said}"
 
@@ -93,7 +101,18 @@ def causes(rows: list[Row]) -> Table:
 
 
 def right(row: Row) -> bool:
-    return row["first"] in SAID[row["label"]]
+    return row.get("first") in SAID[row["label"]]
+
+
+def resolutions(rows: list[Row]) -> Iterator[str]:
+    """The smallest error of an entry that would have been seen, as reports state it for honest blocks."""
+    groups: defaultdict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row["verdict"] == "correct":
+            groups[row["precision"]].append(row["resolution"])
+    for name, stated in groups.items():
+        ninth = sorted(stated)[9 * len(stated) // 10]
+        yield f"resolution, {name}: median {median(stated):.2g}, nine in ten below {ninth:.2g}"
 
 
 def cost(rows: list[Row]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -157,5 +158,5 @@ def combine(outputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> fl
 
 
 def name_of(f: Callable[..., Any]) -> str:
-    """What a function is called in a report."""
-    return str(getattr(f, "__name__", type(f).__name__))
+    """What a function is called in a report; one of which some arguments are given, as it is without."""
+    return name_of(f.func) if isinstance(f, partial) else str(getattr(f, "__name__", type(f).__name__))

@@ -119,6 +119,8 @@ def _errors(block: Block, best: Level) -> Judgement:
 
     if block.worst(best) <= BOUND:
         return said(Verdict.CORRECT)
+    if block.measured.pair.doubt:
+        return said(*_in_float32_alone(block))
     if np.isinf(block.ratio(best)).any() and not _overflows(block):
         reason = reasons.not_finite(int(np.isinf(block.ratio(best)).sum()))
         return said(Verdict.WRONG, reason)._replace(cause=Cause.NON_FINITE)
@@ -179,6 +181,15 @@ def _in_coarse_format(block: Block) -> Judgement:
     if holding is not None:
         return said(Verdict.CORRECT, reasons.as_accurate_as(holding.name), holding)
     return said(Verdict.INEXACT, reasons.times_the_error(block.times(every), every.name, ""))
+
+
+def _in_float32_alone(block: Block) -> tuple[Verdict, str]:
+    """What is known where the coarse format's own answer is no evidence."""
+    wide = block.measured.in_float32
+    found = judged(wide, block.name) if wide is not None else None
+    if found is not None and found.verdict is Verdict.WRONG:
+        return Verdict.WRONG, reasons.wrong_in_float32(found.reason)
+    return Verdict.UNRESOLVED, block.measured.pair.doubt
 
 
 def _without_float32(block: Block, said: Callable[..., Judgement], systematic: bool) -> Judgement:

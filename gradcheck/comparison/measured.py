@@ -153,6 +153,8 @@ class Measured:
 class Widened:
     """A pair whose candidate is given float32 in place of a coarser format, and the same numbers."""
 
+    doubt = ""
+
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
         self.name, self.given = pair.name, pair.given

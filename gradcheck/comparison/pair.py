@@ -53,6 +53,8 @@ class Pair(Protocol):
         Numbers of the candidate's own formats.
     formats : dict of str to str
         Of each block: in which the candidate stores it, ``"float32"``.
+    doubt : str
+        Why what the candidate has answered in a coarse format is no evidence against it; empty where it is.
     """
 
     @property
@@ -61,6 +63,8 @@ class Pair(Protocol):
     def given(self) -> Inputs: ...
     @property
     def formats(self) -> Mapping[str, str]: ...
+    @property
+    def doubt(self) -> str: ...
 
     def candidate(self, at: Inputs) -> Blocks:
         """The candidate's outputs and gradients."""

@@ -106,7 +106,7 @@ class Flash:
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         size = max(op.block_below(k.shape[-2]) // 2, 1)
-        top = q.new_full(q.shape[:-1], -1e30).unsqueeze(-1)
+        top = torch.full_like(q[..., :1], torch.finfo(q.dtype).min)
         total, out = torch.zeros_like(top), torch.zeros_like(grouped(v, q)[:, :1]).expand(*q.shape[:-1], -1)
         for start in self.tiles(k)[: len(self.tiles(k)) - self.skipped]:
             s = self.scores(q, grouped(k, q)[:, start : start + size], start)

@@ -134,9 +134,10 @@ def rotary_back(by_halves: bool, sign: float = -1.0) -> op.Kernel:
 
 def complex_rotary(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
     """As a product of complex numbers."""
-    angle = torch.complex(cos, sin)
-    turned = (torch.view_as_complex(x.unflatten(-1, (-1, 2)).contiguous()) * angle for x in (q, k))
-    return tuple(torch.view_as_real(x).flatten(-2) for x in turned)
+    wide = torch.promote_types(q.dtype, torch.float32)  # the least that is complex in PyTorch
+    angle = torch.complex(cos.to(wide), sin.to(wide))
+    turned = (torch.view_as_complex(x.to(wide).unflatten(-1, (-1, 2)).contiguous()) * angle for x in (q, k))
+    return tuple(torch.view_as_real(x).flatten(-2).to(q.dtype) for x in turned)
 
 
 def matrix_rotary(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
@@ -218,7 +219,7 @@ OPERATIONS = (
         angles,
         {"by hand": rotary_back(by_halves=True), "half a turn": matrix_rotary},
         {
-            "turned on": Fault("sign", rotary_back(by_halves=True, sign=1.0)),
+            "turned on": Fault("formula", rotary_back(by_halves=True, sign=1.0)),
             "not turned": Fault("formula", rotary_back(by_halves=True, sign=0.0)),
             "pairs for halves": Fault("swapped", rotary(by_halves=False)),
         },

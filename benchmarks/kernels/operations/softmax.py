@@ -3,6 +3,8 @@
 # (PyTorch's annotations are partial.)
 """Softmax and what is made of it: logarithms, cross entropies, divergences."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,7 +30,7 @@ def softmax_back(g: Tensor, p: Tensor) -> Tensor:
 
 def online(x: Tensor, rescaled: bool = True) -> tuple[Tensor, Tensor]:
     """Largest entry and sum of exponentials, chunk by chunk; the sum is put on the new maximum, or is not."""
-    top = torch.full_like(x[..., :1], -1e30)
+    top = torch.full_like(x[..., :1], torch.finfo(x.dtype).min)
     total = torch.zeros_like(top)
     for chunk in x.split(op.block_below(x.shape[-1]) // 2 or 1, -1):
         above = torch.maximum(top, chunk.detach().amax(-1, keepdim=True))
@@ -114,16 +116,18 @@ def jensen(x: Tensor, y: Tensor) -> Tensor:
     return 0.5 * (p * (log_softmax(x) - middle) + q * (log_softmax(y) - middle)).sum(-1)
 
 
+def middle_of(x: Tensor, y: Tensor) -> Tensor:
+    return torch.logaddexp(log_softmax(x), log_softmax(y)) - math.log(2)
+
+
 def jensen_back(g: Tensor, x: Tensor, y: Tensor, half: float = 0.5) -> tuple[Tensor, Tensor]:
-    p, q, g = softmax(x), softmax(y), half * g.unsqueeze(-1)
-    middle = torch.log((p + q) / 2)
-    return softmax_back(g * (log_softmax(x) - middle), p), softmax_back(g * (log_softmax(y) - middle), q)
+    g, middle = half * g.unsqueeze(-1), middle_of(x, y)
+    return softmax_back(g * (log_softmax(x) - middle), softmax(x)), softmax_back(g * (log_softmax(y) - middle), softmax(y))
 
 
 def jensen_kl(x: Tensor, y: Tensor) -> Tensor:
-    logs = log_softmax(x), log_softmax(y)
-    middle = torch.logaddexp(*logs) - torch.log(torch.full_like(x, 2.0))
-    return sum((F.kl_div(middle, each, reduction="none", log_target=True).sum(-1) for each in logs), torch.zeros(())) / 2
+    logs, middle = (log_softmax(x), log_softmax(y)), middle_of(x, y)
+    return torch.stack([F.kl_div(middle, each, reduction="none", log_target=True).sum(-1) for each in logs]).mean(0)
 
 
 def focal(x: Tensor, target: Tensor) -> Tensor:

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from gradcheck.adapters.leaves import combine, draw
 from gradcheck.adapters.leaves import name_of as plain_name
 from gradcheck.adapters.pytorch.generators import Draws
 from gradcheck.adapters.pytorch.holdings import MANY, Holdings, Tensors, left_out, reached, size
-from gradcheck.adapters.pytorch.numbers import DTYPES, WIDE, array_of, arrays_of, floating_tensors, tensor_of
+from gradcheck.adapters.pytorch.numbers import DTYPES, WIDE, array_of, arrays_of, copied, floating_tensors, tensor_of
 from gradcheck.adapters.pytorch.state import is_movable
 from gradcheck.candidates.precision import AS_GIVEN, one_of
 from gradcheck.errors import CallFailed, DataError
@@ -261,9 +262,8 @@ class TorchFunction:
         """A tensor of the given values where there are some, on the device of the old one."""
         dtype = self.dtype if self.dtype is not None and value.is_floating_point() else value.dtype
         if name not in arrays:
-            return value.detach().to(dtype, copy=True)
-        # With the strides of the old one, on which a backward pass may depend.
-        return torch.empty_like(value, dtype=dtype).copy_(tensor_of(arrays[name], value.shape))
+            return copied(value, dtype)
+        return copied(value, dtype).copy_(tensor_of(arrays[name], value.shape))
 
     def backward(self, call: Call, cotangents: Mapping[str, Array]) -> dict[str, torch.Tensor | None]:
         """PyTorch's gradients of an evaluation; None where it has none."""
@@ -295,6 +295,8 @@ def dtype_of(dtype: str | None) -> torch.dtype | None:
 
 def name_of(f: Any) -> str:
     """What a function is called in a report: a class before its method, a module by its class."""
+    if isinstance(f, partial):
+        return name_of(f.func)
     if isinstance(f, torch.nn.Module):
         return type(f).__name__
     owner = getattr(f, "__self__", None)

@@ -35,6 +35,30 @@ def tensor_of(array: Array, shape: torch.Size) -> torch.Tensor:
     return copy if copy.numel() else torch.empty(shape, dtype=copy.dtype)
 
 
+def copied(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A copy with the same strides, on which a backward pass may depend.
+
+    PyTorch's own keeps them where entries lie without gaps. Rows of something wider are copied with what lies between them.
+    """
+    extent = _extent(tensor)
+    if not extent:
+        return tensor.detach().to(dtype, copy=True)
+    span = tensor.detach().as_strided((extent,), (1,)).to(dtype, copy=True)
+    return span.as_strided(tensor.shape, tensor.stride())
+
+
+def _extent(tensor: torch.Tensor) -> int:
+    """How far its first and last entry are apart, both counted; 0 where there are no gaps, or entries that coincide."""
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.layout != torch.strided or not tensor.numel():
+        return 0
+    extent = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1 and stride < extent:
+            return 0
+        extent += stride * (size - 1)
+    return extent if extent > tensor.numel() else 0
+
+
 def floating_tensors(output: Any, name: str) -> Tensors:
     """Those of a function's output, by path; complex ones as pairs of real ones."""
     if isinstance(output, torch.Tensor):  # as nearly all are, and taking nestings apart takes longer than most functions

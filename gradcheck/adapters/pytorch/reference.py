@@ -16,16 +16,17 @@ from gradcheck.adapters.pytorch.checking import BACKEND, lent
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, dtype_of, name_of
 from gradcheck.adapters.pytorch.holdings import Tensors
+from gradcheck.adapters.pytorch.interpreted import NO_EVIDENCE, NOTE, REMEDY, Launches
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
 from gradcheck.adapters.pytorch.numbers import DTYPES, array_of
 from gradcheck.comparison.levels import UNITS, Level
 from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved
 from gradcheck.comparison.procedure import compared
-from gradcheck.errors import CallFailed, DataError
+from gradcheck.errors import CallFailed, DataError, DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
 from gradcheck.foundation.validation import Asked
-from gradcheck.foundation.wording import enumerated
+from gradcheck.foundation.wording import enumerated, shown
 from gradcheck.oracles.directions import normal
 from gradcheck.report import Report
 
@@ -43,7 +44,9 @@ def check_against(
     contract: bool = True,
 ) -> Report:
     """What `gradcheck.check_torch` does where it is given a reference."""
-    plain = _eager(f) if reference == EAGER else reference
+    plain = _eager(f) if isinstance(reference, str) and reference == EAGER else reference
+    if not callable(plain):
+        raise DescriptionError(f"expected a function, or {EAGER!r}, got {shown(reference)}", "reference")
     second = lent(plain, args, kwargs, module, asked.seed, dtype=torch.float64)  # of a module: whatever dtype it is in
     with lent(f, args, kwargs, module, asked.seed) as kernel, second as function:
         kernel.dtype = dtype_of(asked.dtype)
@@ -66,21 +69,29 @@ class TorchPair:
     def __init__(self, kernel: TorchFunction, reference: TorchFunction) -> None:
         self.kernel, self.reference = kernel, reference
         self.name = f"{kernel.name} against {reference.name}"
+        self.launches = Launches()
         _refuse_other_blocks(kernel, reference)
         _share_constants(kernel, reference)
         point = kernel.point()
         mine, theirs = kernel.call(point).outputs, reference.call(point).outputs
-        self.outputs = _counterparts(mine, theirs, self.name)
-        self.extra = [name for name in mine if name not in self.outputs]
-        found = {name: mine[name] for name in self.outputs}
-        self.formats = {name: _format(tensor.dtype) for name, tensor in found.items()}
+        both = _counterparts(mine, theirs, self.name)
+        self.mine = {_output(name): name for name in both}
+        self.theirs = {_output(name): other for name, other in both.items()}
+        self.extra = [_output(name) for name in mine if name not in both]
+        found = {label: mine[name] for label, name in self.mine.items()}
+        self.formats = {label: _format(tensor.dtype) for label, tensor in found.items()}
         self.formats |= {name: _format(kernel.dtype or value.dtype) for name, value in kernel.blocks.items()}
-        kernel.cotangents = {
-            name: normal(name, tuple(each.shape), kernel.seed) for name, each in found.items() if each.requires_grad
+        cotangents = {
+            label: normal(label, tuple(each.shape), kernel.seed) for label, each in found.items() if each.requires_grad
         }
-        self.given = self.nearest(Inputs(point, kernel.cotangents))
-        kernel.cotangents = dict(self.given.cotangents)
+        self.given = self.nearest(Inputs(point, cotangents))
+        kernel.cotangents = {self.mine[label]: array for label, array in self.given.cotangents.items()}
         self._decided: tuple[Inputs, Decisions] | None = None
+
+    @property
+    def doubt(self) -> str:
+        """Of kernels that were interpreted."""
+        return f"{NO_EVIDENCE}: {REMEDY}" if self.launches.any and "bfloat16" in self.formats.values() else ""
 
     @cached_property
     def wide(self) -> TorchFunction | None:
@@ -91,23 +102,21 @@ class TorchPair:
                 outputs = function.call(self.given.point).outputs
         except CallFailed:
             return None
-        narrow = any(
-            UNITS[_format(outputs[theirs].dtype)] > UNITS[self.formats[mine]] for mine, theirs in self.outputs.items()
-        )
+        narrow = any(UNITS[_format(outputs[name].dtype)] > UNITS[self.formats[label]] for label, name in self.theirs.items())
         return None if narrow else function
 
     def candidate(self, at: Inputs) -> Blocks:
         """Outputs and gradients, at the dtypes that were given."""
-        return self._evaluated(self.kernel, at, dict.fromkeys(self.outputs), nullcontext())
+        return self._evaluated(self.kernel, at, self.mine, nullcontext())
 
     def in_float32(self, at: Inputs) -> Blocks | None:
         """The same in float32, if what it returns is float32 then."""
         wide = self.kernel.in_dtype(torch.float32)
         try:
             outputs = wide.call(at.point).outputs
-            if any(UNITS[_format(outputs[name].dtype)] > UNITS["float32"] for name in self.outputs):
+            if any(UNITS[_format(outputs[name].dtype)] > UNITS["float32"] for name in self.mine.values()):
                 return None
-            return self._evaluated(wide, at, dict.fromkeys(self.outputs), nullcontext())
+            return self._evaluated(wide, at, self.mine, nullcontext())
         except CallFailed:
             return None
 
@@ -116,7 +125,7 @@ class TorchPair:
         if self.wide is None:
             return None
         exact = Exact()
-        found = self._evaluated(self.wide, at, self.outputs, exact)
+        found = self._evaluated(self.wide, at, self.theirs, exact)
         self._decided = at, exact.decisions
         return found
 
@@ -124,7 +133,7 @@ class TorchPair:
         """The reference under noise: in float64, or where it has no such path in its own dtypes."""
         noise = Noise(level, seed, self._decisions(at), free=free)
         function = self.wide or self.reference
-        return Shaken(self._evaluated(function, moved(at, level, seed), self.outputs, noise), noise.flips)
+        return Shaken(self._evaluated(function, moved(at, level, seed), self.theirs, noise), noise.flips)
 
     def nearest(self, at: Inputs) -> Inputs:
         """Rounded to the dtypes of leaves and outputs."""
@@ -134,7 +143,7 @@ class TorchPair:
         """What the reference decides at a point; of the last one this is known."""
         if self._decided is None or self._decided[0] is not at:
             exact = Exact()
-            self._evaluated(self.wide or self.reference, at, self.outputs, exact)
+            self._evaluated(self.wide or self.reference, at, self.theirs, exact)
             self._decided = at, exact.decisions
         return self._decided[1]
 
@@ -142,15 +151,15 @@ class TorchPair:
         self,
         function: TorchFunction,
         at: Inputs,
-        outputs: Mapping[str, str | None],
+        outputs: Mapping[str, str],
         mode: AbstractContextManager[Any],
     ) -> Blocks:
-        """Outputs, under the kernel's names for them, and gradients."""
-        cotangents = {outputs[name] or name: array for name, array in at.cotangents.items()}
+        """Outputs, by label, where ``outputs`` has the function's names for them; and gradients."""
+        cotangents = {outputs[label]: array for label, array in at.cotangents.items()}
         with mode, function.draws.again():
             call = function.call(at.point)
             gradients = called(function.backward, f"the backward pass of {function.name}", call, cotangents)
-        found = {name: call.outputs[theirs or name] for name, theirs in outputs.items()}
+        found = {label: call.outputs[name] for label, name in outputs.items()}
         return {
             **{name: _wide(tensor) for name, tensor in found.items()},
             **{name: np.zeros(call.leaves[name].shape) if g is None else _wide(g) for name, g in gradients.items()},
@@ -208,11 +217,19 @@ def _counterparts(mine: Tensors, theirs: Tensors, what: str) -> dict[str, str]:
         found = dict(zip(mine, theirs, strict=True))
     lost = [name for name in theirs if name not in found.values()]
     if lost:
-        raise DataError(f"{what}: the reference returns {enumerated(list(theirs))}, the kernel {enumerated(list(mine))}")
+        returned, own = (enumerated(list(map(_output, each))) for each in (theirs, mine))
+        raise DataError(f"{what}: the reference returns {returned}, the kernel {own}")
     return found
 
 
+def _output(name: str) -> str:
+    """What an output is called beside the blocks of the gradient."""
+    return name if name == "output" else f"output.{name}"
+
+
 def _notes(kernel: TorchFunction, pair: TorchPair) -> Iterator[str]:
+    if pair.launches.any:
+        yield NOTE
     yield from (f"{name}: the reference returns no such output: not looked at" for name in pair.extra)
     yield from (f"{name}: brought along, and {why}: not looked at" for name, why in kernel.unchecked.items())
     if kernel.random or pair.reference.random:

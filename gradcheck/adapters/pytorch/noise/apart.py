@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (PyTorch's annotations are partial.)
 """Composite operations as several, each of which rounds: what an honest kernel computes on the way.
 
 The commonest stand here, as few operations as they are made of; for the others PyTorch has a decomposition of its own. A
@@ -12,6 +14,7 @@ import torch
 from torch._decomp import decomposition_table
 
 aten = torch.ops.aten
+_TABLE: dict[Any, Callable[..., Any]] = decomposition_table
 Do: TypeAlias = Callable[..., Any]
 Tensor: TypeAlias = torch.Tensor
 
@@ -102,6 +105,41 @@ def _silu_backward(do: Do, g: Tensor, x: Tensor) -> Tensor:
     return do(aten.mul.Tensor, g, do(aten.mul.Tensor, s, slope))
 
 
+def _inner(do: Do, x: Tensor) -> Tensor:
+    """What the approximate gelu takes the tanh of."""
+    cube = do(aten.mul.Tensor, do(aten.mul.Tensor, x, x), x)
+    return do(aten.mul.Scalar, do(aten.add.Tensor, x, do(aten.mul.Scalar, cube, 0.044715)), math.sqrt(2 / math.pi))
+
+
+def _sigmoid_like(do: Do, x: Tensor, approximate: str) -> Tensor:
+    """1 + erf or tanh: twice what gelu multiplies with."""
+    bent = do(aten.tanh.default, _inner(do, x)) if approximate == "tanh" else None
+    bent = do(aten.erf.default, do(aten.mul.Scalar, x, math.sqrt(0.5))) if bent is None else bent
+    return do(aten.add.Scalar, bent, 1)
+
+
+def _gelu(do: Do, x: Tensor, *, approximate: str = "none") -> Tensor:
+    return do(aten.mul.Tensor, do(aten.mul.Scalar, x, 0.5), _sigmoid_like(do, x, approximate))
+
+
+def _gelu_backward(do: Do, g: Tensor, x: Tensor, *, approximate: str = "none") -> Tensor:
+    twice = _sigmoid_like(do, x, approximate)
+    square = do(aten.mul.Tensor, x, x)
+    if approximate == "tanh":
+        falls = do(aten.mul.Tensor, twice, do(aten.rsub.Scalar, twice, 2))
+        inner = do(aten.add.Scalar, do(aten.mul.Scalar, square, 3 * 0.044715), 1)
+        density = do(aten.mul.Scalar, do(aten.mul.Tensor, falls, inner), math.sqrt(0.5 / math.pi))
+    else:
+        bell = do(aten.exp.default, do(aten.mul.Scalar, square, -0.5))
+        density = do(aten.mul.Scalar, bell, 1 / math.sqrt(2 * math.pi))
+    slope = do(aten.add.Tensor, do(aten.mul.Scalar, twice, 0.5), do(aten.mul.Tensor, x, density))
+    return do(aten.mul.Tensor, g, slope)
+
+
+def _threshold_backward(do: Do, g: Tensor, x: Tensor, threshold: float) -> Tensor:
+    return g.masked_fill(do(aten.le.Scalar, x, threshold), 0)
+
+
 def _moments(
     do: Do,
     x: Tensor,
@@ -167,31 +205,32 @@ OURS: dict[str, Callable[..., Any]] = {
     "native_layer_norm_backward": _layer_norm_backward,
     "silu": _silu,
     "silu_backward": _silu_backward,
+    "gelu": _gelu,
+    "gelu_backward": _gelu_backward,
+    "threshold_backward": _threshold_backward,
     "var": _var,
     "var_mean": _moments,
     "std": _std,
     "std_mean": _std_mean,
     "convolution_backward": _convolution_backward,
 }
-THEIRS = frozenset(
-    """
-    addcdiv addcmul batch_norm_backward binary_cross_entropy binary_cross_entropy_backward binary_cross_entropy_with_logits
-    celu cudnn_batch_norm cudnn_batch_norm_backward dist elu elu_backward embedding_dense_backward_ gelu gelu_backward glu
-    glu_backward grid_sampler_2d hardshrink hardsigmoid hardsigmoid_backward hardswish hardswish_backward hardtanh_backward
-    huber_loss huber_loss_backward leaky_relu_backward lerp linalg_cross log_sigmoid_backward log_sigmoid_forward logaddexp
-    logaddexp2 logit logit_backward mish mish_backward mse_loss mse_loss_backward multi_margin_loss
-    multilabel_margin_loss_forward native_batch_norm native_batch_norm_backward native_dropout native_dropout_backward
-    native_group_norm native_group_norm_backward nll_loss2d_backward nll_loss2d_forward nll_loss_backward nll_loss_forward
-    renorm rrelu_with_noise_backward selu smooth_l1_loss smooth_l1_loss_backward soft_margin_loss soft_margin_loss_backward
-    softplus softplus_backward softshrink threshold threshold_backward _batch_norm_no_update _batch_norm_with_update
-    _euclidean_dist _fused_rms_norm _fused_rms_norm_backward _native_batch_norm_legit _native_batch_norm_legit_no_training
-    _prelu_kernel _prelu_kernel_backward _scaled_dot_product_flash_attention_for_cpu _weight_norm_interface
-    """.split()
-)
+_THEIRS = """
+addcdiv addcmul batch_norm_backward binary_cross_entropy binary_cross_entropy_backward binary_cross_entropy_with_logits
+celu cudnn_batch_norm cudnn_batch_norm_backward dist elu elu_backward glu glu_backward grid_sampler_2d hardshrink
+hardsigmoid hardsigmoid_backward hardswish hardswish_backward hardtanh_backward huber_loss huber_loss_backward
+leaky_relu_backward lerp linalg_cross log_sigmoid_backward log_sigmoid_forward logaddexp logaddexp2 logit logit_backward
+mish mish_backward mse_loss mse_loss_backward multi_margin_loss multilabel_margin_loss_forward native_batch_norm
+native_batch_norm_backward native_dropout native_dropout_backward native_group_norm native_group_norm_backward renorm
+rrelu_with_noise_backward selu smooth_l1_loss smooth_l1_loss_backward soft_margin_loss soft_margin_loss_backward
+softplus softplus_backward softshrink threshold _batch_norm_no_update _batch_norm_with_update _euclidean_dist
+_fused_rms_norm _fused_rms_norm_backward _native_batch_norm_legit _native_batch_norm_legit_no_training _prelu_kernel
+_prelu_kernel_backward _scaled_dot_product_flash_attention_for_cpu _weight_norm_interface
+"""
+THEIRS = frozenset(_THEIRS.split())
 
 
 def theirs(func: Any, name: str) -> Callable[..., Any] | None:
     """PyTorch's decomposition; of an operation in place that of the same one which returns its result."""
     overload = func._schema.overload_name or "default"
     packet = getattr(aten, name, None)
-    return decomposition_table.get(getattr(packet, overload, None))
+    return _TABLE.get(getattr(packet, overload, None))

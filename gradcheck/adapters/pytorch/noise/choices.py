@@ -17,19 +17,30 @@ class Decision(NamedTuple):
     taken: torch.Tensor
 
 
+class Range(NamedTuple):
+    """Of a rounded result: its smallest number that is not 0, its largest finite one, and whether all are whole numbers."""
+
+    smallest: float
+    largest: float
+    whole: bool
+
+
 class Decisions:
     """What an unperturbed evaluation decided, in order.
 
     Attributes
     ----------
     taken : list of Decision
-    ranges : list of tuple of float
-        For each rounded result in order: its smallest number that is not 0, and its largest finite one.
+    ranges : list of Range
+        Of each rounded result, so that nothing is looked for that does not occur.
+    wide : bool or None
+        As `Exact` was told.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wide: bool | None = None) -> None:
         self.taken: list[Decision] = []
-        self.ranges: list[tuple[float, float]] = []
+        self.ranges: list[Range] = []
+        self.wide = wide
 
     def record(self, by: Any, about: torch.Size, taken: torch.Tensor) -> None:
         """Keep one; a copy, since masks are changed in place."""

@@ -70,10 +70,14 @@ LENGTHS: dict[str, Callable[[Arguments], int]] = {
     **_SPREAD,
     "convolution": _weights(1),
     "_convolution": _weights(1),
+    "nll_loss_forward": lambda args: args[1].numel() if args[3] else 1,
+    "nll_loss2d_forward": lambda args: args[1].numel() if args[3] else 1,
+    "nll_loss_backward": lambda args: 1,
+    "nll_loss2d_backward": lambda args: 1,
     "trace": lambda args: min(args[0].shape),
 }
 REDUCTIONS = frozenset(("sum", "mean", "nansum", "prod", "norm", "linalg_vector_norm"))
-ACCUMULATE = frozenset(("index_put", "_index_put_impl", "_unsafe_index_put", "put", "scatter_reduce"))
+ACCUMULATE = frozenset(("index_put", "_index_put_impl", "_unsafe_index_put", "put", "scatter_reduce", "index_reduce"))
 """What sums only where it is told to."""
 _SPREADING = {"index_put": 2, "_index_put_impl": 2, "_unsafe_index_put": 2, "put": 2, "index_add": 3, "scatter_add": 3}
 TERMS = {name: (at,) for name, at in _SPREADING.items()} | {
@@ -94,6 +98,14 @@ def length(name: str, args: Arguments, kwargs: dict[str, Any]) -> int:
         return max(1, known(args)) if known is not None else _unknown(name, args)
     except (IndexError, AttributeError, TypeError):  # arguments by name
         return UNKNOWN
+
+
+def largest(name: str, args: Arguments, kwargs: dict[str, Any]) -> bool:
+    """Whether a norm is the largest or the smallest entry, or how many there are, and no sum."""
+    if "norm" not in name:
+        return False
+    order = args[1] if len(args) > 1 else kwargs.get("ord", kwargs.get("p", 2))
+    return order in (0, math.inf, -math.inf)
 
 
 def _reduced(name: str, args: Arguments, kwargs: dict[str, Any]) -> int:

@@ -4,8 +4,7 @@ Whatever is in no list and acts entry by entry is rounded; any other is a sum: i
 like a total.
 """
 
-from enum import Enum, auto
-from functools import lru_cache
+from enum import Enum
 from typing import Any, NamedTuple
 
 import torch
@@ -14,19 +13,19 @@ from gradcheck.adapters.pytorch.noise.apart import OURS, THEIRS, theirs
 
 
 class Kind(Enum):
-    """What is done with an operation."""
+    """What is done with an operation: the name of the method that does it."""
 
-    COPY = auto()
-    MADE = auto()  # from nothing: zeros, random numbers
-    CAST = auto()
-    DECIDE = auto()  # its result is a choice
-    PICK = auto()  # it returns numbers of its operand, and which
-    REMAIN = auto()  # what a rounded quotient leaves
-    ROUND = auto()
-    SUM = auto()
-    LOGSUM = auto()  # its operand's exponentials are the terms
-    PRODUCT = auto()
-    APART = auto()
+    COPY = "_copy"
+    MADE = "_make"  # from nothing: zeros, random numbers
+    CAST = "_cast"
+    DECIDE = "_decide"  # its result is a choice
+    PICK = "_pick"  # it returns numbers of its operand, and which
+    REMAIN = "_remain"  # what a rounded quotient leaves
+    ROUND = "_round"
+    SUM = "_sum"
+    LOGSUM = "_logsum"  # its operand's exponentials are the terms
+    PRODUCT = "_product"
+    APART = "_apart"
 
 
 class Rule(NamedTuple):
@@ -80,7 +79,7 @@ DECISIONS = _names("""
     isin isinf isnan isneginf isposinf le logical_and logical_not logical_or logical_xor lt multinomial ne nextafter nonzero
     poisson round searchsorted sgn sign signbit trunc floor_divide
 """)
-PICKS = {name: 0 for name in _names("max min sort topk kthvalue median nanmedian mode cummax cummin")} | {
+PICKS = dict.fromkeys(_names("max min sort topk kthvalue median nanmedian mode cummax cummin"), 0) | {
     "max_pool2d_with_indices": 2,
     "adaptive_max_pool2d": 2,
     "fractional_max_pool2d": 2,
@@ -89,9 +88,9 @@ PICKS = {name: 0 for name in _names("max min sort topk kthvalue median nanmedian
     "fractional_max_pool3d": 3,
 }
 """Operations that return numbers and where they stand: along one axis (0), or in so many last axes taken as one."""
-PRODUCTS = {name: (0, 1) for name in _names("mm bmm mv dot vdot linear convolution _convolution mkldnn_linear")} | {
-    name: (1, 2) for name in _names("addmm baddbmm addmv addbmm _addmm_activation")
-}
+_FIRST = _names("mm bmm mv dot vdot linear convolution _convolution mkldnn_linear")
+_ADDED = _names("addmm baddbmm addmv addbmm _addmm_activation")
+PRODUCTS = dict.fromkeys(_FIRST, (0, 1)) | dict.fromkeys(_ADDED, (1, 2))
 """Products of matrices and convolutions, and which arguments are their factors."""
 
 
@@ -107,7 +106,8 @@ def _kind(func: Any, name: str, overload: str, tags: Any) -> Kind:
         return Kind.REMAIN
     if name in MADE:
         return Kind.MADE
-    if func.is_view or name in COPIES or torch.Tag.nondeterministic_seeded in func.tags and name not in OURS:
+    random = torch.Tag.nondeterministic_seeded in func.tags
+    if func.is_view or name in COPIES or random:
         return Kind.COPY
     if name in PRODUCTS:
         return Kind.PRODUCT
@@ -118,9 +118,19 @@ def _kind(func: Any, name: str, overload: str, tags: Any) -> Kind:
     return Kind.ROUND if torch.Tag.pointwise in tags else Kind.SUM
 
 
-@lru_cache(None)
+_KNOWN: dict[int, tuple[Any, Rule]] = {}
+
+
 def rule(func: Any) -> Rule:
     """What an operation is."""
+    # By identity: an overload computes its hash in Python, which takes longer than some operations.
+    known = _KNOWN.get(id(func))
+    if known is None:
+        known = _KNOWN[id(func)] = func, _rule(func)
+    return known[1]
+
+
+def _rule(func: Any) -> Rule:
     schema = func._schema
     space, _, full = schema.name.partition("::")
     writes = tuple(

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (PyTorch's annotations are partial.)
 """Casts to float32 within a program that is evaluated in float64.
 
 A program written for lower precision takes sums and softmaxes in float32. That is the arithmetic that float64 stands for
@@ -7,14 +9,14 @@ something, and stay.
 
 import inspect
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from gradcheck.adapters.pytorch.noise.table import Kind, Rule
 
 WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
-_BETWEEN = ("noise/wide.py", "noise/mode.py", "torch/_compile.py", "torch/_dynamo/eval_frame.py")
+_BETWEEN = ("noise/wide.py", "noise/arithmetic.py", "noise/mode.py", "torch/_compile.py", "torch/_dynamo/eval_frame.py")
 _ARITHMETIC = (Kind.ROUND, Kind.SUM, Kind.LOGSUM, Kind.PRODUCT, Kind.APART, Kind.REMAIN)
 
 
@@ -28,14 +30,15 @@ def tensors(args: Sequence[Any]) -> Iterator[torch.Tensor]:
 
 
 class Width:
-    """Whether an evaluation is in float64: it is where a tensor of float64 has been met, or none of float32 before."""
+    """Whether an evaluation is in float64, as it is told, or where one of float64 has been met, or none of float32 before."""
 
-    def __init__(self) -> None:
-        self._met: bool | None = None
+    def __init__(self, told: bool | None) -> None:
+        self._told = told
+        self._met = told
 
     def meets(self, args: Sequence[Any]) -> bool:
         """Whether it is, with these arguments."""
-        if self._met is not True:
+        if self._told is None and self._met is not True:
             met = {each.dtype for each in tensors(args)}
             if not met.isdisjoint(WIDER.values()):
                 self._met = True
@@ -66,7 +69,7 @@ def widened(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Se
 
 def _by_autograd() -> bool:
     """Whether autograd asks for a cast, and no backward function of the user's: the gradient of what is float32 is that."""
-    if torch._C._current_graph_task_id() < 0:
+    if torch._C._current_graph_task_id() < 0:  # pyright: ignore[reportPrivateUsage]
         return False
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_filename.endswith(_BETWEEN):
@@ -76,13 +79,16 @@ def _by_autograd() -> bool:
 
 def _narrow(values: Any) -> bool:
     for each in values:
+        kind = type(each)
+        if kind is float or kind is int or each is None:
+            continue
         if isinstance(each, torch.Tensor):
             if each.dtype in WIDER:
                 return True
-        elif isinstance(each, torch.dtype):
+        elif kind is torch.dtype:
             if each in WIDER:
                 return True
-        elif isinstance(each, (list, tuple)) and _narrow(each):
+        elif isinstance(each, (list, tuple)) and each and type(each[0]) is not int and _narrow(cast("Sequence[Any]", each)):
             return True
     return False
 
