@@ -220,6 +220,7 @@ PLANTED = {
         "smaller by 4 = sqrt(n), n = 16 being the size of axis 1 of args.0",
     ),
     "scale missing forward": (attention(1.0), attention(0.25), QKV, "scale", "were 4 = sqrt(n) times itself"),
+    "another temperature": (attention(0.5), attention(0.1), QKV, "scale", "as if args.0 were 5 times itself"),
     "weight forgotten": (
         by_hand(lambda x, w: x * w, lambda g, x, w: (g, (g * x).sum(0))),
         lambda x, w: x * w,
@@ -233,6 +234,13 @@ PLANTED = {
     "eps outside": (rms_norm(1e-3, outside=True), rms_norm(1e-3), (X, W), "eps", "falls as the inputs grow"),
     "stale lengths": (stale, normal_rows, (X,), "stale-statistics", "each line along axis 1 is off by a factor of its own"),
     "mean term dropped": (by_hand(softmax, softmax_without_mean), softmax, (X,), "path-lost", "a multiple of output"),
+    "path through an argument": (
+        by_hand(lambda x, a, b: x + x @ a @ b, lambda g, x, a, b: (g, (g @ b.mT).mT.matmul(x).mT, (x @ a).mT @ g)),
+        lambda x, a, b: x + x @ a @ b,
+        (X, drawn(COLUMNS, 4, seed=7), drawn(4, COLUMNS, seed=8)),
+        "path-lost",
+        "what goes through args.1",
+    ),
     "sees the next": (causal(1), causal(0), QKV, "mask", "and should not"),
     "sum of products in bfloat16": (
         lambda x, w: x.bfloat16().float() @ w.bfloat16().float(),

@@ -34,11 +34,17 @@ EVIDENCE = {
         {"first": 64, "last": 79, "axis": 1, "of": "output"},
         {"first": 64, "last": 79, "axis": 1, "unread": "args.0"},
     ],
-    "left-out": [{}, {"which": "index 3", "axis": 0}, {"which": "index 3", "axis": 0, "of": "output"}],
+    "left-out": [
+        {},
+        {"which": "index 3", "axis": 0},
+        {"which": "index 3", "axis": 0, "of": "output"},
+        {"which": "index 3", "axis": 0, "unread": "args.0"},
+    ],
     "scale": [
         {},
         {"side": "smaller", "factor": 8.0, "formula": "sqrt(n)", "n": 64, "axis": 1, "of": "args.0"},
         {"factor": 8.0, "formula": "sqrt(n)", "n": 64, "axis": 1, "of": "args.0"},
+        {"factor": 5.0, "of": "args.0"},
         {"of": "args.1", "instead": "ones"},
     ],
     "wrong-stride": [{}, {"of": "args.0", "axes": [0, 1]}, {"axes": [0, 1]}],

@@ -16,6 +16,7 @@ from gradcheck.comparison.explainers import (
     factors,
     lines,
     memory,
+    multiples,
     slabs,
     together,
 )
@@ -41,6 +42,7 @@ LOOKS: tuple[Look, ...] = (
     contributions.explain,
     eps.explain,
     arguments.explain,
+    multiples.explain,
     together.explain,
     dependence.explain,
     arithmetic.outputs,

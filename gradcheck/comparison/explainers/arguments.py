@@ -52,6 +52,8 @@ def _ways(point: Mapping[str, Array]) -> Iterator[Read]:
     for name, x in point.items():
         yield Read({name: np.ones(x.shape)}, Cause.SCALE, {"of": name, "instead": "ones"}, {})
     for name, x in point.items():
+        yield Read({name: np.zeros(x.shape)}, Cause.PATH_LOST, {"lost": f"what goes through {name}"}, {})
+    for name, x in point.items():
         yield from _misread(name, x)
     for name, x in point.items():
         for factor, formula, n, axis in scalings(x):

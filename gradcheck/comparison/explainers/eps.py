@@ -5,7 +5,6 @@ their size. Candidate and reference are evaluated at a quarter, 4 and 16 times t
 """
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
@@ -24,12 +23,8 @@ MOST = 24.0
 LEAST, LAST = 1.8, 3.0
 # Smaller inputs may all be no more than the eps.
 SMALLER = 1.5
-
-
-class Error(Protocol):
-    """Of a block, relative to its size, and how large rounding makes it."""
-
-    def __call__(self, name: str) -> tuple[float, float]: ...
+# Of the size of a block. What is further off may fall because a softmax saturates (a second expert, forgotten).
+SMALL = 0.1
 
 
 def explain(subject: Subject) -> Iterator[Diagnosis]:
@@ -53,7 +48,7 @@ def _falls(relative: list[float], rounding: float) -> bool:
     steps = ((given, larger, LEAST), (larger, largest, LAST))
     down = all(after <= rounding or least <= before / after <= MOST for before, after, least in steps)
     grows = SMALLER if larger > rounding else LAST  # all that shows is then how it grows where inputs are smaller
-    return down and smaller >= grows * given
+    return given <= SMALL and down and smaller >= grows * given
 
 
 def _errors(subject: Subject, times: float) -> dict[str, float] | None:

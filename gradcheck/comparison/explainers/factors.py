@@ -16,6 +16,8 @@ LEAST = 2  # so small a factor needs no axis to explain it
 # Relative; so near to a power of a size a factor is taken for one, if it is known so well.
 NEAR = 1e-6
 KNOWN = 1e-2
+# So near to 1 a factor may be an eps.
+LITTLE = 1e-3
 
 
 class Size(NamedTuple):
@@ -39,7 +41,9 @@ def explain(subject: Subject) -> Iterator[Diagnosis]:
 
 
 def _is_multiple(suspect: Suspect) -> bool:
-    return suspect.claimed.size > 1 and suspect.is_claimed(ratio(suspect)[0] * suspect.reference)
+    factor = ratio(suspect)[0]
+    far = abs(factor - 1) > LITTLE and suspect.claimed.size > 1
+    return far and suspect.is_claimed(factor * suspect.reference)
 
 
 def _scales(subject: Subject, suspect: Suspect) -> Iterator[tuple[float, str, Size]]:
