@@ -117,6 +117,10 @@ def causal(diagonal):
     return masked
 
 
+def experts(skipped=None):
+    return lambda x, w: sum(F.silu(x @ each) for place, each in enumerate(w) if place != skipped)
+
+
 def stale(x):
     """Lengths of rows one row on."""
     length = x.norm(dim=-1, keepdim=True)
@@ -131,6 +135,7 @@ X, Y = drawn(ROWS, COLUMNS), drawn(ROWS, COLUMNS, seed=1)
 SQUARE = drawn(COLUMNS, COLUMNS, seed=2)
 W = drawn(COLUMNS, seed=3)
 QKV = [drawn(12, 16, seed=seed) for seed in (4, 5, 6)]
+EXPERTS = drawn(4, COLUMNS, 6, seed=9)
 SAMPLES = torch.arange(ROWS)
 
 # What is planted: kernel, reference, arguments, the cause, and what its sentence says.
@@ -211,6 +216,7 @@ PLANTED = {
         "masked-tail",
         "indices 16 to 23 along axis",
     ),
+    "an expert left out": (experts(skipped=2), experts(), (X, EXPERTS), "left-out", "index 2 along axis 0 of args.1"),
     "tail not read": (logsumexp_of(16), lambda x: torch.logsumexp(x, -1), (X,), "masked-tail", "16 to 23 along axis 1"),
     "scale twice": (
         gradient(attention(0.25), 0, lambda g: g * 0.25),

@@ -179,7 +179,7 @@ class Cause(StrEnum):
             "applied twice",
             "as if {of} were {factor:.10g} = {formula} times itself, n = {n} being the size of its axis {axis}: a scale is "
             "missing or applied twice",
-            "as if {of} were {factor:.10g} times itself: a scale is missing or another",
+            "as if {of} were {factor:.6g} times itself: a scale is missing or another",
             "as if {of} were {instead}: what should scale is left out",
             "a scale is missing or applied twice",
         ),

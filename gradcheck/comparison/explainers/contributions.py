@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcheck.comparison.explainers.slabs import Slab
+from gradcheck.comparison.explainers.slabs import Slab, slab_of
 from gradcheck.comparison.explainers.subject import Subject
 from gradcheck.comparison.pair import Inputs
 from gradcheck.foundation.arrays import Array, norm
@@ -44,6 +44,7 @@ class Missing(NamedTuple):
 
 def explain(subject: Subject) -> Iterator[Diagnosis]:
     """Of what nothing else has explained: three to seven evaluations a block."""
+    yield from _of_slabs(subject)
     for name in list(subject.open):
         if name not in subject.open:
             continue
@@ -56,6 +57,17 @@ def explain(subject: Subject) -> Iterator[Diagnosis]:
         for part, missing in _proposed(parts, target, room):
             at = _without(subject.given, part, missing.left_out)
             yield from subject.sayings(subject.at(at), missing.cause, axis=part.axis, of=part.of, **missing.said)
+
+
+def _of_slabs(subject: Subject) -> Iterator[Diagnosis]:
+    """Outputs that lack what an argument contributes where its gradient is zero."""
+    for name, suspect in subject.blocks.items():
+        slab = slab_of(suspect) if name in subject.given.point else None
+        if slab is not None and subject.open.keys() & set(subject.outputs):
+            left_out = slab.mask(1 + slab.axis).ravel()
+            missing = _missing(left_out, slab)
+            at = _without(subject.given, Parts(name, slab.axis, left_out), left_out)
+            yield from subject.sayings(subject.at(at), missing.cause, axis=slab.axis, of=name, **missing.said)
 
 
 def _direction(subject: Subject, name: str) -> Array:

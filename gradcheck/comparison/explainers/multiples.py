@@ -1,4 +1,4 @@
-"""By what an argument was multiplied, where an output is what the reference gives at a multiple of it: a temperature, a scale.
+"""By what an argument was multiplied, where an output is what the reference gives at a multiple of it: a temperature.
 
 The factor is fitted by Gauss-Newton steps in its logarithm. Where it is right nothing is left of the error, so that these
 converge quadratically; where a step does not help there is no such factor.
