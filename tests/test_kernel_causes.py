@@ -109,6 +109,12 @@ def attention(scale):
     return lambda q, k, v: torch.softmax(q @ k.mT * scale, -1) @ v
 
 
+def attention_without_delta(g, q, k, v):
+    p = torch.softmax(q @ k.mT * 0.25, -1)
+    ds = 0.25 * p * (g @ v.mT)
+    return ds @ k, ds.mT @ q, p.mT @ g
+
+
 def causal(diagonal):
     def masked(q, k, v):
         seen = torch.ones(len(q), len(k), dtype=torch.bool).tril(diagonal)
@@ -246,6 +252,13 @@ PLANTED = {
         (X, drawn(COLUMNS, 4, seed=7), drawn(4, COLUMNS, seed=8)),
         "path-lost",
         "what goes through args.1",
+    ),
+    "delta dropped": (
+        by_hand(attention(0.25), attention_without_delta),
+        attention(0.25),
+        QKV,
+        "path-lost",
+        "delta, the sum over each row",
     ),
     "sees the next": (causal(1), causal(0), QKV, "mask", "and should not"),
     "sum of products in bfloat16": (

@@ -48,7 +48,7 @@ def _diagnoses(measured: Measured, found: Sequence[Stated]) -> tuple[Diagnosis, 
         return ()
     troubles = {each.finding.name: each.defect for each in found if each.defect is not None}
     diagnoses = diagnose(evidence(measured, findings, troubles), findings)
-    return tuple(sorted(diagnoses, key=lambda each: each.cause == Cause.OUTPUT_WRONG))  # what may follow comes last
+    return tuple(sorted(diagnoses, key=lambda each: each.cause == str(Cause.OUTPUT_WRONG)))  # what may follow comes last
 
 
 def _notes(measured: Measured) -> Iterator[str]:

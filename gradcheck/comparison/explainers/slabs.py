@@ -78,9 +78,10 @@ def _zero(suspect: Suspect, slab: Slab) -> bool:
 
 def _said(subject: Subject, name: str, suspect: Suspect, slab: Slab) -> Diagnosis:
     zero = _zero(suspect, slab)
-    if zero or slab.tail:
+    tail = slab.tail and (zero or slab.first < slab.last)  # one that is wrong may be so for any reason
+    if zero or tail:
         subject.explained.add(name)
-    if slab.tail:
+    if tail:
         how = "zero" if zero else "wrong"
         return Cause.MASKED_TAIL.of(name, first=slab.first, last=slab.last, axis=slab.axis, how=how)
     if zero:
