@@ -325,6 +325,13 @@ def test_what_nothing_explains_has_no_cause_of_its_own():
     assert report.diagnoses == ()
 
 
+def test_one_number_is_no_evidence_for_a_factor_that_is_fitted():
+    def loss(margin):
+        return lambda x: (x * x).sum() + margin * torch.tanh(x).sum()
+
+    assert "scale" not in {each.cause for each in asked(loss(1.0), loss(2.0), (X,)).diagnoses}
+
+
 def test_of_a_gradient_that_follows_from_a_wrong_output_that_is_said():
     report = asked(lambda x, y: torch.sin(x) * y, gated, (X, Y))
     assert {(each.name, each.cause) for each in report.diagnoses} >= {("args.0", "output-wrong")}

@@ -15,7 +15,7 @@ from gradcheck.foundation.wording import enumerated
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis
 
-SPARE = 3  # entries of a line for each number that is fitted to it
+SPARE = 2  # entries of a line for each number that is fitted to it, and one more
 # Relative; where numbers differ by no more they are one number, for which there are simpler causes.
 ALIKE = 1e-3
 
@@ -70,7 +70,7 @@ def _terms(subject: Subject, shape: Sequence[int]) -> Iterator[tuple[str, list[A
 def fitted(suspect: Suspect, what: Array, terms: Sequence[Array], axes: tuple[int, ...]) -> list[Array] | None:
     """The number of each term and line with which they add up to something; None where they do not, or anything would."""
     count = int(np.prod([suspect.claimed.shape[axis] for axis in axes]))
-    if count < SPARE * len(terms):
+    if count <= SPARE * len(terms):
         return None
     smallest = float(np.min(suspect.bound, where=suspect.bound > 0, initial=np.inf))
     weights = smallest / np.maximum(suspect.bound, smallest) if smallest < np.inf else np.ones(what.shape)

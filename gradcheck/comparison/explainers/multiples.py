@@ -16,6 +16,7 @@ from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis
 
 STEPS = 8
+LEAST = 4  # entries of an output: one number is what a reference gives at some multiple of nearly anything
 # In the logarithm of the factor: of the difference, which is then off by as much, and at most in one step.
 SMALL, LARGE = 1e-6, 1.0
 
@@ -24,7 +25,7 @@ def explain(subject: Subject) -> Iterator[Diagnosis]:
     """Of outputs that nothing else has explained: three evaluations for an argument of no effect, up to sixteen else."""
     for name in subject.outputs:
         for of in subject.given.point:
-            if name in subject.open:
+            if name in subject.open and subject.blocks[name].claimed.size >= LEAST:
                 yield from _fitted(subject, name, of)
 
 
