@@ -9,6 +9,7 @@ import numpy as np
 from gradcheck.comparison.explainers.factors import scalings
 from gradcheck.comparison.explainers.memory import misreadings, unread, wording
 from gradcheck.comparison.explainers.subject import Subject
+from gradcheck.errors import GradcheckError
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis
@@ -29,13 +30,43 @@ class Read(NamedTuple):
 def explain(subject: Subject) -> Iterator[Diagnosis]:
     """Of what nothing else has explained: an evaluation for each way, as long as something is open."""
     yield from _of_results(subject)
-    for read, _ in zip(_ways(subject.given.point), range(MOST), strict=False):
+    other = _shuffled(subject)
+    for (read, again), _ in zip(zip(_ways(subject.given.point), _ways(other), strict=True), range(MOST), strict=False):
         if not subject.open:
             return
-        found = subject.at(subject.given._replace(point={**subject.given.point, **read.point}))
-        if found is not None:
-            returned = {**found, **{name: back(found) for name, back in read.back.items()}}
-            yield from subject.sayings(returned, read.cause, **read.evidence)
+        returned = _returned(subject, subject.given.point, read)
+        if returned is not None and any(each.is_claimed(returned[name]) for name, each in subject.open.items()):
+            yield from subject.sayings(_confirmed(subject, other, returned, again), read.cause, **read.evidence)
+
+
+def _returned(subject: Subject, point: Mapping[str, Array], read: Read) -> Mapping[str, Array] | None:
+    found = subject.at(subject.given._replace(point={**point, **read.point}))
+    return None if found is None else {**found, **{name: back(found) for name, back in read.back.items()}}
+
+
+def _shuffled(subject: Subject) -> Mapping[str, Array]:
+    """Other arguments of the same numbers: what explains a claim by accident, as where a hinge is closed, does not there."""
+    draws = np.random.default_rng(subject.measured.seed)
+    return {name: draws.permutation(x.ravel()).reshape(x.shape) for name, x in subject.given.point.items()}
+
+
+def _confirmed(
+    subject: Subject, other: Mapping[str, Array], returned: Mapping[str, Array], again: Read
+) -> Mapping[str, Array]:
+    """Of what explains a claim those blocks that do so at the other arguments as well."""
+    at = subject.given._replace(point=other)
+    right, supposed = subject.at(at), _returned(subject, other, again)
+    if right is None or supposed is None:
+        return {}
+    confirmed: dict[str, Array] = {}
+    for name, suspect in subject.blocks.items():
+        try:
+            claimed = subject.shown[name].pair.candidate(at)[name]
+        except GradcheckError:
+            continue
+        if suspect._replace(claimed=claimed, reference=right[name]).is_claimed(supposed[name]):
+            confirmed[name] = returned[name]
+    return confirmed
 
 
 def _of_results(subject: Subject) -> Iterator[Diagnosis]:
