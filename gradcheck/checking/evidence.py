@@ -26,6 +26,7 @@ class ProbeEvidence:
     def __init__(self, prober: Prober) -> None:
         self.prober, self.claims, self.point = prober, prober.claim.gradient, prober.claim.point
         self.troubles: Mapping[str, Defect] = prober.claim.doubts | prober.claim.defects
+        self.formats: Mapping[str, str] = {}
         self._known: dict[str, list[Known]] = {}
 
     def has_reference(self, name: str) -> bool:

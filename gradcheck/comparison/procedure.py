@@ -11,6 +11,7 @@ from gradcheck.diagnosis.engine import diagnose
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.watching import Watch
 from gradcheck.report import Report
+from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 
 OFF = (Verdict.WRONG, Verdict.INEXACT)
@@ -46,7 +47,8 @@ def _diagnoses(measured: Measured, found: Sequence[Stated]) -> tuple[Diagnosis, 
     if not any(finding.verdict in OFF for finding in findings):
         return ()
     troubles = {each.finding.name: each.defect for each in found if each.defect is not None}
-    return diagnose(evidence(measured, findings, troubles), findings)
+    diagnoses = diagnose(evidence(measured, findings, troubles), findings)
+    return tuple(sorted(diagnoses, key=lambda each: each.cause == str(Cause.OUTPUT_WRONG)))  # what may follow comes last
 
 
 def _notes(measured: Measured) -> Iterator[str]:

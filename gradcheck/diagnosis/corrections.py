@@ -13,6 +13,7 @@ from gradcheck.foundation.arrays import Array, dot, norm
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis
 
+ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 SHIFTS = 3  # places that a roll may be off
 # Unit roundoff and least number, fewest digits first.
 NARROW = {"bfloat16": (2.0**-8, 2.0**-133), "float16": (2.0**-11, 2.0**-24), "float32": (2.0**-24, 2.0**-149)}
@@ -76,6 +77,7 @@ def corrections(
     known: Sequence[Known],
     counts: Sequence[int] = (),
     clear: bool = True,
+    held: str = "float64",
 ) -> list[Diagnosis]:
     """Every cause that explains the whole difference along all known directions, simplest first.
 
@@ -93,6 +95,8 @@ def corrections(
         What the loss may be a mean over, where that is known: no other factor is then taken for a mean.
     clear : bool
         Whether the claim must be off by a few bounds: so near to one, anything would explain it.
+    held : str
+        The format that the claim is stored in: rounding to that is what storing does.
     """
     claimed = claims[name]
     if clear and not any(abs(dot(claimed, each.v) - each.slope) > CLEAR * each.bound for each in known) and known:
@@ -100,6 +104,7 @@ def corrections(
     if not claimed.any():
         return [Cause.ZERO.of(name)]
     narrow = narrow_format(claimed, known)
+    narrow = narrow if narrow and NARROW[narrow][0] > ROUNDOFF[held] else None
     found = [Cause.LOW_PRECISION.of(name, format=narrow)] if narrow else []
     for correction in _corrections(name, claims, theta, known[0], counts):
         if correction.explains(known):

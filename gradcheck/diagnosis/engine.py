@@ -73,7 +73,8 @@ def _before_arithmetic(evidence: Evidence, findings: Sequence[Finding]) -> Itera
 
 
 def _corrected(evidence: Evidence, name: str, *, clear: bool = True) -> list[Diagnosis]:
-    return corrections(name, evidence.claims, evidence.point[name], evidence.known(name), evidence.counts, clear)
+    point, known, held = evidence.point[name], evidence.known(name), evidence.formats.get(name, "float64")
+    return corrections(name, evidence.claims, point, known, evidence.counts, clear, held)
 
 
 def _ask_explainers(evidence: Evidence, found: Found) -> None:

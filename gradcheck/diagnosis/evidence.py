@@ -22,6 +22,8 @@ class Evidence(Protocol):
         What was wrong before any arithmetic, by block.
     counts : sequence of int
         What the loss may be a mean over, where that is known.
+    formats : mapping of str to str
+        In which each claim is stored, where rounding to that is no mistake.
     layered : bool
         Whether the blocks are known to be parameters of layers, one above the other.
     thorough : bool
@@ -38,6 +40,8 @@ class Evidence(Protocol):
     def troubles(self) -> Mapping[str, Defect]: ...
     @property
     def counts(self) -> Sequence[int]: ...
+    @property
+    def formats(self) -> Mapping[str, str]: ...
     @property
     def layered(self) -> bool: ...
     @property

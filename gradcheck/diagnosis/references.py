@@ -1,7 +1,7 @@
 """Evidence from a settled reference: every entry of what a block should be, and how well that is known."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class ReferenceEvidence:
 
     Parameters
     ----------
-    claims, point, troubles, counts, thorough
+    claims, point, troubles, counts, thorough, formats
         As `Evidence` has them.
     references : dict of str to Reference
         Of those blocks that have one.
@@ -67,6 +67,7 @@ class ReferenceEvidence:
     precise: Precise
     looks: Sequence[Callable[["ReferenceEvidence"], Iterator[Diagnosis]]] = ()
     layered: bool = True
+    formats: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @cached_property
     def off(self) -> dict[str, float]:

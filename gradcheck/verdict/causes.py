@@ -42,6 +42,7 @@ class Cause(StrEnum):
     GIVEN_DTYPE = (
         "given-dtype",
         (
+            "right in {wider}, and off by {error:.1e} in {dtype}, the dtype that was given",
             "right in float64, and off by {error:.1e} in {dtype}, the dtype that was given",
             "right in float64, and not in the dtype that was given",
         ),
@@ -132,6 +133,47 @@ class Cause(StrEnum):
         "keep the whole backward pass in the parameters' dtype",
     )
     SIGN = ("sign", ("the sign is wrong",), "negate it, or look for a minus too many or too few above this block")
+    COTANGENT_IGNORED = (
+        "cotangent-ignored",
+        ("it is what {taken_for} in place of the cotangent of {output} would give", "the cotangent is ignored"),
+        "multiply by the cotangent that is handed in, each entry by its own",
+    )
+    COTANGENT_SCALAR = (
+        "cotangent-scalar",
+        (
+            "the cotangent of {output} is taken for a single number, its first entry",
+            "the cotangent is taken for a single number, its first entry",
+        ),
+        "read each entry of the cotangent: it is one number only where the output is",
+    )
+    COTANGENT_FIRST_ROW = (
+        "cotangent-first-row",
+        (
+            "of the cotangent of {output} only what is first along axis {axis} is read, for all the others, too",
+            "only the first row of the cotangent is read, for all the others, too",
+        ),
+        "step on to the next row of the cotangent with each row: add its stride to the pointer",
+    )
+    MASKED_TAIL = (
+        "masked-tail",
+        (
+            "what indices {first} to {last} along axis {axis} of {of} contribute is missing: the last block of a sum",
+            "{unread} is not read at indices {first} to {last} along axis {axis}: the last block",
+            "entries {first} to {last} along axis {axis} are {how}, and all others right: the last block",
+            "the last block is wrong, and all others right",
+        ),
+        "mask what is beyond the end, and nothing before it: round the number of blocks up",
+    )
+    LEFT_OUT = (
+        "left-out",
+        (
+            "what {which} along axis {axis} of {of} contributes is left out",
+            "{unread} is not read at {which} along axis {axis}",
+            "{which} along axis {axis} is left out: zero, and all others right",
+            "a part is left out",
+        ),
+        "let the loop or the grid run over all of it, and add up what several write to one place",
+    )
     STOPS_BELOW = (
         "stops-below",
         (
@@ -144,6 +186,19 @@ class Cause(StrEnum):
         "zero",
         ("the gradient is zero everywhere, and should not be",),
         "connect it: assign the result, and cut nothing off by detach or stop_gradient",
+    )
+    SCALE = (
+        "scale",
+        (
+            "{side} by {factor:.10g} = {formula}, n = {n} being the size of axis {axis} of {of}: a scale is missing or "
+            "applied twice",
+            "as if {of} were {factor:.10g} = {formula} times itself, n = {n} being the size of its axis {axis}: a scale is "
+            "missing or applied twice",
+            "as if {of} were {factor:.6g} times itself: a scale is missing or another",
+            "as if {of} were {instead}: what should scale is left out",
+            "a scale is missing or applied twice",
+        ),
+        "apply it once, in the forward pass and again in the backward pass",
     )
     MEAN_FOR_SUM = (
         "mean-for-sum",
@@ -166,9 +221,22 @@ class Cause(StrEnum):
         ),
         "do not divide by n: the loss is a sum, or is divided once already",
     )
+    WRONG_STRIDE = (
+        "wrong-stride",
+        (
+            "{of} is read in the order of memory, as if axes {axes[0]} and {axes[1]} lay there the other way round",
+            "written in the order of memory, as if axes {axes[0]} and {axes[1]} lay there the other way round",
+            "memory is gone through with wrong strides",
+        ),
+        "ask for the strides, or call contiguous() before memory is read in order",
+    )
     TRANSPOSED = (
         "transposed",
-        ("the gradient is transposed",),
+        (
+            "it is what {of} with axes {axes[0]} and {axes[1]} exchanged would give",
+            "axes {axes[0]} and {axes[1]} are exchanged",
+            "the gradient is transposed",
+        ),
         "transpose the product, or exchange its factors; a reshape transposes nothing",
     )
     PERMUTED = (
@@ -179,6 +247,16 @@ class Cause(StrEnum):
             "the entries are right and in the wrong places",
         ),
         "put them back in the order of the parameter's own entries",
+    )
+    EXCHANGED = (
+        "exchanged",
+        ("{of[0]} and {of[1]} stand in each other's place", "two arguments stand in each other's place"),
+        "hand them on, or back, in the order in which they are taken",
+    )
+    REORDERED = (
+        "reordered",
+        ("as if {of} were {how}, along axis {axis}", "as if an argument were in another order"),
+        "go through it in its own order: look at offsets, and at what is interleaved or in halves",
     )
     WRONG_AXIS = ("wrong-axis", ("summed or normalised along the wrong axis",), "name the axis, and keep the other one")
     OVERWRITTEN = (
@@ -198,7 +276,12 @@ class Cause(StrEnum):
     )
     PATH_LOST = (
         "path-lost",
-        ("one path of the chain rule is missing: {lost}", "one path of the chain rule is missing"),
+        (
+            "one path of the chain rule is missing: {lost}",
+            "each line along {along} is off by {multiple}, by a number of its own: a path through what the line has in "
+            "common, a mean or a length, is missing or counted wrongly",
+            "one path of the chain rule is missing",
+        ),
         "add up over every path by which this reaches the loss",
     )
     SAMPLE_DROPPED = (
@@ -232,7 +315,24 @@ class Cause(StrEnum):
         ),
         "put the penalty into both loss and gradient, or into neither",
     )
-    FACTOR = ("factor", ("off by the constant factor {factor:.10g}", "off by a constant factor"), "divide by that factor")
+    EPS = (
+        "eps",
+        (
+            "the error falls as the inputs grow, from {relative[0]:.1e} to {relative[1]:.1e} where they are 4 times as "
+            "large: an eps is missing, another, or in another place",
+            "an eps is missing, another, or in another place",
+        ),
+        "add the same eps in the same place: within the root, or beside it",
+    )
+    FACTOR = (
+        "factor",
+        (
+            "what {contributor} contributes is off by the constant factor {factor:.10g}",
+            "off by the constant factor {factor:.10g}",
+            "off by a constant factor",
+        ),
+        "divide by that factor",
+    )
     SINGLE_ENTRY = (
         "single-entry",
         (
@@ -242,10 +342,44 @@ class Cause(StrEnum):
         ),
         "look for what treats it apart: a border, a first or last index, a term of its own",
     )
+    STALE_STATISTICS = (
+        "stale-statistics",
+        (
+            "each line along {along} is off by {multiple}, by a number of its own: a statistic of the line is stale, "
+            "missing or another's",
+            "each line along {along} is off by a factor of its own, {least:.3g} to {most:.3g}: a statistic of the line is "
+            "stale, missing or another's",
+            "each line is off by a factor of its own: a statistic of it is stale, missing or another's",
+        ),
+        "use the statistic of the same line and of all of it: a running one must be brought up to date, with what it scaled",
+    )
+    MASK = (
+        "mask",
+        (
+            "at {index} it {verb} with what {of} has at index {which} along axis {axis}, {how}",
+            "it hangs on what it should not, or does not on what it should",
+        ),
+        "look at the mask, at where loops begin and end, and at what is taken for a constant",
+    )
+    REGION = (
+        "region",
+        ("wrong at {where}, and right everywhere else", "wrong in one region, and right everywhere else"),
+        "look for what treats it apart: a block of its own, a border, an index that is off",
+    )
     UNSTABLE = (
         "unstable",
         ("the formula loses digits by cancellation or overflow; in {precision} it is right", "the formula loses its digits"),
         "use a stable form: expm1, log1p, a softmax shifted by its maximum",
+    )
+    COARSE_ARITHMETIC = (
+        "coarse-arithmetic",
+        (
+            "as if {level}: {times:.2g} times the error of {best}",
+            "{times:.2g} times the error of {best}, another at every point: digits are lost by cancellation, or in a "
+            "coarser format",
+            "digits are lost by cancellation, or in a coarser format",
+        ),
+        "add up and multiply in float32; shift by the mean, or by the maximum, before digits cancel",
     )
     CONSTANTS = (
         "constants",
@@ -254,6 +388,12 @@ class Cause(StrEnum):
             "all but correct: a rounded constant, differences or a solver inside would be that far off",
         ),
         "write the constant with all its digits, or tighten what is solved inside",
+    )
+
+    OUTPUT_WRONG = (
+        "output-wrong",
+        ("{output} is wrong as well, from which this may follow", "the output is wrong as well, from which this may follow"),
+        "correct the forward pass first",
     )
 
     def of(self, name: str, **evidence: Any) -> Diagnosis:
