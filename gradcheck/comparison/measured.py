@@ -141,7 +141,9 @@ class Measured:
         found: dict[str, S] = {}
         for run in range(self.runs):
             self.told(f"noise of {level.name}, run {run + 1} of {self.runs}")
-            for name, array in self._run(at, level, run).blocks.items():
+            blocks = dict(self._run(at, level, run).blocks)
+            for name in list(blocks):  # what has been added is needed no more
+                array = blocks.pop(name)
                 if name not in found:
                     found[name] = about(name, array)
                 found[name].add(array)

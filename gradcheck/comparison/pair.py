@@ -97,7 +97,8 @@ def moved(at: Inputs, level: Level, seed: int) -> Inputs:
     draws = np.random.default_rng(seed)
 
     def read(array: Array) -> Array:
-        noise = draws.uniform(-level.moved, level.moved, array.shape)
-        return array + array * noise + level.least * noise
+        found = draws.uniform(-level.moved, level.moved, array.shape)
+        found *= array + level.least if level.least else array
+        return np.asarray(np.add(found, array, out=found if found.ndim else None))
 
     return Inputs(*({name: read(array) for name, array in each.items()} for each in at))

@@ -19,7 +19,7 @@ from gradcheck.adapters.pytorch.function import TorchFunction, dtype_of, name_of
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.interpreted import NO_EVIDENCE, NOTE, REMEDY, Launches
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
-from gradcheck.adapters.pytorch.numbers import DTYPES, array_of
+from gradcheck.adapters.pytorch.numbers import DTYPES
 from gradcheck.comparison.levels import UNITS, Level
 from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved
 from gradcheck.comparison.procedure import compared
@@ -250,4 +250,5 @@ def _rounded(array: Array, held: str) -> Array:
 
 
 def _wide(tensor: torch.Tensor) -> Array:
-    return array_of(tensor.detach()).astype(np.float64)
+    """Numbers of its own: what a kernel returned it may change at the next call."""
+    return tensor.detach().to("cpu", torch.float64, copy=True).numpy()
