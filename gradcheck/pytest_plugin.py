@@ -93,7 +93,7 @@ class GradcheckFixture:
 
 @pytest.fixture(name="gradcheck")
 def gradcheck_fixture(request: pytest.FixtureRequest) -> GradcheckFixture:
-    """Check: `gradcheck(loss, gradient, at)`, .torch .jax .autograd .scipy .vjp .jvp .adjoint .hvp .compare .verify."""
+    """Check gradients: `gradcheck(loss, ...)`, and .torch .jax .autograd .scipy .vjp .jvp .adjoint .hvp .compare .verify."""
     return GradcheckFixture(request.node)
 
 

@@ -624,11 +624,14 @@ def test(gradcheck):
 """
 
 
+OTHERS = ("-p", "no:hypothesispytest", "-p", "no:jaxtyping")  # plugins that import what they are for
+
+
 def test_a_run_without_checks_imports_nothing_heavy(pytester):
     pytester.makepyfile(IMPORTED.format(before="pass", heavy=HEAVY))
-    pytester.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*OTHERS).assert_outcomes(passed=1)
     pytester.makepyfile(IMPORTED.format(before="import numpy", heavy=HEAVY))
-    pytester.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(failed=1)
+    pytester.runpytest_subprocess(*OTHERS).assert_outcomes(failed=1)
 
 
 def test_the_fixture_and_the_options_are_documented(pytester):

@@ -67,8 +67,9 @@ def _errors(subject: Subject, times: float) -> dict[str, float] | None:
         return None
     found: dict[str, float] = {}
     for name, measured in subject.shown.items():
+        size = rms(reference[name])
         with np.errstate(all="ignore"):
-            off = rms(claims[id(measured)][name] - reference[name]) / rms(reference[name])
+            off = rms(claims[id(measured)][name] - reference[name]) / size if size else np.inf
         found[name] = off if np.isfinite(off) else np.inf
     return found
 
