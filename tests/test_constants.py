@@ -128,6 +128,7 @@ CHOSEN = {
         "BOUND": 8.0,
         "SEEN": 10.0,
         "TWICE": 2.0,
+        "STRAY": 32.0,
         "LARGE": 0.3,
         "COARSELY": 0.1,
         "WIDE": 32.0,
@@ -136,7 +137,7 @@ CHOSEN = {
     "comparison.levels": {"TF32": 2.0**-11, "COARSER": 2.0**13},
     "comparison.measured": {"REPEATS": 2, "LOUD": 8.0, "LOUD_RUNS": 4},
     "comparison.scales": {"RUNS": 8, "FIBRE": 0.5, "BLOCK": 0.02},
-    "comparison.second_look": {"NEARBY": 1 / 32},
+    "comparison.second_look": {"NEARBY": 1 / 32, "NEARER": 2.0**-10},
     "checking.procedure": {"CLEAR": 10.0, "CLOSE": (32, 2048), "UNBENT": 8, "RUNGS": 6},
     "checking.products": {"ROUNDING": 1000},
 }

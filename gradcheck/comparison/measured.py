@@ -9,7 +9,7 @@ import numpy as np
 from gradcheck.comparison.levels import Level, coarsest, finest
 from gradcheck.comparison.pair import Blocks, Inputs, Pair, Shaken
 from gradcheck.comparison.scales import RUNS, AboutCentre, AboutMean, scale
-from gradcheck.comparison.second_look import Seen, look
+from gradcheck.comparison.second_look import NEARBY, NEARER, Seen, look
 from gradcheck.foundation.arrays import Array
 
 REPEATS = 2  # calls more, of a candidate whose second answer is another one
@@ -117,9 +117,18 @@ class Measured:
     @cached_property
     def second(self) -> Mapping[str, Seen]:
         """The errors of all blocks at other points."""
+        return self._look(NEARBY)
+
+    @cached_property
+    def nearer(self) -> Mapping[str, Seen]:
+        """The same at points that are nearer."""
+        return self._look(NEARER)
+
+    def _look(self, nearby: float) -> Mapping[str, Seen]:
         self.told("a second look at other points")
-        first = {name: self.answers[0][name] - self.centre[name] for name in self.centre if self.comparable(name)}
-        return look(self.pair, self.elsewhere, first, self.seed)
+        with np.errstate(all="ignore"):
+            first = {name: self.answers[0][name] - self.centre[name] for name in self.centre if self.comparable(name)}
+        return look(self.pair, self.elsewhere, first, self.seed, nearby)
 
     def comparable(self, name: str) -> bool:
         """Whether a block has the reference's shape."""

@@ -16,6 +16,9 @@ from gradcheck.comparison.scales import RUNS, AboutMean, even
 from gradcheck.foundation.arrays import Array
 
 NEARBY = 1 / 32
+# Where float32 is inside and nothing coarser explains an error: fourteen bits still fall out otherwise, and what a saturated
+# softmax makes of a mistake does not.
+NEARER = 2.0**-10
 
 
 class Seen(NamedTuple):
@@ -34,8 +37,10 @@ class Seen(NamedTuple):
         return np.where(np.isfinite(found), found, 0.0)
 
 
-def look(pair: Pair, centre: Callable[[Inputs], Blocks], first: Mapping[str, Array], seed: int) -> dict[str, Seen]:
-    """What becomes of the errors of some blocks, which are given for the point itself.
+def look(
+    pair: Pair, centre: Callable[[Inputs], Blocks], first: Mapping[str, Array], seed: int, nearby: float = NEARBY
+) -> dict[str, Seen]:
+    """What becomes of the errors of some blocks, which are given for the point itself, at points so near.
 
     ``centre`` is what the reference says elsewhere.
     """
@@ -44,7 +49,7 @@ def look(pair: Pair, centre: Callable[[Inputs], Blocks], first: Mapping[str, Arr
     for run in range(RUNS + 1):
         errors = first
         if run:
-            at = pair.nearest(Inputs(_scaled(pair.given.point, draws), _scaled(pair.given.cotangents, draws)))
+            at = pair.nearest(Inputs(*(_scaled(arrays, draws, nearby) for arrays in pair.given)))
             errors = _errors(pair.candidate(at), centre(at), first)
         for name, spread in spreads.items():
             spread.add(errors[name])
@@ -56,5 +61,5 @@ def _errors(candidate: Blocks, reference: Blocks, names: Iterable[str]) -> dict[
         return {name: candidate[name] - reference[name] for name in names}
 
 
-def _scaled(arrays: Mapping[str, Array], draws: np.random.Generator) -> dict[str, Array]:
-    return {name: array * (1 - NEARBY * draws.random()) for name, array in arrays.items()}
+def _scaled(arrays: Mapping[str, Array], draws: np.random.Generator, nearby: float) -> dict[str, Array]:
+    return {name: array * (1 - nearby * draws.random()) for name, array in arrays.items()}

@@ -83,7 +83,7 @@ def _resolved(measured: Measured, block: Block, judgement: Judgement, stated: Fi
     part = _of_the_whole(measured, block.name, SEEN * judgement.scale)
     if not block.reference.any() and not block.error.any():
         return replace(stated, resolution=0.0 if np.isnan(part) else part)
-    if part <= COARSELY:
+    if part <= COARSELY and block.worst(judgement.level) <= BOUND:
         return replace(stated, resolution=part, block_resolution=part, reason=reasons.zero_to_rounding(part))
     return _too_coarse(measured, stated, coarse)
 

@@ -26,8 +26,13 @@ def signs(name: str, shape: tuple[int, ...], seed: int, attempt: int = 0) -> Arr
 
 
 def normal(name: str, shape: tuple[int, ...], seed: int) -> Array:
-    """Entries of a normal distribution for the block of this name: a cotangent that nothing in it is equal to."""
-    return np.asarray(np.random.default_rng(_stream(name, seed, 0)).standard_normal(shape))
+    """Entries of a normal distribution for the block of this name: a cotangent that is nothing else by accident.
+
+    One number alone is +-U(1.25, 1.75): far from 1, which a cotangent may be taken for.
+    """
+    draws = np.random.default_rng(_stream(name, seed, 0))
+    found = np.asarray(draws.standard_normal(shape))
+    return np.copysign(draws.uniform(1.25, 1.75, shape), found) if found.size == 1 else found
 
 
 @lru_cache(maxsize=1024)

@@ -49,8 +49,8 @@ def explain(subject: Subject) -> Iterator[Diagnosis]:
     """One slab of each block; no evaluation."""
     for name, suspect in subject.blocks.items():
         slab = slab_of(suspect)
-        if slab is not None:
-            yield _said(subject, name, suspect, slab)
+        if slab is not None and (suspect.claimed.size == 1 or suspect.wrong.sum() > 1 or _zero(suspect, slab)):
+            yield _said(subject, name, suspect, slab)  # of one wrong entry it is said which
 
 
 def slab_of(suspect: Suspect) -> Slab | None:
