@@ -103,11 +103,11 @@ class Block:
         """Whether errors are as large as what they are in."""
         return bool((np.where(self.left, self.error, 0.0) > LARGE * self.rms).any())
 
-    def without_choices(self) -> int:
+    def without_choices(self, level: Level) -> int:
         """How many entries beyond the bound a choice explains that may fall otherwise; they are looked at no more."""
-        swings = self.measured.swings[self.name]
-        beyond = self.ratio(self.measured.best) > BOUND
-        hanging = beyond & (swings > 0) & (self.error <= BOUND * (swings + self.scale(self.measured.best)))
+        swings = self.measured.swings(level)[self.name]
+        beyond = self.ratio(level) > BOUND
+        hanging = beyond & (swings > 0) & (self.error <= BOUND * (swings + self.scale(level)))
         self.left &= ~hanging
         return int(hanging.sum())
 
@@ -137,7 +137,7 @@ def _errors(block: Block, best: Level) -> Judgement:
     if np.isinf(block.ratio(best)).any() and not _overflows(block):
         reason = reasons.not_finite(int(np.isinf(block.ratio(best)).sum()))
         return said(Verdict.WRONG, reason)._replace(cause=Cause.NON_FINITE)
-    hanging = block.without_choices()
+    hanging = block.without_choices(best)
     if block.worst(best) <= BOUND:
         return said(Verdict.NONSMOOTH, reasons.hangs_on_choices(hanging, block.error.size))
     if block.measured.held in COARSE:
@@ -179,6 +179,8 @@ def _in_coarse_format(block: Block) -> Judgement:
         return Judgement(verdict, reason, block.scale(level), level)
 
     holding = next((level for level in levels if block.worst(level) <= BOUND), None)
+    if holding is None and (hanging := block.without_choices(every)) and block.worst(every) <= BOUND:
+        return said(Verdict.NONSMOOTH, reasons.hangs_on_choices(hanging, block.error.size))
     if holding is not None and not systematic:
         return said(Verdict.CORRECT, reasons.as_accurate_as(holding.name), holding)
     wide = block.measured.in_float32

@@ -40,6 +40,7 @@ class Measured:
         self.best = finest(self.held)
         self.count = 0
         self._scales: dict[str, dict[str, Array]] = {}
+        self._swings: dict[str, dict[str, Array]] = {}
 
     @property
     def evaluations(self) -> int:
@@ -99,20 +100,23 @@ class Measured:
         centre = self.centre[name]
         return max((each[name] for each in self.answers), key=lambda found: float(off(found, centre).max(initial=0)))
 
-    @cached_property
-    def swings(self) -> Mapping[str, Array]:
+    def swings(self, level: Level) -> Mapping[str, Array]:
         """By how much each entry changes where choices that hang on rounding fall otherwise; 0 where none does."""
-        found = {name: np.zeros(array.shape) for name, array in self.centre.items()}
-        # Also arguments that are exactly equal, or exactly zero, are to fall otherwise.
-        loud = self.best.louder(LOUD)._replace(moved=LOUD * self.best.unit, least=self.best.tiny)
-        for run in range(LOUD_RUNS):
-            free = self._run(self.pair.given, loud, run, free=True)
-            if not free.flips:
-                continue
-            replayed = self._run(self.pair.given, loud, run).blocks
+        if level.name not in self._swings:
+            # Also arguments that are exactly equal, or exactly zero, are to fall otherwise.
+            loud = level.louder(LOUD)._replace(moved=LOUD * level.unit, least=level.tiny)
+            found = {name: np.zeros(array.shape) for name, array in self.centre.items()}
+            for run in range(LOUD_RUNS):
+                self._compare_choices(found, loud, run)
+            self._swings[level.name] = found
+        return self._swings[level.name]
+
+    def _compare_choices(self, found: Mapping[str, Array], level: Level, run: int) -> None:
+        free = self._run(self.pair.given, level, run, free=True)
+        if free.flips:
+            replayed = self._run(self.pair.given, level, run).blocks
             for name, change in found.items():
                 np.maximum(change, off(free.blocks[name], replayed[name]), out=change)
-        return found
 
     @cached_property
     def second(self) -> Mapping[str, Seen]:

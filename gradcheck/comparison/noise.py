@@ -61,11 +61,14 @@ class Noise:
         return np.asarray(x + errors).astype(x.dtype, copy=False)
 
     def _stored(self, x: Array) -> Array:
-        """Infinite where the arithmetic has no such number."""
+        """Infinite, or zero, where the arithmetic has no such number."""
         if self.level is None or x.dtype.kind != "f":
             return x
-        beyond = np.abs(x) > self.level.largest
-        return np.where(beyond, np.copysign(np.inf, x), x).astype(x.dtype, copy=False) if beyond.any() else x
+        size = np.abs(x)
+        beyond, beneath = size > self.level.largest, size < self.level.unit * self.level.tiny
+        if not beyond.any() and not beneath.any():
+            return x
+        return np.where(beneath, 0.0, np.where(beyond, np.copysign(np.inf, x), x)).astype(x.dtype, copy=False)
 
 
 class Choices:

@@ -141,6 +141,7 @@ class Noise(Arithmetic):
         if before.smallest < 2 * level.tiny:
             off = self._underflow.whole(pool.factors(1.0, x.device), x.numel()).sub(1).view(x.shape)
             x.add_(off.mul_(x != 0), alpha=level.unit * level.tiny)
+            x.masked_fill_(x.abs() < level.unit * level.tiny, 0.0)  # half of the smallest number that there is
         if before.largest > level.largest / 2:
             x.copy_(torch.where(x.abs() > level.largest, x.sign() * math.inf, x))
 
