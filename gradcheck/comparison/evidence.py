@@ -47,6 +47,7 @@ LOOKS: tuple[Look, ...] = (
     multiples.explain,
     together.explain,
     dependence.explain,
+    arithmetic.rounded_alike,
     arithmetic.outputs,
 )
 
