@@ -47,7 +47,6 @@ LOOKS: tuple[Look, ...] = (
     multiples.explain,
     together.explain,
     dependence.explain,
-    arithmetic.rounded_alike,
     arithmetic.outputs,
 )
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from gradcheck.comparison.explainers.subject import Subject
 from gradcheck.comparison.judging import Block, as_if, judged
 from gradcheck.comparison.levels import COARSE
@@ -31,15 +29,6 @@ def _right_in_float32(subject: Subject, name: str) -> bool:
     coarse = subject.shown[name] is subject.measured and subject.measured.held in COARSE
     wide = subject.measured.in_float32 if coarse else None
     return wide is not None and judged(wide, name).verdict in (Verdict.CORRECT, Verdict.INEXACT)
-
-
-def rounded_alike(subject: Subject) -> Iterator[Diagnosis]:
-    """Of what nothing explains: a coarser arithmetic may round it the same way at all points, as what is near a constant."""
-    for name in list(subject.open):
-        block = Block(subject.shown[name], name)
-        best = subject.shown[name].best
-        if block.measured.held not in COARSE and np.isfinite(block.worst(best)) and (level := as_if(block)):
-            yield Cause.COARSE_ARITHMETIC.of(name, level=level, times=block.times(best), best=best.name)
 
 
 def outputs(subject: Subject) -> Iterator[Diagnosis]:
