@@ -92,8 +92,9 @@ class Block:
         return self._stays(self.measured.second)
 
     def systematic_nearer(self) -> bool:
-        """The same at points so near that low precision inside would be rounded alike: where that explains nothing."""
-        return not as_if(self) and self._stays(self.measured.nearer)
+        """The same at points so near that much is rounded alike: of what is further off than roundoffs could add up to."""
+        best = self.measured.best
+        return self.worst(best) * best.unit > 1 and self._stays(self.measured.nearer)
 
     def _stays(self, seen: Mapping[str, Seen]) -> bool:
         found = seen[self.name].systematic(self.scale(self.measured.best))
@@ -143,7 +144,7 @@ def _errors(block: Block, best: Level) -> Judgement:
     if block.measured.held in COARSE:
         return _in_coarse_format(block)
     times, worst = block.times(best), block.worst(best)
-    if block.systematic() or (max(times, worst / BOUND) > TWICE and block.systematic_nearer()):
+    if block.systematic() or block.systematic_nearer():
         return said(Verdict.WRONG, reasons.systematic(worst, best.name))
     if times <= TWICE and worst <= STRAY:
         return said(Verdict.CORRECT)
