@@ -17,8 +17,8 @@ from gradcheck.foundation.arrays import Array
 
 NEARBY = 1 / 32
 # Where a softmax is saturated what it makes of a mistake is another thing already there. Nearer by it is not; but sums that
-# are large beside what is added, as the logarithm of a total, are still rounded alike: three of 729 honest blocks on such data
-# were accused by it. It is for errors that are more than a roundoff's reciprocal, in scales.
+# are large beside what is added, as the logarithm of a total, are still rounded alike: three of 729 honest blocks on such
+# data were accused by it. It is for errors that are more than a roundoff's reciprocal, in scales.
 NEARER = 2.0**-10
 
 
