@@ -278,6 +278,29 @@ def test_an_output_of_another_shape_is_wrong_and_says_both():
     assert (finding.verdict, finding.reason) == (Verdict.WRONG, "has shape (24, 56), expected (1, 24, 56)")
 
 
+def test_an_output_of_another_size_is_wrong_and_its_gradients_are_not_asked():
+    report = asked(reference=lambda x, w, _: plain(x, w).sum(-1))
+    assert report.findings[0].reason == "has shape (24, 56), expected (24,)"
+
+
+def test_an_output_that_has_lost_its_gradient_is_wrong():
+    x, w = given()
+    detached = gradcheck.check_torch(lambda x, w: plain(x, w).detach(), x, w, reference=plain, contract=False)
+    assert detached.wrong == {"args.0", "args.1"}
+    assert {each.cause for each in detached.diagnoses} == {"zero"}
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_where_numbers_are_drawn_a_difference_is_no_accusation(dropped):
+    def dropout(x):
+        return torch.nn.functional.dropout(x, 0.5) if dropped else 2.0 * x
+
+    x = torch.randn(64, generator=torch.Generator().manual_seed(8)).requires_grad_()
+    report = gradcheck.check_torch(dropout, x, reference=lambda x: x * (torch.rand(64) > 0.5) * 2, contract=False)
+    assert report.verdict is Verdict.UNRESOLVED
+    assert "hand in what was drawn" in report.findings[0].reason
+
+
 def test_a_failure_is_asked_again_by_its_reproducer(tmp_path):
     import subprocess
     import sys
