@@ -218,7 +218,10 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16], ids=lambda dtype: dtype.__name__)
+FORMATS = (jnp.float32, jnp.bfloat16, pytest.param(jnp.float16, marks=pytest.mark.slow))
+
+
+@pytest.mark.parametrize("dtype", FORMATS, ids=lambda dtype: dtype.__name__)
 def test_honest_kernels_are_correct_in_every_format(dtype):
     args = drawn((6, 33), (33,), dtype=dtype)
     report = gradcheck.check_jax(layer_norm_kernel(), *args, reference=layer_norm, contract=False)

@@ -143,6 +143,7 @@ def test_a_kernel_is_correct(name, held, device):
     assert report.verdict is Verdict.CORRECT, report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_a_kernel_keeps_its_contract(name, device):
