@@ -280,7 +280,8 @@ def test_the_descriptions_of_the_pages_are_those_of_the_example_and_of_the_lines
 def test_every_command_is_run_by_one_of_these_tests():
     """But for installing, the tests themselves and scripts: `test_what_is_named_is_there` looks for those."""
     tested = ("verify", "check", "bench", "tour", "fuzz", "report")
-    others = ("pip install ", "pytest", "python benchmarks/", "ruff ", "HYPOTHESIS_PROFILE=nightly pytest ")
+    scripts = ("python benchmarks/", "python -m benchmarks.")
+    others = ("pip install ", "pytest", *scripts, "ruff ", "HYPOTHESIS_PROFILE=nightly pytest ")
     known = (*(f"gradcheck {command} " for command in tested), "gradcheck tour", *others)
     assert [line for line in commands("") if line and not line.startswith(known)] == []
 
