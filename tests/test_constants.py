@@ -132,6 +132,7 @@ CHOSEN = {
         "LARGE": 0.3,
         "COARSELY": 0.1,
         "WIDE": 32.0,
+        "MOST": 0.75,
         "LEAST": 1 / 64,
     },
     "comparison.levels": {"TF32": 2.0**-11, "COARSER": 2.0**13},

@@ -37,6 +37,8 @@ COARSELY = 0.1
 # Scales of every operation's rounding, beyond which no coarse arithmetic explains what is the same at all points. At 8, 43
 # of 10,800 honest blocks were accused, at 32 20, which were rounded choices, overflow, and logits in the hundreds.
 WIDE = 32.0
+# Of the entries beyond their bound: where choices that were seen to fall otherwise explain so many, others explain the rest.
+MOST = 0.75
 # Of the scales of a level that is said to explain an error: so much at least, or it would explain anything. One statistic of
 # many that is rounded to bfloat16 is a tenth of all of them.
 LEAST = 1 / 64
@@ -109,6 +111,9 @@ class Block:
         swings = self.measured.swings(level)[self.name]
         beyond = self.ratio(level) > BOUND
         hanging = beyond & (swings > 0) & (self.error <= BOUND * (swings + self.scale(level)))
+        if level is not self.measured.best and hanging.sum() >= MOST * beyond.sum():
+            # In coarse arithmetic more choices may fall otherwise than a few runs show.
+            hanging = beyond & (self.error <= BOUND * (swings.max() + self.scale(level)))
         self.left &= ~hanging
         return int(hanging.sum())
 
@@ -150,7 +155,7 @@ def _errors(block: Block, best: Level) -> Judgement:
         return said(Verdict.CORRECT)
     if block.large():
         return said(Verdict.UNRESOLVED, reasons.large_and_unsystematic(times, best.name))
-    return said(Verdict.INEXACT, reasons.times_the_error(times, best.name, as_if(block)))
+    return said(Verdict.INEXACT, reasons.times_the_error(times, worst, best.name, as_if(block)))
 
 
 def _varies(measured: Measured, name: str, scale: Array) -> float:
@@ -194,9 +199,10 @@ def _in_coarse_format(block: Block) -> Judgement:
         return said(Verdict.UNRESOLVED, f"in float32 on the same numbers: {found.reason}")
     if systematic and block.worst(every) > WIDE:
         return said(Verdict.WRONG, reasons.wrong_in(held, block.worst(every)))
-    if holding is not None:
-        return said(Verdict.CORRECT, reasons.as_accurate_as(holding.name), holding)
-    return said(Verdict.INEXACT, reasons.times_the_error(block.times(every), every.name, ""))
+    times, worst = block.times(every), block.worst(every)
+    if holding is not None or (times <= TWICE and worst <= STRAY and not systematic):
+        return said(Verdict.CORRECT, reasons.as_accurate_as((holding or every).name), holding or every)
+    return said(Verdict.INEXACT, reasons.times_the_error(times, worst, every.name))
 
 
 def _in_float32_alone(block: Block) -> tuple[Verdict, str]:
@@ -214,10 +220,10 @@ def _without_float32(block: Block, said: Callable[..., Judgement], systematic: b
         return said(Verdict.WRONG, reasons.systematic(block.worst(every), every.name))
     if systematic or block.large():
         return said(Verdict.UNRESOLVED, reasons.undecided_without_float32(block.worst(every), block.measured.held))
-    times = block.times(every)
-    return (
-        said(Verdict.INEXACT, reasons.times_the_error(times, every.name, "")) if times > TWICE else said(Verdict.CORRECT, "")
-    )
+    times, worst = block.times(every), block.worst(every)
+    if times <= TWICE and worst <= STRAY:
+        return said(Verdict.CORRECT, reasons.as_accurate_as(every.name))
+    return said(Verdict.INEXACT, reasons.times_the_error(times, worst, every.name))
 
 
 def as_if(block: Block) -> str:

@@ -122,8 +122,10 @@ def systematic(times: float, level: str) -> str:
     return f"error does not fall with rounding: up to {times:.2g} times that of {level}, and the same at other points"
 
 
-def times_the_error(times: float, level: str, as_if: str) -> str:
-    """Of an honest error that is larger than it need be."""
+def times_the_error(times: float, worst: float, level: str, as_if: str = "") -> str:
+    """Of an honest error that is larger than it need be, as a whole or in single entries."""
+    if times <= 2:
+        return f"up to {worst:.2g} times the error of {level} in single entries"
     return f"{times:.2g} times the error of {level}{f'; as if {as_if}' if as_if else ''}"
 
 
