@@ -82,7 +82,7 @@ def _resolved(measured: Measured, block: Block, judgement: Judgement, stated: Fi
         return stated
     part = _of_the_whole(measured, block.name, SEEN * judgement.scale)
     if not block.reference.any() and not block.error.any():
-        return replace(stated, resolution=0.0 if np.isnan(part) else part)
+        return replace(stated, resolution=part if np.isfinite(part) else 0.0)  # where all is zero, anything would be seen
     if part <= COARSELY and block.worst(judgement.level) <= BOUND:
         return replace(stated, resolution=part, block_resolution=part, reason=reasons.zero_to_rounding(part))
     return _too_coarse(measured, stated, coarse)
