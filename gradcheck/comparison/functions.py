@@ -6,13 +6,14 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from gradcheck.candidates.point import held, point_of
-from gradcheck.comparison.levels import UNITS, Level
+from gradcheck.comparison.levels import Level
 from gradcheck.comparison.noise import Choices, Noise
 from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved
 from gradcheck.comparison.shaken.arrays import ShakenArray, shaken
 from gradcheck.comparison.shaken.made import MadeShaken
 from gradcheck.comparison.shaken.running import Run, during, plain
 from gradcheck.errors import CallFailed, DataError
+from gradcheck.foundation.arithmetic import UNITS
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called, name_of
 from gradcheck.foundation.objects.pytree import BARE, Pytree, flatten

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-"""Unit roundoff of each format that arrays are stored in."""
+from gradcheck.foundation.arithmetic import LARGEST as LARGEST_BFLOAT16
+from gradcheck.foundation.arithmetic import UNITS
 
 TF32 = 2.0**-11
 TINY = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126}
@@ -20,7 +20,7 @@ LARGEST = {
     "float64": float(np.finfo(np.float64).max),
     "float32": float(np.finfo(np.float32).max),
     "float16": float(np.finfo(np.float16).max),
-    "bfloat16": 2.0**127 * (2 - 2.0**-7),
+    "bfloat16": LARGEST_BFLOAT16,
 }
 # Float64 cannot be shaken by its own roundoff in float64. Rounding is linear in u as long as it is small, so that a coarser
 # one is put on, and its effect scaled down.

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradcheck.foundation.arithmetic import UNITS
 from gradcheck.foundation.arrays import Array, dot, norm
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Diagnosis
 
-ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 SHIFTS = 3  # places that a roll may be off
 # Unit roundoff and least number, fewest digits first.
 NARROW = {"bfloat16": (2.0**-8, 2.0**-133), "float16": (2.0**-11, 2.0**-24), "float32": (2.0**-24, 2.0**-149)}
@@ -104,7 +104,7 @@ def corrections(
     if not claimed.any():
         return [Cause.ZERO.of(name)]
     narrow = narrow_format(claimed, known)
-    narrow = narrow if narrow and NARROW[narrow][0] > ROUNDOFF[held] else None
+    narrow = narrow if narrow and NARROW[narrow][0] > UNITS[held] else None
     found = [Cause.LOW_PRECISION.of(name, format=narrow)] if narrow else []
     for correction in _corrections(name, claims, theta, known[0], counts):
         if correction.explains(known):

@@ -14,6 +14,9 @@ UNIT = 2.0**-53
 UNIT_FLOAT32 = 2.0**-24
 """Of float32."""
 
+UNITS = {"float64": UNIT, "float32": UNIT_FLOAT32, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+"""Of each format that arrays are stored in."""
+
 COMPLEX_STEP = 1e-100
 """The h of a complex step in float64 or wider: Im f(x + ih) / h is off by about h^2 times the third derivative.
 

@@ -21,11 +21,12 @@ from gradcheck.adapters.jax.noise import Interpreter
 from gradcheck.adapters.leaves import Function
 from gradcheck.adapters.numbers import dtype_of
 from gradcheck.candidates.precision import AS_GIVEN
-from gradcheck.comparison.levels import UNITS, Level
+from gradcheck.comparison.levels import Level
 from gradcheck.comparison.noise import Choices, Noise
 from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved
 from gradcheck.comparison.procedure import compared
 from gradcheck.errors import CallFailed, DataError
+from gradcheck.foundation.arithmetic import UNITS
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
 from gradcheck.foundation.validation import Asked

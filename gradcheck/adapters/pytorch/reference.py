@@ -20,10 +20,11 @@ from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.interpreted import NO_EVIDENCE, NOTE, REMEDY, Launches
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
 from gradcheck.adapters.pytorch.numbers import DTYPES
-from gradcheck.comparison.levels import UNITS, Level
+from gradcheck.comparison.levels import Level
 from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved
 from gradcheck.comparison.procedure import compared
 from gradcheck.errors import CallFailed, DataError, DescriptionError
+from gradcheck.foundation.arithmetic import UNITS
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
 from gradcheck.foundation.validation import Asked
