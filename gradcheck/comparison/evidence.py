@@ -25,12 +25,12 @@ from gradcheck.comparison.explainers.subject import Subject
 from gradcheck.comparison.judging import judged
 from gradcheck.comparison.levels import COARSE
 from gradcheck.comparison.measured import Measured
+from gradcheck.diagnosis.engine import OFF
 from gradcheck.diagnosis.references import Precise, Reference, ReferenceEvidence
 from gradcheck.foundation.arrays import zeros
 from gradcheck.verdict.bounds import Allowance
 from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 
-OFF = (Verdict.WRONG, Verdict.INEXACT)
 Look = Callable[[Subject], Iterator[Diagnosis]]
 # Those that cost nothing first; what costs evaluations looks at what is unexplained, but for cotangents.
 LOOKS: tuple[Look, ...] = (

@@ -9,7 +9,7 @@
    in float32 on the same numbers, where it has such a path.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -132,6 +132,12 @@ def judged(measured: Measured, name: str) -> Judgement:
     return found
 
 
+def judged_in_float32(measured: Measured, name: str) -> Judgement | None:
+    """The verdict in float32 on the same numbers; None of a finer format, and of a candidate that has no such path."""
+    wide = measured.in_float32 if measured.held in COARSE else None
+    return None if wide is None else judged(wide, name)
+
+
 def _errors(block: Block, best: Level) -> Judgement:
     def said(verdict: Verdict, reason: str = "", level: Level = best) -> Judgement:
         return Judgement(verdict, reason, block.scale(level), level)
@@ -189,10 +195,9 @@ def _in_coarse_format(block: Block) -> Judgement:
         return said(Verdict.NONSMOOTH, reasons.hangs_on_choices(hanging, block.error.size))
     if holding is not None and not systematic:
         return said(Verdict.CORRECT, reasons.as_accurate_as(holding.name), holding)
-    wide = block.measured.in_float32
-    if wide is None:
+    found = judged_in_float32(block.measured, block.name)
+    if found is None:
         return _without_float32(block, said, systematic)
-    found = judged(wide, block.name)
     if found.verdict is Verdict.WRONG:
         return said(Verdict.WRONG, reasons.wrong_in_float32(found.reason))
     if found.verdict is Verdict.UNRESOLVED:
@@ -207,8 +212,7 @@ def _in_coarse_format(block: Block) -> Judgement:
 
 def _in_float32_alone(block: Block) -> tuple[Verdict, str]:
     """What is known where the coarse format's own answer is no evidence."""
-    wide = block.measured.in_float32
-    found = judged(wide, block.name) if wide is not None else None
+    found = judged_in_float32(block.measured, block.name)
     if found is not None and found.verdict is Verdict.WRONG:
         return Verdict.WRONG, reasons.wrong_in_float32(found.reason)
     return Verdict.UNRESOLVED, block.measured.pair.doubt
@@ -228,10 +232,5 @@ def _without_float32(block: Block, said: Callable[..., Judgement], systematic: b
 
 def as_if(block: Block) -> str:
     """The finest level that would explain an error, and by no more than it is."""
-    return next((level.name for level in _fitting(block)), "")
-
-
-def _fitting(block: Block) -> Iterator[Level]:
-    for level in explaining(block.measured.held):
-        if block.worst(level) <= BOUND and block.times(level) >= LEAST:
-            yield level
+    levels = explaining(block.measured.held)
+    return next((each.name for each in levels if block.worst(each) <= BOUND and block.times(each) >= LEAST), "")

@@ -7,14 +7,13 @@ from gradcheck.comparison.levels import COARSE
 from gradcheck.comparison.measured import Measured
 from gradcheck.comparison.pair import Pair
 from gradcheck.comparison.stated import Stated, stated
-from gradcheck.diagnosis.engine import diagnose
+from gradcheck.diagnosis.engine import OFF, diagnose
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.watching import Watch
 from gradcheck.report import Report
 from gradcheck.verdict.causes import Cause
-from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
+from gradcheck.verdict.findings import Diagnosis, Finding
 
-OFF = (Verdict.WRONG, Verdict.INEXACT)
 SPENT = "evaluations of the reference"
 VOUCHES = "the reference vouches for what is right: an error of its own would not be seen"
 WITHOUT_FLOAT64 = "the reference has no float64 path: the mean of its noise runs in {held} stands for it"

@@ -7,8 +7,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from gradcheck.candidates.answer import Defect
-from gradcheck.comparison.judging import BOUND, COARSELY, SEEN, Block, Judgement, judged
-from gradcheck.comparison.levels import COARSE
+from gradcheck.comparison.judging import BOUND, COARSELY, SEEN, Block, Judgement, judged, judged_in_float32
 from gradcheck.comparison.measured import Measured
 from gradcheck.foundation.arrays import Array, norm, rms
 from gradcheck.verdict import reasons
@@ -90,8 +89,7 @@ def _resolved(measured: Measured, block: Block, judgement: Judgement, stated: Fi
 
 def _too_coarse(measured: Measured, stated: Finding, coarse: float) -> Finding:
     """Wrong where the same candidate is wrong in float32; else it is said what is known there."""
-    wide = measured.in_float32 if measured.held in COARSE else None
-    found = judged(wide, stated.name) if wide is not None else None
+    found = judged_in_float32(measured, stated.name)
     if found is not None and found.verdict is Verdict.WRONG:
         return replace(stated, verdict=Verdict.WRONG, reason=reasons.wrong_in_float32(found.reason))
     elsewhere = str(found.verdict) if found is not None else ""

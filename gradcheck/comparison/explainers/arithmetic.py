@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gradcheck.comparison.explainers.subject import Subject
-from gradcheck.comparison.judging import Block, as_if, judged
+from gradcheck.comparison.judging import Block, as_if, judged, judged_in_float32
 from gradcheck.comparison.levels import COARSE
 from gradcheck.foundation.arrays import rms
 from gradcheck.verdict.causes import Cause
@@ -27,8 +27,8 @@ def explain(subject: Subject) -> Iterator[Diagnosis]:
 
 def _right_in_float32(subject: Subject, name: str) -> bool:
     coarse = subject.shown[name] is subject.measured and subject.measured.held in COARSE
-    wide = subject.measured.in_float32 if coarse else None
-    return wide is not None and judged(wide, name).verdict in (Verdict.CORRECT, Verdict.INEXACT)
+    found = judged_in_float32(subject.measured, name) if coarse else None
+    return found is not None and found.verdict in (Verdict.CORRECT, Verdict.INEXACT)
 
 
 def outputs(subject: Subject) -> Iterator[Diagnosis]:

@@ -68,14 +68,7 @@ def choice_of(
 
 def dtypes_of(dtypes: object, owner: str = "dtypes") -> tuple[str, ...]:
     """Names of dtypes, of one or of several, which may be PyTorch's or NumPy's own."""
-    names = tuple(map(_dtype_name, several(dtypes)))
-    known = (*FLOATING, *COUNTING)
-    for name in names:
-        if name not in known:
-            raise DescriptionError(f"unknown dtype {shown(name)}, {nearest(name, known)}", owner)
-    if not names:
-        raise DescriptionError("expected at least one dtype", owner)
-    return names
+    return among(tuple(map(_dtype_name, several(dtypes))), (*FLOATING, *COUNTING), owner, kind="dtype")
 
 
 def _dtype_name(dtype: Any) -> str:
@@ -88,15 +81,15 @@ def _dtype_name(dtype: Any) -> str:
         return text
 
 
-def among(given: Names, known: Iterable[str], what: str, usual: Names = None) -> tuple[str, ...]:
+def among(given: Names, known: Iterable[str], what: str, usual: Names = None, kind: str = "name") -> tuple[str, ...]:
     """Some of what there is, by name; where nobody says which, the usual."""
     known = list(known)
     names = (given,) if isinstance(given, str) else tuple((usual or known) if given is None else given)
     for name in names:
         if name not in known:
-            raise DescriptionError(f"unknown name {shown(name)}, {nearest(str(name), known)}", what)
+            raise DescriptionError(f"unknown {kind} {shown(name)}, {nearest(str(name), known)}", what)
     if not names:
-        raise DescriptionError("expected at least one name", what)
+        raise DescriptionError(f"expected at least one {kind}", what)
     return names
 
 
