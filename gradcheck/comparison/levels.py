@@ -79,6 +79,11 @@ COARSE = ("bfloat16", "float16")
 """Formats in which no kernel adds up if it can help it."""
 
 
+def known_format(name: str) -> str:
+    """The format that a dtype of this name counts as: of an 8-bit float float16, which is finer."""
+    return name if name in UNITS else "float16"
+
+
 def coarsest(formats: Iterable[str]) -> str:
     """The format of the largest roundoff among some."""
     return max(formats, key=lambda each: UNITS[each])

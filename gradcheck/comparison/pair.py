@@ -90,6 +90,11 @@ class Pair(Protocol):
         ...
 
 
+def output_block(name: str) -> str:
+    """What an output is called beside the blocks of the gradient."""
+    return name if name == "output" else f"output.{name}"
+
+
 def moved(at: Inputs, level: Level, seed: int) -> Inputs:
     """Arguments and cotangents as a level may read them."""
     if not level.moved:

@@ -21,9 +21,9 @@ from gradcheck.adapters.jax.noise import Interpreter
 from gradcheck.adapters.leaves import Function
 from gradcheck.adapters.numbers import dtype_of
 from gradcheck.candidates.precision import AS_GIVEN
-from gradcheck.comparison.levels import Level
+from gradcheck.comparison.levels import Level, known_format
 from gradcheck.comparison.noise import Choices, Noise
-from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved
+from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved, output_block
 from gradcheck.comparison.procedure import compared
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arithmetic import UNITS
@@ -34,7 +34,7 @@ from gradcheck.foundation.wording import enumerated
 from gradcheck.oracles.directions import normal
 from gradcheck.report import Report
 
-BACKEND, OUTPUT = "reverse", "output"
+BACKEND = "reverse"
 
 
 def check_against(
@@ -98,9 +98,9 @@ class JaxPair:
         self.reference.f, self.reference.name = reference, getattr(reference, "__name__", type(reference).__name__)
         self.name = f"{self.kernel.name} against {self.reference.name}"
         dtypes = {name: np.dtype(value.dtype) for name, value in outputs.items()}
-        self._cast = {**self.kernel.given, **{_named(name): dtype for name, dtype in dtypes.items()}}
+        self._cast = {**self.kernel.given, **{output_block(name): dtype for name, dtype in dtypes.items()}}
         self.formats = {name: _format(dtype) for name, dtype in self._cast.items()}
-        cotangents = {_named(name): normal(_named(name), value.shape, seed) for name, value in outputs.items()}
+        cotangents = {output_block(name): normal(output_block(name), value.shape, seed) for name, value in outputs.items()}
         self.given = self.nearest(Inputs(self.kernel.point, cotangents))
         self._trace = self._traced()
         self.extra = [name for name in cotangents if name not in self._trace.outputs]
@@ -119,7 +119,8 @@ class JaxPair:
             if any(UNITS[_format(value.dtype)] > UNITS["float32"] for value in outputs.values()):
                 return None
             cotangents = {
-                _named(name): jnp.asarray(at.cotangents[_named(name)], value.dtype) for name, value in outputs.items()
+                output_block(name): jnp.asarray(at.cotangents[output_block(name)], value.dtype)
+                for name, value in outputs.items()
             }
             return _evaluated(self.kernel, Typed(point, cotangents))
         except CallFailed:
@@ -187,9 +188,11 @@ def _trace(function: Function, at: Typed) -> Trace:
     def both(point: Mapping[str, Any], cotangents: Mapping[str, Any]) -> Any:
         found, pull = jax.vjp(function.call, dict(point))
         _refuse_other_outputs(function, found, cotangents)
-        outputs[:] = sorted(map(_named, found))
-        ((gradients),) = pull({name: jnp.asarray(cotangents[_named(name)], value.dtype) for name, value in found.items()})
-        values = {_named(name): value for name, value in found.items()}
+        outputs[:] = sorted(map(output_block, found))
+        ((gradients),) = pull(
+            {name: jnp.asarray(cotangents[output_block(name)], value.dtype) for name, value in found.items()}
+        )
+        values = {output_block(name): value for name, value in found.items()}
         return [values[name] for name in outputs], [gradients[name] for name in sorted(point)]
 
     try:
@@ -201,23 +204,26 @@ def _trace(function: Function, at: Typed) -> Trace:
 
 def _refuse_other_outputs(function: Function, found: Mapping[str, Any], cotangents: Mapping[str, Any]) -> None:
     for name, value in found.items():
-        mine = cotangents.get(_named(name))
+        mine = cotangents.get(output_block(name))
         if mine is None:
             raise DataError(
-                f"reference: {function.name} returns {enumerated(sorted(map(_named, found)))}, "
+                f"reference: {function.name} returns {enumerated(sorted(map(output_block, found)))}, "
                 f"the kernel {enumerated(sorted(cotangents))}"
             )
         if mine.shape != value.shape:
             raise DataError(
-                f"reference: {_named(name)} has shape {value.shape} in {function.name}, {mine.shape} in the kernel"
+                f"reference: {output_block(name)} has shape {value.shape} in {function.name}, {mine.shape} in the kernel"
             )
 
 
 def _evaluated(function: Function, at: Typed) -> Blocks:
     outputs, pull = called(jax.vjp, function.name, function.call, dict(at.point))
-    cotangents = {name: at.cotangents[_named(name)] for name in outputs}
+    cotangents = {name: at.cotangents[output_block(name)] for name in outputs}
     (gradients,) = called(pull, f"the VJP of {function.name}", cotangents)
-    return {**{_named(name): _wide(value) for name, value in outputs.items()}, **{n: _wide(g) for n, g in gradients.items()}}
+    return {
+        **{output_block(name): _wide(value) for name, value in outputs.items()},
+        **{n: _wide(g) for n, g in gradients.items()},
+    }
 
 
 def _asked_about(pair: JaxPair, judged: Any) -> Any:
@@ -225,15 +231,8 @@ def _asked_about(pair: JaxPair, judged: Any) -> Any:
         return asked_about(pair.kernel, judged)
 
 
-def _named(output: str) -> str:
-    """As a block: the name of an output in a nesting says that it is one."""
-    return output if output == OUTPUT else f"{OUTPUT}.{output}"
-
-
 def _format(dtype: Any) -> str:
-    """As `gradcheck.comparison.levels` has it; of an 8-bit float that of float16, which is finer."""
-    name = np.dtype(dtype).name
-    return name if name in UNITS else "float16"
+    return known_format(np.dtype(dtype).name)
 
 
 def _wide(value: Any) -> Array:

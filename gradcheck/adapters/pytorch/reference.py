@@ -20,8 +20,8 @@ from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.interpreted import NO_EVIDENCE, NOTE, REMEDY, Launches
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
 from gradcheck.adapters.pytorch.numbers import DTYPES
-from gradcheck.comparison.levels import Level
-from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved
+from gradcheck.comparison.levels import Level, known_format
+from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved, output_block
 from gradcheck.comparison.procedure import compared
 from gradcheck.errors import CallFailed, DataError, DescriptionError
 from gradcheck.foundation.arithmetic import UNITS
@@ -83,9 +83,9 @@ class TorchPair:
         point = kernel.point()
         mine, theirs = kernel.call(point).outputs, reference.call(point).outputs
         both = _counterparts(mine, theirs, self.name)
-        self.mine = {_output(name): name for name in both}
-        self.theirs = {_output(name): other for name, other in both.items()}
-        self.extra = [_output(name) for name in mine if name not in both]
+        self.mine = {output_block(name): name for name in both}
+        self.theirs = {output_block(name): other for name, other in both.items()}
+        self.extra = [output_block(name) for name in mine if name not in both]
         found = {label: mine[name] for label, name in self.mine.items()}
         self.formats = {label: _format(tensor.dtype) for label, tensor in found.items()}
         self.formats |= {name: _format(kernel.dtype or value.dtype) for name, value in kernel.blocks.items()}
@@ -227,7 +227,7 @@ def _counterparts(mine: Tensors, theirs: Tensors, what: str) -> dict[str, str]:
         found = dict(zip(mine, theirs, strict=True))
     lost = [name for name in theirs if name not in found.values()]
     if lost:
-        returned, own = (enumerated(list(map(_output, each))) for each in (theirs, mine))
+        returned, own = (enumerated(list(map(output_block, each))) for each in (theirs, mine))
         raise DataError(f"{what}: the reference returns {returned}, the kernel {own}")
     return found
 
@@ -251,11 +251,6 @@ def _has_cotangent(mine: torch.Tensor, theirs: torch.Tensor) -> bool:
     return (mine.requires_grad or theirs.requires_grad) and mine.numel() == theirs.numel()
 
 
-def _output(name: str) -> str:
-    """What an output is called beside the blocks of the gradient."""
-    return name if name == "output" else f"output.{name}"
-
-
 def _notes(kernel: TorchFunction, pair: TorchPair) -> Iterator[str]:
     if pair.launches.any:
         yield NOTE
@@ -266,9 +261,7 @@ def _notes(kernel: TorchFunction, pair: TorchPair) -> Iterator[str]:
 
 
 def _format(dtype: torch.dtype) -> str:
-    """As `gradcheck.comparison.levels` has it; of an 8-bit float that of float16, which is finer."""
-    name = str(dtype).removeprefix("torch.")
-    return name if name in UNITS else "float16"
+    return known_format(str(dtype).removeprefix("torch."))
 
 
 def _rounded(array: Array, held: str) -> Array:
