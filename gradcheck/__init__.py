@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gradcheck import strategies as strategies
-    from gradcheck.adapters import check_autograd as check_autograd
-    from gradcheck.adapters import check_jax as check_jax
-    from gradcheck.adapters import check_scipy as check_scipy
-    from gradcheck.adapters import check_torch as check_torch
-    from gradcheck.adapters import drop_in as drop_in
-    from gradcheck.adapters import kernels as kernels
+    from gradcheck.adapters.doors.autograd import check_autograd as check_autograd
+    from gradcheck.adapters.doors.boosting import check_objective as check_objective
+    from gradcheck.adapters.doors.drawn import kernels as kernels
+    from gradcheck.adapters.doors.jax import check_jax as check_jax
+    from gradcheck.adapters.doors.pytorch import check_torch as check_torch
+    from gradcheck.adapters.doors.pytorch import drop_in as drop_in
+    from gradcheck.adapters.doors.scipy import check_scipy as check_scipy
     from gradcheck.builds.registry import backend as backend
     from gradcheck.builds.registry import installed as installed
     from gradcheck.cases.case import Case as Case
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gradcheck.cases.files import load as load
     from gradcheck.cases.files import save as save
     from gradcheck.checking.checker import check as check
+    from gradcheck.checking.jacobians.checker import check_jacobian as check_jacobian
     from gradcheck.checking.products import check_adjoint as check_adjoint
     from gradcheck.checking.products import check_hvp as check_hvp
     from gradcheck.checking.products import check_jvp as check_jvp
@@ -88,9 +90,15 @@ if TYPE_CHECKING:
     from gradcheck.verification.verifier import verify as verify
 
 _HOME = {
-    "gradcheck.adapters": "check_autograd check_jax check_scipy check_torch drop_in kernels",
+    "gradcheck.adapters.doors.autograd": "check_autograd",
+    "gradcheck.adapters.doors.boosting": "check_objective",
+    "gradcheck.adapters.doors.drawn": "kernels",
+    "gradcheck.adapters.doors.jax": "check_jax",
+    "gradcheck.adapters.doors.pytorch": "check_torch drop_in",
+    "gradcheck.adapters.doors.scipy": "check_scipy",
     "gradcheck.cases.case": "Case Given",
     "gradcheck.checking.checker": "check",
+    "gradcheck.checking.jacobians.checker": "check_jacobian",
     "gradcheck.comparison.comparer": "compare",
     "gradcheck.errors": "BackendBroken BackendError BackendNotInstalled CallFailed DataError DescriptionError "
     "GradcheckError GradientMismatch LibraryNotInstalled OutputError UnknownBackend Unsupported",

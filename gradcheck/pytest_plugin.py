@@ -84,6 +84,8 @@ class GradcheckFixture:
     jvp = _asserting("check_jvp")
     adjoint = _asserting("check_adjoint")
     hvp = _asserting("check_hvp")
+    jacobian = _asserting("check_jacobian")
+    objective = _asserting("check_objective")
     compare = _asserting("compare")
     verify = _asserting("verify")
 
@@ -93,7 +95,8 @@ class GradcheckFixture:
 
 @pytest.fixture(name="gradcheck")
 def gradcheck_fixture(request: pytest.FixtureRequest) -> GradcheckFixture:
-    """Check gradients: `gradcheck(loss, ...)`, and .torch .jax .autograd .scipy .vjp .jvp .adjoint .hvp .compare .verify."""
+    """Check gradients: `gradcheck(loss, ...)`, and .torch .jax .autograd .scipy .jacobian .objective .vjp .jvp .adjoint .hvp
+    .compare .verify."""
     return GradcheckFixture(request.node)
 
 

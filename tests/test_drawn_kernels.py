@@ -14,7 +14,7 @@ from hypothesis.errors import InvalidArgument
 from jaxtyping import Bool, Float, Int
 
 import gradcheck
-from gradcheck import adapters
+from gradcheck.adapters.doors import drawn
 from gradcheck.errors import DescriptionError, GradientMismatch
 from gradcheck.strategies import sizes, tensors
 
@@ -222,7 +222,7 @@ def quick(monkeypatch):
         )
         return SimpleNamespace(verdict=gradcheck.Verdict.CORRECT if near else gradcheck.Verdict.WRONG)
 
-    monkeypatch.setattr(adapters, "check_torch", check)
+    monkeypatch.setattr(drawn, "check_torch", check)
 
 
 def configuration_of(error):
@@ -444,7 +444,7 @@ def test_what_is_put_around_a_drawn_test_holds_inside():
 
 def test_a_test_that_decides_nothing_fails_with_one_sentence(monkeypatch):
     verdicts = iter(["unresolved", "correct", "unresolved", "nonsmooth"] * 20)
-    monkeypatch.setattr(adapters, "check_torch", lambda *_, **__: SimpleNamespace(verdict=gradcheck.Verdict(next(verdicts))))
+    monkeypatch.setattr(drawn, "check_torch", lambda *_, **__: SimpleNamespace(verdict=gradcheck.Verdict(next(verdicts))))
     with pytest.raises(
         GradientMismatch, match=r"nothing was decided in 15 of 20 configurations \(10 unresolved, 5 nonsmooth\)"
     ):
@@ -453,7 +453,7 @@ def test_a_test_that_decides_nothing_fails_with_one_sentence(monkeypatch):
 
 def test_a_test_that_decides_half_passes(monkeypatch):
     verdicts = iter(["unresolved", "correct"] * 20)
-    monkeypatch.setattr(adapters, "check_torch", lambda *_, **__: SimpleNamespace(verdict=gradcheck.Verdict(next(verdicts))))
+    monkeypatch.setattr(drawn, "check_torch", lambda *_, **__: SimpleNamespace(verdict=gradcheck.Verdict(next(verdicts))))
     norm(masked_norm)()
 
 
