@@ -15,7 +15,7 @@ DISPUTED = "refuted along one direction, and borne out by others and by smaller 
 OF_A_WRONG_GRADIENT = "it would be the derivative of the gradient, which is not right"
 RANDOM = "random numbers are drawn, and perhaps others by the reference: hand in what was drawn, as a mask"
 STOPPED = "stopped before it was judged"
-STRAIGHT_PIECES = "the loss is in straight pieces: its second derivative is 0, and any positive number in its place a convention"
+STRAIGHT_PIECES = "the loss is in straight pieces: its second derivative is 0, and any positive number a convention"
 COARSE = 0.3  # a block of which no more is known is not known
 STAIRCASE = "a staircase: flat nearby, and sloped further off"
 

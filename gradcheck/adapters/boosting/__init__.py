@@ -1,1 +1,1 @@
-"""Boosting objectives, a gradient and a second derivative for each row: what is meant, what is returned, and why it is off."""
+"""Boosting objectives: each row's gradient and second derivative against the loss that is meant, and why they are off."""

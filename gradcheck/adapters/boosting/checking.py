@@ -7,12 +7,13 @@ import numpy as np
 from msgspec.structs import replace
 
 from gradcheck.adapters.boosting.conventions import Convention, Objective, Rows, convention_of, required, weight_of
-from gradcheck.adapters.boosting.explaining import Problem, explained
+from gradcheck.adapters.boosting.explaining import explained
 from gradcheck.adapters.boosting.judging import Claimed, Known, by_rows, claimed, finite, found, is_separable
-from gradcheck.adapters.boosting.losses import Loss, loss_of
+from gradcheck.adapters.boosting.losses import loss_of
+from gradcheck.adapters.boosting.problem import Problem
 from gradcheck.adapters.boosting.recording import Visit, backend_of, visits
-from gradcheck.adapters.boosting.sums import by_number
 from gradcheck.adapters.boosting.substitutes import NOT_COMPARED, meant
+from gradcheck.adapters.boosting.sums import by_number
 from gradcheck.errors import DataError, DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.validation import Asked
@@ -49,9 +50,9 @@ def check_objective(
 
 
 def _visited(loss: Callable[..., Any], visit: Visit, options: Options, asked: Asked) -> Report:
-    rows, at = _rows(visit.raw, visit.labels, options._replace(weights=visit.weights, classes=None))
-    report = _judged(loss, Objective(visit.objective, Convention.SKLEARN, rows), at, visit.backend, options, asked, visit)
-    return report
+    weights = options.weights if visit.weights is None else visit.weights  # LightGBM hands them on where they are asked for
+    rows, at = _rows(visit.raw, visit.labels, options._replace(weights=weights, classes=None))
+    return _judged(loss, Objective(visit.objective, Convention.SKLEARN, rows), at, visit.backend, options, asked, visit)
 
 
 def _rows(raw: Any, labels: Any, options: Options) -> tuple[Rows, Array]:
@@ -75,7 +76,7 @@ def _rows(raw: Any, labels: Any, options: Options) -> tuple[Rows, Array]:
         weights = weights if weights is not None else _or_none(data.get_weight())
         labels = data.get_label()
     rows = Rows(at.size // classes, classes, options.order, at.ndim == 1, data=data)
-    rows = rows._replace(labels=_sized(labels, rows.count, "labels"), weights=_sized(weights, rows.count, "weights"))
+    rows = rows._replace(labels=_sized(labels, rows.length, "labels"), weights=_sized(weights, rows.length, "weights"))
     return rows, rows.inward(at)
 
 
@@ -131,11 +132,13 @@ def _judged(
         elif options.hessian != "exact":
             notes.append(f"hessian: compared as {options.hessian!r}")
     else:
-        findings.append(Finding(name="hessian", backend=backend, verdict=Verdict.UNRESOLVED, reason=reasons.OF_A_WRONG_GRADIENT))
+        reason = reasons.OF_A_WRONG_GRADIENT
+        findings.append(Finding(name="hessian", backend=backend, verdict=Verdict.UNRESOLVED, reason=reason))
     diagnoses = list(report.diagnoses)
     if asked.diagnose:
-        diagnoses += explained(Problem(objective, at, said, known), findings, {d.name for d in diagnoses})
-    title = f"{objective.name}: {rows.count} rows" + (f", {rows.classes} classes" if rows.classes > 1 else "")
+        problem = Problem(objective, at, said, known, loss if by_row else None, options.hessian)
+        diagnoses += explained(problem, findings, {each.name for each in diagnoses})
+    title = f"{objective.name}: {rows.length} rows" + (f", {rows.classes} classes" if rows.classes > 1 else "")
     return replace(
         report,
         title=title,
@@ -147,7 +150,7 @@ def _judged(
 
 
 def _nothing(at: Array) -> Known:
-    return Known(*(np.zeros_like(at) for _ in Known._fields))
+    return Known(*(np.zeros_like(at) for _ in Known._fields[:4]))
 
 
 def _conventional(finding: Finding, said: Claimed, known: dict[str, Known], meaning: str | float) -> Finding:

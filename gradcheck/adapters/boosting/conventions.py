@@ -1,6 +1,7 @@
 """How an objective is called and what its answer means: one convention for each form in which libraries take it."""
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, cast
@@ -12,15 +13,12 @@ from gradcheck.errors import DataError, DescriptionError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called, name_of
 
-LABELS = frozenset("y yt y_true ytrue true truth label labels target targets t actual observed y_train".split())
-PREDICTIONS = frozenset(
-    "y_pred ypred y_hat yhat yp p pred preds predt prediction predictions predicted raw raw_score raw_scores margin margins "
-    "score scores y_score approx approxes f z s logit logits x".split()
+LABELS = re.compile(r"y|yt|t|y_?true|y_?train|true|truth|labels?|targets?|actual|observed")
+PREDICTIONS = re.compile(
+    r"y_?(pred|hat|score)|yp|[pfzsx]|preds?|predt|predict(ed|ions?)|raw(_scores?)?|margins?|scores?|approx(es)?|logits?"
 )
-DATA_SETS = frozenset("dtrain d_train dmatrix dm data dataset dset ds train train_data train_set traindata lgb_train".split())
-WEIGHTS = frozenset("w weight weights sample_weight sample_weights".split())
-
-
+DATA_SETS = re.compile(r"d_?train|dmatrix|dm|data(_?set)?|ds(et)?|train(_?data|_set)?|lgb_train")
+WEIGHTS = re.compile(r"w|(sample_)?weights?")
 BLOCKS = ("gradient", "hessian")
 
 
@@ -34,7 +32,7 @@ class Convention(StrEnum):
 
 
 class Data:
-    """What a native objective is handed in place of a `DMatrix` or a `Dataset`: labels and weights by the methods of both."""
+    """What a native objective is handed in place of a `DMatrix` or `Dataset`: labels and weights by the methods of both."""
 
     def __init__(self, labels: Any, weights: Any, rows: int) -> None:
         self.label, self.weight, self._rows = labels, weights, rows
@@ -61,7 +59,8 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    count, classes : int
+    length, classes : int
+        n and k.
     order : str, optional
         Of predictions and answers that are flat though there are several classes: ``"C"``, row by row, or ``"F"``.
     flat : bool
@@ -70,7 +69,7 @@ class Rows(NamedTuple):
         ``data`` is a `DMatrix` or a `Dataset` that was handed in.
     """
 
-    count: int
+    length: int
     classes: int
     order: str | None
     flat: bool
@@ -80,7 +79,7 @@ class Rows(NamedTuple):
 
     def inward(self, raw: Array) -> Array:
         """Predictions as they were handed in, as (n, k)."""
-        return raw.reshape(self.count, self.classes, order=cast("Any", self.order or "C"))
+        return raw.reshape(self.length, self.classes, order=cast("Any", self.order or "C"))
 
     def outward(self, raw: Array) -> Array:
         """Predictions (n, k) as they were handed in, in memory of their own."""
@@ -88,7 +87,7 @@ class Rows(NamedTuple):
 
     def block(self, array: Array, what: str) -> tuple[Array | None, str]:
         """An answer as (n, k); or why it is none."""
-        n, k = self.count, self.classes
+        n, k = self.length, self.classes
         if array.dtype.kind not in "fiub":
             return None, f"the {what} is of dtype {array.dtype}, expected real numbers"
         if array.shape == (n, k) or (k == 1 and array.shape == (n,)):
@@ -148,8 +147,10 @@ class Objective(NamedTuple):
         if len(pair) != 2:
             size = f" of {len(pair)}" if isinstance(found, tuple | list) else ""
             raise DataError(f"{self.name} returned {described(found)}{size}, expected a pair (gradient, hessian)")
-        return Answer(*(_array(part, f"{self.name}: the {what}") for part, what in zip(pair, BLOCKS, strict=True)),
-                      changed=not np.array_equal(handed, kept))
+        return Answer(
+            *(_array(part, f"{self.name}: the {what}") for part, what in zip(pair, BLOCKS, strict=True)),
+            changed=not np.array_equal(handed, kept),
+        )
 
     def _returned(self, raw: Array) -> Any:
         f, rows = self.function, self.rows
@@ -158,7 +159,7 @@ class Objective(NamedTuple):
         if self.convention is Convention.CATBOOST:
             return _catboost(f, raw, rows)
         if self.convention is Convention.NATIVE:
-            return f(raw, rows.data if rows.data is not None else Data(rows.labels, rows.weights, rows.count))
+            return f(raw, rows.data if rows.data is not None else Data(rows.labels, rows.weights, rows.length))
         weight = weight_of(f)
         if rows.weights is None or weight is None:
             return f(rows.labels, raw)
@@ -180,13 +181,13 @@ def convention_of(objective: Any, labels: Any, said: str | None) -> Convention:
     if hasattr(objective, "calc_ders_range") or hasattr(objective, "calc_ders_multi"):
         return Convention.CATBOOST
     if not callable(objective):
-        raise DescriptionError(f"expected a function, an estimator or an object with calc_ders_range, got {objective!r}", "objective")
+        raise DescriptionError(f"expected a function, an estimator or CatBoost's object, got {objective!r}", "objective")
     names = required(objective)
     if len(names) == 1:
         return Convention.PLAIN
-    if len(names) >= 2 and names[1].lower() in DATA_SETS:
+    if len(names) >= 2 and means(names[1], DATA_SETS):
         return Convention.NATIVE
-    if len(names) >= 2 and names[0].lower() in LABELS and names[1].lower() in PREDICTIONS:
+    if labels_come_first(names):
         return Convention.SKLEARN
     if hasattr(labels, "get_label"):
         return Convention.NATIVE
@@ -196,6 +197,16 @@ def convention_of(objective: Any, labels: Any, said: str | None) -> Convention:
         "(preds, dtrain), or hand in a function of the predictions alone",
         "convention",
     )
+
+
+def means(name: str, words: re.Pattern[str]) -> bool:
+    """Whether an argument is called by one of these words."""
+    return words.fullmatch(name.lower()) is not None
+
+
+def labels_come_first(names: Sequence[str]) -> bool:
+    """Whether of a function's arguments the first are labels and predictions, in this order."""
+    return len(names) >= 2 and means(names[0], LABELS) and means(names[1], PREDICTIONS)
 
 
 def required(f: Callable[..., Any]) -> list[str]:
@@ -215,7 +226,7 @@ def weight_of(f: Callable[..., Any]) -> str | None:
         names = list(inspect.signature(f).parameters)
     except (TypeError, ValueError):
         return None
-    return next((name for name in names if name.lower() in WEIGHTS), None)
+    return next((name for name in names if means(name, WEIGHTS)), None)
 
 
 def _array(part: Any, what: str) -> Array:
@@ -232,10 +243,10 @@ def _catboost(f: Any, raw: Array, rows: Rows) -> tuple[Array, Array]:
         pairs: Any = f.calc_ders_range(raw.ravel(), rows.labels, rows.weights)
         found = np.array([tuple(pair) for pair in pairs], dtype=np.float64).reshape(-1, 2)
         return found[:, 0], found[:, 1]
-    weights: Any = [None] * rows.count if rows.weights is None else rows.weights
+    weights: Any = [None] * rows.length if rows.weights is None else rows.weights
     first: list[Any] = []
     second: list[Any] = []
-    for approx, label, weight in zip(raw.reshape(rows.count, -1), rows.labels, weights, strict=True):
+    for approx, label, weight in zip(raw.reshape(rows.length, -1), rows.labels, weights, strict=True):
         one, other = f.calc_ders_multi(approx, label, weight)
         first.append(one)
         second.append(np.diag(np.asarray(other)))

@@ -1,53 +1,32 @@
 """Causes: what an objective would be without a mistake, entry by entry, since the truth is known in every entry."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from gradcheck.adapters.boosting.conventions import BLOCKS, Convention, Objective
-from gradcheck.adapters.boosting.judging import Claimed, Known, in_float32, indexed
-from gradcheck.diagnosis.corrections import clipped_at
+from gradcheck.adapters.boosting.judging import Known, indexed
+from gradcheck.adapters.boosting.problem import NEAR, TINY, Found, Problem, claims_of
+from gradcheck.adapters.boosting.substitutes import bounds, conventions
+from gradcheck.diagnosis.corrections import NARROW, clipped_at, narrow_format
+from gradcheck.diagnosis.corrections import Known as Along
 from gradcheck.diagnosis.engine import ordered
 from gradcheck.errors import GradcheckError
-from gradcheck.foundation.arithmetic import UNIT, UNIT_FLOAT32
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.entrywise import entry_scales
 from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 
-# Of an entry's scale: so near a correction must come. Wrong corrections of 2,000 rows come nearer than this in none.
-NEAR = 1e-8
 INTEGER = 1e-6  # so near to a count a factor is one
 FEW = 20  # values of labels that are looked at one by one
 CLASSES = 16  # whose exchange is looked for
 ROUNDS = 12  # of Newton's method, to find one constant
-TINY = float(np.finfo(np.float64).tiny)
-
-Found = Iterator[tuple[Cause, dict[str, Any], Array]]  # a corrected claim, and whose evidence it is
-
-
-class Problem(NamedTuple):
-    """An objective, where, what it says, and what is true; blocks whose truth is not known are absent."""
-
-    objective: Objective
-    at: Array
-    said: Claimed
-    known: dict[str, Known]
-
-    def fits(self, name: str, corrected: Array, near: float = NEAR, where: Array | None = None) -> bool:
-        """Whether a corrected claim is true in every entry, or in those ``where``."""
-        truth = self.known[name]
-        if corrected.shape != truth.value.shape or not np.isfinite(corrected).all():
-            return False
-        unit = UNIT_FLOAT32 if in_float32(self.said.blocks[name]) else max(self.said.unit, UNIT)
-        room = 4 * truth.bound + max(near, 64 * unit) * entry_scales(corrected, truth.value, TINY)
-        inside = (corrected >= truth.low - room) & (corrected <= truth.high + room)
-        return bool((inside if where is None else inside | ~where).all())
 
 
 def explained(problem: Problem, findings: Sequence[Finding], known: set[str]) -> Iterator[Diagnosis]:
     """Causes of whatever is not correct, simplest first for each block; of ``known`` ones they are there."""
+    gradient = findings[0].verdict is not Verdict.WRONG
     for finding in findings:
         name = finding.name
         if name in problem.said.defects:
@@ -55,29 +34,33 @@ def explained(problem: Problem, findings: Sequence[Finding], known: set[str]) ->
         elif finding.verdict is Verdict.NONSMOOTH and finding.slopes:
             yield Cause.KINK_CONVENTION.of(name, slopes=list(finding.slopes))
         elif finding.verdict in (Verdict.WRONG, Verdict.INEXACT) and name in problem.known and name not in known:
-            yield from ordered(list(_causes(problem, finding)))
+            yield from _causes(problem, finding, gradient)
 
 
-def _causes(problem: Problem, finding: Finding) -> Iterator[Diagnosis]:
-    name = finding.name
-    looks = [_plain, _weighted, _linked, _called_otherwise, _reordered, _of_classes, _of_entries]
-    if name == "hessian":
-        looks.insert(0, _conventions)
-    none = True
-    for look in looks:
-        for cause, evidence, corrected in look(problem, name):
-            if problem.fits(name, corrected):
-                none = False
-                yield cause.of(name, **evidence)
-    if none and name == "gradient" and (offset := _offset(problem)) is not None:
-        none = False
-        yield Cause.OFFSET.of(name, offset=offset)
-    if none and finding.verdict is Verdict.INEXACT:
-        yield Cause.CONSTANTS.of(name, error=finding.error)
+def _causes(problem: Problem, finding: Finding, gradient: bool) -> list[Diagnosis]:
+    name, exact = finding.name, problem.meaning == "exact"
+    found: list[Diagnosis] = []
+    if name == "hessian" and exact:
+        found = _fitting(problem, name, conventions)
+    if not found:
+        for look in (_plain, _weighted, _linked, _called_otherwise, _reordered, _of_classes, _of_entries):
+            found += _fitting(problem, name, look)
+    if not found and name == "gradient" and (offset := _offset(problem)) is not None:
+        found = [Cause.OFFSET.of(name, offset=offset)]
+    if not found and name == "hessian" and exact and gradient:
+        found = _fitting(problem, name, bounds)
+    if not found and finding.verdict is Verdict.INEXACT:
+        found = [Cause.CONSTANTS.of(name, error=finding.error)]
+    return ordered(found)
+
+
+def _fitting(problem: Problem, name: str, look: Callable[[Problem, str], Found]) -> list[Diagnosis]:
+    return [cause.of(name, **said) for cause, said, corrected in look(problem, name) if problem.fits(name, corrected)]
 
 
 def _plain(problem: Problem, name: str) -> Found:
-    claim, truth = problem.said.blocks[name], problem.known[name].value
+    claim, known = problem.said.blocks[name], problem.known[name]
+    truth = known.value
     if not claim.any():
         yield Cause.ZERO, {}, truth
         return
@@ -90,17 +73,28 @@ def _plain(problem: Problem, name: str) -> Found:
     elif name == "gradient":
         evidence = {"why": "derivatives of the negative loss, as CatBoost takes them and no other library does"}
     yield Cause.SIGN, evidence, -claim
-    factor = float(np.sum(claim * truth) / np.sum(truth * truth)) if truth.any() else 0.0
+    narrow = _narrow(claim, known)
+    if narrow:
+        yield Cause.LOW_PRECISION, {"format": narrow}, truth
+    looked = True if known.looked is None else known.looked
+    factor = float(np.sum(claim * truth, where=looked) / np.sum(truth * truth, where=looked)) if truth.any() else 0.0
     if not factor or abs(factor + 1) < INTEGER or claim.size < 2:
         return
     rows = problem.objective.rows
-    counts = {rows.count} | ({int(np.sum(rows.weights))} if rows.weights is not None else set())
-    for n in counts:
+    for n in (rows.length, 0 if rows.weights is None else int(np.sum(rows.weights))):
         if n > 1 and abs(factor * n - 1) < INTEGER:
             yield Cause.EXTRA_MEAN, {"n": n}, claim * n
         if n > 1 and abs(factor / n - 1) < INTEGER:
             yield Cause.MISSING_MEAN, {"n": n}, claim / n
     yield Cause.FACTOR, {"factor": factor}, claim / factor
+
+
+def _narrow(claim: Array, known: Known) -> str | None:
+    """A format of fewer digits than float32 that explains all."""
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (2, *claim.shape))
+    found = narrow_format(claim, [Along(v, float(np.sum(known.value * v)), float(np.sum(known.bound))) for v in signs])
+    unit = NARROW[found][0] if found and found != "float32" else 0.0
+    return found if unit and (np.abs(claim - known.value) <= 2 * unit * np.abs(claim) + known.bound).all() else None
 
 
 def _weighted(problem: Problem, name: str) -> Found:
@@ -152,7 +146,7 @@ def _called_otherwise(problem: Problem, name: str) -> Found:
             answer = objective.answer(raw)
         except GradcheckError:
             continue
-        block, _ = objective.rows.block(answer[BLOCKS.index(name)], name)
+        block, _ = objective.rows.block((answer.gradient, answer.hessian)[BLOCKS.index(name)], name)
         if block is not None:
             yield cause, evidence, objective.sign * block.astype(np.float64)
 
@@ -163,21 +157,39 @@ def _calls(problem: Problem) -> Iterator[tuple[Cause, dict[str, Any], Objective,
     if objective.convention is not Convention.PLAIN and labels is not None and np.asarray(labels).dtype.kind in "fiub":
         y = np.asarray(labels, dtype=np.float64)
         if y.size == raw.size:
-            yield Cause.EXCHANGED, {"of": ["labels", "predictions"]}, objective.of(labels=raw.reshape(y.shape)), y.reshape(raw.shape)
+            yield (
+                Cause.EXCHANGED,
+                {"of": ["labels", "predictions"]},
+                objective.of(labels=raw.reshape(y.shape)),
+                y.reshape(raw.shape),
+            )
         values = np.unique(y)
         given = _shown(values)
         for told, meant in (((0, 1), 2 * y - 1), ((-1, 1), (y + 1) / 2)):
             if set(values) <= set(map(float, told)):
-                yield Cause.LABEL_ENCODING, {"given": given, "meant": _shown(np.unique(meant))}, objective.of(labels=meant), raw
+                yield (
+                    Cause.LABEL_ENCODING,
+                    {"given": given, "meant": _shown(np.unique(meant))},
+                    objective.of(labels=meant),
+                    raw,
+                )
         if len(values) <= FEW:
             for shift in (-1, 1):
                 moved = (np.asarray(labels) + shift).astype(np.asarray(labels).dtype)
-                yield Cause.LABEL_ENCODING, {"given": given, "meant": _shown(np.unique(moved))}, objective.of(labels=moved), raw
+                yield (
+                    Cause.LABEL_ENCODING,
+                    {"given": given, "meant": _shown(np.unique(moved))},
+                    objective.of(labels=moved),
+                    raw,
+                )
     with np.errstate(all="ignore"):
         p = 1 / (1 + np.exp(-raw))
         links = {"probability": p, "exponential": np.exp(raw)} | ({"softmax": _softmax(raw)} if raw.shape[1] > 1 else {})
     for what, linked in links.items():
         yield Cause.LINK, {"how": f"it takes the raw prediction for the {what} itself"}, objective, linked
+    if objective.rows.flat and raw.shape[1] > 1:
+        order = "F" if objective.rows.order == "C" else "C"
+        yield Cause.WRONG_STRIDE, {"of": "raw", "axes": [0, 1]}, objective.of(order=order), raw
     if raw.shape[1] > 1:
         other = raw.T.reshape(raw.shape), raw.reshape(raw.shape[::-1]).T
         for read in other:
@@ -229,7 +241,11 @@ def _of_entries(problem: Problem, name: str) -> Found:
     if np.count_nonzero(off) == 1:
         index = np.argwhere(off)[0]
         value = float(truth.value[tuple(index)])
-        yield Cause.SINGLE_ENTRY, {"index": list(indexed(index, claim.shape[1])), "reference": value}, np.where(off, value, claim)
+        yield (
+            Cause.SINGLE_ENTRY,
+            {"index": list(indexed(index, claim.shape[1])), "reference": value},
+            np.where(off, value, claim),
+        )
     limit = clipped_at(claim)
     if limit is not None:
         stopped = np.abs(claim) == limit
@@ -242,73 +258,11 @@ def _offset(problem: Problem) -> float | None:
     truth = problem.known["gradient"].value
     objective, moved = problem.objective, problem.at.copy()
     for _ in range(ROUNDS):
-        answer = _blocks(objective, moved)
+        answer = claims_of(objective, moved)
         if answer is None:
             return None
         with np.errstate(all="ignore"):
             moved = moved - np.nan_to_num((answer[0] - truth) / answer[1], nan=0.0, posinf=0.0, neginf=0.0)
     offset = float(np.median(problem.at - moved))
-    answer = _blocks(objective, problem.at - offset) if np.isfinite(offset) and abs(offset) > INTEGER else None
+    answer = claims_of(objective, problem.at - offset) if np.isfinite(offset) and abs(offset) > INTEGER else None
     return offset if answer is not None and problem.fits("gradient", answer[0], INTEGER) else None
-
-
-def _blocks(objective: Objective, raw: Array) -> tuple[Array, Array] | None:
-    try:
-        answer = objective.answer(raw)
-    except GradcheckError:
-        return None
-    first, second = (objective.rows.block(part, "")[0] for part in answer[:2])
-    return None if first is None or second is None else (objective.sign * first, objective.sign * second)
-
-
-def _conventions(problem: Problem, name: str) -> Found:
-    """What is put in the place of a second derivative on purpose."""
-    claim, truth = problem.said.blocks[name], problem.known[name].value
-    rows = problem.objective.rows
-    for how, remedy, corrected in _substitutes(problem, claim, truth):
-        evidence = {"how": how, **({"remedy": remedy} if remedy else {})}
-        yield Cause.HESSIAN_CONVENTION, evidence, corrected
-    if rows.labels is not None and _ignores_labels(problem, claim):
-        how = "it does not depend on the labels, as the second derivative does: an expectation over them (Fisher's)"
-        yield Cause.HESSIAN_CONVENTION, {"how": how, "remedy": _say("'fisher'")}, truth
-    elif (claim >= truth - problem.known[name].bound).all() and (claim >= 0).all():
-        how = "nowhere less than the second derivative: a bound on it, or what is positive of it (Gauss and Newton's)"
-        yield Cause.HESSIAN_CONVENTION, {"how": how, "remedy": _say("'upper-bound'")}, truth
-
-
-def _say(what: str) -> str:
-    return f"return the second derivative, or say that this is meant: hessian={what}"
-
-
-def _substitutes(problem: Problem, claim: Array, truth: Array) -> Iterator[tuple[str, str, Array]]:
-    weights, k = problem.objective.rows.weights, claim.shape[1]
-    w = np.ones((len(claim), 1)) if weights is None else np.reshape(weights, (-1, 1)).astype(np.float64)
-    level = claim[w[:, 0] > 0] / w[w[:, 0] > 0]
-    if level.size and np.ptp(level) <= NEAR * np.abs(level).max():
-        times = "" if weights is None else " times the weight"
-        yield f"it is {float(np.median(level)):.6g}{times} everywhere", _say("'constant'"), truth
-        return
-    floor = float(claim.min())
-    stops = claim == floor
-    if floor > 0 and (stops & (truth < floor)).any():
-        how = f"clipped from below at {floor:.6g}: {np.count_nonzero(stops)} entries stop there"
-        yield how, _say("'clipped'"), np.where(stops & (truth <= floor), truth, claim)
-    yield "it is the absolute value of the second derivative", _say("'upper-bound'"), np.where(truth < 0, -claim, claim)
-    if "gradient" in problem.known:
-        g = problem.known["gradient"].value
-        squared = g * g / np.where(w > 0, w, 1)
-        yield "it is the square of the gradient: the empirical Fisher information", _say("'fisher'"), claim - squared + truth
-    if k > 1:
-        yield "it is 2 p (1 - p), twice the second derivative, as XGBoost's multi-class softmax has it", _say("2.0"), claim / 2
-        said = f"it is k / (k - 1) = {k / (k - 1):.6g} times the second derivative, as LightGBM's multi-class softmax has it"
-        yield said, _say(f"{k} / {k - 1}"), claim * (k - 1) / k
-
-
-def _ignores_labels(problem: Problem, claim: Array) -> bool:
-    """Whether other labels change the gradient and leave the second derivative what it is."""
-    rows = problem.objective.rows
-    before, after = _blocks(problem.objective, problem.at), _blocks(problem.objective.of(labels=np.roll(rows.labels, 1, axis=0)), problem.at)
-    if before is None or after is None or problem.objective.convention is Convention.PLAIN:
-        return False
-    return not np.array_equal(before[0], after[0]) and np.array_equal(before[1], after[1]) and bool((claim >= 0).all())
-

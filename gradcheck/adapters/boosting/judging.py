@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gradcheck.adapters.boosting.conventions import BLOCKS, Objective
 from gradcheck.adapters.boosting.losses import Loss
-from gradcheck.adapters.boosting.rows import Slopes, derivatives
+from gradcheck.adapters.boosting.rows import Derivatives, Slopes, derivatives
 from gradcheck.candidates.answer import Defect, is_another
 from gradcheck.errors import DataError
 from gradcheck.foundation.arithmetic import UNIT, UNIT_FLOAT32, rounding
@@ -34,16 +34,20 @@ class Claimed(NamedTuple):
 
 
 class Known(NamedTuple):
-    """One block of the truth: by (n, k); and what a claim may be off by beside, where a kink leaves that open."""
+    """One block of the truth, (n, k), with its bound; from ``low`` to ``high`` where a kink leaves it open.
+
+    Entries that nobody ``looked`` at are what is claimed.
+    """
 
     value: Array
     bound: Array
     low: Array
     high: Array
+    looked: Array | None = None
 
     def mapped(self, function: Callable[[Array], Array], times: float = 1.0) -> "Known":
         """Of a function that grows, the same; its slope is at most ``times``."""
-        return Known(function(self.value), self.bound * times, function(self.low), function(self.high))
+        return Known(function(self.value), self.bound * times, function(self.low), function(self.high), self.looked)
 
 
 def claimed(objective: Objective, raw: Array) -> Claimed:
@@ -79,7 +83,7 @@ def by_rows(loss: Loss, raw: Array, said: Claimed, resolve: float) -> tuple[dict
     """Both blocks of a loss that has a value for each row, which hangs on that row's predictions alone."""
     nothing = np.zeros_like(raw)
     claims = [np.where(np.isfinite(each), each, 0.0) for each in (said.blocks.get(name, nothing) for name in BLOCKS)]
-    evaluations, columns = 0, ([], [])  # type: tuple[int, tuple[list[Slopes], list[Slopes]]]
+    columns: list[Derivatives] = []
     for column in range(raw.shape[1]):
         moved = raw.copy()
 
@@ -87,15 +91,15 @@ def by_rows(loss: Loss, raw: Array, said: Claimed, resolve: float) -> tuple[dict
             moved[:, column] = x
             return loss(moved)
 
-        found = derivatives(f, raw[:, column].copy(), (claims[0][:, column], claims[1][:, column]), ENOUGH * resolve)
-        evaluations += found.evaluations
-        columns[0].append(found.first)
-        columns[1].append(found.second)
-    known = {
-        name: Known(*(np.stack(parts, axis=1) for parts in zip(*each, strict=True)))
-        for name, each in zip(BLOCKS, columns, strict=True)
-    }
-    return known, evaluations
+        claim = claims[0][:, column], claims[1][:, column]
+        columns.append(derivatives(f, raw[:, column].copy(), claim, ENOUGH * resolve))
+    known = beside([each.first for each in columns]), beside([each.second for each in columns])
+    return dict(zip(BLOCKS, known, strict=True)), sum(each.evaluations for each in columns)
+
+
+def beside(columns: list[Slopes]) -> Known:
+    """A block of several columns."""
+    return Known(*(np.stack(parts, axis=1) for parts in zip(*columns, strict=True)))
 
 
 def is_separable(f: Callable[[Array], Array], raw: Array, seed: int) -> bool:
@@ -117,7 +121,9 @@ def found(name: str, backend: str, said: Claimed, known: Known, asked: Asked) ->
     if name in said.defects:
         return Finding(name=name, backend=backend, verdict=Verdict.WRONG, reason=said.defects[name].sentence)
     flat = (slice(None), 0) if classes == 1 else ...
-    claim, value, bound, low, high = (each[flat] for each in (said.blocks[name], *known))
+    claim, value, bound, low, high = (each[flat] for each in (said.blocks[name], *known[:4]))
+    if not claim.any() and (np.abs(value) <= bound).all():
+        value, low, high = np.zeros_like(value), low - value, high - value
     finding = _compared(name, backend, claim, (value, bound, low, high), said.unit, asked)
     if finding.verdict in (Verdict.WRONG, Verdict.INEXACT) and said.unit == UNIT and in_float32(claim):
         narrow = _compared(name, backend, claim, (value, bound, low, high), UNIT_FLOAT32, asked)
@@ -125,8 +131,8 @@ def found(name: str, backend: str, said: Claimed, known: Known, asked: Asked) ->
     if finding.verdict is Verdict.NONSMOOTH:
         open_ = high > low
         index = place(int(np.argmax(open_)), open_.shape)
-        slopes = (float(low[index]), float(high[index]))
-        finding = replace(finding, reason=reasons.KINK, worst_index=index, slopes=slopes if np.isfinite(slopes).all() else None)
+        slopes = (float(low[index]), float(high[index])) if np.isfinite(high[index]) else None
+        finding = replace(finding, reason=reasons.KINK, worst_index=index, slopes=slopes)
     return finding
 
 
@@ -148,5 +154,5 @@ def finite(values: Array, name: str) -> None:
     """Refuse a loss that is no number at the point."""
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values)))
-        where = f" at row {row}" if values.ndim else ""
-        raise DataError(f"{name} is {values[row] if values.ndim else values}{where}: there is no derivative where there is no value")
+        value, where = (values[row], f" at row {row}") if values.ndim else (values, "")
+        raise DataError(f"{name} is {value}{where}: there is no derivative where there is no value")

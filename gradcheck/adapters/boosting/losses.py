@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcheck.adapters.boosting.conventions import LABELS, PREDICTIONS, Rows, required, weight_of
+from gradcheck.adapters.boosting.conventions import Rows, labels_come_first, required, weight_of
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called, name_of
@@ -31,13 +31,17 @@ class Loss(NamedTuple):
         """What it is called."""
         return name_of(self.function) or "loss"
 
+    def of(self, labels: Any) -> "Loss":
+        """The same with other labels."""
+        return self._replace(rows=self.rows._replace(labels=labels, data=None))
+
     def __call__(self, raw: Array) -> Array:
         """At predictions (n, k): n values, or a number as an array of shape ()."""
         with np.errstate(all="ignore"):
             found = np.asarray(called(self._returned, self.name, self.rows.outward(raw)))
         if found.dtype.kind not in "fiub":
             raise DataError(f"{self.name} returned {found.dtype}, expected real numbers")
-        n = self.rows.count
+        n = self.rows.length
         if found.size == 1 and (found.ndim == 0 or n > 1):
             return found.astype(np.float64).reshape(())
         if found.size % n or found.shape[:1] != (n,):
@@ -49,8 +53,7 @@ class Loss(NamedTuple):
         names = required(f)
         if rows.labels is None or len(names) == 1:
             return f(raw)
-        labels_first = len(names) >= 2 and names[0].lower() in LABELS and names[1].lower() in PREDICTIONS
-        both = (rows.labels, raw) if labels_first else (raw, rows.labels)
+        both = (rows.labels, raw) if labels_come_first(names) else (raw, rows.labels)
         weight = weight_of(f)
         if rows.weights is None or weight is None:
             return f(*both)

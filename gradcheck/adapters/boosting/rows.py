@@ -23,7 +23,7 @@ import numpy as np
 
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, rms
-from gradcheck.oracles.noise import CENTRED, CUBIC, USUAL
+from gradcheck.oracles.noise import AHEAD, BEHIND, CENTRED, CUBIC, USUAL
 from gradcheck.oracles.richardson import EVEN, ODD, ladder, spans, weights
 
 WITH_A_JUMP = (0, 1, 2, 4, 6, 8)  # powers of A where f'' may jump
@@ -35,6 +35,7 @@ JUMPING = (2.0**-8, 2.0**-9, 2.0**-14, 2.0**-15)  # two pairs of steps, at which
 LONGER = tuple(tuple(ladder(widest, STEPS)) for widest in (2.0**9, 2.0**15))
 CHUNK = 2**14  # rows that are extrapolated at once: what a cache holds
 GROUP = 32  # rows of neighbouring predictions, whose noise is alike
+SUSPICIOUS = 2.0**-40  # of usual values, and of what a slope makes of a scale: more noise than that may be a kink
 CAUTION = 4.0  # times the noise that was measured, from six values a row
 LOUD = 1e3  # times the noise at the widest step: what windows carry at most
 SAME = 0.1  # parts by which a jump that is at the point itself may change from step to step
@@ -88,22 +89,31 @@ class _Rows:
             return self.at(moved) - self.here - self.claimed * (moved - self.x)
 
     def _noise(self) -> Array:
-        """What a cubic leaves over at tiny steps: of a row, and where neighbours are noisier, of these.
+        """Of a row, and where neighbours are noisier, of these.
 
         Six values of one row alone may look quieter than they are. A neighbour's noise counts absolutely or relative to its
         own value, whichever is less: losses of neighbouring predictions have terms of one size, and values that may differ.
         """
-        values = np.stack([np.zeros_like(self.here), *(self.residual(offset * USUAL) for offset in CENTRED)])
-        basis = np.linalg.qr(np.vander([0.0, *CENTRED], CUBIC + 1))[0]
-        with np.errstate(all="ignore"):
-            values -= basis @ (basis.T @ values)
-            measured = CAUTION * np.sqrt(np.einsum("ij,ij->j", values, values) / (len(values) - CUBIC - 1))
         floor = 2 * UNIT * np.abs(self.here)
-        measured = np.maximum(np.where(np.isfinite(measured), measured, 0.0), floor)
+        measured = self._left_over(CENTRED)
+        loud = measured > SUSPICIOUS * (np.median(np.abs(self.here)) + np.median(np.abs(self.claimed) * self.scale))
+        if loud.any():  # noise is the same on either side of a kink
+            sided = np.minimum(self._left_over(AHEAD), self._left_over(BEHIND))
+            measured = np.where(loud, np.minimum(measured, sided), measured)
+        measured = np.maximum(measured, floor)
         order = np.argsort(self.x)
         absolute = _largest_nearby(measured, order)
         relative = floor * _largest_nearby(np.divide(measured, floor, out=np.ones_like(floor), where=floor > 0), order)
         return np.maximum(measured, np.minimum(absolute, np.where(floor > 0, relative, np.inf)))
+
+    def _left_over(self, offsets: tuple[float, ...]) -> Array:
+        """What a cubic leaves over at tiny steps."""
+        values = np.stack([np.zeros_like(self.here), *(self.residual(offset * USUAL) for offset in offsets)])
+        basis = np.linalg.qr(np.vander([0.0, *offsets], CUBIC + 1))[0]
+        with np.errstate(all="ignore"):
+            values -= basis @ (basis.T @ values)
+            left = CAUTION * np.sqrt(np.einsum("ij,ij->j", values, values) / (len(values) - CUBIC - 1))
+        return np.where(np.isfinite(left), left, 0.0)
 
 
 def derivatives(f: Callable[[Array], Array], x: Array, claims: tuple[Array, Array | None], enough: float) -> Derivatives:
@@ -123,21 +133,23 @@ def derivatives(f: Callable[[Array], Array], x: Array, claims: tuple[Array, Arra
     """
     rows, everything = _Rows(f, x, claims[0]), np.arange(len(x))
     found = _limits(rows, FIRST, everything)
-    second = claims[1] is not None
     left = _undecided(found, claims, enough)
     for steps in NEARER:
         if left.size:
             found = _joined(found, _limits(rows, steps, left), left)
             left = _undecided(found, claims, enough)
-    for steps in LONGER if left.size else ():
-        left = np.flatnonzero(_is_coarse(found, enough, second) & (found.first_bound <= KNOWN * np.abs(found.first)))
-        if left.size:
-            found = _joined(found, _agreeing(_limits(rows, steps, left), found, left), left)
     half, half_second = np.zeros_like(x), np.zeros_like(x)
-    left = np.flatnonzero(_is_coarse(found, enough, second)) if left.size else left
+    if left.size:
+        for steps in LONGER:
+            far = np.flatnonzero(_is_coarse(found, claims, enough) & (found.first_bound <= KNOWN * np.abs(found.first)))
+            if far.size:
+                found = _joined(found, _agreeing(_limits(rows, steps, far), found, far), far)
+        left = np.flatnonzero(_is_coarse(found, claims, enough))
     if left.size:
         half[left], half_second[left] = _jumps(rows, left)
-        half_second[left] = np.where(_is_beside_a_kink(rows, found, enough)[left], np.inf, half_second[left])
+        if claims[1] is not None:
+            beside = _is_beside_a_kink(rows, found, claims[1], enough)[left]
+            half_second[left] = np.where(beside, np.inf, half_second[left])
     return Derivatives(
         _around(found.first, np.where(half > 0, SAME * half, found.first_bound), half),
         _around(found.second, np.where(half_second > 0, SAME * half_second, found.second_bound), half_second),
@@ -145,10 +157,10 @@ def derivatives(f: Callable[[Array], Array], x: Array, claims: tuple[Array, Arra
     )
 
 
-def _is_beside_a_kink(rows: _Rows, found: _Limits, enough: float) -> Array:
+def _is_beside_a_kink(rows: _Rows, found: _Limits, claim: Array, enough: float) -> Array:
     """Whether a second derivative is not known although noise would not be in the way at the widest steps."""
     noise = LOUD * rows.noise / (FIRST[0] * rows.scale) ** 2
-    return _beyond(found.second, found.second_bound, enough) & ~_beyond(found.second, noise, enough)
+    return _beyond(found.second, found.second_bound, claim, enough) & ~_beyond(found.second, noise, claim, enough)
 
 
 def _around(value: Array, bound: Array, half: Array) -> Slopes:
@@ -163,18 +175,21 @@ def _undecided(found: _Limits, claims: tuple[Array, Array | None], enough: float
     refuted = np.abs(found.first - claims[0]) > found.first_bound
     if claims[1] is not None:
         refuted |= np.abs(found.second - claims[1]) > found.second_bound
-    return np.flatnonzero(refuted | _is_coarse(found, enough, claims[1] is not None))
+    return np.flatnonzero(refuted | _is_coarse(found, claims, enough))
 
 
-def _is_coarse(found: _Limits, enough: float, second: bool) -> Array:
-    coarse = _beyond(found.first, found.first_bound, enough)
-    return coarse | _beyond(found.second, found.second_bound, enough) if second else coarse
+def _is_coarse(found: _Limits, claims: tuple[Array, Array | None], enough: float) -> Array:
+    coarse = _beyond(found.first, found.first_bound, claims[0], enough)
+    if claims[1] is None:
+        return coarse
+    return coarse | _beyond(found.second, found.second_bound, claims[1], enough)
 
 
-def _beyond(value: Array, bound: Array, enough: float) -> Array:
-    size = np.abs(value)
-    known = bound < np.inf
-    return ~(bound <= enough * np.maximum(size, rms(size[known])))
+def _beyond(value: Array, bound: Array, claim: Array, enough: float) -> Array:
+    """Whether a bound is too coarse; nothing is, where a zero is claimed and may be true."""
+    if not claim.any() and (np.abs(value) <= bound).all():
+        return np.zeros(value.shape, bool)
+    return ~(bound <= enough * np.maximum(np.abs(value), rms(claim) or rms(value[bound < np.inf])))
 
 
 def _joined(found: _Limits, nearer: _Limits, at: Array) -> _Limits:
@@ -223,7 +238,9 @@ def _limits(rows: _Rows, steps: tuple[float, ...], at: Array) -> _Limits:
             part = slice(start, start + CHUNK)
             scale, noise = rows.scale[at[part]], rows.noise[at[part]]
             # Values grow with the step, and their rounding; and steps are rounded, of which a wrong claim says too little.
-            sizes = np.array(steps)[:, None] * (np.abs(odd[:, part]) + np.abs(even[:, part]) + np.abs(rows.claimed[at[part]]) * scale)
+            sizes = np.array(steps)[:, None] * (
+                np.abs(odd[:, part]) + np.abs(even[:, part]) + np.abs(rows.claimed[at[part]]) * scale
+            )
             sizes += np.abs(odd[:, part]) * (np.abs(rows.x[at[part]]) / scale) + np.abs(rows.here[at[part]])
             best = _best(steps, odd[:, part], even[:, part], np.maximum(noise, 2 * UNIT * sizes))
             found.first[part] = rows.claimed[at[part]] + best.first / scale

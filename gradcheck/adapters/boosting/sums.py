@@ -1,15 +1,14 @@
 """A loss that is one number: its gradient along random directions, second derivatives by differences of that gradient."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
 from gradcheck.adapters.boosting.conventions import Objective
-from gradcheck.adapters.boosting.judging import ENOUGH, Claimed, Known, is_separable
+from gradcheck.adapters.boosting.judging import ENOUGH, Claimed, Known, beside, is_separable
 from gradcheck.adapters.boosting.losses import Loss
-from gradcheck.adapters.boosting.rows import derivatives
+from gradcheck.adapters.boosting.rows import Slopes, derivatives
 from gradcheck.checking.checker import checked
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, norm
@@ -60,7 +59,7 @@ def by_number(
 
 def _times(loss: Loss, at: Array, gradient: Array) -> tuple[float, list[str]]:
     """By what a loss that is a mean is multiplied: objectives are of each row's own loss, as a sum has it."""
-    n = loss.rows.count
+    n = loss.rows.length
     length = norm(gradient)
     if n < FEWEST or not length:
         return 1.0, []
@@ -78,7 +77,7 @@ def _times(loss: Loss, at: Array, gradient: Array) -> tuple[float, list[str]]:
 
 def _apart(gradient: Callable[[Array], Array], at: Array, claim: Array, asked: Asked) -> tuple[Known, int]:
     """Second derivatives where no row's gradient hangs on another row: all rows are moved at once, a class at a time."""
-    columns: list[Any] = []
+    columns: list[Slopes] = []
     spent = 0
     for column in range(at.shape[1]):
         moved = at.copy()
@@ -90,7 +89,7 @@ def _apart(gradient: Callable[[Array], Array], at: Array, claim: Array, asked: A
         found = derivatives(slope, at[:, column].copy(), (claim[:, column], None), ENOUGH * asked.resolve)
         columns.append(found.first)
         spent += found.evaluations
-    return Known(*(np.stack(parts, axis=1) for parts in zip(*columns, strict=True))), spent
+    return beside(columns), spent
 
 
 def _one_by_one(gradient: Callable[[Array], Array], at: Array, claim: Array, asked: Asked) -> tuple[Known, int, bool]:
@@ -106,8 +105,10 @@ def _one_by_one(gradient: Callable[[Array], Array], at: Array, claim: Array, ask
         return found
 
     found = derivatives(slopes, at.flat[chosen].copy(), (claim.flat[chosen], None), ENOUGH * asked.resolve)
-    parts = [claim.copy(), np.zeros_like(claim), claim.copy(), claim.copy()]
-    for part, known in zip(parts, found.first, strict=True):
+    value, bound = claim.copy(), np.zeros_like(claim)
+    low, high = claim.copy(), claim.copy()
+    for part, known in zip((value, bound, low, high), found.first, strict=True):
         part.flat[chosen] = known
-    return Known(*parts), found.evaluations * len(chosen), len(chosen) < at.size
-
+    looked = np.zeros(claim.shape, bool)
+    looked.flat[chosen] = True
+    return Known(value, bound, low, high, looked), found.evaluations * len(chosen), len(chosen) < at.size
