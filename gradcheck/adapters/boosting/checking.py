@@ -109,7 +109,7 @@ def _judged(
     values = loss(at)
     finite(values, loss.name)
     said = visit.said(rows, at) if visit else claimed(objective, at)
-    by_row = values.ndim == 1 and is_separable(loss, at, asked.seed)
+    by_row = values.ndim == 1 and is_separable(loss, at, values, asked.seed)
     if by_row:
         known, evaluations = by_rows(loss, at, said, asked.resolve)
         report = Report(title="", findings=(), evaluations=evaluations)

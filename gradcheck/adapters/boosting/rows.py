@@ -28,15 +28,15 @@ from gradcheck.oracles.richardson import EVEN, ODD, ladder, spans, weights
 
 WITH_A_JUMP = (0, 1, 2, 4, 6, 8)  # powers of A where f'' may jump
 LEAST_SCALE = 1 / 16  # of a prediction: margins are logarithms, whose own unit is 1
-STEPS, SMALLEST = 6, 4  # of a ladder, and of a window of it
-FIRST = tuple(ladder(1 / 8, STEPS))
-NEARER = tuple(tuple(widest / 4**i for i in range(STEPS)) for widest in (2.0**-9, 2.0**-20))
-JUMPING = (2.0**-8, 2.0**-9, 2.0**-14, 2.0**-15)  # two pairs of steps, at which a jump at the row itself is the same
+STEPS, SMALLEST = 5, 4  # of a ladder, and of a window of it
+FIRST, *NEARER = (tuple(ladder(widest, STEPS)) for widest in (1 / 8, 2.0**-7, 2.0**-12, 2.0**-17, 2.0**-23))
 LONGER = tuple(tuple(ladder(widest, STEPS)) for widest in (2.0**9, 2.0**15))
+JUMPING = (2.0**-8, 2.0**-9, 2.0**-14, 2.0**-15)  # two pairs of steps, at which a jump at the row itself is the same
 CHUNK = 2**14  # rows that are extrapolated at once: what a cache holds
 GROUP = 32  # rows of neighbouring predictions, whose noise is alike
 SUSPICIOUS = 2.0**-40  # of usual values, and of what a slope makes of a scale: more noise than that may be a kink
 CAUTION = 4.0  # times the noise that was measured, from six values a row
+COARSEST = 10  # times what is well enough known: what is left open beside a kink
 LOUD = 1e3  # times the noise at the widest step: what windows carry at most
 SAME = 0.1  # parts by which a jump that is at the point itself may change from step to step
 PLAIN = 8.0  # times its own noise: what a jump must amount to
@@ -93,8 +93,9 @@ class _Rows:
 
         Six values of one row alone may look quieter than they are. A neighbour's noise counts absolutely or relative to its
         own value, whichever is less: losses of neighbouring predictions have terms of one size, and values that may differ.
+        Terms of the prediction's own size may cancel, log(1 + e^x) - x, and their rounding stand still nearby.
         """
-        floor = 2 * UNIT * np.abs(self.here)
+        floor = 2 * UNIT * np.maximum(np.abs(self.here), np.abs(self.x) * rms(self.claimed))
         measured = self._left_over(CENTRED)
         loud = measured > SUSPICIOUS * (np.median(np.abs(self.here)) + np.median(np.abs(self.claimed) * self.scale))
         if loud.any():  # noise is the same on either side of a kink
@@ -137,7 +138,7 @@ def derivatives(f: Callable[[Array], Array], x: Array, claims: tuple[Array, Arra
     for steps in NEARER:
         if left.size:
             found = _joined(found, _limits(rows, steps, left), left)
-            left = _undecided(found, claims, enough)
+            left = np.flatnonzero(_is_coarse(found, claims, enough))
     half, half_second = np.zeros_like(x), np.zeros_like(x)
     if left.size:
         for steps in LONGER:
@@ -148,8 +149,8 @@ def derivatives(f: Callable[[Array], Array], x: Array, claims: tuple[Array, Arra
     if left.size:
         half[left], half_second[left] = _jumps(rows, left)
         if claims[1] is not None:
-            beside = _is_beside_a_kink(rows, found, claims[1], enough)[left]
-            half_second[left] = np.where(beside, np.inf, half_second[left])
+            beside = _is_beside_a_kink(rows, found, claims[1], COARSEST * enough)[left]
+            half_second[left] = np.where(beside & (half_second[left] == 0), np.inf, half_second[left])
     return Derivatives(
         _around(found.first, np.where(half > 0, SAME * half, found.first_bound), half),
         _around(found.second, np.where(half_second > 0, SAME * half_second, found.second_bound), half_second),

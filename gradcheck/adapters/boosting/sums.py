@@ -46,7 +46,7 @@ def by_number(
     report = replace(report, notes=(*report.notes, *why))
     if report.findings[0].verdict not in (Verdict.CORRECT, Verdict.INEXACT) or "hessian" in said.defects:
         return report, {}, said
-    if is_separable(lambda raw: gradient(raw).reshape(at.shape), at, asked.seed):
+    if is_separable(lambda raw: gradient(raw).reshape(at.shape), at, said.blocks["gradient"], asked.seed):
         known, spent = _apart(gradient, at, said.blocks["hessian"], asked)
         return replace(report, evaluations=report.evaluations + spent), {"hessian": known}, said
     known, spent, left = _one_by_one(gradient, at, said.blocks["hessian"], asked)
