@@ -63,7 +63,8 @@ def visits(estimator: Any, features: Any, targets: Any, weights: Any) -> list[Vi
     """
     own = getattr(estimator, "objective", None)
     if not callable(own):
-        raise DataError(f"{type(estimator).__name__}(objective={own!r}): no function of yours, there is nothing to check")
+        hint = "hand in the object itself" if backend_of(estimator) == "catboost" else "there is nothing to check"
+        raise DataError(f"{type(estimator).__name__}(objective={own!r}): no function of yours; {hint}")
     library = backend_of(estimator)
     calls: list[Visit] = []
     number = 0

@@ -29,7 +29,7 @@ from gradcheck.oracles.richardson import EVEN, ODD, ladder, spans, weights
 WITH_A_JUMP = (0, 1, 2, 4, 6, 8)  # powers of A where f'' may jump
 LEAST_SCALE = 1 / 16  # of a prediction: margins are logarithms, whose own unit is 1
 STEPS, SMALLEST = 5, 4  # of a ladder, and of a window of it
-FIRST, *NEARER = (tuple(ladder(widest, STEPS)) for widest in (1 / 8, 2.0**-7, 2.0**-12, 2.0**-17, 2.0**-23))
+FIRST, *NEARER = (tuple(ladder(2.0**-power, STEPS)) for power in (3, 7, 10, 13, 16, 20, 24))
 LONGER = tuple(tuple(ladder(widest, STEPS)) for widest in (2.0**9, 2.0**15))
 JUMPING = (2.0**-8, 2.0**-9, 2.0**-14, 2.0**-15)  # two pairs of steps, at which a jump at the row itself is the same
 CHUNK = 2**14  # rows that are extrapolated at once: what a cache holds
@@ -145,7 +145,7 @@ def derivatives(f: Callable[[Array], Array], x: Array, claims: tuple[Array, Arra
             far = np.flatnonzero(_is_coarse(found, claims, enough) & (found.first_bound <= KNOWN * np.abs(found.first)))
             if far.size:
                 found = _joined(found, _agreeing(_limits(rows, steps, far), found, far), far)
-        left = np.flatnonzero(_is_coarse(found, claims, enough))
+        left = np.flatnonzero(_is_coarse(found, claims, COARSEST * enough))
     if left.size:
         half[left], half_second[left] = _jumps(rows, left)
         if claims[1] is not None:
