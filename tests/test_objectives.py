@@ -792,3 +792,17 @@ def test_a_hundred_thousand_rows_take_a_few_evaluations_of_all_at_once():
 def test_the_fixture_knows_it(gradcheck):
     report = gradcheck.objective(log_loss, logistic, RAW, BINARY)
     assert report.recipe.function == "check_objective"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_two_rows_that_hang_together_are_noticed_among_few(seed):
+    def loss(r):
+        return np.sum(r**2) / 2 + np.logaddexp(0, r[0] - r[1])
+
+    def pairwise(r, factor=1.0):
+        p = expit(r[0] - r[1])
+        return r + p * np.eye(5)[0] - p * np.eye(5)[1], 1 + factor * p * (1 - p) * (np.arange(5) < 2)
+
+    assert gradcheck.check_objective(loss, pairwise, RAW[:5], seed=seed).verdict is Verdict.CORRECT
+    spoilt = gradcheck.check_objective(loss, lambda r: pairwise(r, 0.0), RAW[:5], seed=seed)
+    assert [entry.index[0] for entry in spoilt.findings[1].entries] in ([0, 1], [1, 0])
