@@ -14,7 +14,7 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.entrywise import entry_scales
 
-NEAR = 1e-8  # of an entry's scale: so near a correction must come; see `tests/test_objectives.py`
+NEAR = 1e-8  # of an entry's scale: so near a correction must come; a choice
 ROUNDED = 64  # unit roundoffs that a correction may be off by
 TINY = float(np.finfo(np.float64).tiny)
 
