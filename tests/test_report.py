@@ -25,6 +25,11 @@ from gradcheck.verdict.findings import Diagnosis, Entry, Finding
 EVIDENCE = {
     "given-dtype": [{}, {"dtype": "float32", "error": 0.5}, {"wider": "float32", "dtype": "bfloat16", "error": 0.5}],
     "sign": [{}],
+    "hessian-convention": [{}, {"how": "it is 1 everywhere"}],
+    "weights": [{}, {"how": "left out"}],
+    "label-encoding": [{}, {"given": "0, 1", "meant": "-1, 1"}],
+    "link": [{}, {"how": "derivatives by the probability"}],
+    "offset": [{}, {"offset": 0.5}],
     "cotangent-ignored": [{}, {"output": "output", "taken_for": "ones"}],
     "cotangent-scalar": [{}, {"output": "output"}],
     "cotangent-first-row": [{}, {"output": "output", "axis": 0}],

@@ -133,6 +133,31 @@ class Cause(StrEnum):
         "keep the whole backward pass in the parameters' dtype",
     )
     SIGN = ("sign", ("the sign is wrong",), "negate it, or look for a minus too many or too few above this block")
+    HESSIAN_CONVENTION = (
+        "hessian-convention",
+        ("{how}", "a convention in place of the second derivative"),
+        "return the second derivative, or say by hessian= what is meant",
+    )
+    WEIGHTS = (
+        "weights",
+        ("the weights are {how}", "the weights are left out, or applied twice"),
+        "multiply gradient and second derivative by the weight of each row, once: no library does it for a custom objective",
+    )
+    LABEL_ENCODING = (
+        "label-encoding",
+        ("right where the labels are {meant}, and they are {given}", "the labels are encoded otherwise than it takes them"),
+        "take the labels as the library hands them on: 0 and 1, or 0 to k - 1",
+    )
+    LINK = (
+        "link",
+        ("{how}", "the function that makes a probability or a rate of a prediction is left out"),
+        "predictions are raw: apply the sigmoid, softmax or exponential first, and multiply by its derivative",
+    )
+    OFFSET = (
+        "offset",
+        ("as if {offset:.6g} were added to every prediction", "as if a constant were added to every prediction"),
+        "add base_score or init_score nowhere: it is in the predictions that the library hands on",
+    )
     COTANGENT_IGNORED = (
         "cotangent-ignored",
         ("it is what {taken_for} in place of the cotangent of {output} would give", "the cotangent is ignored"),

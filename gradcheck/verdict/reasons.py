@@ -12,8 +12,10 @@ ON_A_KINK = "a unit lies exactly on a kink: there is no derivative here"
 OVERFLOW = "a correct build may overflow here"
 ALONE = "the loss has no value at any point beside this one: see the notes"
 DISPUTED = "refuted along one direction, and borne out by others and by smaller steps: which is right cannot be told here"
+OF_A_WRONG_GRADIENT = "it would be the derivative of the gradient, which is not right"
 RANDOM = "random numbers are drawn, and perhaps others by the reference: hand in what was drawn, as a mask"
 STOPPED = "stopped before it was judged"
+STRAIGHT_PIECES = "the loss is in straight pieces: its second derivative is 0, and any positive number a convention"
 COARSE = 0.3  # a block of which no more is known is not known
 STAIRCASE = "a staircase: flat nearby, and sloped further off"
 

@@ -1,0 +1,100 @@
+"""What a library hands an objective in a real fit, and what it gets: recorded at the first and the last of a few rounds."""
+
+import copy
+from functools import wraps
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from gradcheck.adapters.boosting.conventions import BLOCKS, Rows
+from gradcheck.adapters.boosting.judging import Claimed
+from gradcheck.candidates.answer import Defect
+from gradcheck.errors import DataError
+from gradcheck.foundation.arithmetic import UNIT
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
+from gradcheck.verdict.causes import Cause
+
+ROUNDS = 3
+
+
+class Visit(NamedTuple):
+    """One call of an objective by a library."""
+
+    backend: str
+    objective: Any
+    labels: Array
+    raw: Array
+    weights: Array | None
+    answer: tuple[Any, Any]
+
+    def said(self, rows: Rows, at: Array) -> Claimed:
+        """What the objective returned there, as it was returned; predictions in float32 bring their own rounding."""
+        blocks: dict[str, Array] = {}
+        defects: dict[str, Defect] = {}
+        unit = float(np.finfo(self.raw.dtype).eps) / 2 if self.raw.dtype.kind == "f" else UNIT
+        for name, part in zip(BLOCKS, self.answer, strict=True):
+            block, problem = rows.block(np.asarray(part), name)
+            if block is None:
+                defects[name] = Defect(Cause.WRONG_STRUCTURE, problem)
+                continue
+            blocks[name] = block.astype(np.float64)
+            if not np.isfinite(block).all():
+                where = [int(i) for i in np.argwhere(~np.isfinite(block))[0]]
+                defects[name] = Defect(Cause.NON_FINITE, f"the {name} is {block[~np.isfinite(block)][0]} at {where}")
+        return Claimed(blocks, defects, unit)
+
+
+def backend_of(thing: Any) -> str:
+    """The library that an object is of, if it is one of those."""
+    library = str(type(thing).__module__).partition(".")[0]
+    return library if library in ("xgboost", "lightgbm", "catboost") else "objective"
+
+
+def visits(estimator: Any, features: Any, targets: Any, weights: Any) -> list[Visit]:
+    """The first and the last call of the objective in a fit of a few rounds of a copy.
+
+    Raises
+    ------
+    DataError
+        Where the estimator has no objective of the user's, or its fit does not call it.
+    CallFailed
+        Where the fit raises.
+    """
+    own = getattr(estimator, "objective", None)
+    if not callable(own):
+        hint = "hand in the object itself" if backend_of(estimator) == "catboost" else "there is nothing to check"
+        raise DataError(f"{type(estimator).__name__}(objective={own!r}): no function of yours; {hint}")
+    library = backend_of(estimator)
+    calls: list[Visit] = []
+    number = 0
+
+    @wraps(cast("Any", own))
+    def recorded(labels: Any, raw: Any, *rest: Any, **named: Any) -> Any:
+        nonlocal number
+        number += 1
+        weight = rest[0] if rest else next(iter(named.values()), None)
+        before = np.array(raw)
+        answer: Any = own(labels, raw, *rest, **named)
+        visit = Visit(f"{library}, round {number}", own, np.array(labels), before, _copied(weight), _pair(answer))
+        calls[1:] = [visit] if calls else []
+        if not calls:
+            calls.append(visit)
+        return answer
+
+    model: Any = copy.deepcopy(estimator)
+    rounds = min(int(getattr(estimator, "n_estimators", None) or ROUNDS), ROUNDS)
+    model.set_params(objective=recorded, n_estimators=rounds)
+    options = {} if weights is None else {"sample_weight": weights}
+    called(model.fit, f"{type(estimator).__name__}.fit", features, targets, **options)
+    if not calls:
+        raise DataError(f"{type(estimator).__name__}.fit did not call the objective")
+    return calls
+
+
+def _copied(values: Any) -> Array | None:
+    return None if values is None or not len(values) else np.array(values)
+
+
+def _pair(answer: Any) -> tuple[Any, Any]:
+    return np.array(answer[0]), np.array(answer[1])
