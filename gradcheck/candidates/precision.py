@@ -86,10 +86,11 @@ def asking(subject: Subject, wide: Mapping[str, Array], beside: Beside, as_given
         Where it refuses both: with what it says in the dtype that was given.
     """
     function = loss_function(subject, wide, beside)
-    narrow = [value for value in subject.tree.arrays.values() if is_narrow(value)]
+    given = subject.coordinates
+    narrow = [value for value in given.values() if is_narrow(value)]
     if not narrow:
         return function, function(wide), Arithmetic()
-    own = loss_function(subject, wide, beside, {name: value.dtype for name, value in subject.tree.arrays.items()})
+    own = loss_function(subject, wide, beside, {name: value.dtype for name, value in given.items()})
     low = _narrow(subject, own)
     if not as_given:
         with suppress(CallFailed):
@@ -98,7 +99,7 @@ def asking(subject: Subject, wide: Mapping[str, Array], beside: Beside, as_given
 
 
 def _narrow(subject: Subject, loss: Loss) -> Narrow:
-    arrays = subject.tree.arrays
+    arrays = subject.coordinates
     coarsest = max((value.dtype for value in arrays.values()), key=lambda dtype: np.finfo(dtype).eps)
 
     def nearest(name: str, value: Array) -> Array:

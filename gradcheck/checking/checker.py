@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from gradcheck.candidates.bounds import bounded, held_fast
 from gradcheck.candidates.claim import Claim, examine
 from gradcheck.candidates.functions import TURNS, InPlace, Subject
 from gradcheck.candidates.given import Off, in_given_dtype
@@ -40,6 +41,7 @@ def check(
     at: Any = None,
     *,
     value_and_gradient: Callable[[Any], Any] | None = None,
+    bounds: Any = None,
     accuracy: float = 1e-6,
     resolve: float = 1e-3,
     max_evaluations: int = 400,
@@ -62,6 +64,10 @@ def check(
         argument and reads these very arrays is followed: they are moved in place, and are afterwards what they were.
     value_and_gradient : callable
         In place of the two: one function that returns both, as a pair.
+    bounds : pair, optional
+        (lower, upper), each a number, None, or of the structure of ``at``; SciPy's ``Bounds``; or for a vector SciPy's
+        sequence of pairs. The functions are never called outside. Where coordinates lie on bounds, directions point inside
+        for all of them at once. Those that both bounds hold are not moved, and named in `Report.unchecked`.
     accuracy : float
         Relative to the larger of an entry and its block's RMS: an error beyond its bound and within this is ``inexact``.
     resolve : float
@@ -102,8 +108,15 @@ def check(
     """
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
-    subject = Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype)
+    subject = _bounded(Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype), bounds)
     return TURNS.in_turn(partial(_followed, subject, asked, complex_step), partial(memories, subject))
+
+
+def _bounded(subject: Subject, bounds: Any) -> Subject:
+    if bounds is None:
+        return subject
+    tree, box, charts, fast = bounded(subject.tree, bounds)
+    return subject._replace(tree=tree, box=box, charts={**subject.charts, **charts}, fast=fast)
 
 
 def _followed(subject: Subject, asked: Asked, complex_step: bool) -> Report:
@@ -127,10 +140,16 @@ def _followed(subject: Subject, asked: Asked, complex_step: bool) -> Report:
 
 
 def checked(
-    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, asked: Asked, arithmetic: Arithmetic | None = None
+    loss: Callable[[Any], Any],
+    gradient: Callable[[Any], Any],
+    at: Any,
+    asked: Asked,
+    arithmetic: Arithmetic | None = None,
+    bounds: Any = None,
 ) -> tuple[Report, Claim]:
     """What `check` does, for functions of ours, which depend on what they are given; their arithmetic may be known."""
-    return _judged(Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype), asked, False, arithmetic)
+    subject = Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype)
+    return _judged(_bounded(subject, bounds), asked, False, arithmetic)
 
 
 def idle(claim: Claim, findings: Sequence[Finding]) -> Iterator[str]:
@@ -155,10 +174,10 @@ def _judged(
         title=_title(claim),
         findings=findings,
         evaluations=spent,
-        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(held(subject.tree))),
+        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(held(subject.tree)), *held_fast(subject.fast)),
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
-        unchecked=tuple(held(subject.tree)),
+        unchecked=(*held(subject.tree), *subject.fast),
     )
     if stopped:
         raise Interrupted(report)
