@@ -78,18 +78,23 @@ def bounded(tree: Pytree, bounds: Any) -> tuple[Pytree, Box, dict[str, Chart], t
     DataError
         Where the bounds have not the form of the point, cross, or leave it outside, or nothing can be moved.
     """
+    given = tree.arrays
+    tree = tree._replace(
+        arrays={name: x for name, x in given.items() if x.dtype.kind == "f"}
+    )  # of complex ones there are none
     read = [_Sides(_by_block(tree, low, "lower"), _by_block(tree, high, "upper")) for low, high in _readings(tree, bounds)]
     problems = [_problem(tree, sides) for sides in read]
     if all(problems):
         raise DataError(problems[0])
     lower, upper = read[problems.index("")]
     fixed = {name: lower[name] == upper[name] for name in tree.arrays}
-    moved = {name: x for name, x in tree.arrays.items() if not fixed[name].all() or not x.size}
+    moved = {name: x for name, x in given.items() if name not in fixed or not fixed[name].all() or not x.size}
     if not any(x.size for x in moved.values()):
         raise DataError("bounds: lower and upper are equal everywhere: nothing can be moved")
     held = tuple(entry for name, which in fixed.items() for entry in _named(name, which))
-    charts = {name: _holding(x, fixed[name]) for name, x in moved.items() if fixed[name].any()}
-    return tree._replace(arrays=moved), _box(moved, lower, upper), charts, held
+    charts = {name: _holding(x, fixed[name]) for name, x in moved.items() if name in fixed and fixed[name].any()}
+    box = _box({name: x for name, x in moved.items() if name in fixed}, lower, upper)
+    return tree._replace(arrays=moved), box, charts, held
 
 
 def held_fast(names: Sequence[str]) -> list[str]:

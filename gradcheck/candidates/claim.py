@@ -60,6 +60,8 @@ class Claim(NamedTuple):
         In which it is judged.
     box : Box, optional
         Outside of which the loss has no value.
+    complex_blocks : dict of str to str
+        Those whose last axis has the real and the imaginary parts of complex numbers: the convention of their gradient.
     """
 
     function: Loss
@@ -78,6 +80,7 @@ class Claim(NamedTuple):
     beside: Beside
     arithmetic: Arithmetic
     box: Box | None = None
+    complex_blocks: Mapping[str, str] = {}
 
 
 def examine(subject: Subject, seed: int, arithmetic: Arithmetic | None = None) -> Claim:
@@ -123,6 +126,7 @@ def examine(subject: Subject, seed: int, arithmetic: Arithmetic | None = None) -
         beside=beside,
         arithmetic=arithmetic,
         box=subject.box,
+        complex_blocks=subject.complex_blocks,
     )
 
 

@@ -18,6 +18,7 @@ from gradcheck.foundation.calling import called, name_of, one_line
 from gradcheck.foundation.objects.pytree import BARE, Pytree, take_apart
 from gradcheck.foundation.state.interrupts import Kept
 from gradcheck.foundation.state.turns import Turns
+from gradcheck.foundation.wording import shown
 from gradcheck.verdict.causes import Cause
 
 TURNS = Turns()  # with arrays of users, which are moved in place
@@ -63,7 +64,8 @@ class Subject(NamedTuple):
     """What is to be judged: a loss and what claims to be its gradient, of a point, and how the point is put before them.
 
     What is moved are the ``coordinates``: the point's own arrays, but where ``charts`` say otherwise. With a ``box`` the
-    loss is nan outside of it, and never called there; ``fast`` names what that holds fast.
+    loss is nan outside of it, and never called there; ``fast`` names what that holds fast. ``complex_blocks`` are those
+    whose last axis has the real and the imaginary parts of complex numbers, each with the convention of its gradient.
     """
 
     loss: Callable[[Any], Any]
@@ -74,6 +76,7 @@ class Subject(NamedTuple):
     charts: Mapping[str, Chart] = {}
     box: Box | None = None
     fast: tuple[str, ...] = ()
+    complex_blocks: Mapping[str, str] = {}
 
     @property
     def coordinates(self) -> dict[str, Array]:
@@ -144,6 +147,8 @@ def _number(value: Any, what: str) -> float:
     array = np.asarray(value)
     if array.size == 1 and array.dtype.kind in "fiub":
         return float(array.reshape(()))
+    if array.size == 1 and array.dtype.kind == "c":
+        raise DataError(f"{what} returned {shown(value)}, expected a real number: take its real part, or its square")
     got = f"an array of shape {array.shape}" if array.shape else repr(value)
     raise DataError(f"{what} returned {got}, expected a real number (check_vjp takes functions of many)")
 

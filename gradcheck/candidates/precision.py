@@ -49,7 +49,14 @@ class Arithmetic(NamedTuple):
 def cast(tree: Pytree, dtype: str | None) -> Pytree:
     """The point in the dtype that was asked for, if one was."""
     asked = named(dtype)
-    return tree._replace(arrays={name: value.astype(asked) for name, value in tree.arrays.items()}) if asked else tree
+    if not asked:
+        return tree
+    return tree._replace(arrays={name: value.astype(_like(value, asked)) for name, value in tree.arrays.items()})
+
+
+def _like(value: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The complex dtype of that precision where the values are complex; there is none that is half as wide."""
+    return np.result_type(dtype, np.complex64) if value.dtype.kind == "c" else dtype
 
 
 def named(dtype: str | None) -> np.dtype[Any] | None:
