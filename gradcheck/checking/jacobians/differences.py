@@ -63,5 +63,5 @@ def slopes(function: Callable[[Array], Array], x: Array, here: Array, v: Array) 
 
 
 def _extrapolated(found: Array, falls: int) -> Array:
-    """To steps of 0, where errors fall by so much from rung to rung: by 16 for central differences of steps that fall by 4."""
+    """To steps of 0, where errors fall by so much from rung to rung: 16 for central differences, whose steps fall by 4."""
     return found[1:] + (found[1:] - found[:-1]) / (falls - 1)

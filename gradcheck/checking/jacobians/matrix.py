@@ -119,6 +119,8 @@ def _blocks(value: Any, sides: Sides, said: str) -> Matrix:
     """Nested as JAX nests them: the structure of the outputs outside, of the inputs inside."""
     flat = flatten(value, what="the matrix")
     blocks = dict(zip(flat.names, flat.leaves, strict=True))
+    if list(blocks) == [BARE]:
+        raise DataError(f"{said} {described(value)}, expected a matrix")
     matrix, dtypes = np.zeros(sides.shape), set[np.dtype[Any]]()
     for output in sides.outputs:
         for given in sides.inputs:
