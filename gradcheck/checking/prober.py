@@ -145,7 +145,7 @@ class Prober:
         """One that knows nothing yet."""
         zero = {name: zeros(g.shape) for name, g in claim.gradient.items()}
         allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
-        scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items() if g.size}
+        scale = claim.scale or {n: entry_scales(g, g, np.finfo(float).tiny) for n, g in claim.gradient.items() if g.size}
         known = Knowledge(asked.accuracy, asked.resolve, unit=claim.arithmetic.unit, notes=claim.notes)
         return cls(claim, asked, known, allowed, scale, Meter(claim.evaluations, told))
 
@@ -171,8 +171,9 @@ class Prober:
 
     def draw(self, names: Sequence[str], attempt: int) -> Line:
         """A random direction over these blocks, one for each attempt."""
-        gradient = {name: self.claim.gradient[name] for name in names}
-        return self.line(direction(self.claim.point, gradient, self.asked.seed + 1000 * attempt))
+        claim, gradient = self.claim, {name: self.claim.gradient[name] for name in names}
+        turned = claim.box.turned if claim.box else None
+        return self.line(direction(claim.point, gradient, self.asked.seed + 1000 * attempt, turned))
 
     def line(self, v: Mapping[str, Array]) -> Line:
         """Along any direction."""

@@ -158,6 +158,15 @@ class Cause(StrEnum):
         ("as if {offset:.6g} were added to every prediction", "as if a constant were added to every prediction"),
         "add base_score or init_score nowhere: it is in the predictions that the library hands on",
     )
+    CONJUGATED = (
+        "conjugated",
+        (
+            "it is {wirtinger}, a Wirtinger derivative: half of {claimed}; asked for is {asked}",
+            "it is {claimed}; asked for is {asked}",
+            "the imaginary part has the other sign: it is the gradient of the other convention",
+        ),
+        "conjugate it, or name by complex= the convention that is meant",
+    )
     COTANGENT_IGNORED = (
         "cotangent-ignored",
         ("it is what {taken_for} in place of the cotangent of {output} would give", "the cotangent is ignored"),
@@ -195,6 +204,7 @@ class Cause(StrEnum):
             "what {which} along axis {axis} of {of} contributes is left out",
             "{unread} is not read at {which} along axis {axis}",
             "{which} along axis {axis} is left out: zero, and all others right",
+            "the {part} part of the complex numbers is left out: zero, and the other one right",
             "a part is left out",
         ),
         "let the loop or the grid run over all of it, and add up what several write to one place",
@@ -260,6 +270,7 @@ class Cause(StrEnum):
         (
             "it is what {of} with axes {axes[0]} and {axes[1]} exchanged would give",
             "axes {axes[0]} and {axes[1]} are exchanged",
+            "the gradient is transposed, {conjugated}",
             "the gradient is transposed",
         ),
         "transpose the product, or exchange its factors; a reshape transposes nothing",
@@ -349,10 +360,44 @@ class Cause(StrEnum):
         ),
         "add the same eps in the same place: within the root, or beside it",
     )
+    STALE_POINT = (
+        "stale-point",
+        ("the same matrix at another point, where the derivatives are others: it is that of another point, or constant",),
+        "evaluate it at the point that is handed in, and keep nothing of an earlier one",
+    )
+    OUTSIDE_PATTERN = (
+        "outside-pattern",
+        (
+            "{missing} of the derivatives that are not zero lie outside the {of} structure, {idle} of whose {size} entries "
+            "are zero here: it is incomplete, or that of another model or point",
+            "derivatives that are not zero lie outside the declared structure",
+        ),
+        "build the structure anew from what each output depends on at any point, not from one matrix",
+    )
+    ROWS = (
+        "rows",
+        (
+            "{which} wrong, and all other rows right: {how}",
+            "{which} wrong, and all other rows right",
+            "whole rows are wrong",
+        ),
+        "look at what belongs to these outputs alone: their sign, weight and units",
+    )
+    COLUMNS = (
+        "columns",
+        (
+            "{which} wrong, and all other columns right: {how}",
+            "{which} wrong, and all other columns right",
+            "whole columns are wrong",
+        ),
+        "look at what belongs to these parameters alone: their factor of the chain rule, and their units",
+    )
     FACTOR = (
         "factor",
         (
             "what {contributor} contributes is off by the constant factor {factor:.10g}",
+            "off by the constant factor {factor:.10g}: it is {wirtinger}, a Wirtinger derivative, of which twice is asked",
+            "off by a factor of {times}: the parts are in each other's place, one of them with the other sign",
             "off by the constant factor {factor:.10g}",
             "off by a constant factor",
         ),
