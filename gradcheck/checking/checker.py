@@ -44,6 +44,7 @@ def check(
     value_and_gradient: Callable[..., Any] | None = None,
     args: Any = (),
     bounds: Any = None,
+    along: Any = None,
     complex: str | None = None,
     accuracy: float = 1e-6,
     resolve: float = 1e-3,
@@ -77,6 +78,12 @@ def check(
         (lower, upper), each a number, None, or of the structure of ``at``; SciPy's ``Bounds``; or for a vector SciPy's
         sequence of pairs. The functions are never called outside. Where coordinates lie on bounds, directions point inside
         for all of them at once. Those that both bounds hold are not moved, and named in `Report.unchecked`.
+    along : str, callable or dict, optional
+        The tangent space along which the gradient is meant: ``"symmetric"``, ``"skew"``, ``"lower"``, ``"upper"``,
+        ``"simplex"`` (the sum stays), ``"sphere"``, ``"orthogonal"`` (orthonormal columns), or a function from any vector to
+        a direction; of several blocks a dict by their names, the others being free. The loss is asked on that space only.
+        Euclidean and Riemannian gradients agree along tangents, and are both right. Entries are those of the projected
+        gradient: for ``"symmetric"`` the mean of g_ij and g_ji.
     complex : str, optional
         What the gradient by a complex z = x + i y is: ``"conjugate"``, dL/dx + i dL/dy, as PyTorch returns it, or
         ``"holomorphic-transpose"``, dL/dx - i dL/dy, as JAX and Autograd do. Complex leaves are then moved, each as a block
@@ -121,9 +128,9 @@ def check(
     """
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
-    if complex is not None and complex_step:
-        raise DescriptionError("complex points are moved by real steps: leave out complex_step", "complex_step")
-    subject = subject_of(as_written(loss, gradient, at, more, args), asked.dtype, bounds, complex)
+    subject = subject_of(as_written(loss, gradient, at, more, args), asked.dtype, bounds, complex, along)
+    if subject.charts and complex_step:
+        raise DescriptionError("it takes points that are free, real and held by no bounds: leave it out", "complex_step")
     return TURNS.in_turn(partial(_followed, subject, asked, complex_step), partial(memories, subject))
 
 

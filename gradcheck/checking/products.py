@@ -170,7 +170,8 @@ def cotangent(output: Any, seed: int) -> Any:
     tree = take_apart(output, "the output")
     for name, leaf in zip(tree.names, tree.leaves, strict=True):
         if np.iscomplexobj(leaf):
-            raise DataError(f"the output's leaf {name!r} is complex: only real outputs are supported")
+            parts = "return its real and imaginary parts, stacked, and let the product take two real cotangents for them"
+            raise DataError(f"the output's leaf {name!r} is complex, and only real outputs have products here: {parts}")
     if not tree.arrays:
         raise DataError(f"the output holds no floating array, but a value of type {type(output).__name__}")
     return tree.rebuild({name: _random(name, value, seed + 1) for name, value in tree.arrays.items()})
