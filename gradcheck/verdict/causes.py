@@ -253,10 +253,10 @@ class Cause(StrEnum):
     SYMMETRISED = (
         "symmetrised",
         (
-            "it is {twice}, the derivative by the entries of one triangle, written into both: along symmetric directions, half "
-            "of what is beside the diagonal is right",
-            "right along symmetric directions only: the loss reads {reads} of the matrix, so the derivative by the other one "
-            "is zero, over which a symmetric gradient spreads",
+            "it is {twice}, the derivative by the entries of one triangle, written into both: along symmetric directions, "
+            "half of what is beside the diagonal is right",
+            "right along symmetric directions only: the loss reads {reads} of the matrix, so the derivative by the other "
+            "one is zero, over which a symmetric gradient spreads",
             "right along symmetric directions only: the loss reads {each}, and this gradient holds both in one",
             "right along symmetric directions only",
         ),
