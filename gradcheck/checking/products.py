@@ -109,7 +109,7 @@ def check_adjoint(
 ) -> Report:
     """The dot-product test: c^T (J v) = (c^T J) v, for a random tangent and cotangent. No derivative is computed."""
     f, jvp, vjp = guarded(f, "f"), guarded(jvp, "jvp"), guarded(vjp, "vjp")
-    tree, c = take_apart(at), cotangent(f(at), seed)
+    tree, c = point_of(at), cotangent(f(at), seed)
     v = tree.rebuild({name: _random(name, value, seed) for name, value in tree.arrays.items()})
     forward, backward = jvp(at, v), vjp(at, c)
     products = dot(c, forward, jvp.__name__), dot(v, backward, vjp.__name__)
