@@ -20,9 +20,9 @@ from gradcheck.foundation.calling import called
 from gradcheck.foundation.wording import enumerated, shown
 from gradcheck.oracles.directions import normal, own_sizes
 
-SMALL = 200  # entries of a block up to which a function's matrix is made, a call each
-SEVERAL = 8  # random directions of a larger block
-ON = 1e-6  # relative: so near to it a point lies on what it should; it is then moved along that through itself
+SMALL = 200  # entries of a block up to which a function's matrix is made, a call each; chosen by time, not measured
+SEVERAL = 8  # random directions of a larger block; an error hides in the others with what they leave out, which a note says
+ON = 1e-6  # relative: so near to it a point lies on its space; the loss is asked at the projection of it
 
 
 Along: TypeAlias = str | Callable[[Any], Any]
@@ -52,7 +52,7 @@ def tangent_charts(arrays: Mapping[str, Array], along: object) -> tuple[dict[str
             names = ", ".join(map(repr, SPACES))
             raise DescriptionError(f"expected a function or one of {names}, got {shown(space)}", "along")
         if arrays[name].dtype.kind != "f":
-            raise DataError(f"along: {name} is complex: hand in a function of its real and imaginary parts")
+            raise DataError(f"along: {name} is complex, and only real blocks are moved along tangents")
     charts = {name: _chart(name, arrays[name], space) for name, space in wanted.items()}
     return charts, tuple(_note(name, wanted[name], chart, arrays[name]) for name, chart in charts.items())
 
