@@ -76,7 +76,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("name", "convention"), zip(CASES, [*OTHER] * 5, strict=False))
+@pytest.mark.parametrize(("name", "convention"), [*zip(CASES, [*OTHER] * 5, strict=False)])
 def test_a_right_gradient_is_correct_in_its_convention_and_conjugated_in_the_other(name, convention):
     loss, gradient, at = CASES[name]
 
