@@ -17,13 +17,12 @@ from gradcheck.foundation.wording import enumerated, shown
 from gradcheck.oracles.directions import own_sizes
 
 # A direction is so many times the room that a coordinate has: first steps are 1/8 of it, and twice that where it is tilted.
+# Of 100 right gradients on random bounds one was undecided at 1, none at 3 or 8; of 100 wrong entries all were named; in an
+# interval of 1e-6 none was at 5.
 ROOM = 3.0
-# A coordinate this much nearer to one bound than to the other, or than its own size, is moved to one side only.
+# A coordinate this much nearer to one bound than to the other, or than its own size, is moved to one side only. At 1/4 five
+# of these 100 were undecided, at 1/1000 none.
 NEAR = 1 / 64
-# Of those that can be moved to one side only, the ones that a random sign would send outside go inside by so much less:
-# where all go by about as much, errors of opposite signs may cancel.
-SHORTER = 1 / 4
-
 LISTED = 6
 
 
@@ -66,7 +65,6 @@ class Box(NamedTuple):
             return v
         sided = self.inward[name]
         size = np.minimum(np.abs(v), ROOM * self.room[name])
-        size = np.where(sided * v < 0, SHORTER * size, size)
         return np.where(sided != 0, sided, np.sign(v)) * size
 
 
