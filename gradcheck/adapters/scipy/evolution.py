@@ -1,0 +1,127 @@
+"""Right-hand sides of differential equations: their Jacobians at the start, and where the solution goes from there."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradcheck.adapters.leaves import name_of
+from gradcheck.adapters.scipy.given import applied, as_matrix, transposed, unpacked, vector, wrapped
+from gradcheck.adapters.scipy.questions import Asking, First, missing
+from gradcheck.errors import DataError
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import standing_for
+
+Given = Mapping[str, Any]
+
+# The solver's own clock is its steps: of so many the points at a third, two thirds and the end. Robertson's problem takes
+# 260 to t = 1e11, Van der Pol's with mu = 1000 400 for a period.
+STEPS = 300
+EVALUATIONS = 3000
+# More unknowns than this make an implicit solver's own Jacobian dear: an explicit one goes a few steps.
+MANY = 300
+FEW = 50
+
+
+class Motion(NamedTuple):
+    """y' = f(t, y) with the Jacobian that is given, from a start to an end."""
+
+    f: Callable[[float, Array], Any]
+    jac: Callable[[float, Array], Any]
+    start: float
+    y0: Array
+    end: float
+    options: Mapping[str, Any]
+
+    def questions(self, label: str, sparsity: Any = None) -> Iterator[First]:
+        """At the start, where many unknowns are zero and say little, and where the solution goes."""
+        for t, y in ((self.start, self.y0), *self._reached()):
+            f = standing_for(lambda y, t=t: np.asarray(self.f(t, y)), self.f)
+            jac = standing_for(lambda y, t=t: as_matrix(self.jac(t, y)), self.jac)
+            yield First(f"{label} at t = {t:g}", f, jac, y, sparsity=sparsity)
+
+    def _reached(self) -> list[tuple[float, Array]]:
+        """Up to three points of the solution, by SciPy's own solver and its differences, as far as that gets."""
+        from scipy.integrate import LSODA, RK23
+
+        steps = [(self.start, self.y0)]
+        with warnings.catch_warnings(), suppress(Exception):  # what fails on the way is asked at the start, and told there
+            warnings.simplefilter("ignore")
+            kind, most = (LSODA, STEPS) if self.y0.size <= MANY else (RK23, FEW)
+            solver = kind(self.f, self.start, self.y0, self.end, **self.options)
+            while solver.status == "running" and len(steps) <= most and solver.nfev < EVALUATIONS:
+                solver.step()
+                steps.append((float(solver.t), solver.y.copy()))
+        distinct = [(t, y) for t, y in steps if np.isfinite(y).all() and not np.array_equal(y, self.y0)]
+        return [distinct[len(distinct) * third // 3 - 1] for third in (1, 2, 3)] if len(distinct) > 2 else distinct
+
+
+def initial_value(given: Given) -> Asking:
+    """Of `solve_ivp`: ``jac(t, y, *args)``, or a matrix where it is constant."""
+    options, rest = given["options"], unpacked(given["args"])
+    jac, (start, end) = options.get("jac"), map(float, given["t_span"])
+    if jac is None:
+        yield missing("jac", jac)
+        return
+    f = applied(given["fun"], rest)
+    if given["vectorized"]:
+        f = _column_by_column(f)
+    y0 = vector(given["y0"], "y0")
+    jac = applied(jac, rest) if callable(jac) else _constant(jac)
+    if options.get("lband") is not None or options.get("uband") is not None:
+        jac = unbanded(jac, options.get("lband") or 0, options.get("uband") or 0)
+    tolerances = {name: options[name] for name in ("rtol", "atol") if name in options}
+    motion = Motion(f, jac, start, y0, end, tolerances)
+    yield from motion.questions("jac", options.get("jac_sparsity"))
+
+
+def integrated(given: Given) -> Asking:
+    """Of `odeint`: ``Dfun(y, t, *args)``, or t first, in rows or columns, whole or its diagonals."""
+    rest, jac, times = wrapped(given["args"]), given["Dfun"], np.atleast_1d(given["t"])
+    if not callable(jac):
+        yield missing("Dfun", jac)
+        return
+    f, jac = (applied(each, rest) for each in (given["func"], jac))
+    if not given["tfirst"]:
+        f, jac = _swapped(f), _swapped(jac)
+    if given["col_deriv"]:
+        jac = transposed(jac)
+    if given["ml"] is not None or given["mu"] is not None:
+        jac = unbanded(jac, given["ml"] or 0, given["mu"] or 0)
+    motion = Motion(f, jac, float(times[0]), vector(given["y0"], "y0"), float(times[-1]), {})
+    yield from motion.questions("Dfun")
+
+
+def unbanded(jac: Callable[[float, Array], Any], lower: int, upper: int) -> Callable[[float, Array], Any]:
+    """The matrix of which row ``i - j + upper`` of what is returned has the entry ``[i, j]`` in column j."""
+    from scipy.sparse import dia_array
+
+    offsets = upper - np.arange(lower + upper + 1)
+
+    def matrix(t: float, y: Array) -> Any:
+        bands = np.asarray(jac(t, y))
+        if bands.shape != (offsets.size, y.size):
+            raise DataError(
+                f"{name_of(jac)} returned shape {bands.shape}, expected {(offsets.size, y.size)}: a row for each diagonal"
+            )
+        return dia_array((bands, offsets), shape=(y.size, y.size))
+
+    return standing_for(matrix, jac)
+
+
+def _swapped(f: Callable[..., Any]) -> Callable[[float, Array], Any]:
+    return standing_for(lambda t, y: f(y, t), f)
+
+
+def _column_by_column(f: Callable[..., Any]) -> Callable[[float, Array], Any]:
+    """As SciPy calls a vectorized function."""
+    return standing_for(lambda t, y: np.asarray(f(t, y[:, None])).ravel(), f)
+
+
+def _constant(matrix: Any) -> Callable[[float, Array], Any]:
+    def jac(t: float, y: Array) -> Any:
+        return matrix
+
+    return jac

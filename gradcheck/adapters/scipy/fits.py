@@ -1,0 +1,81 @@
+"""Fits of lmfit: the derivatives of residuals by the parameters that vary, in their order, with limits and expressions."""
+
+import sys
+import warnings
+from collections.abc import Mapping
+from copy import copy, deepcopy
+from typing import Any
+
+import numpy as np
+
+from gradcheck.adapters.scipy.given import as_matrix, transposed
+from gradcheck.adapters.scipy.questions import Asking, First, missing
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import name_of, standing_for
+
+Given = Mapping[str, Any]
+METHODS = ("minimize", "leastsq", "least_squares", "scalar_minimize")
+VECTORS = ("leastsq", "least_squares")  # these take the residuals themselves, others the sum of their squares
+
+
+def reader_of(solver: Any) -> Any:
+    """Of ``lmfit.minimize``, or a method of a ``Minimizer`` or a ``Model`` of lmfit, which the user has imported then."""
+    lmfit: Any = sys.modules.get("lmfit")
+    owner = getattr(solver, "__self__", None)
+    if lmfit is None:
+        return None
+    if solver is lmfit.minimize:
+        return _minimised
+    if isinstance(owner, lmfit.Minimizer) and name_of(solver) in METHODS:
+        return lambda given: _with(owner, given, {"method": name_of(solver), **given}["method"])
+    return (lambda given: _modelled(owner, given)) if isinstance(owner, lmfit.Model) and name_of(solver) == "fit" else None
+
+
+def _minimised(given: Given) -> Asking:
+    fitter = sys.modules["lmfit"].Minimizer(given["fcn"], given["params"], given["args"], given["kws"], **given["fit_kws"])
+    fitter.reduce_fcn = given["reduce_fcn"] or fitter.reduce_fcn
+    yield from _asked(fitter, None, given["method"], fitter.kws)
+
+
+def _with(fitter: Any, given: Given, method: str) -> Asking:
+    yield from _asked(fitter, given["params"], method, {**fitter.kws, **given["kws"]})
+
+
+def _modelled(model: Any, given: Given) -> Asking:
+    """One evaluation tells what the model makes of data, weights and independent variables."""
+    options = given["fit_kws"] or {}
+    rest = {name: value for name, value in given.items() if name not in ("fit_kws", "kwargs", "max_nfev", "iter_cb")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitter = model.fit(**rest, max_nfev=1, **given["kwargs"])
+    yield from _asked(fitter, fitter.init_params, given["method"], options)
+
+
+def _asked(fitter: Any, params: Any, method: str, options: Given) -> Asking:
+    label = "jac" if callable(options.get("jac")) else "Dfun"
+    jac = options.get(label)
+    if not callable(jac):
+        yield missing(label, jac)
+        return
+    started = copy(fitter).prepare_fit(params)
+    names, work = started.var_names, deepcopy(started.params)
+
+    def moved(x: Array) -> Any:
+        for name, value in zip(names, x, strict=True):
+            work[name].value = float(value)
+        work.update_constraints()
+        return work
+
+    def residuals(x: Array) -> Any:
+        found = np.asarray(fitter.userfcn(moved(x), *fitter.userargs, **fitter.userkws))
+        found = np.ravel(found.astype(complex).view(float) if np.iscomplexobj(found) else found)
+        return found if method in VECTORS or found.size == 1 else fitter.reduce_fcn(found)
+
+    def matrix(x: Array) -> Any:
+        return as_matrix(jac(moved(x), *fitter.userargs, **fitter.userkws))
+
+    f, derivative = standing_for(residuals, fitter.userfcn), standing_for(matrix, jac)
+    start = np.array([work[name].value for name in names], float)
+    limits = np.array([work[name].min for name in names], float), np.array([work[name].max for name in names], float)
+    by_columns = method == "leastsq" and options.get("col_deriv")
+    yield First(label, f, transposed(derivative) if by_columns else derivative, start, limits, columns=tuple(names))

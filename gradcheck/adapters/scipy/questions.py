@@ -1,0 +1,124 @@
+"""What is asked of a derivative that a solver is given: is it that of the function, at this point?"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from gradcheck.adapters.scipy.given import Function, Sides, as_dense, as_matrix
+from gradcheck.candidates.answer import described
+from gradcheck.checking.checker import check, with_notes
+from gradcheck.checking.jacobians.checker import check_jacobian
+from gradcheck.checking.products import check_hvp
+from gradcheck.errors import DataError
+from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called, standing_for
+from gradcheck.foundation.validation import Asked
+from gradcheck.foundation.wording import shown
+from gradcheck.report import Report, joined
+
+
+class Left(NamedTuple):
+    """A derivative that is not looked at, and why."""
+
+    label: str
+    why: str
+
+
+class Question(Protocol):
+    """A derivative that is looked at."""
+
+    @property
+    def label(self) -> str:
+        """What it is called where it is handed in."""
+        ...
+
+    def report(self, asked: Asked) -> Report:
+        """What is found of it."""
+        ...
+
+
+Asking = Iterator[Question | Left]
+
+
+class First(NamedTuple):
+    """Whether ``jac`` is the derivative of ``f`` at x: a gradient where f is one number, a matrix where it is several."""
+
+    label: str
+    f: Function
+    jac: Function
+    x: Array
+    bounds: Sides | None = None
+    sparsity: Any = None
+    columns: tuple[str, ...] = ()
+
+    def report(self, asked: Asked) -> Report:
+        """By the values of ``f`` alone."""
+        size = np.size(called(self.f, self.f.__name__, self.x.copy()))
+        options = {**asked.options, **({"bounds": self.bounds} if self.bounds else {})}
+        if size == 1:
+            return check(self.f, as_gradient(self.jac), self.x, **options)
+        matrix = standing_for(lambda x: _column(as_matrix(self.jac(x)), (size, x.size)), self.jac)
+        return check_jacobian(self.f, matrix, self.x, sparsity=self.sparsity, **options)
+
+
+class Second(NamedTuple):
+    """Whether ``product`` is that with the Hessian, the derivative of ``gradient``, and whether this is symmetric."""
+
+    label: str
+    gradient: Function
+    product: Callable[[Array, Array], Array]
+    x: Array
+
+    def report(self, asked: Asked) -> Report:
+        """By the values of ``gradient``."""
+        return check_hvp(self.gradient, self.product, self.x, **asked.options)
+
+
+def answered(name: str, asking: Iterable[Question | Left], asked: Asked) -> Report:
+    """All that is asked, in one report; what is left is named in it.
+
+    Raises
+    ------
+    DataError
+        Where nothing is asked: what was left first, and why.
+    """
+    every = list(asking)
+    left = {each.label: each.why for each in every if isinstance(each, Left)}
+    reports = [each.report(asked).labelled(each.label) for each in every if not isinstance(each, Left)]
+    if not reports:
+        raise DataError(next(f"{label}: {why}" for label, why in left.items()))
+    report = joined(f"{name}: {reports[0].title}", reports)
+    return with_notes(report, (f"{label}: {why}" for label, why in left.items()), unchecked=left)
+
+
+def missing(label: str, jac: Any, expected: str = "a function") -> Left:
+    """Of what is none of these."""
+    return Left(label, f"expected {expected}, got {shown(jac)}: SciPy's own differences leave nothing to check")
+
+
+def as_gradient(jac: Function) -> Function:
+    """A gradient in the shape of the point: (n, 1) and (1, n) pass in SciPy, too."""
+
+    def gradient(x: Array) -> Array:
+        row = as_dense(jac(x))
+        return row.reshape(x.shape) if row.size == x.size else row
+
+    return standing_for(gradient, jac)
+
+
+def by_matrix(label: str, hess: Function) -> Callable[[Array, Array], Array]:
+    """Products with a matrix in any form."""
+
+    def product(x: Array, p: Array) -> Array:
+        matrix = as_matrix(hess(x))
+        if matrix.shape != (x.size, x.size):
+            raise DataError(f"{label} returned {described(matrix)}, expected shape {(x.size, x.size)}")
+        return np.asarray(matrix @ p)
+
+    return product
+
+
+def _column(matrix: Any, shape: tuple[int, int]) -> Any:
+    """A vector is the only column that there is."""
+    return matrix.reshape(shape) if matrix.shape == shape[:1] and shape[1] == 1 else matrix
