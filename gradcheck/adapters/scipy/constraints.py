@@ -1,24 +1,26 @@
 """Constraints of a minimum: their Jacobians, and the Hessians that go with multipliers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from gradcheck.adapters.scipy.given import Function, Sides, applied, as_matrix, wrapped
+from gradcheck.adapters.scipy.given import Function, Sides, applied, as_matrix, ours, wrapped
 from gradcheck.adapters.scipy.questions import Asking, First, Left, Second, by_matrix, missing
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import called, standing_for
+from gradcheck.foundation.calling import called
 from gradcheck.foundation.wording import shown
 from gradcheck.oracles.directions import signs
 
 
 def constrained(constraints: Any, x: Array, bounds: Sides | None) -> Asking:
     """Each constraint by its number: dicts as SLSQP and COBYLA take them, or SciPy's objects."""
+    if constraints is None:
+        return
     alone = isinstance(constraints, Mapping) or not np.iterable(constraints)
-    every: list[Any] = [constraints] if alone and constraints is not None else list(constraints or ())
-    for number, each in enumerate(every):
+    several: list[Any] = [constraints] if alone else list(cast("Sequence[Any]", constraints))
+    for number, each in enumerate(several):
         label = f"constraint {number}"
         if isinstance(each, Mapping):
             given = cast("Mapping[str, Any]", each)
@@ -49,7 +51,7 @@ def _second(label: str, constraint: Any, x: Array) -> Asking:
     """``hess(x, v)`` is the Hessian of v . fun, for any v: one of entries of both signs and different sizes."""
     hess, label = constraint.hess, f"{label}: hess"
     if callable(hess) and callable(constraint.jac):
-        v = signs("v", np.shape(np.atleast_1d(called(constraint.fun, f"{label}: fun", x.copy()))), 0)
+        v = signs("v", (np.size(called(constraint.fun, f"{label}: fun", x.copy())),), 0)
         yield Second(label, _combined(constraint.jac, v), by_matrix(label, applied(hess, (v,))), x)
     elif callable(hess):
         yield Left(label, "it is the derivative of jac, which is no function")
@@ -64,4 +66,4 @@ def _combined(jac: Function, v: Array) -> Function:
         rows = as_matrix(jac(x))
         return np.asarray((rows.reshape(1, -1) if rows.ndim == 1 else rows).T @ v).reshape(x.shape)
 
-    return standing_for(gradient, jac)
+    return ours(jac, gradient)

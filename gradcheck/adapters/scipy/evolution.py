@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradcheck.adapters.leaves import name_of
-from gradcheck.adapters.scipy.given import applied, as_matrix, transposed, unpacked, vector, wrapped
+from gradcheck.adapters.scipy.given import Function, applied, as_matrix, ours, transposed, unpacked, vector, wrapped
 from gradcheck.adapters.scipy.questions import Asking, First, missing
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
@@ -38,19 +39,15 @@ class Motion(NamedTuple):
     def questions(self, label: str, sparsity: Any = None) -> Iterator[First]:
         """At the start, where many unknowns are zero and say little, and where the solution goes."""
         for t, y in ((self.start, self.y0), *self._reached()):
-            f = standing_for(lambda y, t=t: np.asarray(self.f(t, y)), self.f)
-            jac = standing_for(lambda y, t=t: as_matrix(self.jac(t, y)), self.jac)
-            yield First(f"{label} at t = {t:g}", f, jac, y, sparsity=sparsity)
+            yield First(f"{label} at t = {t:g}", _at(t, self.f), _at(t, self.jac), y, sparsity=sparsity)
 
     def _reached(self) -> list[tuple[float, Array]]:
         """Up to three points of the solution, by SciPy's own solver and its differences, as far as that gets."""
-        from scipy.integrate import LSODA, RK23
-
         steps = [(self.start, self.y0)]
         with warnings.catch_warnings(), suppress(Exception):  # what fails on the way is asked at the start, and told there
             warnings.simplefilter("ignore")
-            kind, most = (LSODA, STEPS) if self.y0.size <= MANY else (RK23, FEW)
-            solver = kind(self.f, self.start, self.y0, self.end, **self.options)
+            kind, most = ("LSODA", STEPS) if self.y0.size <= MANY else ("RK23", FEW)
+            solver = getattr(import_module("scipy.integrate"), kind)(self.f, self.start, self.y0, self.end, **self.options)
             while solver.status == "running" and len(steps) <= most and solver.nfev < EVALUATIONS:
                 solver.step()
                 steps.append((float(solver.t), solver.y.copy()))
@@ -96,8 +93,7 @@ def integrated(given: Given) -> Asking:
 
 def unbanded(jac: Callable[[float, Array], Any], lower: int, upper: int) -> Callable[[float, Array], Any]:
     """The matrix of which row ``i - j + upper`` of what is returned has the entry ``[i, j]`` in column j."""
-    from scipy.sparse import dia_array
-
+    dia_array = import_module("scipy.sparse").dia_array
     offsets = upper - np.arange(lower + upper + 1)
 
     def matrix(t: float, y: Array) -> Any:
@@ -109,6 +105,10 @@ def unbanded(jac: Callable[[float, Array], Any], lower: int, upper: int) -> Call
         return dia_array((bands, offsets), shape=(y.size, y.size))
 
     return standing_for(matrix, jac)
+
+
+def _at(t: float, f: Callable[[float, Array], Any]) -> Function:
+    return ours(f, lambda y: as_matrix(f(t, y)))
 
 
 def _swapped(f: Callable[..., Any]) -> Callable[[float, Array], Any]:

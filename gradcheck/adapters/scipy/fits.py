@@ -2,33 +2,34 @@
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gradcheck.adapters.scipy.given import as_matrix, transposed
+from gradcheck.adapters.scipy.given import as_matrix, ours, transposed
 from gradcheck.adapters.scipy.questions import Asking, First, missing
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import name_of, standing_for
+from gradcheck.foundation.calling import name_of
 
 Given = Mapping[str, Any]
 METHODS = ("minimize", "leastsq", "least_squares", "scalar_minimize")
 VECTORS = ("leastsq", "least_squares")  # these take the residuals themselves, others the sum of their squares
 
 
-def reader_of(solver: Any) -> Any:
+def reader_of(solver: Any) -> Callable[[Given], Asking] | None:
     """Of ``lmfit.minimize``, or a method of a ``Minimizer`` or a ``Model`` of lmfit, which the user has imported then."""
     lmfit: Any = sys.modules.get("lmfit")
-    owner = getattr(solver, "__self__", None)
+    owner, name = getattr(solver, "__self__", None), name_of(solver)
     if lmfit is None:
         return None
     if solver is lmfit.minimize:
         return _minimised
-    if isinstance(owner, lmfit.Minimizer) and name_of(solver) in METHODS:
-        return lambda given: _with(owner, given, {"method": name_of(solver), **given}["method"])
-    return (lambda given: _modelled(owner, given)) if isinstance(owner, lmfit.Model) and name_of(solver) == "fit" else None
+    if isinstance(owner, lmfit.Minimizer) and name in METHODS:
+        return partial(_with, owner, name)
+    return partial(_modelled, owner) if isinstance(owner, lmfit.Model) and name == "fit" else None
 
 
 def _minimised(given: Given) -> Asking:
@@ -37,13 +38,14 @@ def _minimised(given: Given) -> Asking:
     yield from _asked(fitter, None, given["method"], fitter.kws)
 
 
-def _with(fitter: Any, given: Given, method: str) -> Asking:
+def _with(fitter: Any, name: str, given: Given) -> Asking:
+    method = name if name in VECTORS else given["method"]
     yield from _asked(fitter, given["params"], method, {**fitter.kws, **given["kws"]})
 
 
 def _modelled(model: Any, given: Given) -> Asking:
     """One evaluation tells what the model makes of data, weights and independent variables."""
-    options = given["fit_kws"] or {}
+    options: Given = given["fit_kws"] or {}
     rest = {name: value for name, value in given.items() if name not in ("fit_kws", "kwargs", "max_nfev", "iter_cb")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -74,7 +76,7 @@ def _asked(fitter: Any, params: Any, method: str, options: Given) -> Asking:
     def matrix(x: Array) -> Any:
         return as_matrix(jac(moved(x), *fitter.userargs, **fitter.userkws))
 
-    f, derivative = standing_for(residuals, fitter.userfcn), standing_for(matrix, jac)
+    f, derivative = ours(fitter.userfcn, residuals), ours(jac, matrix)
     start = np.array([work[name].value for name in names], float)
     limits = np.array([work[name].min for name in names], float), np.array([work[name].max for name in names], float)
     by_columns = method == "leastsq" and options.get("col_deriv")

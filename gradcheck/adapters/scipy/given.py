@@ -32,7 +32,12 @@ def unpacked(args: Any) -> tuple[Any, ...]:
     """Any sequence holds several, as `least_squares` and `solve_ivp` have it."""
     if args is None:
         return ()
-    return tuple(args) if isinstance(args, list) else wrapped(args)
+    return tuple(cast("list[Any]", args)) if isinstance(args, list) else wrapped(args)
+
+
+def ours(f: Any, function: Function) -> Function:
+    """A function of ours in the place of a user's, under its name."""
+    return standing_for(function, f, name_of(f))
 
 
 def applied(f: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> Callable[..., Any]:
@@ -52,7 +57,7 @@ def split(fun: Any, jac: Any, args: tuple[Any, ...], what: str, kwargs: Any = No
 
 def part(f: Function, index: int, what: str, least: int = 2) -> Function:
     """One of the values that a function returns together."""
-    return standing_for(lambda x: several(f(x), f"{f.__name__}: {what}=True", least)[index], f, f.__name__)
+    return ours(f, lambda x: several(f(x), f"{f.__name__}: {what}=True", least)[index])
 
 
 def several(found: Any, what: str, least: int) -> Any:
@@ -65,7 +70,8 @@ def several(found: Any, what: str, least: int) -> Any:
 
 def as_matrix(found: Any) -> Any:
     """What can be multiplied as it is, or an array: a nested list is a matrix, and NumPy's own matrices are arrays."""
-    return found if hasattr(found, "shape") and not isinstance(found, np.ndarray) else np.asarray(found)
+    is_other = hasattr(found, "matvec") or hasattr(found, "tocsr")
+    return found if is_other else np.asarray(found)
 
 
 def transposed(jac: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,10 +88,10 @@ def pairs(bounds: Any, x: Array) -> Sides | None:
     """Bounds as `minimize` takes them: an object with both sides, or a pair for each entry, None where there is none."""
     if bounds is None or hasattr(bounds, "lb"):
         return sides(bounds, x)
-    rows = [tuple(row) if np.iterable(row) else () for row in bounds] if np.iterable(bounds) else []
+    rows: list[Any] = list(bounds) if np.iterable(bounds) else []
     if not rows and np.iterable(bounds):  # as fmin_slsqp has it
         return None
-    if len(rows) != x.size or any(len(row) != 2 for row in rows):
+    if len(rows) != x.size or any(np.shape(row) != (2,) for row in rows):
         raise DataError(f"bounds: expected {x.size} pairs (lower, upper), got {shown(bounds)}")
     return _side([row[0] for row in rows], -np.inf, x), _side([row[1] for row in rows], np.inf, x)
 
@@ -94,7 +100,8 @@ def sides(bounds: Any, x: Array) -> Sides | None:
     """Bounds as `least_squares` takes them: an object with both sides, or a pair of numbers or vectors."""
     if bounds is None:
         return None
-    both = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else tuple(bounds) if np.iterable(bounds) else ()
+    given = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else bounds
+    both: tuple[Any, ...] = tuple(given) if np.iterable(given) else ()
     if len(both) != 2:
         raise DataError(f"bounds: expected a pair (lower, upper), got {shown(bounds)}")
     lower, upper = _side(both[0], -np.inf, x), _side(both[1], np.inf, x)

@@ -1,6 +1,7 @@
 """What is minimised: one number, its gradient and its Hessian, as `scipy.optimize.minimize` and its relatives mean them."""
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from inspect import signature
 from typing import Any, NamedTuple
 
@@ -81,12 +82,10 @@ def slsqp(given: Mapping[str, Any]) -> Asking:
 
 def around(given: Mapping[str, Any]) -> Asking:
     """Of solvers that call `minimize` on the way: derivatives come with what that is given, or with the constraints."""
-    from scipy.optimize import minimize
-
-    inner = dict(given.get("minimizer_kwargs") or {})
-    inner |= {key: value for key, value in (given.get("options") or {}).items() if key in Names._fields}
+    options: dict[str, Any] = given.get("options") or {}
+    inner: dict[str, Any] = {key: options[key] for key in NAMES if key in options} | (given.get("minimizer_kwargs") or {})
     inner |= {key: given[key] for key in ("args", "bounds", "constraints") if given.get(key) not in (None, ())}
-    bound = signature(minimize).bind(given["func"], _start(given), **inner)
+    bound = signature(import_module("scipy.optimize").minimize).bind(given["func"], _start(given), **inner)
     bound.apply_defaults()
     yield from minimised(bound.arguments)
 

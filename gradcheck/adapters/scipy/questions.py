@@ -5,14 +5,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from gradcheck.adapters.scipy.given import Function, Sides, as_dense, as_matrix
+from gradcheck.adapters.scipy.given import Function, Sides, as_dense, as_matrix, ours
 from gradcheck.candidates.answer import described
 from gradcheck.checking.checker import check, with_notes
 from gradcheck.checking.jacobians.checker import check_jacobian
 from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import called, standing_for
+from gradcheck.foundation.calling import called
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.wording import shown
 from gradcheck.report import Report, joined
@@ -55,10 +55,10 @@ class First(NamedTuple):
     def report(self, asked: Asked) -> Report:
         """By the values of ``f`` alone."""
         size = np.size(called(self.f, self.f.__name__, self.x.copy()))
-        options = {**asked.options, **({"bounds": self.bounds} if self.bounds else {})}
+        options: dict[str, Any] = {**asked.options, **({"bounds": self.bounds} if self.bounds else {})}
         if size == 1:
             return check(self.f, as_gradient(self.jac), self.x, **options)
-        matrix = standing_for(lambda x: _column(as_matrix(self.jac(x)), (size, x.size)), self.jac)
+        matrix = ours(self.jac, lambda x: _column(as_matrix(self.jac(x)), (size, x.size)))
         return check_jacobian(self.f, matrix, self.x, sparsity=self.sparsity, **options)
 
 
@@ -104,7 +104,7 @@ def as_gradient(jac: Function) -> Function:
         row = as_dense(jac(x))
         return row.reshape(x.shape) if row.size == x.size else row
 
-    return standing_for(gradient, jac)
+    return ours(jac, gradient)
 
 
 def by_matrix(label: str, hess: Function) -> Callable[[Array, Array], Array]:

@@ -1,14 +1,15 @@
 """A function of one unknown, its first and its second derivative, as `root_scalar` and `newton` mean them."""
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from gradcheck.adapters.scipy.given import Function, applied, part, wrapped
+from gradcheck.adapters.scipy.given import Function, applied, ours, part, wrapped
 from gradcheck.adapters.scipy.questions import Asking, First, Left, missing
 from gradcheck.errors import DataError
-from gradcheck.foundation.calling import standing_for
+from gradcheck.foundation.arrays import Array
 
 ORDERS = ("fprime", "fprime2")
 
@@ -58,25 +59,24 @@ def _point(given: Mapping[str, Any]) -> Any:
     return array[()] if array.dtype.kind in "fc" else array.astype(float)[()]
 
 
-def _parts(f: Function) -> Function:
-    def parts(x: Any) -> Any:
+def _parts(f: Callable[[Any], Any]) -> Function:
+    def parts(x: Array) -> Array:
         value = complex(f(complex(*x)))
         return np.array([value.real, value.imag])
 
-    return standing_for(parts, f)
+    return ours(f, parts)
 
 
-def _cauchy_riemann(derivative: Function) -> Function:
+def _cauchy_riemann(derivative: Callable[[Any], Any]) -> Function:
     """The derivatives of both parts by both parts: the product with a complex number."""
 
-    def matrix(x: Any) -> Any:
+    def matrix(x: Array) -> Array:
         value = complex(derivative(complex(*x)))
         return np.array([[value.real, -value.imag], [value.imag, value.real]])
 
-    return standing_for(matrix, derivative)
+    return ours(derivative, matrix)
 
 
-def _diagonal(derivative: Callable[[Any], Any]) -> Function:
-    from scipy.sparse import diags_array
-
-    return standing_for(lambda x: diags_array(np.broadcast_to(derivative(x), x.shape)), derivative)
+def _diagonal(derivative: Function) -> Function:
+    diags_array = import_module("scipy.sparse").diags_array
+    return ours(derivative, lambda x: diags_array(np.broadcast_to(derivative(x), x.shape)))

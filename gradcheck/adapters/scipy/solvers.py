@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -58,15 +58,13 @@ WITHOUT = (
 
 def check_scipy(args: tuple[Any, ...], kwargs: Mapping[str, Any], asked: Asked) -> Report:
     """What `gradcheck.check_scipy` does."""
-    solver, *rest = args or (None,)
-    if isinstance(solver, partial):
-        solver, rest, kwargs = solver.func, [*solver.args, *rest], {**solver.keywords, **kwargs}
-    reader = reader_of(solver)
+    solver = args[0] if args else None
+    reader = reader_of(solver.func if isinstance(solver, partial) else solver)
     if reader is None:
         given = _bound(directly, "check_scipy", args, kwargs)
         return answered(name_of(given["fun"]), directly(**given), asked)
-    given = _bound(solver, name_of(solver), tuple(rest), kwargs)
-    return answered(name_of(solver), reader(given), asked)
+    name = name_of(cast("Any", solver))
+    return answered(name, reader(_bound(solver, name, args[1:], kwargs)), asked)
 
 
 def reader_of(solver: Any) -> Reader | None:
@@ -86,7 +84,7 @@ def reader_of(solver: Any) -> Reader | None:
     return fits.reader_of(solver)
 
 
-def _bound(f: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def _bound(f: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments by name, as the call would have them."""
     try:
         bound = inspect.signature(f).bind(*args, **kwargs)

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.adapters.leaves import name_of
-from gradcheck.adapters.scipy.given import applied, as_matrix, sides, split, transposed, unpacked, vector, wrapped
+from gradcheck.adapters.scipy.given import applied, as_matrix, ours, sides, split, transposed, unpacked, vector, wrapped
 from gradcheck.adapters.scipy.questions import Asking, First, missing
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import standing_for
 from gradcheck.foundation.wording import shown
 
 Given = Mapping[str, Any]
@@ -30,8 +28,8 @@ def residuals(given: Given) -> Asking:
 
 def equations(given: Given) -> Asking:
     """Of `root`: the same as `fsolve`'s and `leastsq`'s, where ``jac=True`` stands for pairs."""
-    columns = bool((given["options"] or {}).get("col_deriv"))
-    yield from _system(given, "fun", "jac", columns)
+    options: Given = given["options"] or {}
+    yield from _system(given, "fun", "jac", bool(options.get("col_deriv")))
 
 
 def minpack(given: Given, fun: str = "func", jac: str = "Dfun") -> Asking:
@@ -56,8 +54,8 @@ def model(given: Given) -> Asking:
     if not callable(jac):
         yield missing("jac", jac)
         return
-    value = standing_for(lambda p: np.asarray(f(data, *p)), f, name_of(f))
-    matrix = standing_for(lambda p: as_matrix(jac(data, *p)), jac, name_of(jac))
+    value = ours(f, lambda p: np.asarray(f(data, *p)))
+    matrix = ours(jac, lambda p: as_matrix(jac(data, *p)))
     matrix = transposed(matrix) if options.get("col_deriv") else matrix
     named = tuple([*names, *(f"p[{i}]" for i in range(len(names), x.size))][: x.size])
     yield First("jac", value, matrix, x, sides(given["bounds"], x), options.get("jac_sparsity"), named)
