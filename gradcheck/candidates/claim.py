@@ -57,6 +57,8 @@ class Claim(NamedTuple):
         What the loss did at other points; it goes on counting.
     arithmetic : Arithmetic
         In which it is judged.
+    scale : dict of str to array, optional
+        To which the error of each entry is relative, where that is not ``max(|g_i|, RMS of the block)``.
     """
 
     function: Loss
@@ -74,6 +76,7 @@ class Claim(NamedTuple):
     again: Gradient
     beside: Beside
     arithmetic: Arithmetic
+    scale: Mapping[str, Array] | None = None
 
 
 def examine(subject: Subject, seed: int, arithmetic: Arithmetic | None = None) -> Claim:

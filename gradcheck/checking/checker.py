@@ -1,6 +1,6 @@
 """`check`: any loss with any gradient -> Report."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from gradcheck.checking.mapping import mapped
 from gradcheck.checking.procedure import judge
 from gradcheck.diagnosis.engine import diagnose as explained
 from gradcheck.errors import Interrupted
+from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.state.found import as_found
 from gradcheck.foundation.validation import Asked, two_functions
 from gradcheck.report import Report
@@ -127,10 +128,19 @@ def _followed(subject: Subject, asked: Asked, complex_step: bool) -> Report:
 
 
 def checked(
-    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, asked: Asked, arithmetic: Arithmetic | None = None
+    loss: Callable[[Any], Any],
+    gradient: Callable[[Any], Any],
+    at: Any,
+    asked: Asked,
+    arithmetic: Arithmetic | None = None,
+    scale: Mapping[str, Array] | None = None,
 ) -> tuple[Report, Claim]:
-    """What `check` does, for functions of ours, which depend on what they are given; their arithmetic may be known."""
-    return _judged(Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype), asked, False, arithmetic)
+    """What `check` does, for functions of ours, which depend on what they are given.
+
+    Their arithmetic may be known, and to what the errors of their entries are relative.
+    """
+    subject = Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype)
+    return _judged(subject, asked, False, arithmetic, scale)
 
 
 def idle(claim: Claim, findings: Sequence[Finding]) -> Iterator[str]:
@@ -140,9 +150,13 @@ def idle(claim: Claim, findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _judged(
-    subject: Subject, asked: Asked, complex_step: bool, arithmetic: Arithmetic | None = None
+    subject: Subject,
+    asked: Asked,
+    complex_step: bool,
+    arithmetic: Arithmetic | None = None,
+    scale: Mapping[str, Array] | None = None,
 ) -> tuple[Report, Claim]:
-    claim = examine(subject, asked.seed, arithmetic)
+    claim = examine(subject, asked.seed, arithmetic)._replace(scale=scale)
     findings, prober, stopped = judge(claim, asked, complex_step)
     spent, diagnoses = prober.meter.spent, ()
     try:

@@ -145,7 +145,7 @@ class Prober:
         """One that knows nothing yet."""
         zero = {name: zeros(g.shape) for name, g in claim.gradient.items()}
         allowed = {name: Allowance(claim.rounding[name], z, z, z) for name, z in zero.items()}
-        scale = {name: entry_scales(g, g, np.finfo(float).tiny) for name, g in claim.gradient.items() if g.size}
+        scale = claim.scale or {n: entry_scales(g, g, np.finfo(float).tiny) for n, g in claim.gradient.items() if g.size}
         known = Knowledge(asked.accuracy, asked.resolve, unit=claim.arithmetic.unit, notes=claim.notes)
         return cls(claim, asked, known, allowed, scale, Meter(claim.evaluations, told))
 

@@ -324,6 +324,38 @@ class Cause(StrEnum):
         ),
         "add the same eps in the same place: within the root, or beside it",
     )
+    STALE_POINT = (
+        "stale-point",
+        ("the same matrix at another point, where the derivatives are others: it is that of another point, or constant",),
+        "evaluate it at the point that is handed in, and keep nothing of an earlier one",
+    )
+    OUTSIDE_PATTERN = (
+        "outside-pattern",
+        (
+            "{missing} of the derivatives that are not zero lie outside the {of} structure, {idle} of whose {size} entries "
+            "are zero here: it is incomplete, or that of another model or point",
+            "derivatives that are not zero lie outside the declared structure",
+        ),
+        "build the structure anew from what each output depends on at any point, not from one matrix",
+    )
+    ROWS = (
+        "rows",
+        (
+            "{which} wrong, and all other rows right: {how}",
+            "{which} wrong, and all other rows right",
+            "whole rows are wrong",
+        ),
+        "look at what belongs to these outputs alone: their sign, weight and units",
+    )
+    COLUMNS = (
+        "columns",
+        (
+            "{which} wrong, and all other columns right: {how}",
+            "{which} wrong, and all other columns right",
+            "whole columns are wrong",
+        ),
+        "look at what belongs to these parameters alone: their factor of the chain rule, and their units",
+    )
     FACTOR = (
         "factor",
         (

@@ -15,6 +15,7 @@ DISPUTED = "refuted along one direction, and borne out by others and by smaller 
 RANDOM = "random numbers are drawn, and perhaps others by the reference: hand in what was drawn, as a mask"
 STOPPED = "stopped before it was judged"
 COARSE = 0.3  # a block of which no more is known is not known
+PATTERN_UNKNOWN = "the Jacobian is not known well enough to say what is zero in it"
 STAIRCASE = "a staircase: flat nearby, and sloped further off"
 
 
@@ -166,3 +167,18 @@ def too_coarse(resolution: float, held: str, in_float32: str) -> str:
 def nondeterministic(times: float) -> str:
     """Of an answer that varies more than any order of additions would make it."""
     return f"{times:.2g} times the error of rounding from one call to the next"
+
+
+def infinite(count: int, size: int) -> str:
+    """Of a matrix some entries of which are no numbers."""
+    return f"{count} of {size} entries {'is' if count == 1 else 'are'} not finite"
+
+
+def outside_pattern(count: int, *, complete: bool) -> str:
+    """Of a declared structure that is too small."""
+    return f"{'' if complete else 'at least '}{count} {'entry is' if count == 1 else 'entries are'} not zero outside of it"
+
+
+def not_adjoint(count: int, size: int, worst: int) -> str:
+    """Of a linear operator whose two products belong to two matrices."""
+    return f"matvec and rmatvec belong to different matrices, in {count} of {size} columns, most of all in column {worst}"

@@ -1,0 +1,135 @@
+"""Hessians as Jacobians of a gradient: wrong entries by row and column, and entries that break the symmetry."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gradcheck.checking.accusation import BACKEND
+from gradcheck.checking.checker import check
+from gradcheck.checking.jacobians.judging import Subject
+from gradcheck.checking.jacobians.matrix import function_of
+from gradcheck.checking.jacobians.reporting import jacobian_report
+from gradcheck.foundation.calling import guarded, standing_for
+from gradcheck.foundation.objects.pytree import take_apart
+from gradcheck.foundation.validation import Asked
+from gradcheck.foundation.wording import enumerated
+from gradcheck.report import Report, joined
+from gradcheck.verdict.findings import LISTED, Entry, Finding, Verdict
+
+HESS = "hess"
+# Roundoffs of what is usual at an entry that it may differ from its counterpart by. Two orders of summation of a thousand
+# terms differ by 30.
+ROUNDING = 1000
+
+
+def hessian_report(
+    gradient: Callable[..., Any],
+    hess: Any,
+    at: Any,
+    asked: Asked,
+    *,
+    loss: Callable[..., Any] | None = None,
+    args: tuple[Any, ...] = (),
+    bounds: Any = None,
+    name: str = HESS,
+) -> Report:
+    """Whether a matrix is the Hessian: the Jacobian of the gradient, and symmetric.
+
+    Parameters
+    ----------
+    gradient : callable
+        From a pytree like ``at``, and ``args``, to the same pytree.
+    hess : callable, or a matrix
+        From the same to a matrix, sparse matrix, `scipy.sparse.linalg.LinearOperator`, or blocks; `by_products` makes one of
+        products with vectors.
+    at : pytree
+    asked : Asked
+    loss : callable, optional
+        Then the gradient is checked, too; its findings have the backend ``"gradient"``.
+    args : tuple
+        Handed on to all three.
+    bounds
+        As `check_jacobian` takes them.
+    name : str
+        Of ``hess``, in what is refused, and the backend of its findings.
+    """
+    judged = jacobian_report(gradient, hess, at, asked, bounds=bounds, args=args, name=name, of="hessian", besides=_symmetry)
+    reports = [judged.labelled(name)]
+    if loss is not None:
+        value = guarded(loss, "loss")
+        first = standing_for(lambda x: value(x, *args), loss)
+        reports.insert(
+            0, check(first, standing_for(lambda x: gradient(x, *args), gradient), at, **asked.options).labelled("gradient")
+        )
+    return joined(judged.title, reports)
+
+
+def by_products(hvp: Callable[..., Any], args: tuple[Any, ...] = (), name: str = "hvp") -> Callable[..., Any]:
+    """A function that returns the whole matrix, column by column, from the products of a Hessian with vectors."""
+    function = guarded(function_of(hvp, name), name)
+
+    def matrix(at: Any, *_: Any) -> Any:
+        tree = take_apart(at)
+        zero = {name: np.zeros_like(value) for name, value in tree.arrays.items()}
+        columns: list[Any] = []
+        for name, value in tree.arrays.items():
+            for j in range(value.size):
+                unit = np.zeros_like(value)
+                unit.flat[j] = 1.0
+                product = take_apart(function(at, tree.rebuild({**zero, name: unit}), *args), function.__name__)
+                columns.append(np.concatenate([np.ravel(leaf) for leaf in product.arrays.values()]))
+        return np.stack(columns, axis=1)
+
+    return standing_for(matrix, hvp, function.__name__)
+
+
+def _symmetry(subject: Subject) -> Finding:
+    """Every entry against its counterpart."""
+    matrix, balance = subject.matrix, subject.balance
+    rows, columns, values = matrix.entries()
+    turned = np.asarray(matrix.value[columns, rows]).ravel()
+    usual = np.sqrt(balance.rows[rows] * balance.columns[columns] * balance.rows[columns] * balance.columns[rows])
+    scale = np.maximum(usual, np.maximum(np.abs(values), np.abs(turned)))
+    error, bound = np.abs(values - turned) / scale, ROUNDING * matrix.unit
+    worst = np.argsort(-error, kind="stable")
+    off = [int(k) for k in worst[: 4 * LISTED] if error[k] > bound]
+    pairs = list({frozenset((int(rows[k]), int(columns[k]))): k for k in reversed(off)}.values())[::-1][:LISTED]
+    largest = float(np.max(error, initial=0.0))
+    finding = Finding(
+        name="symmetry",
+        backend=BACKEND,
+        verdict=Verdict.CORRECT if not pairs else Verdict.INEXACT if largest <= subject.asked.accuracy else Verdict.WRONG,
+        error=largest,
+        bound=bound,
+        resolution=bound,
+        block_resolution=bound,
+    )
+    if not pairs:
+        return finding
+    said = [
+        f"H{_place(subject, int(i), int(j))} = {float(value):.10g}"
+        for k in pairs[:2]
+        for i, j, value in ((rows[k], columns[k], values[k]), (columns[k], rows[k], turned[k]))
+    ]
+    count = int(np.count_nonzero(error > bound))
+    entries = tuple(
+        Entry(
+            subject.system.sides.index(int(rows[k]), int(columns[k])),
+            float(values[k]),
+            float(turned[k]),
+            bound * float(scale[k]),
+        )
+        for k in pairs
+    )
+    reason = f"not symmetric, at {count} entries: {enumerated(said)}"
+    return msgspec.structs.replace(finding, entries=entries, worst_index=entries[0].index, reason=reason)
+
+
+def _place(subject: Subject, row: int, column: int) -> str:
+    """As it is written in Python; of several leaves with their names."""
+    sides = subject.system.sides
+    output, given = sides.place(row, column)
+    index = list(sides.index(row, column))
+    return f"{index}" if output.is_bare else f" of {output.name} by {given.name}{index or ''}"
