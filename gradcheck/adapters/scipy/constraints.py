@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from gradcheck.adapters.scipy.given import Function, Sides, applied, as_matrix, ours, wrapped
-from gradcheck.adapters.scipy.questions import Asking, First, Left, Second, by_matrix, missing
+from gradcheck.adapters.scipy.questions import Asking, First, Left, Second, missing
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
@@ -52,7 +52,7 @@ def _second(label: str, constraint: Any, x: Array) -> Asking:
     hess, label = constraint.hess, f"{label}: hess"
     if callable(hess) and callable(constraint.jac):
         v = signs("v", (np.size(called(constraint.fun, f"{label}: fun", x.copy())),), 0)
-        yield Second(label, _combined(constraint.jac, v), by_matrix(label, applied(hess, (v,))), x)
+        yield Second(label, _combined(constraint.jac, v), applied(hess, (v,)), x)
     elif callable(hess):
         yield Left(label, "it is the derivative of jac, which is no function")
     elif isinstance(hess, str):

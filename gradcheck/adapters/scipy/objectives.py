@@ -1,6 +1,6 @@
 """What is minimised: one number, its gradient and its Hessian, as `scipy.optimize.minimize` and its relatives mean them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from inspect import signature
 from typing import Any, NamedTuple
@@ -9,9 +9,7 @@ import numpy as np
 
 from gradcheck.adapters.scipy.constraints import constrained
 from gradcheck.adapters.scipy.given import applied, pairs, split, vector, wrapped
-from gradcheck.adapters.scipy.questions import Asking, First, Left, Second, as_gradient, by_matrix, missing
-from gradcheck.candidates.answer import described
-from gradcheck.errors import DataError
+from gradcheck.adapters.scipy.questions import Asking, First, Left, Product, Second, as_gradient, missing
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import shown
 
@@ -37,9 +35,9 @@ def minimised(given: Mapping[str, Any], names: Names = NAMES) -> Asking:
     fun, jac, hess, hessp = (given.get(name) for name in names)
     value, gradient = split(fun, jac, rest, names.jac)
     yield missing(names.jac, jac, "a function or True") if gradient is None else First(names.jac, value, gradient, x, bounds)
-    for label, second, product in ((names.hess, hess, by_matrix), (names.hessp, hessp, _by_product)):
+    for label, second, question in ((names.hess, hess, Second), (names.hessp, hessp, Product)):
         if callable(second) and gradient is not None:
-            yield Second(label, as_gradient(gradient), product(label, applied(second, rest)), x)
+            yield question(label, as_gradient(gradient), applied(second, rest), x)
         elif second is not None:
             yield Left(label, _no_second(second, names.jac))
     yield from constrained(given.get("constraints"), x, bounds)
@@ -49,16 +47,6 @@ def _no_second(second: Any, jac: str) -> str:
     if callable(second):
         return f"it is the derivative of {jac}, which is no function"
     return f"expected a function, got {shown(second)}: there is nothing of yours to check"
-
-
-def _by_product(label: str, hessp: Callable[..., Any]) -> Callable[[Array, Array], Array]:
-    def product(x: Array, p: Array) -> Array:
-        found = hessp(x, p)
-        if np.size(found) != x.size:
-            raise DataError(f"{label} returned {described(found)}, expected shape {x.shape}")
-        return np.reshape(found, x.shape)
-
-    return product
 
 
 def paired(given: Mapping[str, Any], names: Names) -> Asking:

@@ -9,6 +9,7 @@ from gradcheck.adapters.scipy.given import Function, Sides, as_dense, as_matrix,
 from gradcheck.candidates.answer import described
 from gradcheck.checking.checker import check, with_notes
 from gradcheck.checking.jacobians.checker import check_jacobian
+from gradcheck.checking.jacobians.hessians import hessian_report
 from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
@@ -42,7 +43,10 @@ Asking = Iterator[Question | Left]
 
 
 class First(NamedTuple):
-    """Whether ``jac`` is the derivative of ``f`` at x: a gradient where f is one number, a matrix where it is several."""
+    """Whether ``jac`` is the derivative of ``f`` at x: a gradient where f is one number, a matrix where it is several.
+
+    Where the ``columns`` have names, each is a block of its own.
+    """
 
     label: str
     f: Function
@@ -59,20 +63,63 @@ class First(NamedTuple):
         if size == 1:
             return check(self.f, as_gradient(self.jac), self.x, **options)
         matrix = ours(self.jac, lambda x: _column(as_matrix(self.jac(x)), (size, x.size)))
-        return check_jacobian(self.f, matrix, self.x, sparsity=self.sparsity, **options)
+        return self._by_name(matrix, options)
+
+    def _by_name(self, matrix: Function, options: dict[str, Any]) -> Report:
+        """Of a point that is a dict, if the columns have names."""
+        if not self.columns:
+            return check_jacobian(self.f, matrix, self.x, sparsity=self.sparsity, **options)
+
+        def named(x: Array) -> dict[str, Any]:
+            return dict(zip(self.columns, x.tolist(), strict=True))
+
+        def of_dict(f: Function) -> Callable[[dict[str, Any]], Any]:
+            return ours(f, lambda at: f(np.array([at[name] for name in self.columns], self.x.dtype)))
+
+        if self.bounds:
+            options["bounds"] = tuple(map(named, self.bounds))
+        return check_jacobian(of_dict(self.f), of_dict(matrix), named(self.x), sparsity=self.sparsity, **options)
 
 
 class Second(NamedTuple):
-    """Whether ``product`` is that with the Hessian, the derivative of ``gradient``, and whether this is symmetric."""
+    """Whether ``hess`` is the Hessian, the derivative of ``gradient``, and whether it is symmetric."""
 
     label: str
     gradient: Function
-    product: Callable[[Array, Array], Array]
+    hess: Function
+    x: Array
+    bounds: Sides | None = None
+
+    def report(self, asked: Asked) -> Report:
+        """By the values of ``gradient``: entry by entry, and of an operator by its products."""
+        if hasattr(self._matrix(self.x.copy()), "matvec"):
+            return check_hvp(self.gradient, lambda x, p: np.asarray(self._matrix(x) @ p), self.x, **asked.options)
+        return hessian_report(self.gradient, lambda x: self._matrix(x), self.x, asked, bounds=self.bounds, name=self.label)
+
+    def _matrix(self, x: Array) -> Any:
+        matrix = as_matrix(called(self.hess, self.hess.__name__, x))
+        if tuple(matrix.shape) != (x.size, x.size):
+            raise DataError(f"{self.label} returned {described(matrix)}, expected shape {(x.size, x.size)}")
+        return matrix
+
+
+class Product(NamedTuple):
+    """Whether ``hessp`` is the product with the Hessian, and whether this is symmetric."""
+
+    label: str
+    gradient: Function
+    hessp: Callable[[Array, Array], Any]
     x: Array
 
     def report(self, asked: Asked) -> Report:
         """By the values of ``gradient``."""
-        return check_hvp(self.gradient, self.product, self.x, **asked.options)
+        return check_hvp(self.gradient, self._vector, self.x, **asked.options)
+
+    def _vector(self, x: Array, p: Array) -> Array:
+        found = called(self.hessp, self.hessp.__name__, x, p)
+        if np.size(found) != x.size:
+            raise DataError(f"{self.label} returned {described(found)}, expected shape {x.shape}")
+        return np.reshape(found, x.shape)
 
 
 def answered(name: str, asking: Iterable[Question | Left], asked: Asked) -> Report:
@@ -105,18 +152,6 @@ def as_gradient(jac: Function) -> Function:
         return row.reshape(x.shape) if row.size == x.size else row
 
     return ours(jac, gradient)
-
-
-def by_matrix(label: str, hess: Function) -> Callable[[Array, Array], Array]:
-    """Products with a matrix in any form."""
-
-    def product(x: Array, p: Array) -> Array:
-        matrix = as_matrix(hess(x))
-        if matrix.shape != (x.size, x.size):
-            raise DataError(f"{label} returned {described(matrix)}, expected shape {(x.size, x.size)}")
-        return np.asarray(matrix @ p)
-
-    return product
 
 
 def _column(matrix: Any, shape: tuple[int, int]) -> Any:

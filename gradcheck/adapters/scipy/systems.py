@@ -57,7 +57,7 @@ def model(given: Given) -> Asking:
     value = ours(f, lambda p: np.asarray(f(data, *p)))
     matrix = ours(jac, lambda p: as_matrix(jac(data, *p)))
     matrix = transposed(matrix) if options.get("col_deriv") else matrix
-    named = tuple([*names, *(f"p[{i}]" for i in range(len(names), x.size))][: x.size])
+    named = tuple(names) if len(names) == x.size else ()
     yield First("jac", value, matrix, x, sides(given["bounds"], x), options.get("jac_sparsity"), named)
 
 
