@@ -11,6 +11,7 @@ import numpy as np
 from gradcheck.adapters.leaves import name_of
 from gradcheck.adapters.scipy.given import Function, applied, as_matrix, ours, transposed, unpacked, vector, wrapped
 from gradcheck.adapters.scipy.questions import Asking, First, missing
+from gradcheck.adapters.scipy.systems import structure
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import standing_for
@@ -59,13 +60,14 @@ def initial_value(given: Given) -> Asking:
     """Of `solve_ivp`: ``jac(t, y, *args)``, or a matrix where it is constant."""
     options, rest = given["options"], unpacked(given["args"])
     jac, (start, end) = options.get("jac"), map(float, given["t_span"])
-    if jac is None:
-        yield missing("jac", jac)
-        return
     f = applied(given["fun"], rest)
     if given["vectorized"]:
         f = _column_by_column(f)
     y0 = vector(given["y0"], "y0")
+    if jac is None:
+        yield missing("jac", jac)
+        yield from structure(_at(start, f), y0, None, options.get("jac_sparsity"))
+        return
     jac = applied(jac, rest) if callable(jac) else _constant(jac)
     if options.get("lband") is not None or options.get("uband") is not None:
         jac = unbanded(jac, options.get("lband") or 0, options.get("uband") or 0)

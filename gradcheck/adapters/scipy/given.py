@@ -40,10 +40,10 @@ def ours(f: Any, function: Function) -> Function:
     return standing_for(function, f, name_of(f))
 
 
-def applied(f: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> Callable[..., Any]:
+def applied(f: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None, name: str = "fun") -> Callable[..., Any]:
     """A function without its extra arguments."""
     if not callable(f):
-        raise DataError(f"expected a function, got {shown(f)}")
+        raise DataError(f"{name}: expected a function, got {shown(f)}")
     return standing_for(lambda *point: f(*point, *args, **(kwargs or {})), f, name_of(f))
 
 
@@ -69,8 +69,8 @@ def several(found: Any, what: str, least: int) -> Any:
 
 
 def as_matrix(found: Any) -> Any:
-    """What can be multiplied as it is, or an array: a nested list is a matrix, and NumPy's own matrices are arrays."""
-    is_other = hasattr(found, "matvec") or hasattr(found, "tocsr")
+    """A sparse matrix or an operator as it is; else an array: a nested list is a matrix, and NumPy's own are arrays."""
+    is_other = found is None or hasattr(found, "matvec") or hasattr(found, "tocsr")
     return found if is_other else np.asarray(found)
 
 

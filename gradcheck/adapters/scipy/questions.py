@@ -13,7 +13,7 @@ from gradcheck.checking.jacobians.hessians import hessian_report
 from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import called
+from gradcheck.foundation.calling import called, one_line
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.wording import shown
 from gradcheck.report import Report, joined
@@ -45,12 +45,13 @@ Asking = Iterator[Question | Left]
 class First(NamedTuple):
     """Whether ``jac`` is the derivative of ``f`` at x: a gradient where f is one number, a matrix where it is several.
 
-    Where the ``columns`` have names, each is a block of its own.
+    Where the ``columns`` have names, each is a block of its own. Without ``jac`` the question is whether the declared
+    structure is right.
     """
 
     label: str
     f: Function
-    jac: Function
+    jac: Function | None
     x: Array
     bounds: Sides | None = None
     sparsity: Any = None
@@ -60,25 +61,22 @@ class First(NamedTuple):
         """By the values of ``f`` alone."""
         size = np.size(called(self.f, self.f.__name__, self.x.copy()))
         options: dict[str, Any] = {**asked.options, **({"bounds": self.bounds} if self.bounds else {})}
-        if size == 1:
-            return check(self.f, as_gradient(self.jac), self.x, **options)
-        matrix = ours(self.jac, lambda x: _column(as_matrix(self.jac(x)), (size, x.size)))
-        return self._by_name(matrix, options)
+        jac = self.jac
+        if jac is not None and size == 1:
+            return check(self.f, as_gradient(jac), self.x, **options)
+        matrix = None if jac is None else ours(jac, lambda x: _column(as_matrix(jac(x)), (size, x.size)))
+        f, at = self.f, self.x
+        if self.columns and matrix is not None:
+            f, matrix, at = self._by_name(f), self._by_name(matrix), self._named(at)
+            options |= {"bounds": tuple(map(self._named, self.bounds))} if self.bounds else {}
+        return check_jacobian(f, matrix, at, sparsity=self.sparsity, **options)
 
-    def _by_name(self, matrix: Function, options: dict[str, Any]) -> Report:
-        """Of a point that is a dict, if the columns have names."""
-        if not self.columns:
-            return check_jacobian(self.f, matrix, self.x, sparsity=self.sparsity, **options)
+    def _named(self, x: Array) -> Any:
+        return dict(zip(self.columns, x.tolist(), strict=True))
 
-        def named(x: Array) -> dict[str, Any]:
-            return dict(zip(self.columns, x.tolist(), strict=True))
-
-        def of_dict(f: Function) -> Callable[[dict[str, Any]], Any]:
-            return ours(f, lambda at: f(np.array([at[name] for name in self.columns], self.x.dtype)))
-
-        if self.bounds:
-            options["bounds"] = tuple(map(named, self.bounds))
-        return check_jacobian(of_dict(self.f), of_dict(matrix), named(self.x), sparsity=self.sparsity, **options)
+    def _by_name(self, f: Function) -> Callable[[Any], Any]:
+        """Of a point that is a dict."""
+        return ours(f, lambda at: f(np.array([at[name] for name in self.columns], self.x.dtype)))
 
 
 class Second(NamedTuple):
@@ -94,7 +92,9 @@ class Second(NamedTuple):
         """By the values of ``gradient``: entry by entry, and of an operator by its products."""
         if hasattr(self._matrix(self.x.copy()), "matvec"):
             return check_hvp(self.gradient, lambda x, p: np.asarray(self._matrix(x) @ p), self.x, **asked.options)
-        return hessian_report(self.gradient, lambda x: self._matrix(x), self.x, asked, bounds=self.bounds, name=self.label)
+        return hessian_report(
+            self.gradient, ours(self.hess, lambda x: self._matrix(x)), self.x, asked, bounds=self.bounds, name=self.label
+        )
 
     def _matrix(self, x: Array) -> Any:
         matrix = as_matrix(called(self.hess, self.hess.__name__, x))
@@ -141,7 +141,7 @@ def answered(name: str, asking: Iterable[Question | Left], asked: Asked) -> Repo
 
 def missing(label: str, jac: Any, expected: str = "a function") -> Left:
     """Of what is none of these."""
-    return Left(label, f"expected {expected}, got {shown(jac)}: SciPy's own differences leave nothing to check")
+    return Left(label, f"expected {expected}, got {one_line(shown(jac))}: SciPy's own differences leave nothing to check")
 
 
 def as_gradient(jac: Function) -> Function:
@@ -156,4 +156,4 @@ def as_gradient(jac: Function) -> Function:
 
 def _column(matrix: Any, shape: tuple[int, int]) -> Any:
     """A vector is the only column that there is."""
-    return matrix.reshape(shape) if matrix.shape == shape[:1] and shape[1] == 1 else matrix
+    return matrix.reshape(shape) if np.shape(matrix) == shape[:1] and shape[1] == 1 else matrix

@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -58,13 +58,15 @@ WITHOUT = (
 
 def check_scipy(args: tuple[Any, ...], kwargs: Mapping[str, Any], asked: Asked) -> Report:
     """What `gradcheck.check_scipy` does."""
-    solver = args[0] if args else None
-    reader = reader_of(solver.func if isinstance(solver, partial) else solver)
+    solver: Any = args[0] if args else None
+    rest = args[1:]
+    if reader_of(getattr(solver, "func", None)):  # of a partial one
+        solver, rest, kwargs = solver.func, (*solver.args, *rest), {**solver.keywords, **kwargs}
+    reader = reader_of(solver)
     if reader is None:
         given = _bound(directly, "check_scipy", args, kwargs)
         return answered(name_of(given["fun"]), directly(**given), asked)
-    name = name_of(cast("Any", solver))
-    return answered(name, reader(_bound(solver, name, args[1:], kwargs)), asked)
+    return answered(name_of(solver), reader(_bound(solver, name_of(solver), rest, kwargs)), asked)
 
 
 def reader_of(solver: Any) -> Reader | None:

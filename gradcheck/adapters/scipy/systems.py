@@ -6,7 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.adapters.scipy.given import applied, as_matrix, ours, sides, split, transposed, unpacked, vector, wrapped
+from gradcheck.adapters.scipy.given import (
+    Function,
+    Sides,
+    applied,
+    as_matrix,
+    ours,
+    sides,
+    split,
+    transposed,
+    unpacked,
+    vector,
+    wrapped,
+)
 from gradcheck.adapters.scipy.questions import Asking, First, missing
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
@@ -19,11 +31,18 @@ def residuals(given: Given) -> Asking:
     """Of `least_squares`, before loss and scales: these concern what SciPy makes of them."""
     x, args, kwargs = vector(given["x0"]), unpacked(given["args"]), given["kwargs"]
     f = applied(given["fun"], args, kwargs)
-    if not callable(given["jac"]):
-        yield missing("jac", given["jac"])
+    jac, bounds, pattern = given["jac"], sides(given["bounds"], x), given["jac_sparsity"]
+    if callable(jac):
+        yield First("jac", f, applied(jac, args, kwargs), x, bounds, pattern)
     else:
-        jac = applied(given["jac"], args, kwargs)
-        yield First("jac", f, jac, x, sides(given["bounds"], x), given["jac_sparsity"])
+        yield missing("jac", jac)
+        yield from structure(f, x, bounds, pattern)
+
+
+def structure(f: Function, x: Array, bounds: Sides | None, pattern: Any) -> Asking:
+    """What SciPy's own differences are told of the matrix."""
+    if pattern is not None:
+        yield First("jac_sparsity", f, None, x, bounds, pattern)
 
 
 def equations(given: Given) -> Asking:
