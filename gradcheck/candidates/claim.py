@@ -58,12 +58,12 @@ class Claim(NamedTuple):
         What the loss did at other points; it goes on counting.
     arithmetic : Arithmetic
         In which it is judged.
-    scale : dict of str to array, optional
-        To which the error of each entry is relative, where that is not ``max(|g_i|, RMS of the block)``.
     box : Box, optional
         Outside of which the loss has no value.
     complex_blocks : dict of str to str
         Those whose last axis has the real and the imaginary parts of complex numbers: the convention of their gradient.
+    scale : dict of str to array, optional
+        To which the error of each entry is relative, where that is not ``max(|g_i|, RMS of the block)``.
     """
 
     function: Loss
@@ -81,9 +81,9 @@ class Claim(NamedTuple):
     again: Gradient
     beside: Beside
     arithmetic: Arithmetic
-    scale: Mapping[str, Array] | None = None
     box: Box | None = None
     complex_blocks: Mapping[str, str] = {}
+    scale: Mapping[str, Array] | None = None
 
 
 def examine(subject: Subject, seed: int, arithmetic: Arithmetic | None = None) -> Claim:

@@ -172,9 +172,9 @@ def checked(
 ) -> tuple[Report, Claim]:
     """What `check` does, for functions of ours, which depend on what they are given.
 
-    Their arithmetic may be known, and to what the errors of their entries are relative. Of ``complex_blocks`` both parts lie
-    along the last axis, in the point and in the gradient, which is (dL/dx, dL/dy); each has the convention in which the
-    user's own gradient is meant (`gradcheck.candidates.complex_points`).
+    Their arithmetic may be known, and to what the errors of their entries are relative (``scale``). Of ``complex_blocks``
+    both parts lie along the last axis, in the point and in the gradient, which is (dL/dx, dL/dy); each has the convention in
+    which the user's own gradient is meant (`gradcheck.candidates.complex_points`).
     """
     subject = _subject(loss, gradient, at, asked.dtype, bounds, None)._replace(complex_blocks=complex_blocks)
     return _judged(subject, asked, False, arithmetic, scale)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.checking.jacobians.judging import Subject
-from gradcheck.checking.jacobians.matrix import DENSE
+from gradcheck.checking.jacobians.matrix import DENSE, is_sparse
 from gradcheck.checking.jacobians.naming import ROWS, Known, Named, Wrong, places
 from gradcheck.checking.jacobians.system import Part
 from gradcheck.diagnosis.corrections import DIRECTIONS, Correction, corrections
@@ -20,7 +20,7 @@ from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 MOVED = 1e3  # bounds, and 0.01 of itself, that a slope must change by elsewhere
 FIRST = 10  # attempts before this one belong to the verdict
 SAFE = 4  # estimated errors within which a claim agrees; they are estimates
-ALIKE = 1e-5  # relative: so near to each other are the factors of a row taken for one
+ALIKE = 1e-3  # relative: so near to each other the factors of several lines are taken for one
 
 
 class Block(NamedTuple):
@@ -89,7 +89,8 @@ def causes(subject: Subject, found: Named, findings: tuple[Finding, ...], of: st
         if not np.isfinite(block.claimed).all():
             diagnoses.append(Cause.NON_FINITE.of(block.name))
             continue
-        said = [*_of_order(block, claims, subject.asked.seed), *_of_parts(subject, block, own, known, found.complete)]
+        said = [*_of_entries(subject, block, own, known, found.complete)]
+        said = said or [*_of_order(block, claims, subject.asked.seed)] or [*_of_lines(subject, block, own, known)]
         said += [Cause.STALE_POINT.of(block.name)] if stale and not said else []
         unique = {(each.cause): each for each in sorted(said, key=lambda each: -rank(each.cause))}
         diagnoses += sorted(unique.values(), key=lambda each: rank(each.cause))
@@ -109,9 +110,9 @@ def _blocks(subject: Subject, wrong: Mapping[str, Finding], of: str) -> list[Blo
             continue
         along = [subject.direction(FIRST + k, given.span) for k in range(DIRECTIONS)]
         slopes = [subject.slopes(v) for v in along]
-        true, bound = (np.stack([getattr(one, what) for one in slopes], axis=1) for what in ("value", "bound"))
+        true, bound = np.stack([one.value for one in slopes], axis=1), np.stack([one.bound for one in slopes], axis=1)
         value = subject.matrix.value
-        claimed = np.asarray(value if isinstance(value, np.ndarray) else value.toarray())
+        claimed: Array = value.toarray() if is_sparse(value) else value
         for name, output in names.items():
             if name in wrong:
                 rows, columns = output.span, given.span
@@ -176,8 +177,8 @@ def _order(block: Block) -> Array | None:
     return order if np.unique(order).size == order.size and np.any(order != np.arange(order.size)) else None
 
 
-def _of_parts(subject: Subject, block: Block, wrong: list[Wrong], known: Known, complete: bool) -> Iterator[Diagnosis]:
-    """What explains whole rows, whole columns, or the entries that are wrong."""
+def _of_entries(subject: Subject, block: Block, wrong: list[Wrong], known: Known, complete: bool) -> Iterator[Diagnosis]:
+    """What the entries that are wrong have in common: where they are, or that they have no digits."""
     outside = [each for each in wrong if not subject.matrix.is_stored(each.row, each.column)]
     if outside and len(outside) == len(wrong):
         stored = subject.matrix.stored[block.output.span, block.given.span]
@@ -187,12 +188,17 @@ def _of_parts(subject: Subject, block: Block, wrong: list[Wrong], known: Known, 
         )
     if complete and len(wrong) == 1:
         (one,) = wrong
-        index = [*block.output.index(one.row), *block.given.index(one.column)]
+        index = [*block.output.indices(one.row), *block.given.indices(one.column)]
         yield Cause.SINGLE_ENTRY.of(block.name, index=index, reference=one.reference)
         return
-    truncated = subject.matrix.whole and len(known.columns) == block.claimed.shape[1]
+    whole = np.array_equal(block.claimed, np.rint(block.claimed)) and block.claimed.any()
+    truncated = whole and len(known.columns) == block.claimed.shape[1]
     if truncated and np.all(np.abs(known.value - block.claimed) < 1 + SAFE * known.bound):
         yield Cause.LOW_PRECISION.of(block.name, format="whole numbers")
+
+
+def _of_lines(subject: Subject, block: Block, wrong: list[Wrong], known: Known) -> Iterator[Diagnosis]:
+    """What explains whole rows, or whole columns."""
     rows = np.flatnonzero(block.off())
     said = _in_words(_factors(block.products[rows], block.true[rows], block.tolerance[rows]))
     if rows.size and block.claimed.shape[0] > 1 and (said or _are_whole(block, rows, wrong)):
@@ -220,7 +226,7 @@ def _of_columns(subject: Subject, block: Block, wrong: list[Wrong], known: Known
 def _fills(claimed: Array, true: Array, wrong: list[Wrong], column: int) -> bool:
     """Whether more than half of the entries of a column that are not zero are wrong, and more than one."""
     count = sum(each.column == column for each in wrong)
-    return count > max(1, np.count_nonzero(np.abs(claimed) + np.abs(true) > 0) / 2)
+    return count > max(1, int(np.count_nonzero(np.abs(claimed) + np.abs(true) > 0)) / 2)
 
 
 def _right_without(subject: Subject, block: Block, columns: list[int]) -> bool:
@@ -250,7 +256,7 @@ def _factors(claimed: Array, true: Array, bound: Array) -> Array | None:
     with np.errstate(all="ignore"):
         weight = 1 / np.maximum(bound, np.finfo(float).tiny) ** 2
         largest = np.argmax(np.abs(claimed) * np.sqrt(weight), axis=1)
-        pick = np.arange(claimed.shape[0])
+        pick: Array = np.arange(claimed.shape[0])
         factor = true[pick, largest] / claimed[pick, largest]
         doubt = bound[pick, largest] / np.abs(claimed[pick, largest])
         left = np.abs(true - factor[:, None] * claimed) <= bound + (

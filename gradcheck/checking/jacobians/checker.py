@@ -38,9 +38,9 @@ def check_jacobian(
         From a pytree like ``at``, and ``args``, to an array, a list of numbers, or a pytree of arrays.
     jac : callable, or a matrix
         From the same to d f_i / d x_j: an array of shape ``f.shape + x.shape`` or (m, n), all outputs by all inputs in
-        order; a matrix or array of `scipy.sparse`; a `scipy.sparse.linalg.LinearOperator`, whose two products are held against each
-        other; or blocks nested as `jax.jacobian` nests them, the structure of the outputs outside. A matrix itself stands
-        for a function that is constant. ``None`` checks ``sparsity`` alone.
+        order; a matrix or array of `scipy.sparse`; a `scipy.sparse.linalg.LinearOperator`, whose two products are held
+        against each other; or blocks nested as `jax.jacobian` nests them, the structure of the outputs outside. A matrix
+        itself stands for a function that is constant. ``None`` checks ``sparsity`` alone.
     at : pytree
         As `check` takes it.
     sparsity : array or sparse matrix, optional

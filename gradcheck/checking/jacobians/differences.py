@@ -11,6 +11,7 @@ from gradcheck.foundation.arrays import Array
 STEPS = 2.0 ** -(3 + 2 * np.arange(7))  # of a direction as long as the point is large
 COST = 2 * len(STEPS)  # evaluations
 ORDER = 15  # 4^2 - 1: steps fall by 4, and errors with their square
+NEAREST = 3  # extrapolations whose differences are taken for noise: the steps are so small that little else is left
 ROUNDED = 4  # roundoffs of a value that a difference of two may be off by
 KINKED = 0.5  # a bend that falls by less when the step is 16 times smaller is none of a smooth function: that falls by 16
 LOUD = 40  # roundoffs that a bend must amount to
@@ -45,8 +46,9 @@ def slopes(function: Callable[[Array], Array], x: Array, here: Array, v: Array) 
         h = STEPS[:, None]
         central, bend = (ahead - back) / (2 * h), np.abs(ahead + back - 2 * here) / h
         limits = central[1:] + (central[1:] - central[:-1]) / ORDER
-        noise = ROUNDED * UNIT * np.maximum(np.maximum(np.abs(ahead), np.abs(back)), np.abs(here)) / h
         moved = np.abs(limits[1:] - limits[:-1])
+        rounded = ROUNDED * UNIT * np.maximum(np.maximum(np.abs(ahead), np.abs(back)), np.abs(here))
+        noise = np.maximum(rounded, np.max(moved[-NEAREST:] * h[-NEAREST:], axis=0)) / h
         error = np.maximum(moved[1:], moved[:-1] / (ORDER + 1)) + noise[3:]
         error[~np.isfinite(error)] = np.inf
         best = np.argmin(error, axis=0)

@@ -58,12 +58,19 @@ def hessian_report(
     judged = jacobian_report(gradient, hess, at, asked, bounds=bounds, args=args, name=name, of="hessian", besides=_symmetry)
     reports = [judged.labelled(name)]
     if loss is not None:
-        value = guarded(loss, "loss")
-        first = standing_for(lambda x: value(x, *args), loss)
-        reports.insert(
-            0, check(first, standing_for(lambda x: gradient(x, *args), gradient), at, **asked.options).labelled("gradient")
-        )
+        functions = _with(args, loss, "loss"), _with(args, gradient, "gradient")
+        reports.insert(0, check(*functions, at, **asked.options).labelled("gradient"))
     return joined(judged.title, reports)
+
+
+def _with(args: tuple[Any, ...], f: Callable[..., Any], role: str) -> Callable[[Any], Any]:
+    """A function of the point alone."""
+    inner = guarded(f, role)
+
+    def function(at: Any) -> Any:
+        return inner(at, *args)
+
+    return standing_for(function, f, inner.__name__)
 
 
 def by_products(hvp: Callable[..., Any], args: tuple[Any, ...] = (), name: str = "hvp") -> Callable[..., Any]:
@@ -116,7 +123,7 @@ def _symmetry(subject: Subject) -> Finding:
     count = int(np.count_nonzero(error > bound))
     entries = tuple(
         Entry(
-            subject.system.sides.index(int(rows[k]), int(columns[k])),
+            subject.system.sides.indices(int(rows[k]), int(columns[k])),
             float(values[k]),
             float(turned[k]),
             bound * float(scale[k]),
@@ -131,5 +138,5 @@ def _place(subject: Subject, row: int, column: int) -> str:
     """As it is written in Python; of several leaves with their names."""
     sides = subject.system.sides
     output, given = sides.place(row, column)
-    index = list(sides.index(row, column))
+    index = list(sides.indices(row, column))
     return f"{index}" if output.is_bare else f" of {output.name} by {given.name}{index or ''}"

@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.checking.checker import checked
-from gradcheck.checking.jacobians.balance import Balance, balanced
+from gradcheck.checking.jacobians.balance import balanced
 from gradcheck.checking.jacobians.differences import CLEAR, Slopes, slopes
-from gradcheck.checking.jacobians.matrix import Matrix
+from gradcheck.checking.jacobians.matrix import Matrix, is_sparse
 from gradcheck.checking.jacobians.system import Part, System, key_of
 from gradcheck.foundation.arithmetic import UNIT, rounding
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import standing_for
 from gradcheck.foundation.objects.pytree import take_apart
 from gradcheck.foundation.validation import Asked
-from gradcheck.oracles.directions import own_sizes, scales, signs
+from gradcheck.oracles.directions import signs
 from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
 
@@ -55,11 +55,9 @@ class Subject:
 
     def __init__(self, system: System, claim: Any, first: Matrix, asked: Asked) -> None:
         self.system, self.claim, self.matrix, self.asked = system, claim, first, asked
-        self.natural = np.concatenate([own_sizes(value).ravel() for value in _wide(system).values()])
-        finite = _finite(first)
-        self.squares = finite.squares
-        self.balance: Balance = balanced(self.squares, self.natural, system.here)
-        self.moves = scales(system.x, self.balance.columns)
+        self.squares = _finite(first).squares
+        parts = [part.span for part in system.sides.inputs]
+        self.balance, self.moves = balanced(self.squares, system.x, parts, system.here)
         rows = np.isfinite(system.here) & _is_finite(first)
         self.judgeable: Array = np.flatnonzero(rows)
         self._claims: dict[bytes, Matrix] = {key_of(system.tree.arrays): first}
@@ -190,10 +188,6 @@ def columns_of(subject: Subject, finding: Finding) -> list[int]:
     ]
 
 
-def _wide(system: System) -> dict[str, Array]:
-    return {name: value.astype(np.float64) for name, value in system.tree.arrays.items()}
-
-
 def _is_finite(matrix: Matrix) -> Array:
     """Rows all of whose entries are numbers."""
     rows, _, values = matrix.entries()
@@ -204,12 +198,9 @@ def _is_finite(matrix: Matrix) -> Array:
 
 def _finite(matrix: Matrix) -> Matrix:
     """With zeros where an entry is no number."""
-    rows, _, values = matrix.entries()
-    if np.isfinite(values).all():
+    if np.isfinite(matrix.entries()[2]).all():
         return matrix
     value = matrix.value.copy()
-    if isinstance(value, np.ndarray):
-        value[~np.isfinite(value)] = 0.0
-    else:
-        value.data[~np.isfinite(value.data)] = 0.0
+    numbers: Array = value.data if is_sparse(value) else value
+    numbers[~np.isfinite(numbers)] = 0.0
     return matrix._replace(value=value)

@@ -23,8 +23,6 @@ class Matrix(NamedTuple):
     ----------
     value : array or sparse array
         In float64.
-    whole : bool
-        Whether it came in whole numbers.
     unit : float
         Unit roundoff of the dtype that it came in.
     stored : array or sparse array, optional
@@ -34,7 +32,6 @@ class Matrix(NamedTuple):
     """
 
     value: Any
-    whole: bool
     unit: float
     stored: Any = None
     turned: Callable[[Array], Array] | None = None
@@ -169,7 +166,7 @@ def _unit(dtype: np.dtype[Any]) -> float:
 
 
 def _dense(matrix: Array, dtype: np.dtype[Any]) -> Matrix:
-    return Matrix(np.array(matrix, np.float64), dtype.kind in "iu", _unit(dtype))
+    return Matrix(np.array(matrix, np.float64), _unit(dtype))
 
 
 def _sparse(returned: Any, sides: Sides, name: str) -> Matrix:
@@ -183,7 +180,7 @@ def _sparse(returned: Any, sides: Sides, name: str) -> Matrix:
     stored.data = np.ones(stored.data.shape, bool)
     small = value.shape[0] * value.shape[1] <= DENSE
     dense = value.toarray() if small else value
-    return Matrix(dense, returned.dtype.kind in "iu", _unit(returned.dtype), stored.toarray() if small else stored)
+    return Matrix(dense, _unit(returned.dtype), stored.toarray() if small else stored)
 
 
 def _operator(returned: Any, sides: Sides, name: str) -> Matrix:

@@ -239,7 +239,7 @@ def _heat(
 
 
 def _place(output: Part, given: Part, row: int, column: int) -> tuple[int, ...]:
-    return (*output.index(row), *given.index(column))
+    return (*output.indices(row), *given.indices(column))
 
 
 def _entry(output: Part, given: Part, each: Wrong) -> Entry:
@@ -291,5 +291,5 @@ def row_named(part: Part, flat: int) -> str:
 
 
 def _index(part: Part, flat: int) -> str:
-    index = part.index(flat)
+    index = part.indices(flat)
     return str(index[0]) if len(index) == 1 else str(list(index))

@@ -6,18 +6,19 @@ import msgspec
 import numpy as np
 
 from gradcheck.checking.accusation import BACKEND
+from gradcheck.checking.jacobians.balance import sizes
 from gradcheck.checking.jacobians.differences import slopes
 from gradcheck.checking.jacobians.judging import Subject
 from gradcheck.checking.jacobians.matrix import Matrix, is_sparse, matrix_of
 from gradcheck.checking.jacobians.naming import Named, Wrong
 from gradcheck.checking.jacobians.system import System
 from gradcheck.foundation.arrays import Array
-from gradcheck.oracles.directions import own_sizes
 from gradcheck.verdict import reasons
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import LISTED, Diagnosis, Entry, Finding, Verdict
 
 NAME = "sparsity"
+SEEN = 1e-4  # of what is usual: a derivative outside of it need be no smaller to be looked for
 KNOWN = 2.0**-24  # how well differences know their matrix, for a claim: it is judged as one in float32
 
 
@@ -40,7 +41,7 @@ def by_differences(system: System, pattern: Matrix) -> Matrix:
     Where the structure is right this is the Jacobian (Curtis, Powell and Reid, J. Inst. Math. Appl. 13, 1974); where it is
     not, it agrees with no direction over all columns.
     """
-    natural = np.concatenate([own_sizes(value.astype(np.float64)).ravel() for value in system.tree.arrays.values()])
+    natural = np.concatenate([sizes(value.astype(np.float64)).ravel() for value in system.tree.arrays.values()])
     rows, columns, _ = pattern.entries()
     values = np.zeros(rows.shape)
     groups = _groups(rows, columns, *system.sides.shape)
@@ -52,10 +53,10 @@ def by_differences(system: System, pattern: Matrix) -> Matrix:
     if is_sparse(pattern.value):
         matrix = pattern.value.copy().tocoo()
         matrix.data = values
-        return Matrix(matrix.tocsr(), False, KNOWN, pattern.value)
+        return Matrix(matrix.tocsr(), KNOWN, pattern.value)
     dense = np.zeros(system.sides.shape)
     dense[rows, columns] = values
-    return Matrix(dense, False, KNOWN, pattern.value != 0)
+    return Matrix(dense, KNOWN, pattern.value != 0)
 
 
 def judged(subject: Subject, found: Named, said: tuple[Finding, ...], pattern: Matrix) -> tuple[Finding, list[Diagnosis]]:
@@ -77,7 +78,7 @@ def judged(subject: Subject, found: Named, said: tuple[Finding, ...], pattern: M
         return finding, []
     size = len(pattern.entries()[0])
     entries = tuple(
-        Entry(subject.system.sides.index(each.row, each.column), 0.0, each.reference, each.bound)
+        Entry(subject.system.sides.indices(each.row, each.column), 0.0, each.reference, each.bound)
         for each in outside[:LISTED]
     )
     finding = msgspec.structs.replace(
@@ -98,7 +99,7 @@ def pattern_has(pattern: Matrix, i: int, j: int) -> bool:
 
 
 def _outside(subject: Subject, found: Named, pattern: Matrix) -> list[Wrong]:
-    """Entries that are not zero where the structure has none: by what is known where the claim is wrong, else by the claim."""
+    """Entries that are not zero where the structure has none: where the claim is wrong by what is known, else by it."""
     wrong = {(each.row, each.column): each for each in found.wrong}
     outside = {
         place: each

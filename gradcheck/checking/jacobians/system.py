@@ -1,7 +1,7 @@
 """A function of many outputs as a vector of rows: called on copies, each point once, so that all rows know what it said."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Part(NamedTuple):
         """Its rows or columns."""
         return slice(self.start, self.stop)
 
-    def index(self, flat: int) -> tuple[int, ...]:
+    def indices(self, flat: int) -> tuple[int, ...]:
         """Of a row or column among all, the index within the leaf."""
         return place(flat - self.start, self.shape)
 
@@ -59,10 +59,10 @@ class Sides(NamedTuple):
             next(part for part in self.inputs if part.start <= column < part.stop),
         )
 
-    def index(self, row: int, column: int) -> tuple[int, ...]:
+    def indices(self, row: int, column: int) -> tuple[int, ...]:
         """Within their pair of leaves."""
         output, given = self.place(row, column)
-        return (*output.index(row), *given.index(column))
+        return (*output.indices(row), *given.indices(column))
 
     def pair(self, output: Part, given: Part, of: str = "jacobian") -> str:
         """What the block of derivatives of an output by an input is called."""
@@ -162,13 +162,13 @@ def key_of(arrays: Mapping[str, Array]) -> bytes:
 
 def plain(value: Any) -> Any:
     """Lists of numbers as the array that they stand for; arrays of other libraries as NumPy's."""
-    flat = flatten(value, what="the output")
-    if isinstance(value, list | tuple) and flat.leaves and all(np.ndim(leaf) == 0 for leaf in flat.leaves):
-        array = _as_array(cast("Any", value))
-        return value if array is None or array.dtype.kind == "O" else array
-    return flat.rebuild(
-        [np.asarray(x) if hasattr(x, "__array__") and not isinstance(x, np.generic) else x for x in flat.leaves]
-    )
+    given: Any = value
+    flat = flatten(given, what="the output")
+    if type(given) in (list, tuple) and flat.leaves and all(np.ndim(leaf) == 0 for leaf in flat.leaves):
+        array = _as_array(given)
+        return given if array is None or array.dtype.kind == "O" else array
+    foreign = [hasattr(leaf, "__array__") and not isinstance(leaf, np.generic) for leaf in flat.leaves]
+    return flat.rebuild([np.asarray(leaf) if other else leaf for leaf, other in zip(flat.leaves, foreign, strict=True)])
 
 
 def _as_array(value: Any) -> Array | None:
