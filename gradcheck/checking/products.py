@@ -12,6 +12,7 @@ from gradcheck.candidates.point import handed_on, held, point_of
 from gradcheck.candidates.precision import cast
 from gradcheck.checking.accusation import BACKEND
 from gradcheck.checking.checker import check, with_notes
+from gradcheck.checking.jacobians.hessians import with_entries
 from gradcheck.errors import DataError
 from gradcheck.foundation import arrays
 from gradcheck.foundation.arrays import Array, norm
@@ -134,6 +135,8 @@ def check_hvp(
 ) -> Report:
     """Whether ``hvp(x, v)`` is H v, H the Jacobian of ``gradient``, and whether H is symmetric: u^T (H v) = v^T (H u).
 
+    Where it is not, and H is not large, its wrong entries are named by row and column: H e_j is a column.
+
     Parameters
     ----------
     gradient : callable
@@ -153,7 +156,8 @@ def check_hvp(
     hu, hv = hvp(at, u), hvp(at, v)
     products = dot(u, hv, hvp.__name__), dot(v, hu, hvp.__name__)
     symmetry = _equal("symmetry", *products, _size(u, hv) + _size(v, hu), _unit(u, v, hu, hv), accuracy)
-    reports = [second.labelled("hvp"), Report(title="", findings=(symmetry,)).labelled("hvp")]
+    products_of = joined("", [second.labelled("hvp"), Report(title="", findings=(symmetry,)).labelled("hvp")])
+    reports = [with_entries(products_of, gradient, hvp, at, asked)]
     if loss is not None:
         reports.insert(0, check(loss, gradient, at, **asked.options).labelled("gradient"))
     return joined("Hessian-vector products", reports)

@@ -193,7 +193,8 @@ def _of_entries(subject: Subject, block: Block, wrong: list[Wrong], known: Known
         return
     whole = np.array_equal(block.claimed, np.rint(block.claimed)) and block.claimed.any()
     truncated = whole and len(known.columns) == block.claimed.shape[1]
-    if truncated and np.all(np.abs(known.value - block.claimed) < 1 + SAFE * known.bound):
+    fraction = np.abs(known.value - np.rint(known.value)) > SAFE * known.bound + MOVED * np.finfo(float).eps
+    if truncated and fraction.any() and np.all(np.abs(known.value - block.claimed) < 1):
         yield Cause.LOW_PRECISION.of(block.name, format="whole numbers")
 
 
@@ -256,14 +257,18 @@ def _factors(claimed: Array, true: Array, bound: Array) -> Array | None:
     with np.errstate(all="ignore"):
         weight = 1 / np.maximum(bound, np.finfo(float).tiny) ** 2
         largest = np.argmax(np.abs(claimed) * np.sqrt(weight), axis=1)
-        pick: Array = np.arange(claimed.shape[0])
-        factor = true[pick, largest] / claimed[pick, largest]
-        doubt = bound[pick, largest] / np.abs(claimed[pick, largest])
+        factor = _picked(true, largest) / _picked(claimed, largest)
+        doubt = _picked(bound, largest) / np.abs(_picked(claimed, largest))
         left = np.abs(true - factor[:, None] * claimed) <= bound + (
             doubt[:, None] + 1e-9 * np.abs(factor[:, None])
         ) * np.abs(claimed)
     sure = np.isfinite(factor) & (np.count_nonzero(np.abs(claimed) > 0, axis=1) > 1) & left.all(axis=1)
     return factor if sure.all() else None
+
+
+def _picked(lines: Array, places: Array) -> Array:
+    """One number of each line."""
+    return np.take_along_axis(lines, places[:, None], axis=1)[:, 0]
 
 
 def _in_words(factors: Array | None) -> str:
@@ -294,6 +299,8 @@ def _stale(subject: Subject) -> Iterator[None]:
     """Whether the matrix is the very same at another point, where the function's slopes are others."""
     system, drawn = subject.system, signs("elsewhere", subject.moves.shape, subject.asked.seed)
     x = system.x + drawn * subject.moves / 4
+    if system.box is not None:  # there may be no room to go elsewhere
+        return
     try:
         elsewhere = subject.claim(system.point(x))
     except GradcheckError:
@@ -307,5 +314,6 @@ def _stale(subject: Subject) -> Iterator[None]:
     here = subject.slopes(v)
     with np.errstate(all="ignore"):
         changed = np.abs((ahead - back) * 32 - here.value) > 0.01 * np.abs(here.value) + MOVED * here.bound
+        changed &= ~here.bent
     if changed.any() and np.isfinite(shifted).any():
         yield

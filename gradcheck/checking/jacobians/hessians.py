@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from gradcheck.checking.accusation import BACKEND
 from gradcheck.checking.checker import check
@@ -18,7 +18,8 @@ from gradcheck.foundation.wording import enumerated
 from gradcheck.report import Report, joined
 from gradcheck.verdict.findings import LISTED, Entry, Finding, Verdict
 
-HESS = "hess"
+HESS, HESSIAN, SYMMETRY = "hess", "hessian", "symmetry"
+MANY = 500  # columns, each of which takes a product: more are not looked for one by one
 # Roundoffs of what is usual at an entry that it may differ from its counterpart by. Two orders of summation of a thousand
 # terms differ by 30.
 ROUNDING = 1000
@@ -55,7 +56,7 @@ def hessian_report(
     name : str
         Of ``hess``, in what is refused, and the backend of its findings.
     """
-    judged = jacobian_report(gradient, hess, at, asked, bounds=bounds, args=args, name=name, of="hessian", besides=_symmetry)
+    judged = jacobian_report(gradient, hess, at, asked, bounds=bounds, args=args, name=name, of=HESSIAN, besides=_symmetry)
     reports = [judged.labelled(name)]
     if loss is not None:
         functions = _with(args, loss, "loss"), _with(args, gradient, "gradient")
@@ -92,6 +93,36 @@ def by_products(hvp: Callable[..., Any], args: tuple[Any, ...] = (), name: str =
     return standing_for(matrix, hvp, function.__name__)
 
 
+def with_entries(report: Report, gradient: Callable[..., Any], hvp: Callable[..., Any], at: Any, asked: Asked) -> Report:
+    """A report on products with a Hessian, in which the wrong blocks name the entries of the matrix: H e_j are its columns.
+
+    Parameters
+    ----------
+    report : Report
+        Of random products, and of the symmetry; nothing is added where these are right, or there are too many columns.
+    gradient, hvp, at, asked
+        As they were asked for.
+    """
+    tree = take_apart(at)
+    if not report.wrong or sum(value.size for value in tree.arrays.values()) > MANY:
+        return report
+    matrix = hessian_report(gradient, by_products(hvp), at, asked)
+    names = {each.name: each for each in matrix.findings if each.verdict is Verdict.WRONG}
+    found: list[Finding] = []
+    for finding in report.findings:
+        if finding.name == SYMMETRY:
+            own = [each for name, each in names.items() if name == SYMMETRY]
+        else:
+            own = [each for name, each in names.items() if name == HESSIAN or name.endswith(f" by {finding.name}")]
+        named = [replace(x, name=finding.name if x.name == HESSIAN else x.name, backend=finding.backend) for x in own]
+        found += named if finding.name in report.wrong and named else [finding]
+    bare = tree.names[0] if len(tree.names) == 1 else ""
+    kept = [each for each in report.diagnoses if each.name not in report.wrong]
+    more = [replace(each, name=bare if each.name == HESSIAN else each.name, backend="") for each in matrix.diagnoses]
+    spent = report.diagnosis_evaluations + matrix.evaluations + matrix.diagnosis_evaluations
+    return replace(report, findings=tuple(found), diagnoses=(*kept, *more), diagnosis_evaluations=spent)
+
+
 def _symmetry(subject: Subject) -> Finding:
     """Every entry against its counterpart."""
     matrix, balance = subject.matrix, subject.balance
@@ -105,7 +136,7 @@ def _symmetry(subject: Subject) -> Finding:
     pairs = list({frozenset((int(rows[k]), int(columns[k]))): k for k in reversed(off)}.values())[::-1][:LISTED]
     largest = float(np.max(error, initial=0.0))
     finding = Finding(
-        name="symmetry",
+        name=SYMMETRY,
         backend=BACKEND,
         verdict=Verdict.CORRECT if not pairs else Verdict.INEXACT if largest <= subject.asked.accuracy else Verdict.WRONG,
         error=largest,
@@ -131,7 +162,7 @@ def _symmetry(subject: Subject) -> Finding:
         for k in pairs
     )
     reason = f"not symmetric, at {count} entries: {enumerated(said)}"
-    return msgspec.structs.replace(finding, entries=entries, worst_index=entries[0].index, reason=reason)
+    return replace(finding, entries=entries, worst_index=entries[0].index, reason=reason)
 
 
 def _place(subject: Subject, row: int, column: int) -> str:

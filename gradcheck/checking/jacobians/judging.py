@@ -53,8 +53,9 @@ class Judged(NamedTuple):
 class Subject:
     """A function of many rows, the matrix that is claimed, and what is known of both."""
 
-    def __init__(self, system: System, claim: Any, first: Matrix, asked: Asked) -> None:
+    def __init__(self, system: System, claim: Any, first: Matrix, asked: Asked, bounds: Any = None) -> None:
         self.system, self.claim, self.matrix, self.asked = system, claim, first, asked
+        self.bounds = bounds
         self.squares = _finite(first).squares
         parts = [part.span for part in system.sides.inputs]
         self.balance, self.moves = balanced(self.squares, system.x, parts, system.here)
@@ -70,7 +71,13 @@ class Subject:
         """A random one, over some of the columns."""
         v = np.zeros(self.moves.shape)
         v[part] = (signs("columns", v.shape, self.asked.seed, attempt) * self.moves)[part]
-        return v
+        return self.system.inside(v)
+
+    def along(self, column: int) -> Array:
+        """The direction that moves one column."""
+        v = np.zeros(self.moves.shape)
+        v[column] = self.moves[column]
+        return self.system.inside(v)
 
     def off(self, v: Array, found: Slopes) -> Array:
         """By how many bounds each row is off along a direction; nan where nothing is known."""
@@ -105,7 +112,9 @@ class Subject:
         sized = {name: value for name, value in system.by_name(scale).items() if value.size}
         asked = self.asked._replace(diagnose=False)
         named = standing_for(loss, system.f, system.f.__name__)
-        report, _ = checked(named, standing_for(gradient, self.claim), system.point(), asked, scale=sized)
+        report, _ = checked(
+            named, standing_for(gradient, self.claim), system.point(), asked, bounds=self.bounds, scale=sized
+        )
         return Judged(rows, report)
 
     def claimed(self, point: Any, arrays: Mapping[str, Array]) -> Matrix:
@@ -170,8 +179,7 @@ def _named(subject: Subject, one: Judged, rows: Array) -> Array:
     columns = {column for finding in one.report.findings for column in columns_of(subject, finding)}
     off = np.zeros(subject.system.here.shape, bool)
     for column in sorted(columns):
-        v = np.zeros(subject.moves.shape)
-        v[column] = subject.moves[column]
+        v = subject.along(column)
         with np.errstate(all="ignore"):
             off |= subject.off(v, subject.slopes(v)) > CLEAR
     return rows[off[rows]]

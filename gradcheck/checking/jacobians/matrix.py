@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.candidates.answer import described
-from gradcheck.checking.jacobians.system import Part, Sides, plain
+from gradcheck.checking.jacobians.system import Sides, plain
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.objects.pytree import BARE, flatten
@@ -94,7 +94,7 @@ def function_of(jac: Any, name: str = "jac") -> Callable[..., Any]:
     return jac
 
 
-def matrix_of(returned: Any, sides: Sides, name: str = "jac") -> Matrix:
+def matrix_of(returned: Any, sides: Sides, said: str = "jac returned") -> Matrix:
     """What was returned, as a matrix.
 
     Raises
@@ -103,40 +103,42 @@ def matrix_of(returned: Any, sides: Sides, name: str = "jac") -> Matrix:
         Where it is none, or its shape is another: with the shape that was expected, and what the other one looks like.
     """
     if is_sparse(returned):
-        return _sparse(returned, sides, name)
+        return _sparse(returned, sides, said)
     if is_operator(returned):
-        return _operator(returned, sides, name)
+        return _operator(returned, sides, said)
     value = plain(returned)
     output, given = sides.outputs[0], sides.inputs[0]
     if hasattr(value, "__array__") or np.isscalar(value):
-        array = _real(np.asarray(value), name)
+        array = _real(np.asarray(value), said)
         shape = (*output.shape, *given.shape) if len(sides.outputs) == len(sides.inputs) == 1 else sides.shape
-        return _dense(_shaped(array, shape, sides.shape, name), array.dtype)
-    return _blocks(value, sides, name)
+        return _dense(_shaped(array, shape, sides.shape, said), array.dtype)
+    return _blocks(value, sides, said)
 
 
-def _blocks(value: Any, sides: Sides, name: str) -> Matrix:
+def _blocks(value: Any, sides: Sides, said: str) -> Matrix:
     """Nested as JAX nests them: the structure of the outputs outside, of the inputs inside."""
-    flat = flatten(value, what=name)
+    flat = flatten(value, what="the matrix")
     blocks = dict(zip(flat.names, flat.leaves, strict=True))
+    if list(blocks) == [BARE]:
+        raise DataError(f"{said} {described(value)}, expected a matrix")
     matrix, dtypes = np.zeros(sides.shape), set[np.dtype[Any]]()
     for output in sides.outputs:
         for given in sides.inputs:
             path = ".".join(part.name for part in (output, given) if not part.is_bare) or BARE
             if blocks.get(path) is None:
-                raise DataError(f"{name} returned no block {path!r}, but {described(value)} with {list(blocks)[:6]}")
+                raise DataError(f"{said} no block {path!r}, but {described(value)} with {list(blocks)[:6]}")
             block, size = blocks[path], (output.stop - output.start, given.stop - given.start)
-            array = _real(np.asarray(block.toarray() if is_sparse(block) else block), f"{name}, block {path!r},")
-            shaped = _shaped(array, (*output.shape, *given.shape), size, f"{name}, block {path!r},")
+            array = _real(np.asarray(block.toarray() if is_sparse(block) else block), f"{said} at {path!r}")
+            shaped = _shaped(array, (*output.shape, *given.shape), size, f"{said} at {path!r}")
             matrix[output.span, given.span] = shaped
             dtypes.add(array.dtype)
     return _dense(matrix, max(dtypes, key=_unit))
 
 
-def _shaped(array: Array, shape: tuple[int, ...], flat: tuple[int, int], name: str) -> Array:
+def _shaped(array: Array, shape: tuple[int, ...], flat: tuple[int, int], said: str) -> Array:
     """As a matrix, if it has the shape of the block or of the flat matrix."""
     if array.shape not in (shape, flat):
-        raise DataError(f"{name} returned shape {array.shape}, expected {shape}{_likeness(array.shape, shape, flat)}")
+        raise DataError(f"{said} shape {array.shape}, expected {shape}{_likeness(array.shape, shape, flat)}")
     return array.reshape(flat)
 
 
@@ -155,9 +157,9 @@ def _likeness(got: tuple[int, ...], shape: tuple[int, ...], flat: tuple[int, int
     return ""
 
 
-def _real(array: Array, name: str) -> Array:
+def _real(array: Array, said: str) -> Array:
     if array.dtype.kind not in "fiu":
-        raise DataError(f"{name} returned {array.dtype}, expected a matrix of real numbers")
+        raise DataError(f"{said} {array.dtype}, expected a matrix of real numbers")
     return array
 
 
@@ -169,11 +171,11 @@ def _dense(matrix: Array, dtype: np.dtype[Any]) -> Matrix:
     return Matrix(np.array(matrix, np.float64), _unit(dtype))
 
 
-def _sparse(returned: Any, sides: Sides, name: str) -> Matrix:
-    _real(np.zeros(0, returned.dtype), name)
+def _sparse(returned: Any, sides: Sides, said: str) -> Matrix:
+    _real(np.zeros(0, returned.dtype), said)
     if tuple(returned.shape) != sides.shape:
         shape = tuple(returned.shape)
-        raise DataError(f"{name} returned shape {shape}, expected {sides.shape}{_likeness(shape, sides.shape, sides.shape)}")
+        raise DataError(f"{said} shape {shape}, expected {sides.shape}{_likeness(shape, sides.shape, sides.shape)}")
     value = returned.tocsr().astype(np.float64)
     value.sum_duplicates()
     stored = value.copy()
@@ -183,22 +185,20 @@ def _sparse(returned: Any, sides: Sides, name: str) -> Matrix:
     return Matrix(dense, _unit(returned.dtype), stored.toarray() if small else stored)
 
 
-def _operator(returned: Any, sides: Sides, name: str) -> Matrix:
+def _operator(returned: Any, sides: Sides, said: str) -> Matrix:
     """Column by column, by products with unit vectors."""
     shape = tuple(returned.shape)
     if shape != sides.shape:
-        raise DataError(f"{name} returned shape {shape}, expected {sides.shape}{_likeness(shape, sides.shape, sides.shape)}")
+        raise DataError(f"{said} shape {shape}, expected {sides.shape}{_likeness(shape, sides.shape, sides.shape)}")
     rows, columns = shape
     if rows * columns > DENSE:
-        raise DataError(
-            f"{name} returned an operator of {rows} x {columns} entries: hand its products to check_jvp, check_vjp"
-        )
+        raise DataError(f"{said} an operator of {rows} x {columns} entries: hand its products to check_jvp, check_vjp")
     matrix, unit = np.empty(shape), np.zeros(columns)
     for j in range(columns):
         unit[j] = 1.0
-        column = _real(np.asarray(returned.matvec(unit.copy())), f"{name}'s matvec")
+        column = _real(np.asarray(returned.matvec(unit.copy())), "matvec returned")
         if column.size != rows:
-            raise DataError(f"{name}'s matvec returned shape {column.shape}, expected ({rows},)")
+            raise DataError(f"matvec returned shape {column.shape}, expected ({rows},)")
         matrix[:, j], unit[j] = column.ravel(), 0.0
     dtype = np.dtype(getattr(returned, "dtype", None) or np.float64)
     turned = None if _has_no_transpose(returned, rows) else returned.rmatvec
@@ -214,8 +214,3 @@ def _has_no_transpose(operator: Any, rows: int) -> bool:
     except Exception:
         return False
     return False
-
-
-def names_of(parts: tuple[Part, ...]) -> list[str]:
-    """Of the leaves."""
-    return [part.name for part in parts]

@@ -76,10 +76,11 @@ def columns_known(subject: Subject, columns: Sequence[int]) -> Known:
     """Every row of these columns, by moving each of them."""
     m, found = subject.system.here.size, list[tuple[Array, Array]]()
     for column in columns:
-        v = np.zeros(subject.moves.shape)
-        v[column] = subject.moves[column]
+        v = subject.along(column)
         one = subject.slopes(v)
-        found.append((one.value / v[column], one.bound / v[column]))
+        with np.errstate(all="ignore"):  # what bounds hold is not known
+            bound = np.where(one.bent, np.inf, one.bound)  # at a kink no number is the true one
+            found.append((one.value / v[column], bound / abs(v[column])))
     stacked = [np.stack(each, axis=1) if found else np.zeros((m, 0)) for each in zip(*found, strict=True)]
     return Known(tuple(columns), *(stacked or [np.zeros((m, 0))] * 2))
 
@@ -87,7 +88,8 @@ def columns_known(subject: Subject, columns: Sequence[int]) -> Known:
 def findings(subject: Subject, found: Named, of: str) -> tuple[Finding, ...]:
     """One for each leaf of the outputs by each of the inputs."""
     sides = subject.system.sides
-    pairs = [(output, given) for output in sides.outputs for given in sides.inputs]
+    moved = [part for part in sides.inputs if subject.system.box is None or part.name in subject.system.box.lower]
+    pairs = [(output, given) for output in sides.outputs for given in moved]
     return tuple(_finding(subject, found, pair, sides.pair(*pair, of)) for pair in pairs)
 
 

@@ -32,7 +32,7 @@ def pattern_of(sparsity: Any, system: System) -> Matrix:
     """
     value = sparsity if is_sparse(sparsity) else np.asarray(sparsity)
     given = value.astype(np.float64) if getattr(value, "dtype", None) == np.bool_ else value
-    return matrix_of(given, system.sides, NAME)
+    return matrix_of(given, system.sides, f"{NAME} has")
 
 
 def by_differences(system: System, pattern: Matrix) -> Matrix:
@@ -46,10 +46,10 @@ def by_differences(system: System, pattern: Matrix) -> Matrix:
     values = np.zeros(rows.shape)
     groups = _groups(rows, columns, *system.sides.shape)
     for group in range(int(groups.max(initial=-1)) + 1):
-        v = np.where(groups == group, natural, 0.0)
+        v = system.inside(np.where(groups == group, natural, 0.0))
         found = slopes(system.at, system.x, system.here, v)
         moved = groups[columns] == group
-        values[moved] = (found.value[rows] / natural[columns])[moved]
+        values[moved] = (found.value[rows] / v[columns])[moved]
     if is_sparse(pattern.value):
         matrix = pattern.value.copy().tocoo()
         matrix.data = values

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.candidates.answer import is_another
+from gradcheck.candidates.bounds import held_fast
 from gradcheck.candidates.claim import REPEATS
 from gradcheck.candidates.point import handed_on, held, point_of
 from gradcheck.candidates.precision import cast
@@ -58,13 +59,13 @@ def jacobian_report(
     """
     tree = cast(point_of(at), asked.dtype)
     args = args if isinstance(args, tuple) else (args,)  # pyright: ignore[reportUnnecessaryIsInstance]
-    system = System(f, tree, args)
+    system = System(f, tree, args, bounds)
     pattern = None if sparsity is None else patterns.pattern_of(sparsity, system)
     claim = _claim(jac, system, name) if jac is not None else _differences(system, pattern)
     if jac is None:
         asked = asked._replace(accuracy=max(asked.accuracy, patterns.SEEN))
     first = claim(system.point())
-    subject = Subject(system, claim, first, asked)
+    subject = Subject(system, claim, first, asked, bounds)
     changes = _changes(first, claim(system.point()))
     if changes or not system.repeats:
         return _unsteady(system, of, changes)
@@ -85,10 +86,10 @@ def jacobian_report(
         notes=tuple(dict.fromkeys(note for one in found.judged for note in one.report.notes)),
         diagnoses=tuple(diagnoses),
         diagnosis_evaluations=system.evaluations - spent,
-        unchecked=tuple(held(tree)),
+        unchecked=(*held(tree), *system.fast),
         spent="evaluations of the function",
     )
-    return with_notes(report, handed_on(held(tree)))
+    return with_notes(report, handed_on(held(tree)), held_fast(system.fast))
 
 
 def _claim(jac: Any, system: System, name: str) -> Callable[[Any], Matrix]:
@@ -96,7 +97,7 @@ def _claim(jac: Any, system: System, name: str) -> Callable[[Any], Matrix]:
     function = guarded(function_of(jac, name), name)
 
     def claim(point: Any) -> Matrix:
-        return matrix_of(function(point, *system.args), system.sides, function.__name__)
+        return matrix_of(function(point, *system.args), system.sides, f"{function.__name__} returned")
 
     claim.__name__ = function.__name__
     return claim

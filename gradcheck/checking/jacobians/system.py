@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.candidates.answer import is_another
+from gradcheck.candidates.bounds import bounded
 from gradcheck.candidates.claim import REPEATS
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
@@ -82,6 +83,8 @@ class System:
         The point.
     args : tuple
         Handed on to ``f``.
+    bounds
+        As `check` takes them; outside of them it has no values.
 
     Attributes
     ----------
@@ -93,7 +96,7 @@ class System:
         Whether two calls there said the same.
     """
 
-    def __init__(self, f: Callable[..., Any], tree: Pytree, args: tuple[Any, ...] = ()) -> None:
+    def __init__(self, f: Callable[..., Any], tree: Pytree, args: tuple[Any, ...] = (), bounds: Any = None) -> None:
         self.tree, self.args, self.evaluations = tree, args, 0
         self.f = guarded(f, "f")
         self._known: dict[bytes, Array] = {}
@@ -105,6 +108,7 @@ class System:
         again = self._raveled(_outputs(self._call(self.point())))
         self.repeats = not is_another(self.here, again, REPEATS)
         self.x = raveled(tree.arrays)
+        _, self.box, _, self.fast = bounded(tree, bounds) if bounds is not None else (tree, None, {}, ())
 
     def point(self, x: Array | None = None) -> Any:
         """The point on a copy, or where these numbers stand in place of its own."""
@@ -124,11 +128,26 @@ class System:
         return self._known[key]
 
     def at(self, x: Array) -> Array:
-        """All rows where the columns' numbers are ``x``; nan outside the domain."""
+        """All rows where the columns' numbers are ``x``; nan outside the domain, and the bounds."""
+        if self.box and not self.box.holds(self.by_name(x)):
+            return np.full(self.here.shape, np.nan)
         try:
             return self.values(self.point(x))
         except CallFailed:
             return np.full(self.here.shape, np.nan)
+
+    def inside(self, v: Array) -> Array:
+        """A direction that points inside the bounds, and leaves what they hold."""
+        if self.box is None:
+            return v
+        turned = v.copy()
+        for part in self.sides.inputs:
+            if part.name in self.box.lower:
+                held = self.box.lower[part.name] == self.box.upper[part.name]
+                turned[part.span] = np.where(held, 0.0, self.box.turned(part.name, v[part.span].reshape(part.shape))).ravel()
+            else:
+                turned[part.span] = 0.0
+        return turned
 
     def _call(self, point: Any) -> Any:
         self.evaluations += 1
