@@ -30,7 +30,7 @@ def constrained(constraints: Any, x: Array, bounds: Sides | None) -> Asking:
         elif hasattr(each, "fun") and hasattr(each, "lb"):
             pattern = getattr(each, "finite_diff_jac_sparsity", None)
             yield from _nonlinear(label, each.fun, each.jac, x, bounds, sparsity=pattern)
-            yield from _second(label, each, x)
+            yield from _second(label, each, x, bounds)
         else:
             raise DataError(f"{label}: expected a dict or one of SciPy's constraints, got {shown(each)}")
 
@@ -47,12 +47,12 @@ def _nonlinear(
         yield missing(f"{label}: jac", jac)
 
 
-def _second(label: str, constraint: Any, x: Array) -> Asking:
+def _second(label: str, constraint: Any, x: Array, bounds: Sides | None) -> Asking:
     """``hess(x, v)`` is the Hessian of v . fun, for any v: one of entries of both signs and different sizes."""
     hess, label = constraint.hess, f"{label}: hess"
     if callable(hess) and callable(constraint.jac):
         v = signs("v", (np.size(called(constraint.fun, f"{label}: fun", x.copy())),), 0)
-        yield Second(label, _combined(constraint.jac, v), applied(hess, (v,)), x)
+        yield Second(label, _combined(constraint.jac, v), applied(hess, (v,)), x, bounds)
     elif callable(hess):
         yield Left(label, "it is the derivative of jac, which is no function")
     elif isinstance(hess, str):

@@ -37,7 +37,7 @@ def minimised(given: Mapping[str, Any], names: Names = NAMES) -> Asking:
     yield missing(names.jac, jac, "a function or True") if gradient is None else First(names.jac, value, gradient, x, bounds)
     for label, second, question in ((names.hess, hess, Second), (names.hessp, hessp, Product)):
         if callable(second) and gradient is not None:
-            yield question(label, as_gradient(gradient), applied(second, rest), x)
+            yield question(label, as_gradient(gradient), applied(second, rest), x, bounds)
         elif second is not None:
             yield Left(label, _no_second(second, names.jac))
     yield from constrained(given.get("constraints"), x, bounds)

@@ -9,11 +9,11 @@ from gradcheck.adapters.scipy.given import Function, Sides, as_dense, as_matrix,
 from gradcheck.candidates.answer import described
 from gradcheck.checking.checker import check, with_notes
 from gradcheck.checking.jacobians.checker import check_jacobian
-from gradcheck.checking.jacobians.hessians import hessian_report
+from gradcheck.checking.jacobians.hessians import by_products, hessian_report
 from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import called, one_line
+from gradcheck.foundation.calling import called, one_line, standing_for
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.wording import shown
 from gradcheck.report import Report, joined
@@ -110,16 +110,24 @@ class Product(NamedTuple):
     gradient: Function
     hessp: Callable[[Array, Array], Any]
     x: Array
+    bounds: Sides | None = None
 
     def report(self, asked: Asked) -> Report:
-        """By the values of ``gradient``."""
-        return check_hvp(self.gradient, self._vector, self.x, **asked.options)
+        """By the values of ``gradient``: along random directions, and where bounds forbid some, by the whole matrix."""
+        product = standing_for(self._vector_of(), self.hessp)
+        if self.bounds is None:
+            return check_hvp(self.gradient, product, self.x, **asked.options)
+        matrix = by_products(product, name=self.label)
+        return hessian_report(self.gradient, matrix, self.x, asked, bounds=self.bounds, name=self.label)
 
-    def _vector(self, x: Array, p: Array) -> Array:
-        found = called(self.hessp, self.hessp.__name__, x, p)
-        if np.size(found) != x.size:
-            raise DataError(f"{self.label} returned {described(found)}, expected shape {x.shape}")
-        return np.reshape(found, x.shape)
+    def _vector_of(self) -> Callable[[Array, Array], Array]:
+        def vector(x: Array, p: Array) -> Array:
+            found = self.hessp(x, p)
+            if np.size(found) != x.size:
+                raise DataError(f"{self.label} returned {described(found)}, expected shape {x.shape}")
+            return np.reshape(found, x.shape)
+
+        return vector
 
 
 def answered(name: str, asking: Iterable[Question | Left], asked: Asked) -> Report:
