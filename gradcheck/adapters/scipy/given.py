@@ -13,6 +13,7 @@ from gradcheck.foundation.wording import shown
 
 Function: TypeAlias = Callable[[Array], Any]
 Sides: TypeAlias = tuple[Array, Array]
+INSIDE = 0.4  # of the way from one bound to the other: the very middle is often one of symmetry, where slopes are zero
 
 
 def vector(x0: Any, name: str = "x0") -> Array:
@@ -21,6 +22,11 @@ def vector(x0: Any, name: str = "x0") -> Array:
     if x.dtype.kind not in "fiu" or x.ndim != 1 or not x.size:
         raise DataError(f"{name}: expected a vector of real numbers, got shape {x.shape} of {x.dtype}")
     return x if x.dtype.kind == "f" else x.astype(float)
+
+
+def between(lower: Any, upper: Any) -> Any:
+    """A place inside, where no point is given."""
+    return lower + INSIDE * (upper - lower)
 
 
 def wrapped(args: Any) -> tuple[Any, ...]:

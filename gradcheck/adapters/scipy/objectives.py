@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.adapters.scipy.constraints import constrained
-from gradcheck.adapters.scipy.given import applied, pairs, split, vector, wrapped
+from gradcheck.adapters.scipy.given import applied, between, pairs, split, vector, wrapped
 from gradcheck.adapters.scipy.questions import Asking, First, Left, Product, Second, as_gradient, missing
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import shown
-
-INSIDE = 0.4  # of the way between two bounds, where no point is given: the very middle is often one of symmetry
 
 
 class Names(NamedTuple):
@@ -85,4 +83,4 @@ def _start(given: Mapping[str, Any]) -> Array:
     bounds = given["bounds"]
     count = np.size(bounds.lb) if hasattr(bounds, "lb") else len(bounds)
     lower, upper = pairs(bounds, np.zeros(count)) or (np.zeros(count), np.zeros(count))
-    return lower + INSIDE * (upper - lower)
+    return between(lower, upper)

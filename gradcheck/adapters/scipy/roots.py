@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.adapters.scipy.given import Function, applied, ours, part, wrapped
+from gradcheck.adapters.scipy.given import Function, applied, between, ours, part, wrapped
 from gradcheck.adapters.scipy.questions import Asking, First, Left, missing
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
@@ -51,8 +51,7 @@ def _point(given: Mapping[str, Any]) -> Any:
     """``x0``; of a method that takes none, a place inside the bracket."""
     x0 = given.get("x0")
     if x0 is None and given.get("bracket") is not None:
-        lower, upper = given["bracket"][:2]
-        x0 = lower + 0.4 * (upper - lower)
+        x0 = between(*given["bracket"][:2])
     array = np.asarray(x0)
     if array.dtype.kind not in "fiuc" or array.ndim > 1 or (array.ndim and array.dtype.kind == "c"):
         raise DataError(f"x0: expected a number, got {x0!r}")
