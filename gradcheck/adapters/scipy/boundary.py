@@ -13,6 +13,7 @@ from gradcheck.adapters.scipy.questions import Asking, First, missing
 from gradcheck.candidates.answer import described
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.calling import called
 
 Given = Mapping[str, Any]
 NODES = 1000  # at most, of the mesh on which the solution is looked for
@@ -51,7 +52,7 @@ def _near_the_solution(given: Given) -> Guess:
     solve, own = import_module("scipy.integrate").solve_bvp, {name: given[name] for name in ("fun", "bc", "p", "S")}
     with warnings.catch_warnings(), suppress(Exception):  # what fails is asked at the guess, and told there
         warnings.simplefilter("ignore")
-        found = solve(x=x, y=y, max_nodes=NODES, **own)
+        found = called(solve, "solve_bvp", x=x, y=y, max_nodes=NODES, **own)
         if np.isfinite(found.y).all():
             return Guess(found.x, found.y, found.p)
     return Guess(x, y, p)

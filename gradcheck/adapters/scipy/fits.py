@@ -11,8 +11,10 @@ import numpy as np
 
 from gradcheck.adapters.scipy.given import as_matrix, ours, transposed
 from gradcheck.adapters.scipy.questions import Asking, First, missing
+from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import name_of
+from gradcheck.foundation.calling import called, name_of
+from gradcheck.foundation.wording import shown
 
 Given = Mapping[str, Any]
 METHODS = ("minimize", "leastsq", "least_squares", "scalar_minimize")
@@ -33,8 +35,9 @@ def reader_of(solver: Any) -> Callable[[Given], Asking] | None:
 
 
 def _minimised(given: Given) -> Asking:
-    fitter = sys.modules["lmfit"].Minimizer(given["fcn"], given["params"], given["args"], given["kws"], **given["fit_kws"])
-    fitter.reduce_fcn = given["reduce_fcn"] or fitter.reduce_fcn
+    function, *more = (given[name] for name in ("fcn", "params", "args", "kws"))
+    options = {**given["fit_kws"], "reduce_fcn": given["reduce_fcn"]}
+    fitter = called(sys.modules["lmfit"].Minimizer, "Minimizer", function, *more, **options)
     yield from _asked(fitter, None, given["method"], fitter.kws)
 
 
@@ -49,7 +52,7 @@ def _modelled(model: Any, given: Given) -> Asking:
     rest = {name: value for name, value in given.items() if name not in ("fit_kws", "kwargs", "max_nfev", "iter_cb")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fitter = model.fit(**rest, max_nfev=1, **given["kwargs"])
+        fitter = called(model.fit, "fit", **rest, max_nfev=1, **given["kwargs"])
     yield from _asked(fitter, fitter.init_params, given["method"], options)
 
 
@@ -59,7 +62,10 @@ def _asked(fitter: Any, params: Any, method: str, options: Given) -> Asking:
     if not callable(jac):
         yield missing(label, jac)
         return
-    started = copy(fitter).prepare_fit(params)
+    fitter, given = copy(fitter), fitter.params if params is None else params
+    if not hasattr(given, "valuesdict"):
+        raise DataError(f"params: expected lmfit's Parameters, got {shown(given)}")
+    started = called(fitter.prepare_fit, "prepare_fit", params)
     names, work = started.var_names, deepcopy(started.params)
 
     def moved(x: Array) -> Any:

@@ -10,6 +10,7 @@ from gradcheck.candidates.answer import described
 from gradcheck.checking.checker import check, with_notes
 from gradcheck.checking.jacobians.checker import check_jacobian
 from gradcheck.checking.jacobians.hessians import by_products, hessian_report
+from gradcheck.checking.jacobians.matrix import DENSE
 from gradcheck.checking.products import check_hvp
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array
@@ -89,8 +90,8 @@ class Second(NamedTuple):
     bounds: Sides | None = None
 
     def report(self, asked: Asked) -> Report:
-        """By the values of ``gradient``: entry by entry, and of an operator by its products."""
-        if hasattr(self._matrix(self.x.copy()), "matvec"):
+        """By the values of ``gradient``: entry by entry, and of an operator that is too large for that by its products."""
+        if self.x.size**2 > DENSE and hasattr(self._matrix(self.x.copy()), "matvec"):
             return check_hvp(self.gradient, lambda x, p: np.asarray(self._matrix(x) @ p), self.x, **asked.options)
         return hessian_report(
             self.gradient, ours(self.hess, lambda x: self._matrix(x)), self.x, asked, bounds=self.bounds, name=self.label

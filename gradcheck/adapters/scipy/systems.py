@@ -76,7 +76,7 @@ def model(given: Given) -> Asking:
     value = ours(f, lambda p: np.asarray(f(data, *p)))
     matrix = ours(jac, lambda p: as_matrix(jac(data, *p)))
     matrix = transposed(matrix) if options.get("col_deriv") else matrix
-    named = tuple(names) if len(names) == x.size else ()
+    named = tuple(names[: x.size]) if len(names) >= x.size else ()
     yield First("jac", value, matrix, x, sides(given["bounds"], x), options.get("jac_sparsity"), named)
 
 
@@ -84,7 +84,10 @@ def _parameters(f: Any) -> list[str]:
     """What a model calls its parameters, as far as it gives them names."""
     if not callable(f):
         raise DataError(f"f: expected a function, got {shown(f)}")
-    found = list(inspect.signature(f).parameters.values())[1:]
+    try:
+        found = list(inspect.signature(f).parameters.values())[1:]
+    except ValueError:  # of what is not written in Python
+        return []
     return [each.name for each in found if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
 
 
