@@ -5,7 +5,7 @@ Every evaluation of the function gives all rows at one point, so a sum of rows w
 1. One direction over all columns, every row by itself (`differences`): rows that seem to be off, or to bend, are suspects.
 2. All others are judged together, as the scalar function c . f with the claim J^T c, by the procedure of `check`. Weights c
    are random and balanced, so that each row counts as much as the others; rows that are much louder form sums of their own.
-3. Each suspect is judged by itself, the worst first, as long as there are few; the rest of them together.
+3. Each suspect is judged by itself as long as there are few; of more the worst ones, and the rest of them together.
 4. A sum that is not correct is halved, until single rows are left or enough was spent.
 """
 
@@ -28,7 +28,10 @@ from gradcheck.oracles.directions import signs
 from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
 
-SINGLE = 6  # suspects that are judged by themselves
+SINGLE = 6  # suspects that are all judged by themselves
+BENT = 3  # the same of those that bend: a kink takes a thousand evaluations
+WORST = 2  # of more than that
+PATIENCE = 20  # times the evaluations asked for, after which no sum is halved any more either
 SUMS = 40  # judgements after which no sum is halved any more
 QUIET = 1e-9  # noise of a row in parts of what is usual in it: all that are quieter blur nobody
 DECADES = 3  # of noise that are summed together
@@ -137,11 +140,12 @@ def judge(subject: Subject) -> list[Judged]:
     found: list[Judged] = []
     for group in _alike(subject, rows[~suspicious[rows]], look):
         found += _halved(subject, group, SUMS)
-    found += [subject.judge(suspects[i : i + 1]) for i in range(min(SINGLE, suspects.size))]
-    rest = np.sort(suspects[SINGLE:])
-    if rest.size:
-        wrong = any(one.verdict is Verdict.WRONG for one in found)
-        found += _halved(subject, rest, 1 if wrong else SUMS)
+    for some, most in ((suspects[~look.bent[suspects]], SINGLE), (suspects[look.bent[suspects]], BENT)):
+        alone = some.size if some.size <= most else WORST
+        found += [subject.judge(some[i : i + 1]) for i in range(alone)]
+        if some.size > alone:
+            settled = any(one.verdict in (Verdict.WRONG, Verdict.NONSMOOTH) for one in found)
+            found += _halved(subject, np.sort(some[alone:]), 1 if settled else SUMS)
     return found
 
 
@@ -163,7 +167,8 @@ def _halved(subject: Subject, rows: Array, budget: int) -> list[Judged]:
         part = left.pop()
         one = subject.judge(part)
         spent += 1
-        if one.verdict is Verdict.CORRECT or part.size == 1 or spent >= budget:
+        impatient = subject.system.evaluations > PATIENCE * subject.asked.max_evaluations
+        if one.verdict is Verdict.CORRECT or part.size == 1 or spent >= budget or impatient:
             found.append(one)
             continue
         suspects = _named(subject, one, part) if spent == 1 else np.zeros(0, int)

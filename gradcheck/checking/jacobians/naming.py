@@ -60,7 +60,8 @@ def named(subject: Subject, judged: list[Judged]) -> Named:
     """Look for the wrong entries of what is not right."""
     bad = [one for one in judged if one.verdict in OFF]
     known = _columns(subject, bad)
-    wrong = {(each.row, each.column): each for each in _compared(subject, known)}
+    right = {int(row) for one in judged if one.verdict is Verdict.CORRECT for row in one.rows}
+    wrong = {(each.row, each.column): each for each in _compared(subject, known) if each.row not in right}
     for one in bad:
         if one.rows.size == 1:
             wrong |= {(each.row, each.column): each for each in _of_row(subject, one)}
@@ -68,6 +69,8 @@ def named(subject: Subject, judged: list[Judged]) -> Named:
     entries = sorted(wrong.values(), key=lambda each: -each.error)
     judged = [part for one in judged for part in _without(subject, one, {each.row for each in entries})]
     judged += _confirmed(subject, judged, entries)
+    cleared = {int(one.rows[0]) for one in judged if one.rows.size == 1 and one.verdict is Verdict.CORRECT}
+    entries = [each for each in entries if each.row not in cleared]
     whole = len(known.columns) == subject.moves.size
     return Named(judged, entries, whole or not bad or _is_complete(bad), known)
 

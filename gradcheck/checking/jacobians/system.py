@@ -205,6 +205,8 @@ def _outputs(value: Any) -> dict[str, Array]:
     DataError
         Where one is complex, or none is floating.
     """
+    if type(value) is np.ndarray and value.dtype.kind == "f" and value.size:  # as nearly always
+        return {BARE: value.copy()}
     flat: Flat = flatten(plain(value), none_is_leaf=False, what="the output")
     found: dict[str, Array] = {}
     for name, leaf in zip(flat.names, flat.leaves, strict=True):
