@@ -371,6 +371,16 @@ def test_bounds_are_kept():
     assert [entry.index for entry in spoilt.findings[0].entries] == [(3, 1)]
 
 
+def test_what_only_the_given_dtype_gets_wrong_has_its_cause():
+    def jac(x):
+        return np.diag(np.cos(x)) * (1.5 if x.dtype == np.float32 else 1)
+
+    at = np.linspace(0.3, 1, 4, dtype=np.float32)
+    report = check_jacobian(np.sin, jac, at)
+    assert (report.verdict, report.diagnoses[0].cause) == (Verdict.WRONG, "given-dtype")
+    assert check_jacobian(np.sin, lambda x: np.diag(np.cos(x)), at).verdict is Verdict.CORRECT
+
+
 def test_arguments_are_handed_on():
     assert check_jacobian(lambda x, a: a * np.sin(x), lambda x, a: a * np.diag(np.cos(x)), np.ones(3), args=(2.0,))
     assert not check_jacobian(lambda x, a: a * np.sin(x), lambda x, a: np.diag(np.cos(x)), np.ones(3), args=(2.0,))

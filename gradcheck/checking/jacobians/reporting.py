@@ -1,9 +1,10 @@
 """From a function and what claims to be its Jacobian to a report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from gradcheck.candidates.answer import is_another
 from gradcheck.candidates.bounds import held_fast
@@ -16,7 +17,7 @@ from gradcheck.checking.jacobians import patterns
 from gradcheck.checking.jacobians.causes import causes
 from gradcheck.checking.jacobians.judging import Subject, judge
 from gradcheck.checking.jacobians.matrix import Matrix, function_of, matrix_of
-from gradcheck.checking.jacobians.naming import findings, named
+from gradcheck.checking.jacobians.naming import Named, findings, named
 from gradcheck.checking.jacobians.system import System
 from gradcheck.errors import DataError
 from gradcheck.foundation.calling import guarded
@@ -25,7 +26,7 @@ from gradcheck.oracles.directions import signs
 from gradcheck.report import Report
 from gradcheck.verdict import reasons
 from gradcheck.verdict.causes import Cause
-from gradcheck.verdict.findings import Finding, Verdict
+from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 
 ROUNDING = 1000  # as of an adjoint pair in `products`
 
@@ -73,6 +74,7 @@ def jacobian_report(
     said = findings(subject, found, of)
     spent = system.evaluations
     diagnoses = list(causes(subject, found, said, of)) if asked.diagnose and jac is not None else []
+    diagnoses = [*_of_given_dtype(system, found, said, of), *diagnoses]
     more: list[Finding] = []
     if pattern is not None:
         finding, why = patterns.judged(subject, found, said, pattern)
@@ -101,6 +103,16 @@ def _claim(jac: Any, system: System, name: str) -> Callable[[Any], Matrix]:
 
     claim.__name__ = function.__name__
     return claim
+
+
+def _of_given_dtype(system: System, found: Named, said: Sequence[Finding], of: str) -> Iterator[Diagnosis]:
+    """What the scalar procedure finds wrong in the dtype that was given, and not in float64."""
+    known = {each.name: each for one in found.judged for each in one.report.diagnoses}
+    wrong = {finding.name for finding in said if finding.verdict is Verdict.WRONG}
+    for output in system.sides.outputs:
+        for given in system.sides.inputs:
+            if (name := system.sides.pair(output, given, of)) in wrong and given.name in known:
+                yield replace(known[given.name], name=name)
 
 
 def _differences(system: System, pattern: Matrix | None) -> Callable[[Any], Matrix]:
