@@ -159,7 +159,11 @@ def test_who_hands_in_real_views_gets_the_cause_as_well():
     [
         ({}, DataError, r"at: x is ndarray of complex128: only real arrays are moved; check says by complex= which"),
         ({"complex": "jax"}, DescriptionError, r"complex: expected 'conjugate' or 'holomorphic-transpose', got 'jax'"),
-        ({"complex": "conjugate", "complex_step": True}, DescriptionError, "complex_step: complex points are moved by real"),
+        (
+            {"complex": "conjugate", "complex_step": True},
+            DescriptionError,
+            "complex_step: it takes points that are free, real",
+        ),
         ({"complex": "conjugate", "at": np.ones(8)}, DataError, "complex: 'conjugate', and nothing in the point is complex"),
         (
             {"complex": "conjugate", "loss": lambda z: np.vdot(z, z)},

@@ -167,3 +167,13 @@ def boom(*_):
 def test_whatever_a_function_raises_is_one_sentence_with_its_name(call):
     with pytest.raises(gradcheck.CallFailed, match="boom raised KeyError: 'boom'"):
         call(np.ones(3))
+
+
+@pytest.mark.parametrize("asked", [check_vjp, check_jvp, check_hvp, check_adjoint])
+def test_complex_points_of_products_are_refused_in_one_line(asked):
+    def product(z, v):
+        return 2 * v
+
+    functions = (np.abs, product, product) if asked is check_adjoint else (np.abs, product)
+    with pytest.raises(gradcheck.DataError, match="x is ndarray of complex128: only real arrays are moved"):
+        asked(*functions, np.array([1 + 1j, 2.0]))

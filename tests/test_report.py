@@ -81,6 +81,12 @@ EVIDENCE = {
         {"axes": [0, 1]},
         {"axes": [0, 1], "of": "args.0"},
     ],
+    "symmetrised": [
+        {},
+        {"reads": "the lower triangle"},
+        {"each": "each triangle for itself"},
+        {"twice": "2 g - diag(g)"},
+    ],
     "permuted": [
         {"rolled": 1, "axis": 0},
         {"flipped": True, "axis": 1},

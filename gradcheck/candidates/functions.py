@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeGuard
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gradcheck.candidates.answer import Answer, Defect, changed, examined
+from gradcheck.candidates.answer import Answer, Defect, changed, examined, listed
 from gradcheck.candidates.bounds import Box
 from gradcheck.candidates.charts import Chart, lifted, pulled
 from gradcheck.candidates.point import claims_of_held, is_array, is_whole
@@ -64,8 +64,8 @@ class Subject(NamedTuple):
     """What is to be judged: a loss and what claims to be its gradient, of a point, and how the point is put before them.
 
     What is moved are the ``coordinates``: the point's own arrays, but where ``charts`` say otherwise. With a ``box`` the
-    loss is nan outside of it, and never called there; ``fast`` names what that holds fast. ``complex_blocks`` are those
-    whose last axis has the real and the imaginary parts of complex numbers, each with the convention of its gradient.
+    loss is nan outside of it, and never called there. ``complex_blocks`` are those whose last axis has the real and the
+    imaginary parts of complex numbers, each with the convention of its gradient.
     """
 
     loss: Callable[[Any], Any]
@@ -75,7 +75,8 @@ class Subject(NamedTuple):
     dtype: str | None = None
     charts: Mapping[str, Chart] = {}
     box: Box | None = None
-    fast: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
     complex_blocks: Mapping[str, str] = {}
 
     @property
@@ -162,6 +163,7 @@ def gradients(subject: Subject, arrays: Mapping[str, Array], dtype: DTypeLike | 
     with subject.place(tree, own) as point:
         returned = take_apart(called(subject.gradient, subject.names[1], point), "the gradient")
     leaves = dict(zip(returned.names, returned.leaves, strict=True)) | returned.arrays
+    leaves = listed(leaves, at)
     claims_of_held(tree, leaves)
     answer = examined(leaves, at, lambda name: _absent(name, at[name], returned))
     strangers = [name for name in leaves if name not in tree.names and list(arrays) != [BARE] and _claims(leaves[name])]

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from gradcheck.candidates.bounds import bounded, held_fast
 from gradcheck.candidates.claim import Claim, examine
-from gradcheck.candidates.complex_points import complex_charts, convention_of
 from gradcheck.candidates.functions import TURNS, InPlace, Subject
 from gradcheck.candidates.given import Off, in_given_dtype
-from gradcheck.candidates.point import brought_notes, handed_on, held, point_of
-from gradcheck.candidates.precision import Arithmetic, cast
+from gradcheck.candidates.point import brought_notes, handed_on, held
+from gradcheck.candidates.precision import Arithmetic
+from gradcheck.candidates.subjects import subject_of
+from gradcheck.candidates.written import Written, as_written
 from gradcheck.checking.dependence import brought_along, ignored, memories, reads_the_array_itself, refuse_if_all_is_ignored
 from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.mapping import mapped
@@ -38,12 +38,14 @@ IN_PLACE = "the loss reads this array and not its argument: it was moved in plac
 @as_found
 @reproducible
 def check(
-    loss: Callable[[Any], Any] | None = None,
-    gradient: Callable[[Any], Any] | None = None,
+    loss: Callable[..., Any] | None = None,
+    gradient: Callable[..., Any] | None = None,
     at: Any = None,
-    *,
-    value_and_gradient: Callable[[Any], Any] | None = None,
+    *more: Any,
+    value_and_gradient: Callable[..., Any] | None = None,
+    args: Any = (),
     bounds: Any = None,
+    along: Any = None,
     complex: str | None = None,
     accuracy: float = 1e-6,
     resolve: float = 1e-3,
@@ -60,17 +62,29 @@ def check(
     loss : callable
         From a pytree like ``at`` to a real scalar.
     gradient : callable
-        From a pytree like ``at`` to one of the same structure.
+        From a pytree like ``at`` to one of the same structure; a list of numbers may stand for an array.
     at : pytree
         An array, a number, or any nesting of dict, list, tuple, dataclass and classes registered with optree, JAX or
-        PyTorch. Leaves of whole numbers are handed on as they are, and named in `Report.unchecked`. A loss that ignores its
-        argument and reads these very arrays is followed: they are moved in place, and are afterwards what they were.
+        PyTorch. A list of numbers is handed on as an array. Whole numbers beside floating ones are handed on as they are,
+        and named in `Report.unchecked`; alone they are taken as floating. A loss that ignores its argument and reads these
+        very arrays is followed: they are moved in place, and are afterwards what they were.
+    *more : pytree
+        Further arguments of both functions that are moved: ``check(loss, gradient, w, b)`` calls ``loss(w, b)``, and the
+        gradient returns one for each, in a tuple. Blocks are named by the loss's parameters.
     value_and_gradient : callable
         In place of the two: one function that returns both, as a pair.
+    args : tuple, optional
+        Further arguments of both functions that are not moved, as SciPy hands them on.
     bounds : pair, optional
         (lower, upper), each a number, None, or of the structure of ``at``; SciPy's ``Bounds``; or for a vector SciPy's
         sequence of pairs. The functions are never called outside. Where coordinates lie on bounds, directions point inside
         for all of them at once. Those that both bounds hold are not moved, and named in `Report.unchecked`.
+    along : str, callable or dict, optional
+        The tangent space along which the gradient is meant: ``"symmetric"``, ``"skew"``, ``"lower"``, ``"upper"``,
+        ``"simplex"`` (the sum stays), ``"sphere"``, ``"orthogonal"`` (orthonormal columns), or a function from any vector to
+        a direction; of several blocks a dict by their names, the others being free. The loss is asked on that space only.
+        Euclidean and Riemannian gradients agree along tangents, and are both right. Entries are those of the projected
+        gradient: for ``"symmetric"`` the mean of g_ij and g_ji.
     complex : str, optional
         What the gradient by a complex z = x + i y is: ``"conjugate"``, dL/dx + i dL/dy, as PyTorch returns it, or
         ``"holomorphic-transpose"``, dL/dx - i dL/dy, as JAX and Autograd do. Complex leaves are then moved, each as a block
@@ -115,29 +129,10 @@ def check(
     """
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
-    if complex is not None and complex_step:
-        raise DescriptionError("complex points are moved by real steps: leave out complex_step", "complex_step")
-    subject = _subject(loss, gradient, at, asked.dtype, bounds, complex)
+    subject = subject_of(as_written(loss, gradient, at, more, args), asked.dtype, bounds, complex, along)
+    if subject.charts and complex_step:
+        raise DescriptionError("it takes points that are free, real and held by no bounds: leave it out", "complex_step")
     return TURNS.in_turn(partial(_followed, subject, asked, complex_step), partial(memories, subject))
-
-
-def _subject(
-    loss: Callable[[Any], Any],
-    gradient: Callable[[Any], Any],
-    at: Any,
-    dtype: str | None,
-    bounds: Any,
-    convention: str | None,
-) -> Subject:
-    """What is asked, with the charts that the point, its convention and its bounds demand."""
-    named = None if convention is None else convention_of(convention)
-    tree = cast(point_of(at, complex_too=named is not None), dtype)
-    charts = complex_charts(tree.arrays, named)
-    subject = Subject(loss, gradient, tree, dtype=dtype, charts=charts, complex_blocks=dict.fromkeys(charts, named or ""))
-    if bounds is None:
-        return subject
-    tree, box, held_by_bounds, fast = bounded(tree, bounds)
-    return subject._replace(tree=tree, box=box, charts={**charts, **held_by_bounds}, fast=fast)
 
 
 def _followed(subject: Subject, asked: Asked, complex_step: bool) -> Report:
@@ -176,8 +171,8 @@ def checked(
     both parts lie along the last axis, in the point and in the gradient, which is (dL/dx, dL/dy); each has the convention in
     which the user's own gradient is meant (`gradcheck.candidates.complex_points`).
     """
-    subject = _subject(loss, gradient, at, asked.dtype, bounds, None)._replace(complex_blocks=complex_blocks)
-    return _judged(subject, asked, False, arithmetic, scale)
+    subject = subject_of(Written(loss, gradient, at), asked.dtype, bounds)
+    return _judged(subject._replace(complex_blocks=complex_blocks), asked, False, arithmetic, scale)
 
 
 def idle(claim: Claim, findings: Sequence[Finding]) -> Iterator[str]:
@@ -206,10 +201,10 @@ def _judged(
         title=_title(claim),
         findings=findings,
         evaluations=spent,
-        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(held(subject.tree)), *held_fast(subject.fast)),
+        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(held(subject.tree)), *subject.notes),
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
-        unchecked=(*held(subject.tree), *subject.fast),
+        unchecked=(*held(subject.tree), *subject.unchecked),
     )
     if stopped:
         raise Interrupted(report)

@@ -1,11 +1,12 @@
 """Evidence from probes: what is known of a claim that is a function and no network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from gradcheck.candidates.answer import Defect
+from gradcheck.checking.probe import Probe
 from gradcheck.checking.prober import Prober
 from gradcheck.diagnosis.corrections import BETTER, CLEAR, DIRECTIONS, Known
 from gradcheck.diagnosis.evidence import Explainer
@@ -54,6 +55,14 @@ class ProbeEvidence:
                 return False
         return True
 
+    def known_along(self, name: str, tangent: Callable[[Array], Array]) -> list[Known]:
+        """Along two of these directions."""
+        found: list[Known] = []
+        for attempt in range(FIRST + DIRECTIONS, FIRST + DIRECTIONS + 2):
+            v = tangent(self.prober.draw([name], attempt).direction[name])
+            found.append(self._known_by(name, self.prober.again(self.prober.line({name: v}), self.prober.known.large)))
+        return found
+
     def is_multiple(self, name: str, factor: float) -> bool:
         """Along all known directions, of which one at least shows that the claim is off."""
         claimed, known = self.claims[name], self.known(name)
@@ -82,6 +91,8 @@ class ProbeEvidence:
         return right and any(e > CLEAR * k.bound for k, e in zip(known, off, strict=True))
 
     def _probed(self, name: str, attempt: int) -> Known:
-        probe = self.prober.probe([name], attempt, self.prober.known.large)
+        return self._known_by(name, self.prober.probe([name], attempt, self.prober.known.large))
+
+    def _known_by(self, name: str, probe: Probe) -> Known:
         v = probe.v[name]
         return Known(v, dot(self.claims[name], v) + probe.residual, probe.bound)

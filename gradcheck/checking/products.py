@@ -64,7 +64,7 @@ def check_vjp(
 
     pulled.__name__ = vjp.__name__
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype)
-    return check(standing_for(lambda x: dot(c, f(x), f.__name__), f), pulled, at, **asked.options)
+    return check(_reduced(f, c), pulled, at, **asked.options)
 
 
 @as_found
@@ -99,7 +99,7 @@ def check_jvp(
 
     start = dict.fromkeys(tangents, 0.0)
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
-    report = check(standing_for(lambda t: dot(c, f(moved(t)), f.__name__), f), products, start, **asked.options)
+    report = check(_reduced(f, c, moved), products, start, **asked.options)
     return with_notes(report, handed_on(held(tree)), unchecked=held(tree))
 
 
@@ -110,7 +110,7 @@ def check_adjoint(
 ) -> Report:
     """The dot-product test: c^T (J v) = (c^T J) v, for a random tangent and cotangent. No derivative is computed."""
     f, jvp, vjp = guarded(f, "f"), guarded(jvp, "jvp"), guarded(vjp, "vjp")
-    tree, c = take_apart(at), cotangent(f(at), seed)
+    tree, c = point_of(at), cotangent(f(at), seed)
     v = tree.rebuild({name: _random(name, value, seed) for name, value in tree.arrays.items()})
     forward, backward = jvp(at, v), vjp(at, c)
     products = dot(c, forward, jvp.__name__), dot(v, backward, vjp.__name__)
@@ -174,7 +174,8 @@ def cotangent(output: Any, seed: int) -> Any:
     tree = take_apart(output, "the output")
     for name, leaf in zip(tree.names, tree.leaves, strict=True):
         if np.iscomplexobj(leaf):
-            raise DataError(f"the output's leaf {name!r} is complex: only real outputs are supported")
+            parts = "return its real and imaginary parts, stacked, and let the product take two real cotangents for them"
+            raise DataError(f"the output's leaf {name!r} is complex, and only real outputs have products here: {parts}")
     if not tree.arrays:
         raise DataError(f"the output holds no floating array, but a value of type {type(output).__name__}")
     return tree.rebuild({name: _random(name, value, seed + 1) for name, value in tree.arrays.items()})
@@ -188,6 +189,15 @@ def dot(a: Any, b: Any, what: str) -> float:
             got = f"shape {right[name].shape}" if name in right else "no floating array"
             raise DataError(f"{what} returned {got} at {name!r}, expected shape {value.shape}")
     return float(sum(arrays.dot(left[name].astype(np.float64), right[name].astype(np.float64)) for name in left))
+
+
+def _reduced(f: Callable[[Any], Any], c: Any, at: Callable[[Any], Any] = lambda x: x) -> Callable[[Any], float]:
+    """The loss c^T f."""
+
+    def loss(x: Any) -> float:
+        return dot(c, f(at(x)), f.__name__)
+
+    return standing_for(loss, f)
 
 
 def _random(name: str, like: Array, seed: int) -> Array:

@@ -3,7 +3,7 @@
 1. What was wrong before any arithmetic is its own cause, and so is a kink.
 2. Corrections of the claim are held against the true slopes along several directions (`corrections`).
 3. Further explainers are asked: a library of mistakes, single samples. Where time counts only while a block is unexplained.
-4. A few entries may be all that is wrong.
+4. A few entries may be all that is wrong, or all is right along symmetric directions.
 5. A block that says too little by itself has the cause of others, where that fits.
 6. What nothing explains may be right in a higher precision;
 7. or the backward pass stops at a block;
@@ -20,6 +20,7 @@ import numpy as np
 
 from gradcheck.diagnosis.corrections import clipped_at, corrections
 from gradcheck.diagnosis.evidence import Evidence
+from gradcheck.diagnosis.symmetry import symmetrised
 from gradcheck.verdict.causes import Cause, rank
 from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 
@@ -45,6 +46,7 @@ def diagnose(evidence: Evidence, findings: Sequence[Finding]) -> tuple[Diagnosis
     _ask_explainers(evidence, found)  # each costs many gradients
     for name, finding in off.items():
         found[name] += _of_entries(evidence, finding) if evidence.thorough or not found[name] else []
+        found[name] += symmetrised(evidence, name) if not found[name] else ()
     _share(evidence, found)  # any number is some multiple of another, but hardly one that is known from other blocks
     for name, precision in evidence.right_in_higher_precision(_unexplained(found)).items():
         found[name].append(Cause.UNSTABLE.of(name, precision=precision))

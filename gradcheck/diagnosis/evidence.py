@@ -74,6 +74,10 @@ class Evidence(Protocol):
         """Whether the claim is so many times the true gradient of the block."""
         ...
 
+    def known_along(self, name: str, tangent: Callable[[Array], Array]) -> Sequence[Known]:
+        """The true slopes of a block along some of these directions, where they can be asked for."""
+        ...
+
     def right_in_higher_precision(self, names: Sequence[str]) -> Mapping[str, str]:
         """Of these blocks those that the same code gets right in a higher precision, and its name."""
         ...

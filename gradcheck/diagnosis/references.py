@@ -119,6 +119,10 @@ class ReferenceEvidence:
         rounding = 4 * float(np.max(self.allowed[name].rounding))
         return rounding + min(MATCH[self.dtype] * rms(gradient), TELLING * self.off.get(name, np.inf))
 
+    def known_along(self, name: str, tangent: Callable[[Array], Array]) -> Sequence[Known]:
+        """None: no parameter of a network is a symmetric matrix."""
+        return ()
+
     def right_in_higher_precision(self, names: Sequence[str]) -> dict[str, str]:
         """Those whose worst entry the same build then has `BETTER` times better."""
         if not names:

@@ -250,6 +250,19 @@ class Cause(StrEnum):
         ),
         "transpose the product, or exchange its factors; a reshape transposes nothing",
     )
+    SYMMETRISED = (
+        "symmetrised",
+        (
+            "it is {twice}, the derivative by the entries of one triangle, written into both: along symmetric directions, "
+            "half of what is beside the diagonal is right",
+            "right along symmetric directions only: the loss reads {reads} of the matrix, so the derivative by the other "
+            "one is zero, over which a symmetric gradient spreads",
+            "right along symmetric directions only: the loss reads {each}, and this gradient holds both in one",
+            "right along symmetric directions only",
+        ),
+        'say along="symmetric" where symmetric matrices are meant; else return the derivative by each entry: where '
+        "np.linalg.cholesky or eigh reads one triangle, np.tril(g + g.T - diag(g)), g being the symmetric one",
+    )
     PERMUTED = (
         "permuted",
         (
