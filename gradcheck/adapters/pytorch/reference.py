@@ -12,14 +12,15 @@ import torch
 from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import under_contract
-from gradcheck.adapters.pytorch.checking import BACKEND, lent
+from gradcheck.adapters.pytorch.checking import BACKEND, RECOMPILED, lent
 from gradcheck.adapters.pytorch.contract.answers import Beside
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
-from gradcheck.adapters.pytorch.function import TorchFunction, dtype_of, name_of
+from gradcheck.adapters.pytorch.function import TorchFunction, name_of
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.interpreted import NO_EVIDENCE, NOTE, REMEDY, Launches
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
-from gradcheck.adapters.pytorch.numbers import DTYPES
+from gradcheck.adapters.pytorch.numbers import DTYPES, dtype_of
+from gradcheck.adapters.pytorch.state import compiled_from
 from gradcheck.comparison.levels import Level, known_format
 from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved, output_block
 from gradcheck.comparison.procedure import compared
@@ -35,7 +36,6 @@ from gradcheck.verdict import reasons
 from gradcheck.verdict.findings import Finding, Verdict
 
 EAGER = "eager"
-RECOMPILED = "compiled anew for each layout and subset of arguments: its contract was not asked about"
 
 
 def check_against(
@@ -43,7 +43,7 @@ def check_against(
     reference: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    module: torch.nn.Module | None,
+    module: Any,
     asked: Asked,
     contract: bool = True,
 ) -> Report:
@@ -79,6 +79,7 @@ class TorchPair:
         self.name = f"{kernel.name} against {reference.name}"
         self.launches = Launches()
         _refuse_other_blocks(kernel, reference)
+        _refuse_complex(kernel)
         _share_constants(kernel, reference)
         point = kernel.point()
         mine, theirs = kernel.call(point).outputs, reference.call(point).outputs
@@ -177,14 +178,9 @@ class TorchPair:
 
 
 def _under_contract(report: Report, kernel: TorchFunction, beside: Beside, f: Callable[..., Any]) -> Report:
-    if _compiled_from(f) is not None:  # after eight times PyTorch gives up, and runs what was to be compiled
+    if compiled_from(f) is not None:  # after eight times PyTorch gives up, and runs what was to be compiled
         return replace(report, notes=(*report.notes, RECOMPILED))
     return under_contract(report, partial(asked_about, kernel, beside=beside))
-
-
-def _compiled_from(f: Callable[..., Any]) -> Any:
-    """What a compiled function or module was made of; None of any other."""
-    return getattr(f, "_orig_mod", None) or getattr(f, "_torchdynamo_orig_callable", None)
 
 
 def _eager(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -195,7 +191,7 @@ def _eager(f: Callable[..., Any]) -> Callable[..., Any]:
     DataError
         Where it was made of nothing.
     """
-    found = _compiled_from(f)
+    found = compiled_from(f)
     if found is None:
         raise DataError(f"reference: 'eager' is of what torch.compile returned, and {name_of(f)} is no such function")
     return found
@@ -210,6 +206,12 @@ def _refuse_other_blocks(kernel: TorchFunction, reference: TorchFunction) -> Non
         if value.shape != reference.blocks[name].shape:
             shapes = f"{tuple(value.shape)} in {kernel.name} and {tuple(reference.blocks[name].shape)} in {reference.name}"
             raise DataError(f"reference: {name} has shape {shapes}")
+
+
+def _refuse_complex(kernel: TorchFunction) -> None:
+    for name, value in kernel.blocks.items():
+        if value.is_complex():
+            raise DataError(f"reference: {name} is {value.dtype}: against a reference only real blocks are judged")
 
 
 def _share_constants(kernel: TorchFunction, reference: TorchFunction) -> None:

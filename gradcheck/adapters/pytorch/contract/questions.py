@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 
 from gradcheck.adapters.contract.breaches import Kept, Told, gathered
 from gradcheck.adapters.pytorch.contract import (
+    accumulating,
     arguments,
     batches,
     cotangents,
@@ -45,6 +46,8 @@ def asked(function: TorchFunction, judged: Collection[str], beside: Beside | Non
     What PyTorch and the function warn of was seen when it was judged, or is about what nobody but these questions does.
     """
     with Silence():
+        if function.step is not None:
+            return gathered((accumulating.again,), function)
         call = function.call(function.point())
         graph = nodes_of(call.outputs.values())
         if not graph.custom and graph.size > OWN:
