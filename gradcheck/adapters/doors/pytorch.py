@@ -52,9 +52,9 @@ def check_torch(
         Whose parameters are blocks, too, where ``f`` brings it along; several in a list or dict, whose keys come first in
         their names. Without arguments and without it everything that a closure brings along is a block.
     backward : callable, optional
-        What you call to have gradients of the loss ``f``, of the same arguments: they are taken from ``.grad``, which is None
-        before, or from what it returns, by the names of blocks, in their order, or nested like the arguments. A closure that
-        calls ``backward()`` itself, as LBFGS takes it, needs none.
+        What you call, with the same arguments, to have gradients of the loss ``f``: they are taken from ``.grad``, which is
+        None before, or from what it returns, by the names of blocks, in their order, or nested like the arguments. A closure
+        that calls ``backward()`` itself, as LBFGS takes it, needs none.
     accuracy : float, optional
         By how much a gradient may be off and is called inexact, not wrong: 1e-6, and against a reference 0. Of a kernel that
         approximates on purpose, how far.

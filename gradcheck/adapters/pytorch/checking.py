@@ -15,7 +15,7 @@ from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, name_of
 from gradcheck.adapters.pytorch.generators import Draws
 from gradcheck.adapters.pytorch.holdings import MANY, holdings, modules_of
-from gradcheck.adapters.pytorch.state import TURNS, Lent, Modes, compiled_from, parts_of, refuse_within_transformations
+from gradcheck.adapters.pytorch.state import TURNS, Lent, Modes, parts_of, refuse_within_transformations
 from gradcheck.checking.checker import checked
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.objects.pytree import flatten
@@ -25,7 +25,6 @@ from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
 
 BACKEND = "torch"
-RECOMPILED = "compiled anew for each layout and subset of arguments: its contract was not asked about"
 IDLE = "no gradient, and the output does not depend on it"
 # Roundoffs of a block's largest entry, within which sums of gradients are equal. At 1, 32 of 100 right sums were refused; at
 # 1e5, 49 of 100 off by 1e-3 passed; as it is one.
@@ -105,10 +104,7 @@ def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:
     report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
     with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
         report = _with_outputs_alone(report, function, asked)
-    if contract and compiled_from(function.f) is None:
-        report = under_contract(report, partial(asked_about, function))
-    elif contract:
-        report = replace(report, notes=(*report.notes, RECOMPILED))
+    report = under_contract(report, partial(asked_about, function)) if contract else report
     notes = (*report.notes, *_notes(function, unused, report.findings))
     title, unchecked = f"{function.name}: {report.title}", (*report.unchecked, *function.unchecked)
     return replace(report.labelled(BACKEND), title=title, notes=notes, unchecked=unchecked)

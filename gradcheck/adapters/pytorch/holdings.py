@@ -74,7 +74,11 @@ MANY = 10**6  # numbers that a closure may bring along and have checked: more ar
 
 
 def holdings(
-    functions: Iterable[Callable[..., Any]], arguments: Flat, modules: Mapping[str, torch.nn.Module], name: str, most: int = MANY
+    functions: Iterable[Callable[..., Any]],
+    arguments: Flat,
+    modules: Mapping[str, torch.nn.Module],
+    name: str,
+    most: int = MANY,
 ) -> Holdings:
     """All that functions of the same arguments are known to hold before they are called.
 
@@ -140,7 +144,9 @@ def refuse(whose: str, name: str, tensor: torch.Tensor, is_argument: bool) -> No
     if tensor.layout != torch.strided:
         raise DataError(f"{whose}: {name} is {tensor.layout}: only dense tensors are supported")
     if hasattr(tensor, "to_local"):
-        raise DataError(f"{whose}: {name} is a {type(tensor).__name__}, which is one process's part: hand in the module as a whole")
+        raise DataError(
+            f"{whose}: {name} is a {type(tensor).__name__}, which is one process's part: hand in the module as a whole"
+        )
     if tensor.is_meta:
         raise DataError(f"{whose}: {name} is on the meta device, where a tensor has no numbers")
     if tensor.is_inference() and not is_argument:

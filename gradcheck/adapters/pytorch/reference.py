@@ -12,7 +12,7 @@ import torch
 from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import under_contract
-from gradcheck.adapters.pytorch.checking import BACKEND, RECOMPILED, lent
+from gradcheck.adapters.pytorch.checking import BACKEND, lent
 from gradcheck.adapters.pytorch.contract.answers import Beside
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, name_of
@@ -20,7 +20,6 @@ from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.interpreted import NO_EVIDENCE, NOTE, REMEDY, Launches
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
 from gradcheck.adapters.pytorch.numbers import DTYPES, dtype_of
-from gradcheck.adapters.pytorch.state import compiled_from
 from gradcheck.comparison.levels import Level, known_format
 from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved, output_block
 from gradcheck.comparison.procedure import compared
@@ -36,6 +35,7 @@ from gradcheck.verdict import reasons
 from gradcheck.verdict.findings import Finding, Verdict
 
 EAGER = "eager"
+RECOMPILED = "compiled anew for each layout and subset of arguments: its contract was not asked about"
 
 
 def check_against(
@@ -178,9 +178,14 @@ class TorchPair:
 
 
 def _under_contract(report: Report, kernel: TorchFunction, beside: Beside, f: Callable[..., Any]) -> Report:
-    if compiled_from(f) is not None:  # after eight times PyTorch gives up, and runs what was to be compiled
+    if _compiled_from(f) is not None:  # after eight times PyTorch gives up, and runs what was to be compiled
         return replace(report, notes=(*report.notes, RECOMPILED))
     return under_contract(report, partial(asked_about, kernel, beside=beside))
+
+
+def _compiled_from(f: Callable[..., Any]) -> Any:
+    """What a compiled function or module was made of; None of any other."""
+    return getattr(f, "_orig_mod", None) or getattr(f, "_torchdynamo_orig_callable", None)
 
 
 def _eager(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -191,7 +196,7 @@ def _eager(f: Callable[..., Any]) -> Callable[..., Any]:
     DataError
         Where it was made of nothing.
     """
-    found = compiled_from(f)
+    found = _compiled_from(f)
     if found is None:
         raise DataError(f"reference: 'eager' is of what torch.compile returned, and {name_of(f)} is no such function")
     return found

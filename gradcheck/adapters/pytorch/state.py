@@ -23,11 +23,6 @@ def module_of(f: Callable[..., Any]) -> torch.nn.Module:
     return owner if isinstance(owner, torch.nn.Module) else torch.nn.Module()
 
 
-def compiled_from(f: Callable[..., Any]) -> Any:
-    """What a compiled function or module was made of; None of any other."""
-    return getattr(f, "_orig_mod", None) or getattr(f, "_torchdynamo_orig_callable", None)
-
-
 def parts_of(modules: Iterable[torch.nn.Module]) -> list[torch.nn.Module]:
     """They and all modules in them, each once."""
     return list(dict.fromkeys(part for module in modules for part in module.modules()))

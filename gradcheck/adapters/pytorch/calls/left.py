@@ -54,8 +54,8 @@ def is_spent(outputs: Iterable[torch.Tensor], leaves: Iterable[torch.Tensor]) ->
 def left_behind(returned: Any, leaves: Tensors, name: str) -> Gradients:
     """By block: what was returned for it, else its ``.grad``; None where there is neither.
 
-    A dictionary by names of blocks, a sequence in their order (of all, or of those that have no ``.grad``), or a nesting like
-    the arguments. What is no gradient, a loss or a dictionary of figures, is passed over where there is something in
+    A dictionary by names of blocks, a sequence in their order (of all, or of those that have no ``.grad``), or a nesting
+    like the arguments. What is no gradient, a loss or a dictionary of figures, is passed over where there is something in
     ``.grad``.
 
     Raises
@@ -89,7 +89,7 @@ def _by_block(returned: Any, leaves: Tensors) -> dict[str, Any]:
     flat = flatten({"args": returned if isinstance(returned, tuple) else (returned,)}, what="what was returned")
     nested = {path: leaf for path, leaf in zip(flat.names, flat.leaves, strict=True) if path in leaves}
     if isinstance(returned, list | tuple):
-        several = cast("list[Any]", list(cast("Any", returned)))
+        several = list(cast("list[Any]", returned))
         without = [block for block, leaf in leaves.items() if leaf.grad is None]
         for blocks in (list(leaves), without):
             if len(several) == len(blocks) and len(nested) < len(blocks):

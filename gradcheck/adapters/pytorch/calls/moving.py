@@ -59,7 +59,7 @@ class Moving:
         return leaves, self.arguments.rebuild([self._argument(*pair, arrays, leaves) for pair in pairs])
 
     def replace_arguments(self) -> Callable[[], None] | None:
-        """Copies stand in for all that is movable among them; what undoes that, or none where there is nothing to replace."""
+        """Copies stand in for all that is movable among them; what undoes that, or None where nothing is."""
         movable = {name: leaf for name, leaf in self.wanted.items() if name not in self.replaced}
         if not movable:
             return None
