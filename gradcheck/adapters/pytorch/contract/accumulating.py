@@ -5,7 +5,7 @@ import numpy as np
 from gradcheck.adapters.contract.breaches import Breach, Told
 from gradcheck.adapters.contract.first import size
 from gradcheck.adapters.pytorch.function import TorchFunction
-from gradcheck.adapters.pytorch.numbers import arrays_of
+from gradcheck.adapters.pytorch.numbers import array_of, arrays_of
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 
@@ -21,11 +21,12 @@ def again(function: TorchFunction) -> Told:
     calls = function.stepped(function.point(), TIMES)
     known = [{name: g for name, g in gradients.items() if g is not None} for _, gradients in calls]
     first, second, third = map(arrays_of, known)
-    leaves, _ = calls[-1]
+    standing = {name: leaf.grad for name, leaf in calls[-1][0].items()}
     for name in (name for name in first if name in second and name in third):
         if not _adds_up(first[name], second[name], third[name]):
             continue
-        if leaves[name].grad is not None and np.array_equal(arrays_of({name: leaves[name].grad})[name], third[name]):
+        gradient = standing[name]
+        if gradient is not None and np.array_equal(array_of(gradient), third[name]):
             yield ADDS
         else:
             said = "a second call adds its gradient to that of the first, which was not set to zero"
