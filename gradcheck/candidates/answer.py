@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcheck.foundation.arrays import Array, rms
 from gradcheck.foundation.calling import one_line
+from gradcheck.foundation.objects.pytree import BARE
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.entrywise import place
 
@@ -65,13 +66,26 @@ def examined(
     return Answer(gradients, defects)
 
 
+def listed(returned: Mapping[str, Any], like: Mapping[str, Array]) -> dict[str, Any]:
+    """What was returned by block, with lists of numbers, or of rows, in the place of an array put together to one."""
+    found = dict(returned)
+    for name, value in like.items():
+        for depth in range(1, value.ndim + 1) if name not in returned or not np.shape(returned[name]) else ():
+            paths = [".".join(map(str, index)) for index in np.ndindex(value.shape[:depth])]
+            paths = paths if name == BARE and list(like) == [BARE] else [f"{name}.{path}" for path in paths]
+            if all(path in returned and np.shape(returned[path]) == value.shape[depth:] for path in paths) and paths:
+                found = {path: part for path, part in found.items() if path not in paths}
+                found[name] = np.array([returned[path] for path in paths]).reshape(value.shape)
+    return found
+
+
 def comparable(value: Any, like: Array) -> tuple[Array | None, str]:
     """The gradient as an array, if it has the form of one, and why it cannot be compared."""
     try:
         array = np.asarray(value)
     except Exception as error:
         return None, f"the gradient is {described(value)} and no array: {one_line(error)}"
-    if array.dtype.kind not in "fiu":
+    if array.dtype.kind not in ("fiuc" if like.dtype.kind == "c" else "fiu"):
         return None, f"the gradient is {described(value)} of dtype {array.dtype}, expected real numbers"
     if array.shape != like.shape:
         return None, f"the gradient has shape {array.shape}, expected {like.shape}"

@@ -1,6 +1,6 @@
 """`check`: any loss with any gradient -> Report."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -11,14 +11,16 @@ from msgspec.structs import replace
 from gradcheck.candidates.claim import Claim, examine
 from gradcheck.candidates.functions import TURNS, InPlace, Subject
 from gradcheck.candidates.given import Off, in_given_dtype
-from gradcheck.candidates.point import brought_notes, handed_on, held, point_of
-from gradcheck.candidates.precision import Arithmetic, cast
+from gradcheck.candidates.point import brought_notes, handed_on, held
+from gradcheck.candidates.precision import Arithmetic
+from gradcheck.candidates.subjects import subject_of
+from gradcheck.candidates.written import Written, as_written
 from gradcheck.checking.dependence import brought_along, ignored, memories, reads_the_array_itself, refuse_if_all_is_ignored
 from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.mapping import mapped
 from gradcheck.checking.procedure import judge
 from gradcheck.diagnosis.engine import diagnose as explained
-from gradcheck.errors import Interrupted
+from gradcheck.errors import DescriptionError, Interrupted
 from gradcheck.foundation.state.found import as_found
 from gradcheck.foundation.validation import Asked, two_functions
 from gradcheck.report import Report
@@ -35,11 +37,14 @@ IN_PLACE = "the loss reads this array and not its argument: it was moved in plac
 @as_found
 @reproducible
 def check(
-    loss: Callable[[Any], Any] | None = None,
-    gradient: Callable[[Any], Any] | None = None,
+    loss: Callable[..., Any] | None = None,
+    gradient: Callable[..., Any] | None = None,
     at: Any = None,
-    *,
-    value_and_gradient: Callable[[Any], Any] | None = None,
+    *more: Any,
+    value_and_gradient: Callable[..., Any] | None = None,
+    args: Any = (),
+    bounds: Any = None,
+    complex: str | None = None,
     accuracy: float = 1e-6,
     resolve: float = 1e-3,
     max_evaluations: int = 400,
@@ -55,13 +60,27 @@ def check(
     loss : callable
         From a pytree like ``at`` to a real scalar.
     gradient : callable
-        From a pytree like ``at`` to one of the same structure.
+        From a pytree like ``at`` to one of the same structure; a list of numbers may stand for an array.
     at : pytree
         An array, a number, or any nesting of dict, list, tuple, dataclass and classes registered with optree, JAX or
-        PyTorch. Leaves of whole numbers are handed on as they are, and named in `Report.unchecked`. A loss that ignores its
-        argument and reads these very arrays is followed: they are moved in place, and are afterwards what they were.
+        PyTorch. A list of numbers is handed on as an array. Whole numbers beside floating ones are handed on as they are,
+        and named in `Report.unchecked`; alone they are taken as floating. A loss that ignores its argument and reads these
+        very arrays is followed: they are moved in place, and are afterwards what they were.
+    *more : pytree
+        Further arguments of both functions that are moved: ``check(loss, gradient, w, b)`` calls ``loss(w, b)``, and the
+        gradient returns one for each, in a tuple. Blocks are named by the loss's parameters.
     value_and_gradient : callable
         In place of the two: one function that returns both, as a pair.
+    args : tuple, optional
+        Further arguments of both functions that are not moved, as SciPy hands them on.
+    bounds : pair, optional
+        (lower, upper), each a number, None, or of the structure of ``at``; SciPy's ``Bounds``; or for a vector SciPy's
+        sequence of pairs. The functions are never called outside. Where coordinates lie on bounds, directions point inside
+        for all of them at once. Those that both bounds hold are not moved, and named in `Report.unchecked`.
+    complex : str, optional
+        What the gradient by a complex z = x + i y is: ``"conjugate"``, dL/dx + i dL/dy, as PyTorch returns it, or
+        ``"holomorphic-transpose"``, dL/dx - i dL/dy, as JAX and Autograd do. Complex leaves are then moved, each as a block
+        of shape (..., 2): real parts at the last index 0, imaginary ones at 1.
     accuracy : float
         Relative to the larger of an entry and its block's RMS: an error beyond its bound and within this is ``inexact``.
     resolve : float
@@ -102,7 +121,9 @@ def check(
     """
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
-    subject = Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype)
+    if complex is not None and complex_step:
+        raise DescriptionError("complex points are moved by real steps: leave out complex_step", "complex_step")
+    subject = subject_of(as_written(loss, gradient, at, more, args), asked.dtype, bounds, complex)
     return TURNS.in_turn(partial(_followed, subject, asked, complex_step), partial(memories, subject))
 
 
@@ -127,10 +148,21 @@ def _followed(subject: Subject, asked: Asked, complex_step: bool) -> Report:
 
 
 def checked(
-    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, asked: Asked, arithmetic: Arithmetic | None = None
+    loss: Callable[[Any], Any],
+    gradient: Callable[[Any], Any],
+    at: Any,
+    asked: Asked,
+    arithmetic: Arithmetic | None = None,
+    bounds: Any = None,
+    complex_blocks: Mapping[str, str] = {},
 ) -> tuple[Report, Claim]:
-    """What `check` does, for functions of ours, which depend on what they are given; their arithmetic may be known."""
-    return _judged(Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype), asked, False, arithmetic)
+    """What `check` does, for functions of ours, which depend on what they are given; their arithmetic may be known.
+
+    Of ``complex_blocks`` both parts lie along the last axis, in the point and in the gradient, which is (dL/dx, dL/dy); each
+    has the convention in which the user's own gradient is meant (`gradcheck.candidates.complex_points`).
+    """
+    subject = subject_of(Written(loss, gradient, at), asked.dtype, bounds)
+    return _judged(subject._replace(complex_blocks=complex_blocks), asked, False, arithmetic)
 
 
 def idle(claim: Claim, findings: Sequence[Finding]) -> Iterator[str]:
@@ -155,10 +187,10 @@ def _judged(
         title=_title(claim),
         findings=findings,
         evaluations=spent,
-        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(held(subject.tree))),
+        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(held(subject.tree)), *subject.notes),
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
-        unchecked=tuple(held(subject.tree)),
+        unchecked=(*held(subject.tree), *subject.unchecked),
     )
     if stopped:
         raise Interrupted(report)

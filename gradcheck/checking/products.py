@@ -63,7 +63,7 @@ def check_vjp(
 
     pulled.__name__ = vjp.__name__
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype)
-    return check(standing_for(lambda x: dot(c, f(x), f.__name__), f), pulled, at, **asked.options)
+    return check(_reduced(f, c), pulled, at, **asked.options)
 
 
 @as_found
@@ -98,7 +98,7 @@ def check_jvp(
 
     start = dict.fromkeys(tangents, 0.0)
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed)
-    report = check(standing_for(lambda t: dot(c, f(moved(t)), f.__name__), f), products, start, **asked.options)
+    report = check(_reduced(f, c, moved), products, start, **asked.options)
     return with_notes(report, handed_on(held(tree)), unchecked=held(tree))
 
 
@@ -184,6 +184,15 @@ def dot(a: Any, b: Any, what: str) -> float:
             got = f"shape {right[name].shape}" if name in right else "no floating array"
             raise DataError(f"{what} returned {got} at {name!r}, expected shape {value.shape}")
     return float(sum(arrays.dot(left[name].astype(np.float64), right[name].astype(np.float64)) for name in left))
+
+
+def _reduced(f: Callable[[Any], Any], c: Any, at: Callable[[Any], Any] = lambda x: x) -> Callable[[Any], float]:
+    """The loss c^T f."""
+
+    def loss(x: Any) -> float:
+        return dot(c, f(at(x)), f.__name__)
+
+    return standing_for(loss, f)
 
 
 def _random(name: str, like: Array, seed: int) -> Array:

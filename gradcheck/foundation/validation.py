@@ -9,7 +9,7 @@ from gradcheck.errors import DataError, DescriptionError
 from gradcheck.foundation.calling import standing_for
 from gradcheck.foundation.wording import shown
 
-Function: TypeAlias = Callable[[Any], Any]
+Function: TypeAlias = Callable[..., Any]
 
 
 class Asked(NamedTuple):
@@ -79,7 +79,7 @@ def pair_of(value: object, what: str) -> tuple[Any, Any]:
 
 
 def _part(both: Function, index: int) -> Function:
-    def part(at: Any) -> Any:
-        return pair_of(both(at), part.__name__)[index]
+    def part(*at: Any) -> Any:
+        return pair_of(both(*at), part.__name__)[index]
 
     return standing_for(part, both, str(getattr(both, "__name__", "")))

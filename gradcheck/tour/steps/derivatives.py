@@ -108,7 +108,11 @@ def derivative(order: int, x: Array) -> Derivative:
     values, allowed = claimed(x), bound(x, order)
     errors = np.abs(values - exact(x, order))
     worst = float(np.max(errors / allowed))
-    verdict = check(lambda p: float(np.sum(below(p))), claimed, x[::4]).verdict
+
+    def loss(p: Array) -> float:
+        return float(np.sum(below(p)))
+
+    verdict = check(loss, claimed, x[::4]).verdict
     return Derivative(order, values, float(errors.max()), float(allowed.max()), worst, verdict)
 
 
