@@ -11,11 +11,13 @@ from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.arithmetic import arithmetic
+from gradcheck.adapters.pytorch.calls.conjugates import conjugated
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, name_of
 from gradcheck.adapters.pytorch.generators import Draws
 from gradcheck.adapters.pytorch.holdings import MANY, holdings, modules_of
 from gradcheck.adapters.pytorch.state import TURNS, Lent, Modes, parts_of, refuse_within_transformations
+from gradcheck.candidates.complex_points import CONJUGATE
 from gradcheck.checking.checker import checked
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.objects.pytree import flatten
@@ -99,7 +101,7 @@ def lent(
 
 
 def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:
-    report = _judged(function, asked)
+    report = conjugated(_judged(function, asked), function, asked)
     unused = function.idle or frozenset()
     report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
     with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
@@ -122,10 +124,9 @@ def _refuse_if_nothing_is_shared(function: TorchFunction, module: Any, report: R
 
 
 def _judged(function: TorchFunction, asked: Asked) -> Report:
-    report, _ = checked(
-        function.loss, function.gradient, function.point(), asked._replace(dtype=None), arithmetic=arithmetic(function)
-    )
-    return report
+    pairs = dict.fromkeys((name for name, value in function.blocks.items() if value.is_complex()), CONJUGATE)
+    wanted, numbers = asked._replace(dtype=None), arithmetic(function)
+    return checked(function.loss, function.gradient, function.point(), wanted, numbers, complex_blocks=pairs)[0]
 
 
 def adds_up(function: TorchFunction) -> bool:

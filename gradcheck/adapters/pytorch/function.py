@@ -47,6 +47,8 @@ class TorchFunction(Moving):
         not.
     others : dict of str to str
         Outputs that do not float, and their dtypes.
+    pairs : frozenset of str
+        Outputs that are complex, taken as pairs of real numbers.
     draws : Draws
         Of random numbers.
     idle : frozenset of str, optional
@@ -200,7 +202,7 @@ class TorchFunction(Moving):
         outputs = outputs_of(output, self.name, numbers=written or self.step is not None)
         if written and is_spent(outputs.floating.values(), leaves.values()):
             self.step = self.f
-        self.others = outputs.others
+        self.others, self.pairs = outputs.others, outputs.pairs
         return Call(leaves, outputs.floating)
 
     def _first(self) -> Call:

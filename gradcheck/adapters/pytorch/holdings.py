@@ -145,7 +145,7 @@ def refuse(whose: str, name: str, tensor: torch.Tensor, is_argument: bool) -> No
         raise DataError(f"{whose}: {name} is {tensor.layout}: only dense tensors are supported")
     if hasattr(tensor, "to_local"):
         kind = type(tensor).__name__
-        raise DataError(f"{whose}: {name} is a {kind}, one process's part of a tensor: hand in the module before it is sharded")
+        raise DataError(f"{whose}: {name} is a {kind}, one process's part: hand in the module before it is sharded")
     if tensor.is_meta:
         raise DataError(f"{whose}: {name} is on the meta device, where a tensor has no numbers")
     if tensor.is_inference() and not is_argument:

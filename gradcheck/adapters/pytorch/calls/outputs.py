@@ -17,9 +17,10 @@ PLAIN = (torch.Tensor, int, float, str, type(None))
 
 
 class Outputs(NamedTuple):
-    """Floating tensors by path, complex ones as pairs of real ones; and what other tensors there are."""
+    """Floating tensors by path, complex ones as ``pairs`` of real ones; and the dtypes of other tensors."""
 
     floating: Tensors
+    pairs: frozenset[str]
     others: dict[str, str]
 
 
@@ -33,7 +34,8 @@ def outputs_of(output: Any, name: str, numbers: bool = False) -> Outputs:
     """
     floating: Tensors = {}
     others: dict[str, str] = {}
-    for path, leaf in _leaves(output, name):
+    leaves = list(_leaves(output, name))
+    for path, leaf in leaves:
         if isinstance(leaf, float) and numbers:
             floating[path] = torch.tensor(leaf, dtype=WIDE)
         elif isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
@@ -43,7 +45,8 @@ def outputs_of(output: Any, name: str, numbers: bool = False) -> Outputs:
     if not floating:
         kind = "None" if output is None else f"a value of type {type(output).__name__}"
         raise DataError(f"{name} returned no floating tensor, but {kind}")
-    return Outputs(floating, others)
+    pairs = frozenset(path for path, leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.is_complex())
+    return Outputs(floating, pairs, others)
 
 
 def _leaves(output: Any, name: str) -> Iterator[tuple[str, Any]]:
