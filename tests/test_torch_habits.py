@@ -1,4 +1,4 @@
-"""`check_torch` on what people hand in: closures and their models, outputs of any form, parametrizations, compiled functions.
+"""`check_torch` on what people hand in: closures and their models, outputs of any form, parametrizations, compiled models.
 
 Every habit has a twin in which the activation's backward function is wrong, and is found.
 """
@@ -47,7 +47,7 @@ class Activation(nn.Module):
         return Swish.apply(x, self.wrong)
 
 
-def net(wrong, width=5):
+def net(wrong, width=2):
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, width), Activation(wrong), nn.Linear(width, 2)).double()
 
@@ -124,7 +124,7 @@ def averaged(wrong):
 
 
 def shared(wrong):
-    model, other = net(wrong), nn.Linear(3, 5).double()
+    model, other = net(wrong), nn.Linear(3, 2).double()
     other.weight = model[0].weight
     return (lambda: mse(model(X), Y) + other(X).pow(2).mean()), {"module": [model, other]}
 
@@ -140,7 +140,7 @@ def bags(wrong):
 
 
 def normalised(wrong):
-    model = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), Activation(wrong), nn.Linear(5, 2)).double()
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), Activation(wrong), nn.Linear(2, 2)).double()
     return (lambda: mse(model(X), Y)), {"module": model}
 
 
@@ -168,7 +168,7 @@ def functional(wrong):
 
 
 def mapped(wrong):
-    model = net(False)
+    model = nn.Linear(3, 2).double()
     return (lambda: Swish.apply(torch.vmap(model)(X), wrong).sum()), {"module": model}
 
 
@@ -201,8 +201,8 @@ def orthogonal(wrong):
 
 
 HABITS = [
-    closure, brought_along, larger_than_what_is_moved_unasked, method, partial, several, named, frozen, averaged, shared, sparse,
-    bags, normalised, checkpointed, recurrent, attending, functional, mapped, scripted, compiled, parallel, parametrized,
+    closure, brought_along, larger_than_what_is_moved_unasked, method, partial, several, named, frozen, averaged, shared,
+    sparse, bags, normalised, checkpointed, recurrent, attending, functional, mapped, scripted, compiled, parallel, parametrized,
     orthogonal,
 ]  # fmt: skip
 
@@ -236,7 +236,7 @@ def test_what_is_no_module_is_refused_in_one_line(module):
 def test_a_closure_as_lbfgs_takes_it_is_judged_by_what_it_leaves_in_grad(wrong, as_number):
     model = net(wrong)
     optimizer = torch.optim.LBFGS(model.parameters())
-    model[0].bias.grad = kept = torch.ones(5, dtype=torch.float64)
+    model[0].bias.grad = kept = torch.ones(2, dtype=torch.float64)
 
     def lbfgs():
         optimizer.zero_grad()
