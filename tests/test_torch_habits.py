@@ -202,8 +202,8 @@ def orthogonal(wrong):
 
 HABITS = [
     closure, brought_along, larger_than_what_is_moved_unasked, method, partial, several, named, frozen, averaged, shared,
-    sparse, bags, normalised, checkpointed, recurrent, attending, functional, mapped, scripted, compiled, parallel, parametrized,
-    orthogonal,
+    sparse, bags, normalised, checkpointed, recurrent, attending, functional, mapped, scripted, compiled, parallel,
+    parametrized, orthogonal,
 ]  # fmt: skip
 
 

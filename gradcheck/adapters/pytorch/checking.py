@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.arithmetic import arithmetic
-from gradcheck.adapters.pytorch.calls.conjugates import conjugated
+from gradcheck.adapters.pytorch.conjugates import conjugated
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, name_of
 from gradcheck.adapters.pytorch.generators import Draws

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection
 
 from gradcheck.adapters.contract.breaches import Kept, Told, gathered
 from gradcheck.adapters.pytorch.contract import (
-    accumulating,
     arguments,
     batches,
     cotangents,
@@ -47,7 +46,7 @@ def asked(function: TorchFunction, judged: Collection[str], beside: Beside | Non
     """
     with Silence():
         if function.step is not None:
-            return gathered((accumulating.again,), function)
+            return gathered((repeating.added,), function)
         call = function.call(function.point())
         graph = nodes_of(call.outputs.values())
         if not graph.custom and graph.size > OWN:
