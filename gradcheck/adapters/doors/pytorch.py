@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gradcheck.errors import DescriptionError
 from gradcheck.foundation.loading import needing
 from gradcheck.foundation.state.found import as_found
 from gradcheck.foundation.validation import Asked
+from gradcheck.foundation.wording import shown
 from gradcheck.report import Report
 from gradcheck.report.reproducer.recipe import reproducible
 
@@ -20,6 +22,7 @@ def check_torch(
     *args: Any,
     reference: Any = None,
     module: Any = None,
+    backward: Callable[..., Any] | None = None,
     accuracy: float | None = None,
     resolve: float = 1e-3,
     max_evaluations: int = 400,
@@ -46,7 +49,12 @@ def check_torch(
         to it; no difference is taken. A module of the same ``state_dict`` for a module; ``"eager"`` stands for what
         ``torch.compile`` was given.
     module : Module, optional
-        Whose parameters are blocks, too, where ``f`` brings it along.
+        Whose parameters are blocks, too, where ``f`` brings it along; several in a list or dict, whose keys come first in
+        their names. Without arguments and without it everything that a closure brings along is a block.
+    backward : callable, optional
+        What you call, with the same arguments, to have gradients of the loss ``f``: they are taken from ``.grad``, which is
+        None before, or from what it returns, by the names of blocks, in their order, or nested like the arguments. A closure
+        that calls ``backward()`` itself, as LBFGS takes it, needs none.
     accuracy : float, optional
         By how much a gradient may be off and is called inexact, not wrong: 1e-6, and against a reference 0. Of a kernel that
         approximates on purpose, how far.
@@ -71,8 +79,8 @@ def check_torch(
     Raises
     ------
     DataError
-        Where nothing requires a gradient, or what does is complex or sparse; where an argument can be read only once, or
-        ``f`` does not depend on ``module``.
+        Where nothing requires a gradient, or what does is sparse; where an argument can be read only once, ``f`` does not
+        depend on ``module``, or there are no gradients where ``backward`` has been called.
     CallFailed
         Where ``f`` raises.
     """
@@ -81,8 +89,10 @@ def check_torch(
     dtype, kwargs = checking.own_dtype(dtype, kwargs)
     usual = 1e-6 if reference is None else 0.0
     asked = Asked(usual if accuracy is None else accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
+    if backward is not None and (reference is not None or not callable(backward)):
+        raise DescriptionError(f"expected a function, and no reference beside it, got {shown(backward)}", "backward")
     if reference is None:
-        return checking.check_torch(f, args, kwargs, module, asked, contract)
+        return checking.check_torch(f, args, kwargs, module, asked, contract, step=backward)
     from gradcheck.adapters.pytorch.reference import check_against
 
     return check_against(f, reference, args, kwargs, module, asked, contract)

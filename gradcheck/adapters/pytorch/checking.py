@@ -11,15 +11,18 @@ from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.arithmetic import arithmetic
+from gradcheck.adapters.pytorch.conjugates import conjugated
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, name_of
 from gradcheck.adapters.pytorch.generators import Draws
-from gradcheck.adapters.pytorch.holdings import MANY, holdings
-from gradcheck.adapters.pytorch.state import TURNS, Lent, Modes, module_of, parts_of, refuse_within_transformations
+from gradcheck.adapters.pytorch.holdings import MANY, holdings, modules_of
+from gradcheck.adapters.pytorch.state import TURNS, Lent, Modes, parts_of, refuse_within_transformations
+from gradcheck.candidates.complex_points import CONJUGATE
 from gradcheck.checking.checker import checked
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.objects.pytree import flatten
 from gradcheck.foundation.validation import Asked
+from gradcheck.foundation.wording import enumerated
 from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
 
@@ -34,16 +37,17 @@ def check_torch(
     f: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    module: torch.nn.Module | None,
+    module: Any,
     asked: Asked,
     contract: bool = True,
     most: int = MANY,
+    step: Callable[..., Any] | None = None,
 ) -> Report:
     """What `gradcheck.check_torch` does, with so many numbers of closures at ``most``."""
-    with lent(f, args, kwargs, module, asked.seed, most) as function:
+    with lent(f, args, kwargs, module, asked.seed, most, step=step) as function:
         function.settle(asked.dtype)
         report = _checked(function, asked, contract)
-    if module is not None:
+    if module is not None and step is None:
         _refuse_if_nothing_is_shared(function, module, report)
     return report
 
@@ -58,10 +62,11 @@ def lent(
     f: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    module: torch.nn.Module | None,
+    module: Any,
     seed: int,
     most: int = MANY,
     dtype: torch.dtype | None = None,
+    step: Callable[..., Any] | None = None,
 ) -> Generator[TorchFunction]:
     """A function whose tensors are moved, and are afterwards what they were, as are its modules and the random numbers.
 
@@ -70,7 +75,8 @@ def lent(
     """
     refuse_within_transformations()
     arguments = flatten({"args": args, "kwargs": kwargs}, what=name_of(f))
-    find = partial(holdings, f, arguments, [module_of(f), *([module] if module else [])], name_of(f), most)
+    functions = [f] if step is None else [f, step]
+    find = partial(holdings, functions, arguments, modules_of(f, module), name_of(f), most)
     given = [leaf for leaf in arguments.leaves if isinstance(leaf, torch.Tensor)]
     seen, held, hidden, alone = TURNS.seen(), find(), list[torch.Tensor](), False
     while True:
@@ -79,7 +85,7 @@ def lent(
             held = find() if TURNS.moved_since(seen) else held
             with Modes(), Draws(seed) as draws, Lent(held.modules, (*held.tensors(), *hidden)):
                 try:
-                    function = TorchFunction(f, arguments, held, draws, most, dtype)
+                    function = TorchFunction(f, arguments, held, draws, most, dtype, step)
                 except CallFailed:
                     if alone or not TURNS.moved_since(seen):
                         raise
@@ -95,7 +101,7 @@ def lent(
 
 
 def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:
-    report = _judged(function, asked)
+    report = conjugated(_judged(function, asked), function, asked)
     unused = function.idle or frozenset()
     report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
     with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
@@ -106,21 +112,21 @@ def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:
     return replace(report.labelled(BACKEND), title=title, notes=notes, unchecked=unchecked)
 
 
-def _refuse_if_nothing_is_shared(function: TorchFunction, module: torch.nn.Module, report: Report) -> None:
-    own = {name for name, _ in module.named_parameters()}
+def _refuse_if_nothing_is_shared(function: TorchFunction, module: Any, report: Report) -> None:
+    several = [each for path, each in modules_of(function.f, module).items() if path]
+    own = {id(parameter) for each in several for parameter in each.parameters() if parameter.requires_grad}
     idle = {note.partition(":")[0] for note in report.notes if note.endswith(IDLE)}
-    if own and own <= idle:
-        name = type(module).__name__
+    if own and own <= {id(function.state[name][0]) for name in idle if name in function.state}:
+        names = enumerated([type(each).__name__ for each in several])
         raise DataError(
-            f"module: {function.name} does not depend on any parameter of this {name}: hand in the one that it calls"
+            f"module: {function.name} does not depend on any parameter of this {names}: hand in the one that it calls"
         )
 
 
 def _judged(function: TorchFunction, asked: Asked) -> Report:
-    report, _ = checked(
-        function.loss, function.gradient, function.point(), asked._replace(dtype=None), arithmetic=arithmetic(function)
-    )
-    return report
+    pairs = dict.fromkeys((name for name, value in function.blocks.items() if value.is_complex()), CONJUGATE)
+    wanted, numbers = asked._replace(dtype=None), arithmetic(function)
+    return checked(function.loss, function.gradient, function.point(), wanted, numbers, complex_blocks=pairs)[0]
 
 
 def adds_up(function: TorchFunction) -> bool:
@@ -178,5 +184,8 @@ def _notes(function: TorchFunction, unused: frozenset[str], findings: tuple[Find
     yield from (f"{name}: its hook that runs after accumulation was not asked" for name in function.hooked)
     yield from (f"{name}: brought along, and {why}: not looked at" for name, why in function.unchecked.items())
     yield from (f"output {name} carries no gradient and is left out" for name in sorted(function.without_gradient))
+    yield from (f"output {name} is {dtype} and not looked at" for name, dtype in function.others.items())
+    if function.step is function.f:
+        yield f"{function.name} calls backward() itself: its gradients are what that leaves in .grad"
     if function.random:
         yield f"random numbers are drawn from seed {function.seed} at every call"

@@ -12,11 +12,13 @@ import torch
 
 from gradcheck.adapters.leaves import combine, draw
 from gradcheck.adapters.leaves import name_of as plain_name
+from gradcheck.adapters.pytorch.calls.left import Before, Gradients, cleared, is_spent, left_behind
+from gradcheck.adapters.pytorch.calls.moving import Moving
+from gradcheck.adapters.pytorch.calls.outputs import outputs_of
 from gradcheck.adapters.pytorch.generators import Draws
-from gradcheck.adapters.pytorch.holdings import MANY, Holdings, Tensors, left_out, reached, size
-from gradcheck.adapters.pytorch.numbers import DTYPES, WIDE, array_of, arrays_of, copied, floating_tensors, tensor_of
-from gradcheck.adapters.pytorch.state import is_movable
-from gradcheck.candidates.precision import AS_GIVEN, one_of
+from gradcheck.adapters.pytorch.holdings import MANY, Holdings, Tensors, left_out, reached, refuse, size
+from gradcheck.adapters.pytorch.numbers import WIDE, array_of, arrays_of, dtype_of, tensor_of
+from gradcheck.candidates.precision import AS_GIVEN
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
@@ -30,28 +32,27 @@ class Call(NamedTuple):
     outputs: Tensors
 
 
-class TorchFunction:
-    """Evaluated from the same random state and with the same buffers every time.
-
-    A leaf that requires a gradient is itself moved, as PyTorch's own checker does it: the function may rely on its class, on
-    its hooks, and on a closure or a module holding the same one. ``replaced`` are arguments that are no leaves, and all of
-    them where a function works in place, which it may not on leaves. The caller puts back all that is moved.
+class TorchFunction(Moving):
+    """Evaluated from the same random state and with the same buffers every time. The caller puts back all that is moved.
 
     Attributes
     ----------
-    given : dict of str to tensor
-        The arguments as they were before anything was moved.
+    step : callable, optional
+        Leaves the gradients behind, where these are not those of a backward pass of ours: what the user says does, or the
+        function itself where it goes backward.
     blocks : dict of str to tensor
         What the gradient is wanted of.
     cotangents : dict of str to array
         They reduce the outputs to one number. Outputs ``without_gradient`` are marked as not differentiable where others are
         not.
-    dtype : dtype, optional
-        That floating tensors are given in; without one as they are.
+    others : dict of str to str
+        Outputs that do not float, and their dtypes.
+    pairs : frozenset of str
+        Outputs that are complex, taken as pairs of real numbers.
     draws : Draws
         Of random numbers.
     idle : frozenset of str, optional
-        Blocks that PyTorch has no gradient for, once one was asked for.
+        Blocks that there is no gradient for, once one was asked for.
     """
 
     def __init__(
@@ -62,29 +63,21 @@ class TorchFunction:
         draws: Draws,
         most: int = MANY,
         dtype: torch.dtype | None = None,
+        step: Callable[..., Any] | None = None,
     ) -> None:
-        self.f, self.draws, self.name, self.arguments = f, draws, name_of(f), arguments
+        super().__init__(arguments, held, dtype)
+        self.f, self.draws, self.name, self.step = f, draws, name_of(f), step
         self.seed = draws.seed
-        self.dtype = dtype
         self.idle: frozenset[str] | None = None
-        self.hand_on = _as_it_is
-        moved = {**held.wanted, **held.beside, **held.constants}
-        self.state: dict[str, tuple[torch.Tensor, torch.Tensor]] = {
-            name: (tensor, tensor.data) for name, tensor in moved.items() if is_movable(tensor)
-        }
-        own = list(zip(arguments.names, arguments.leaves, strict=True))
-        tensors = {name: leaf for name, leaf in own if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
-        self.given = {name: leaf.detach() for name, leaf in own if isinstance(leaf, torch.Tensor)}
-        self.replaced = {name: leaf for name, leaf in tensors.items() if not is_movable(leaf)}
         for name, tensor in held.wanted.items():
-            self._refuse(name, tensor)
+            refuse(self.name, name, tensor, name in arguments.names)
         computed = [
             tensor for tensor in (*self.replaced.values(), *held.beside.values(), *held.left.values()) if not tensor.is_leaf
         ]
-        first = self._first({name: leaf for name, leaf in tensors.items() if is_movable(leaf)})
-        stand_ins = {id(first.leaves[name]) for name in self.replaced}
-        ends = [leaf for leaf in reached(first.outputs.values(), computed) if id(leaf) not in stand_ins]
-        self.blocks = self._wanted(held, ends, most)
+        leaves, outputs = self._first()
+        stand_ins = {id(leaves[name]) for name in self.replaced}
+        ends = [leaf for leaf in reached(outputs.values(), computed) if id(leaf) not in stand_ins]
+        self.blocks = self._wanted(held, ends if self.step is None else self._written(held, ends), most)
         self.unchecked = {name: "no gradient reaches it" for name in held.beside if name not in self.blocks}
         self.unchecked |= left_out(held, ends, self.state)
 
@@ -98,6 +91,9 @@ class TorchFunction:
         differentiable = {name: output for name, output in outputs.items() if output.requires_grad}
         self.cotangents = draw(arrays_of(differentiable or outputs), self.seed)
         self.without_gradient = outputs.keys() - self.cotangents
+        numbers = sum(cotangent.size for cotangent in self.cotangents.values())
+        if self.step is not None and numbers != 1:
+            raise DataError(f"{self.name}: gradients left behind are those of a loss, one number, and it returned {numbers}")
 
     @property
     def same(self) -> dict[str, str]:
@@ -109,7 +105,7 @@ class TorchFunction:
     @property
     def hooked(self) -> list[str]:
         """Blocks with hooks that only ``backward()`` runs, and no question of ours."""
-        moved = {name: tensor for name, (tensor, _) in self.state.items() if name in self.blocks}
+        moved = {name: tensor for name, (tensor, _) in self.state.items() if name in self.blocks and self.step is None}
         return [name for name, tensor in moved.items() if getattr(tensor, "_post_accumulate_grad_hooks", None)]
 
     @property
@@ -120,12 +116,14 @@ class TorchFunction:
     @property
     def wide(self) -> bool:
         """Whether it is judged in float64, which not all of it is and all of it follows."""
-        return self.dtype is WIDE and any(value.dtype != WIDE for value in self.blocks.values())
+        return self.dtype is WIDE and not self._is_wide()
 
     def point(self) -> dict[str, Array]:
         """Values of the blocks, as numbers of float64."""
-        values = {name: value if self.dtype is None else value.to(self.dtype) for name, value in self.blocks.items()}
-        return {name: array.astype(np.float64) for name, array in arrays_of(values).items()}
+        arrays = arrays_of(self.blocks)
+        if self.dtype is not None:
+            arrays = {name: array_of(torch.from_numpy(array).to(self.dtype)) for name, array in arrays.items()}
+        return {name: array.astype(np.float64) for name, array in arrays.items()}
 
     def loss(self, arrays: Mapping[str, Array]) -> float:
         """The outputs reduced by the cotangents."""
@@ -133,7 +131,7 @@ class TorchFunction:
         return combine({name: array_of(outputs[name]) for name in self.cotangents}, self.cotangents)
 
     def gradient(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        """PyTorch's; zero where it has none."""
+        """PyTorch's, or what was left behind; zero where there is none."""
         leaves, gradients = self._gradients(arrays)
         if self.idle is None:
             self.idle = frozenset(name for name, gradient in gradients.items() if gradient is None)
@@ -162,110 +160,25 @@ class TorchFunction:
         leaves, outputs = self._evaluated(arrays)
         return Call({name: leaves[name] for name in arrays}, outputs)
 
-    def _evaluated(self, arrays: Mapping[str, Array], first: bool = False) -> Call:
-        """The same, with all that is moved; what is not named has its own values."""
-        leaves: Tensors = {}
-        for name, (tensor, value) in self.state.items():
-            tensor.data = self._fresh(name, value, arrays)
-            leaves[name] = tensor
-            if name not in self.arguments.names:
-                self.hand_on(name, tensor)
-        pairs = zip(self.arguments.names, self.arguments.leaves, strict=True)
-        given = self.arguments.rebuild([self._argument(*pair, arrays, leaves) for pair in pairs])
-        with self.draws.again(first):
-            output = called(self.f, self.name, *given["args"], **given["kwargs"])
-        return Call(leaves, floating_tensors(output, self.name))
+    def stepped(self, arrays: Mapping[str, Array], times: int = 1) -> list[tuple[Tensors, Gradients]]:
+        """The leaves, and the gradients that a call of the user's leaves behind; and again, with nothing put back."""
+        leaves, given = self.placed(arrays)
+        cleared(leaves.values())
+        return [self._step(leaves, given) for _ in range(times)]
 
-    def _first(self, arguments: Tensors) -> Call:
-        """A first evaluation: in the dtype asked for, else as given; on the leaves, else on copies: it may work in place."""
-        try:
-            return self._evaluated({}, first=True)
-        except CallFailed:
-            if self.dtype is not None:
-                self.dtype = None
-                return self._first(arguments)
-            if not arguments:
-                raise
-            lent, before = self.state, self.replaced
-            self.state = {name: one for name, one in lent.items() if name not in arguments}
-            self.replaced = before | arguments
-            try:
-                return self._evaluated({}, first=True)
-            except CallFailed:
-                self.state, self.replaced = lent, before
-            raise
+    def _step(self, leaves: Tensors, given: Any) -> tuple[Tensors, Gradients]:
+        returned = self._taken(given)
+        wanted = {name: leaves[name] for name in self.blocks}
+        found = left_behind(None if self.step is self.f else returned, wanted, f"backward={name_of(self.step)}")
+        return wanted, {name: None if gradient is None else gradient.detach().clone() for name, gradient in found.items()}
 
-    def _wanted(self, held: Holdings, leaves: list[torch.Tensor], most: int) -> Tensors:
-        """What was handed in, and of what closures bring along that which the graph reaches."""
-        found, names = dict(held.wanted), {id(tensor): name for name, tensor in held.beside.items()}
-        mine = {id(tensor) for tensor in found.values()}
-        new = [leaf for leaf in leaves if id(leaf) not in mine]
-        for leaf in new if size(new) <= most else ():
-            name = names.get(id(leaf), f"captured.{len(found)}")
-            found[name] = leaf
-            self.state.setdefault(name, (leaf, leaf.data))
-        if not found:
-            raise DataError(f"{self.name}: nothing to check: no parameter and no tensor argument requires a gradient")
-        for name, tensor in found.items():
-            self._refuse(name, tensor)
-        return {name: self.state[name][1] if name in self.state else tensor.detach() for name, tensor in found.items()}
-
-    def _refuse(self, name: str, tensor: torch.Tensor) -> None:
-        """What has no gradient that could be checked; an argument that is an inference tensor is handed on as a copy."""
-        if tensor.is_complex() or tensor.layout != torch.strided:
-            kind = tensor.dtype if tensor.is_complex() else tensor.layout
-            raise DataError(f"{self.name}: {name} is {kind}: only dense real tensors are supported")
-        if tensor.is_meta:
-            raise DataError(f"{self.name}: {name} is on the meta device, where a tensor has no numbers")
-        if tensor.is_inference() and name not in self.arguments.names:
-            raise DataError(
-                f"{self.name}: {name} was made under torch.inference_mode(), which allows no gradient: make it outside"
-            )
-
-    def _dtype(self, dtype: str | None) -> torch.dtype | None:
-        if dtype == AS_GIVEN or (dtype is None and all(value.dtype == WIDE for value in self.blocks.values())):
-            return None
-        if dtype is None:
-            return WIDE if self._follows() else None
-        return dtype_of(dtype)
-
-    def _follows(self) -> bool:
-        """Whether outputs and gradients are float64 where all that goes in is."""
-        widened = self.in_dtype(WIDE)
-        try:
-            call = widened.call(widened.point())
-            gradients = widened.backward(call, draw(arrays_of(call.outputs), self.seed))
-        except (RuntimeError, TypeError, ValueError, CallFailed):
-            return False
-        tensors = (*call.outputs.values(), *(gradient for gradient in gradients.values() if gradient is not None))
-        return all(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors)
-
-    def _gradients(self, arrays: Mapping[str, Array]) -> tuple[Tensors, dict[str, torch.Tensor | None]]:
-        """The leaves, and PyTorch's gradient of each."""
+    def _taken(self, given: Any) -> Any:
+        """What the call of the user's returns."""
+        assert self.step is not None
         with self.draws.again(first=self.idle is None):
-            call = self.call(arrays)
-            return call.leaves, called(self.backward, f"the backward pass of {self.name}", call, self.cotangents)
+            return called(self.step, f"the backward pass of {self.name}", *given["args"], **given["kwargs"])
 
-    def _argument(self, name: str, leaf: Any, arrays: Mapping[str, Array], leaves: Tensors) -> Any:
-        if not isinstance(leaf, torch.Tensor):
-            return leaf
-        if any(leaf is tensor for tensor, _ in self.state.values()):
-            return self.hand_on(name, leaf)
-        tensor = self._fresh(name, self.given[name], arrays)
-        if name not in self.replaced:
-            return self.hand_on(name, tensor)
-        leaves[name] = tensor.requires_grad_()
-        given = self.hand_on(name, leaves[name])
-        return given.clone()  # what works in place may not work on a leaf, nor on a view of one
-
-    def _fresh(self, name: str, value: torch.Tensor, arrays: Mapping[str, Array]) -> torch.Tensor:
-        """A tensor of the given values where there are some, on the device of the old one."""
-        dtype = self.dtype if self.dtype is not None and value.is_floating_point() else value.dtype
-        if name not in arrays:
-            return copied(value, dtype)
-        return copied(value, dtype).copy_(tensor_of(arrays[name], value.shape))
-
-    def backward(self, call: Call, cotangents: Mapping[str, Array]) -> dict[str, torch.Tensor | None]:
+    def backward(self, call: Call, cotangents: Mapping[str, Array]) -> Gradients:
         """PyTorch's gradients of an evaluation; None where it has none."""
         outputs = {name: call.outputs[name] for name in cotangents if call.outputs[name].requires_grad}
         if not outputs:
@@ -277,20 +190,97 @@ class TorchFunction:
         found = torch.autograd.grad(list(outputs.values()), list(call.leaves.values()), typed, allow_unused=True)
         return dict(zip(call.leaves, found, strict=True))
 
+    def _evaluated(self, arrays: Mapping[str, Array], first: bool = False) -> Call:
+        """The same, with all that is moved; what is not named has its own values."""
+        leaves, given = self.placed(arrays)
+        if self.step is not None:
+            cleared(leaves.values())
+        before = Before.of(leaves.values() if first else ())
+        with self.draws.again(first):
+            output = called(self.f, self.name, *given["args"], **given["kwargs"])
+        written = self.step is None and before.is_written()
+        outputs = outputs_of(output, self.name, numbers=written or self.step is not None)
+        if written and is_spent(outputs.floating.values(), leaves.values()):
+            self.step = self.f
+        self.others, self.pairs = outputs.others, outputs.pairs
+        return Call(leaves, outputs.floating)
 
-def _as_it_is(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    return tensor
+    def _first(self) -> Call:
+        """A first evaluation: in the dtype asked for, else as given; on the leaves, else on copies: it may work in place."""
+        try:
+            return self._evaluated({}, first=True)
+        except CallFailed:
+            if self.dtype is not None:
+                self.dtype = None
+                return self._first()
+            undo = self.replace_arguments()
+            if undo is None:
+                raise
+            try:
+                return self._evaluated({}, first=True)
+            except CallFailed:
+                undo()
+            raise
 
+    def _written(self, held: Holdings, ends: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The leaves of a function whose gradients are left behind: also those that its own graph does not end in.
 
-def dtype_of(dtype: str | None) -> torch.dtype | None:
-    """Of this name; none where it is as given.
+        Where it has no graph, they may be all that is brought along.
+        """
+        leaves, given = self.placed({})
+        cleared(leaves.values())
+        self._taken(given)
+        known = set(map(id, ends))
+        more = (each for each in held.beside.values() if each.grad is not None or not ends)
+        return [*ends, *(each for each in more if id(each) not in known)]
 
-    Raises
-    ------
-    DescriptionError
-        Where none is called so.
-    """
-    return None if dtype in (None, AS_GIVEN) else DTYPES[one_of(dtype, list(DTYPES))]
+    def _wanted(self, held: Holdings, leaves: list[torch.Tensor], most: int) -> Tensors:
+        """What was handed in, and of what closures bring along that which the graph reaches."""
+        found, names = dict(held.wanted), {id(tensor): name for name, tensor in held.beside.items()}
+        mine = {id(tensor) for tensor in found.values()}
+        new = [leaf for leaf in leaves if id(leaf) not in mine]
+        for leaf in new if size(new) <= most or not found else ():
+            name = names.get(id(leaf), f"captured.{len(found)}")
+            found[name] = leaf
+            self.state.setdefault(name, (leaf, leaf.data))
+        if not found:
+            raise DataError(f"{self.name}: nothing to check: no parameter and no tensor argument requires a gradient")
+        for name, tensor in found.items():
+            refuse(self.name, name, tensor, name in self.arguments.names)
+        return {name: self.state[name][1] if name in self.state else tensor.detach() for name, tensor in found.items()}
+
+    def _is_wide(self) -> bool:
+        return all(value.dtype.to_real() == WIDE for value in self.blocks.values())
+
+    def _dtype(self, dtype: str | None) -> torch.dtype | None:
+        if dtype == AS_GIVEN or (dtype is None and self._is_wide()):
+            return None
+        if dtype is None:
+            return WIDE if self._follows() else None
+        return dtype_of(dtype)
+
+    def _follows(self) -> bool:
+        """Whether outputs and gradients are float64 where all that goes in is."""
+        widened = self.in_dtype(WIDE)
+        try:
+            call = widened.call(widened.point())
+            outputs = list(call.outputs.values())
+            if self.step is None:
+                gradients = widened.backward(call, draw(arrays_of(call.outputs), self.seed))
+            else:
+                _, gradients = widened.stepped(widened.point())[0]
+        except (RuntimeError, TypeError, ValueError, CallFailed):
+            return False
+        tensors = (*outputs, *(gradient for gradient in gradients.values() if gradient is not None))
+        return all(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors)
+
+    def _gradients(self, arrays: Mapping[str, Array]) -> tuple[Tensors, Gradients]:
+        """The leaves, and the gradient of each."""
+        with self.draws.again(first=self.idle is None):
+            if self.step is not None:
+                return self.stepped(arrays)[0]
+            call = self.call(arrays)
+            return call.leaves, called(self.backward, f"the backward pass of {self.name}", call, self.cotangents)
 
 
 def name_of(f: Any) -> str:

@@ -7,16 +7,19 @@ by the graph of an evaluation, which ends in it. What a closure holds and the gr
 and is named.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import count
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 from torch.nn.parameter import is_lazy
 
+from gradcheck.adapters.pytorch.state import module_of
+from gradcheck.candidates.answer import described
 from gradcheck.errors import DataError
 from gradcheck.foundation.objects.captured import captured, within
-from gradcheck.foundation.objects.pytree import Flat
+from gradcheck.foundation.objects.pytree import Flat, flatten
 
 Tensors: TypeAlias = dict[str, torch.Tensor]
 
@@ -52,21 +55,34 @@ class Holdings(NamedTuple):
         seen = set(map(id, self.tensors()))
         wanted: Tensors = {}
         constants: Tensors = {}
+        taken = {*self.wanted, *self.beside, *self.constants}
         for name, tensor in tensors.items():
             if id(tensor) not in seen:
-                (wanted if tensor.requires_grad else constants)[name] = tensor
+                (wanted if tensor.requires_grad else constants)[_free(name, taken)] = tensor
             seen.add(id(tensor))
         more = {kind: getattr(self, kind) | wanted, "constants": self.constants | constants}
         return self._replace(**more, modules=(*self.modules, *modules))
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """A name that nothing has: the same, or the next with a number behind it."""
+    others = (f"{name} ({i})" for i in count(2))
+    return name if name not in taken else next(other for other in others if other not in taken)
 
 
 MANY = 10**6  # numbers that a closure may bring along and have checked: more are a model, which ``module=`` asks about
 
 
 def holdings(
-    f: Callable[..., Any], arguments: Flat, modules: Iterable[torch.nn.Module], name: str, most: int = MANY
+    functions: Iterable[Callable[..., Any]],
+    arguments: Flat,
+    modules: Mapping[str, torch.nn.Module],
+    name: str,
+    most: int = MANY,
 ) -> Holdings:
-    """All that a function is known to hold before it is called; of what a closure brings along ``most`` so many numbers.
+    """All that functions of the same arguments are known to hold before they are called.
+
+    Of what closures bring along ``most`` so many numbers, where anything else is there to be checked.
 
     Raises
     ------
@@ -74,18 +90,66 @@ def holdings(
         Where an argument can be read only once.
     """
     found = Holdings({}, {}, {}, ())
-    for module in modules:
-        found = found.extended("wanted", _of_module(module), [module])
+    for path, module in modules.items():
+        found = found.extended("wanted", _named(_of_module(module), path), [module])
     for path, leaf in zip(arguments.names, arguments.leaves, strict=True):
         if hasattr(leaf, "__next__"):
             raise DataError(f"{name}: {path} is a {type(leaf).__name__}, which can be read only once: hand in a list")
         if not isinstance(leaf, torch.Tensor) or leaf.requires_grad:
             found = found.extended("wanted", *_in_object(leaf, path))
     handed = found
-    for variable, value in ({} if isinstance(f, torch.nn.Module) else captured(f)).items():
-        found = found.extended("beside", *_in_object(value, variable))
+    for f in (f for f in functions if not isinstance(f, torch.nn.Module)):
+        for variable, value in captured(f).items():
+            found = found.extended("beside", *_in_object(value, variable))
     brought = {**found.beside, **{name: one for name, one in found.constants.items() if name not in handed.constants}}
-    return found if size(found.beside.values()) <= most and size(brought.values()) <= MANY else handed._replace(left=brought)
+    if not handed.wanted or (size(found.beside.values()) <= most and size(brought.values()) <= MANY):
+        return found
+    return handed._replace(left=brought)
+
+
+def modules_of(f: Callable[..., Any], asked: Any) -> dict[str, torch.nn.Module]:
+    """That of a function, and those that are asked about in whatever nesting, by what comes before their parameters' names.
+
+    Raises
+    ------
+    DataError
+        Where something else is asked about.
+    """
+    found = {"": module_of(f)}
+    flat = flatten(asked, "", what="module", none_is_leaf=False)
+    for path, module in zip(flat.names, flat.leaves, strict=True):
+        if not isinstance(module, torch.nn.Module):
+            raise DataError(f"module: expected a Module, or several in a list or dict, got {described(module)}{_at(path)}")
+        own = any(True for _ in found[""].parameters())
+        found[path if path or not own else "module"] = module
+    return found
+
+
+def _at(path: str) -> str:
+    return f" at {path}" if path else ""
+
+
+def _named(tensors: Tensors, path: str) -> Tensors:
+    return {f"{path}.{name}": tensor for name, tensor in tensors.items()} if path else tensors
+
+
+def refuse(whose: str, name: str, tensor: torch.Tensor, is_argument: bool) -> None:
+    """What has no gradient that could be checked; an argument that is an inference tensor is handed on as a copy.
+
+    Raises
+    ------
+    DataError
+        With what it is.
+    """
+    if tensor.layout != torch.strided:
+        raise DataError(f"{whose}: {name} is {tensor.layout}: only dense tensors are supported")
+    if hasattr(tensor, "to_local"):
+        kind = type(tensor).__name__
+        raise DataError(f"{whose}: {name} is a {kind}, one process's part: hand in the module before it is sharded")
+    if tensor.is_meta:
+        raise DataError(f"{whose}: {name} is on the meta device, where a tensor has no numbers")
+    if tensor.is_inference() and not is_argument:
+        raise DataError(f"{whose}: {name} was made under torch.inference_mode(), which allows no gradient: make it outside")
 
 
 def size(tensors: Iterable[torch.Tensor]) -> int:
@@ -100,7 +164,7 @@ def _in_object(value: Any, path: str) -> tuple[Tensors, list[torch.nn.Module]]:
     for where, part in within(value, path, _is_known):
         if isinstance(part, torch.nn.Module):
             modules.append(part)
-            tensors |= {f"{where}.{name}": tensor for name, tensor in _of_module(part).items()}
+            tensors |= _named(_of_module(part), where)
         else:
             tensors[where] = part
     return tensors, modules

@@ -1,26 +1,52 @@
 # pyright: reportUnknownMemberType=false
 # (PyTorch's annotations are partial.)
-"""Tensors as NumPy's arrays and back."""
+"""Tensors as NumPy's arrays of real numbers and back; complex ones are pairs, whose last axis is real and imaginary part."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 
-from gradcheck.adapters.pytorch.holdings import Tensors
-from gradcheck.errors import DataError
+from gradcheck.candidates.precision import AS_GIVEN, one_of
 from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.objects.pytree import flatten
 
 NUMPY = (torch.float64, torch.float32, torch.float16)  # NumPy has no bfloat16
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (*NUMPY, torch.bfloat16)}
 WIDE = torch.float64
 
 
+def dtype_of(dtype: str | None) -> torch.dtype | None:
+    """Of this name; none where it is as given.
+
+    Raises
+    ------
+    DescriptionError
+        Where none is called so.
+    """
+    return None if dtype in (None, AS_GIVEN) else DTYPES[one_of(dtype, list(DTYPES))]
+
+
+def retyped(dtype: torch.dtype, asked: torch.dtype | None) -> torch.dtype:
+    """The dtype that is asked for, complex where it was; what does not float stays as it is."""
+    if asked is None or not (dtype.is_floating_point or dtype.is_complex):
+        return dtype
+    return asked.to_complex() if dtype.is_complex else asked
+
+
+def as_real(tensor: torch.Tensor) -> torch.Tensor:
+    """A dense view of real numbers."""
+    dense = tensor if tensor.layout == torch.strided else tensor.to_dense()
+    return torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
+
+
+def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
+    """That of its array."""
+    return (*tensor.shape, 2) if tensor.is_complex() else tuple(tensor.shape)
+
+
 def array_of(tensor: torch.Tensor) -> Array:
     """A copy; bfloat16 in float32."""
-    plain = tensor.to_dense() if tensor.layout != torch.strided else tensor
+    plain = as_real(tensor.detach())
     return (plain if plain.dtype in NUMPY else plain.to(torch.float32)).numpy(force=True).copy()
 
 
@@ -29,10 +55,16 @@ def arrays_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Array]:
     return {name: array_of(tensor) for name, tensor in tensors.items()}
 
 
-def tensor_of(array: Array, shape: torch.Size) -> torch.Tensor:
+def tensor_of(array: Array, shape: tuple[int, ...]) -> torch.Tensor:
     """A copy; contiguous, which a tensor from an empty array is not."""
     copy = torch.from_numpy(np.array(array, order="C")).reshape(shape)
     return copy if copy.numel() else torch.empty(shape, dtype=copy.dtype)
+
+
+def tensor_like(array: Array, tensor: torch.Tensor) -> torch.Tensor:
+    """A copy of the shape of a tensor, complex where that is."""
+    real = tensor_of(array, shape_of(tensor))
+    return torch.view_as_complex(real) if tensor.is_complex() else real
 
 
 def copied(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -57,21 +89,3 @@ def _extent(tensor: torch.Tensor) -> int:
             return 0
         extent += stride * (size - 1)
     return extent if extent > tensor.numel() else 0
-
-
-def floating_tensors(output: Any, name: str) -> Tensors:
-    """Those of a function's output, by path; complex ones as pairs of real ones."""
-    if isinstance(output, torch.Tensor):  # as nearly all are, and taking nestings apart takes longer than most functions
-        leaves = {"output": output}
-    else:
-        flat = flatten(output, "output", what=name)
-        leaves = dict(zip(flat.names, flat.leaves, strict=True))
-    found: Tensors = {}
-    for path, leaf in leaves.items():
-        if isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
-            dense = leaf if leaf.layout == torch.strided else leaf.to_dense()
-            found[path] = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
-    if not found:
-        kind = "None" if output is None else f"a value of type {type(output).__name__}"
-        raise DataError(f"{name} returned no floating tensor, but {kind}")
-    return found

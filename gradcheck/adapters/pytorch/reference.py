@@ -15,11 +15,11 @@ from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.checking import BACKEND, lent
 from gradcheck.adapters.pytorch.contract.answers import Beside
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
-from gradcheck.adapters.pytorch.function import TorchFunction, dtype_of, name_of
+from gradcheck.adapters.pytorch.function import TorchFunction, name_of
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.interpreted import NO_EVIDENCE, NOTE, REMEDY, Launches
 from gradcheck.adapters.pytorch.noise.mode import Decisions, Exact, Noise
-from gradcheck.adapters.pytorch.numbers import DTYPES
+from gradcheck.adapters.pytorch.numbers import DTYPES, dtype_of
 from gradcheck.comparison.levels import Level, known_format
 from gradcheck.comparison.pair import Blocks, Inputs, Shaken, moved, output_block
 from gradcheck.comparison.procedure import compared
@@ -43,7 +43,7 @@ def check_against(
     reference: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    module: torch.nn.Module | None,
+    module: Any,
     asked: Asked,
     contract: bool = True,
 ) -> Report:
@@ -79,6 +79,7 @@ class TorchPair:
         self.name = f"{kernel.name} against {reference.name}"
         self.launches = Launches()
         _refuse_other_blocks(kernel, reference)
+        _refuse_complex(kernel)
         _share_constants(kernel, reference)
         point = kernel.point()
         mine, theirs = kernel.call(point).outputs, reference.call(point).outputs
@@ -210,6 +211,12 @@ def _refuse_other_blocks(kernel: TorchFunction, reference: TorchFunction) -> Non
         if value.shape != reference.blocks[name].shape:
             shapes = f"{tuple(value.shape)} in {kernel.name} and {tuple(reference.blocks[name].shape)} in {reference.name}"
             raise DataError(f"reference: {name} has shape {shapes}")
+
+
+def _refuse_complex(kernel: TorchFunction) -> None:
+    for name, value in kernel.blocks.items():
+        if value.is_complex():
+            raise DataError(f"reference: {name} is {value.dtype}: against a reference only real blocks are judged")
 
 
 def _share_constants(kernel: TorchFunction, reference: TorchFunction) -> None:

@@ -3,7 +3,7 @@
 """`check_torch` in the place of ``torch.autograd.gradcheck``, for somebody else's suite as it is.
 
 What is wrong fails there as it failed, by PyTorch's own exception, with our report in it. What is correct passes. Where ours
-does not decide (complex and sparse tensors, kinks, noise) the original is asked, and its answer holds: a suite is never
+does not decide (sparse tensors, kinks, noise) the original is asked, and its answer holds: a suite is never
 worse off.
 """
 

@@ -13,7 +13,7 @@ from gradcheck.adapters.contract.first import First, Gradients
 from gradcheck.adapters.pytorch.contract.graph import Graph, class_of
 from gradcheck.adapters.pytorch.function import Call, TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
-from gradcheck.adapters.pytorch.numbers import array_of, tensor_of
+from gradcheck.adapters.pytorch.numbers import array_of, shape_of, tensor_of
 from gradcheck.comparison.pair import Pair
 from gradcheck.foundation.arrays import Array
 
@@ -95,7 +95,7 @@ class Examined(First):
         """
         given = self.cotangents(call) if cotangents is None else cotangents
         if not given:
-            return {name: np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
+            return {name: np.zeros(shape_of(leaf)) for name, leaf in call.leaves.items()}
         outputs = [call.outputs[name] for name in given]
         leaves = {name: leaf for name, leaf in call.leaves.items() if leaf.requires_grad}
         with self.function.draws.again():
@@ -107,7 +107,7 @@ class Examined(First):
                 allow_unused=True,
             )
         known = {name: g for name, g in zip(leaves, cast("Optionals", found), strict=True) if g is not None}
-        return {name: wide(known[name]) if name in known else np.zeros(leaf.shape) for name, leaf in call.leaves.items()}
+        return {name: wide(known[name]) if name in known else np.zeros(shape_of(leaf)) for name, leaf in call.leaves.items()}
 
     def _scaled(self, factor: float) -> Gradients:
         """To cotangents times a factor."""

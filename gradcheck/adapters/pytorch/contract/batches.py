@@ -17,6 +17,7 @@ from gradcheck.adapters.contract.first import FACTORS, Gradients
 from gradcheck.adapters.pytorch.contract.answers import Examined, Optionals, wide
 from gradcheck.adapters.pytorch.contract.graph import defines
 from gradcheck.adapters.pytorch.holdings import Tensors
+from gradcheck.adapters.pytorch.numbers import shape_of
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 
@@ -86,7 +87,7 @@ def _pulled(examined: Examined) -> Gradients:
     with examined.function.draws.again():
         found = torch.autograd.grad(outputs, leaves, list(several.values()), allow_unused=True, is_grads_batched=True)
     pairs = zip(call.leaves.items(), cast("Optionals", found), strict=True)
-    return {name: np.zeros((len(FACTORS), *leaf.shape)) if g is None else wide(g) for (name, leaf), g in pairs}
+    return {name: np.zeros((len(FACTORS), *shape_of(leaf))) if g is None else wide(g) for (name, leaf), g in pairs}
 
 
 def _multiples(tensor: torch.Tensor) -> torch.Tensor:
@@ -131,4 +132,4 @@ def _pushed(examined: Examined, names: tuple[str, ...], other: dict[str, Array])
         [outputs[name] for name in cotangents], list(stacked.values()), list(cotangents.values()), allow_unused=True
     )
     pairs = zip(stacked.items(), cast("Optionals", found), strict=True)
-    return {name: np.zeros(each.shape) if g is None else wide(g) for (name, each), g in pairs}
+    return {name: np.zeros(shape_of(each)) if g is None else wide(g) for (name, each), g in pairs}

@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 from gradcheck.adapters.contract.breaches import Breach, Told, origin, shortly
 from gradcheck.adapters.pytorch.contract.answers import Examined, wide
 from gradcheck.adapters.pytorch.contract.graph import defines
-from gradcheck.adapters.pytorch.numbers import tensor_of
+from gradcheck.adapters.pytorch.numbers import tensor_like
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
 
@@ -70,7 +70,7 @@ def _pushed(examined: Examined, tangents: Mapping[str, Array]) -> Product:
     def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name in tangents:
             value = tensor.detach().clone()
-            tangent = tensor_of(tangents[name], tensor.shape).to(value)
+            tangent = tensor_like(tangents[name], tensor).to(value)
             with torch.no_grad():  # written into the very leaf, which may be a parameter
                 tensor.copy_(forward_ad.make_dual(value, tangent))
         return tensor

@@ -1,16 +1,24 @@
-"""Twice through one graph: what the backward pass overwrites, of what it saved and of what it was given."""
+"""Asked again: what a backward pass overwrites, of what it saved and was given; what a call of the user's adds to."""
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from gradcheck.adapters.contract.breaches import Breach, Told, shortly
+from gradcheck.adapters.contract.first import size
 from gradcheck.adapters.pytorch.contract.answers import Examined
 from gradcheck.adapters.pytorch.contract.graph import Cotangents, Node, nodes_of
+from gradcheck.adapters.pytorch.function import TorchFunction
+from gradcheck.adapters.pytorch.numbers import array_of, arrays_of
+from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
+
+TIMES = 3
+ADDS = "a second call adds to what .grad holds, as backward() does: set it to None in between"
 
 
 def twice(examined: Examined) -> Told:
@@ -75,3 +83,30 @@ def is_changed(now: torch.Tensor, before: torch.Tensor) -> bool:
     if now.layout != torch.strided:
         return False
     return not torch.equal(torch.nan_to_num(now), torch.nan_to_num(before))
+
+
+def added(function: TorchFunction) -> Told:
+    """What is returned is the same each time; what stands in ``.grad`` may be added to, which is a note.
+
+    What differs otherwise, where a step of an optimiser is part of the call or buffers go on, says nothing.
+    """
+    calls = function.stepped(function.point(), TIMES)
+    known = [{name: g for name, g in gradients.items() if g is not None} for _, gradients in calls]
+    first, second, third = map(arrays_of, known)
+    standing = {name: leaf.grad for name, leaf in calls[-1][0].items()}
+    for name in (name for name in first if name in second and name in third):
+        if not _adds_up(first[name], second[name], third[name]):
+            continue
+        gradient = standing[name]
+        if gradient is not None and np.array_equal(array_of(gradient), third[name]):
+            yield ADDS
+        else:
+            said = "a second call adds its gradient to that of the first, which was not set to zero"
+            yield Breach(Cause.SHARED_STATE, frozenset({name}), said)
+
+
+def _adds_up(first: Array, second: Array, third: Array) -> bool:
+    """Whether each call adds the same again."""
+    once, twice = second - first, third - second
+    rounding = np.finfo(first.dtype).eps ** 0.5 * size(third)
+    return size(once) > rounding and size(once - twice) <= rounding
