@@ -321,13 +321,13 @@ def test_the_complex_step_is_refused_where_it_would_mislead_and_the_verdict_is_t
 
 def test_a_probe_that_does_not_move_and_a_skipped_block_say_nothing(monkeypatch):
     """Two more ways to be blind: neither may end in "correct"."""
-    monkeypatch.setattr(prober, "direction", lambda point, g, seed: {name: 1e-200 * np.ones_like(g[name]) for name in g})
+    monkeypatch.setattr(prober, "direction", lambda point, g, *_: {name: 1e-200 * np.ones_like(g[name]) for name in g})
     assert check(loss, spoiled(scale_weight(2.0)), AT).verdict is not Verdict.CORRECT
     monkeypatch.undo()
     honest = prober.direction
 
-    def skipping(point, g, seed):
-        v = honest(point, g, seed)
+    def skipping(*asked):
+        v = honest(*asked)
         return {name: 1e-200 * w if name == "hidden.weight" else w for name, w in v.items()}
 
     monkeypatch.setattr(prober, "direction", skipping)
@@ -397,8 +397,8 @@ def test_errors_that_cancel_along_one_direction_are_seen_by_the_other(monkeypatc
     v = prober.direction({"x": at}, {"x": np.cos(at)}, 0)["x"]
     honest = prober.direction
 
-    def chosen(point, g, seed):
-        return {"x": v} if seed == 0 else honest(point, g, seed)
+    def chosen(point, g, seed, *more):
+        return {"x": v} if seed == 0 else honest(point, g, seed, *more)
 
     monkeypatch.setattr(prober, "direction", chosen)
     assert check(f, cancelling(v), at).wrong == {"x"}

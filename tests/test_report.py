@@ -25,6 +25,11 @@ from gradcheck.verdict.findings import Diagnosis, Entry, Finding
 EVIDENCE = {
     "given-dtype": [{}, {"dtype": "float32", "error": 0.5}, {"wider": "float32", "dtype": "bfloat16", "error": 0.5}],
     "sign": [{}],
+    "conjugated": [
+        {},
+        {"claimed": "dL/dx - i dL/dy", "asked": "dL/dx + i dL/dy"},
+        {"claimed": "dL/dx - i dL/dy", "asked": "dL/dx + i dL/dy", "wirtinger": "dL/dz"},
+    ],
     "cotangent-ignored": [{}, {"output": "output", "taken_for": "ones"}],
     "cotangent-scalar": [{}, {"output": "output"}],
     "cotangent-first-row": [{}, {"output": "output", "axis": 0}],
@@ -36,6 +41,7 @@ EVIDENCE = {
     ],
     "left-out": [
         {},
+        {"part": "imaginary"},
         {"which": "index 3", "axis": 0},
         {"which": "index 3", "axis": 0, "of": "output"},
         {"which": "index 3", "axis": 0, "unread": "args.0"},
@@ -64,7 +70,13 @@ EVIDENCE = {
     "extra-mean": [{"n": 400}],
     "mean-for-sum": [{"n": 400, "layer": "layers[2], dense"}],
     "zero": [{}],
-    "transposed": [{}, {"reshaped": True}, {"axes": [0, 1]}, {"axes": [0, 1], "of": "args.0"}],
+    "transposed": [
+        {},
+        {"conjugated": "and conjugated"},
+        {"reshaped": True},
+        {"axes": [0, 1]},
+        {"axes": [0, 1], "of": "args.0"},
+    ],
     "permuted": [
         {"rolled": 1, "axis": 0},
         {"flipped": True, "axis": 1},

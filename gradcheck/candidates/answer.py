@@ -71,7 +71,7 @@ def comparable(value: Any, like: Array) -> tuple[Array | None, str]:
         array = np.asarray(value)
     except Exception as error:
         return None, f"the gradient is {described(value)} and no array: {one_line(error)}"
-    if array.dtype.kind not in "fiu":
+    if array.dtype.kind not in ("fiuc" if like.dtype.kind == "c" else "fiu"):
         return None, f"the gradient is {described(value)} of dtype {array.dtype}, expected real numbers"
     if array.shape != like.shape:
         return None, f"the gradient has shape {array.shape}, expected {like.shape}"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck.candidates.answer import Answer, Defect, is_another, repeated
+from gradcheck.candidates.bounds import Box
 from gradcheck.candidates.functions import Beside, Loss, Subject, gradients
 from gradcheck.candidates.given import Gradient
 from gradcheck.candidates.precision import Arithmetic, asking, is_narrow
@@ -57,6 +58,10 @@ class Claim(NamedTuple):
         What the loss did at other points; it goes on counting.
     arithmetic : Arithmetic
         In which it is judged.
+    box : Box, optional
+        Outside of which the loss has no value.
+    complex_blocks : dict of str to str
+        Those whose last axis has the real and the imaginary parts of complex numbers: the convention of their gradient.
     """
 
     function: Loss
@@ -74,6 +79,8 @@ class Claim(NamedTuple):
     again: Gradient
     beside: Beside
     arithmetic: Arithmetic
+    box: Box | None = None
+    complex_blocks: Mapping[str, str] = {}
 
 
 def examine(subject: Subject, seed: int, arithmetic: Arithmetic | None = None) -> Claim:
@@ -81,8 +88,7 @@ def examine(subject: Subject, seed: int, arithmetic: Arithmetic | None = None) -
 
     Of a function of somebody else's framework the ``arithmetic`` is known already.
     """
-    tree = subject.tree
-    wide = {name: value.astype(np.float64, copy=False) for name, value in tree.arrays.items()}
+    wide = {name: value.astype(np.float64, copy=False) for name, value in subject.coordinates.items()}
     beside, as_given = Beside(), subject.dtype is not None
     loss, here, found = asking(subject, wide, beside, as_given)
     second = loss(wide)
@@ -98,7 +104,7 @@ def examine(subject: Subject, seed: int, arithmetic: Arithmetic | None = None) -
     unit = {name: max(float(np.finfo(value.dtype).eps) / 2, arithmetic.unit) for name, value in claimed.items()}
 
     def analytic(arrays: Mapping[str, Array]) -> Any:
-        return subject.loss(tree.rebuild(arrays))
+        return subject.loss(subject.point(arrays))
 
     def again(arrays: Mapping[str, Array]) -> Mapping[str, Array]:
         return gradients(subject, arrays).gradients
@@ -119,12 +125,14 @@ def examine(subject: Subject, seed: int, arithmetic: Arithmetic | None = None) -
         again=again,
         beside=beside,
         arithmetic=arithmetic,
+        box=subject.box,
+        complex_blocks=subject.complex_blocks,
     )
 
 
 def _asked_twice(subject: Subject, wide: Mapping[str, Array], as_given: bool) -> tuple[Answer, Answer, bool]:
     """The answer, in float64 where it follows; what a second one says otherwise; and whether it follows."""
-    arrays = subject.tree.arrays
+    arrays = subject.coordinates
     first = gradients(subject, arrays)
     second = gradients(subject, arrays)
     repeats = repeated(first.gradients, second.gradients, lambda _: REPEATS)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gradcheck.candidates.answer import Answer, Defect, changed, examined
+from gradcheck.candidates.bounds import Box
+from gradcheck.candidates.charts import Chart, lifted, pulled
 from gradcheck.candidates.point import claims_of_held, is_array, is_whole
 from gradcheck.errors import DataError, GradcheckError
 from gradcheck.foundation.arrays import Array
@@ -16,6 +18,7 @@ from gradcheck.foundation.calling import called, name_of, one_line
 from gradcheck.foundation.objects.pytree import BARE, Pytree, take_apart
 from gradcheck.foundation.state.interrupts import Kept
 from gradcheck.foundation.state.turns import Turns
+from gradcheck.foundation.wording import shown
 from gradcheck.verdict.causes import Cause
 
 TURNS = Turns()  # with arrays of users, which are moved in place
@@ -58,13 +61,31 @@ def is_lendable(leaf: Any) -> TypeGuard[Array]:
 
 
 class Subject(NamedTuple):
-    """What is to be judged: a loss and what claims to be its gradient, of a point, and how the point is put before them."""
+    """What is to be judged: a loss and what claims to be its gradient, of a point, and how the point is put before them.
+
+    What is moved are the ``coordinates``: the point's own arrays, but where ``charts`` say otherwise. With a ``box`` the
+    loss is nan outside of it, and never called there; ``fast`` names what that holds fast. ``complex_blocks`` are those
+    whose last axis has the real and the imaginary parts of complex numbers, each with the convention of its gradient.
+    """
 
     loss: Callable[[Any], Any]
     gradient: Callable[[Any], Any]
     tree: Pytree
     place: Placing = on_copies
     dtype: str | None = None
+    charts: Mapping[str, Chart] = {}
+    box: Box | None = None
+    fast: tuple[str, ...] = ()
+    complex_blocks: Mapping[str, str] = {}
+
+    @property
+    def coordinates(self) -> dict[str, Array]:
+        """Of the point, by block."""
+        return {name: self.charts[name].start if name in self.charts else x for name, x in self.tree.arrays.items()}
+
+    def point(self, arrays: Mapping[str, Array]) -> Any:
+        """The point at these coordinates."""
+        return self.tree.rebuild(lifted(self.charts, arrays))
 
     @property
     def names(self) -> tuple[str, str]:
@@ -97,11 +118,14 @@ def loss_function(subject: Subject, kept: Mapping[str, Array], beside: Beside, d
     def function(arrays: Mapping[str, Array]) -> float:
         here = all(value is kept[name] for name, value in arrays.items())
         own = {name: value.astype(dtypes.get(name, value.dtype), copy=value is kept[name]) for name, value in arrays.items()}
+        own = lifted(subject.charts, own)
+        if subject.box and not subject.box.holds(own):
+            return float("nan")
         beside.calls += 1
         try:
             with subject.place(subject.tree, own) as point:
                 value = _number(called(subject.loss, what, point), what)
-            beside.changes |= here and any(not np.array_equal(own[name], value) for name, value in kept.items())
+            beside.changes |= here and bool(changed(own, lifted(subject.charts, kept), ""))
             return value
         except GradcheckError as failed:
             if here or isinstance(failed.__cause__, MemoryError):
@@ -123,6 +147,8 @@ def _number(value: Any, what: str) -> float:
     array = np.asarray(value)
     if array.size == 1 and array.dtype.kind in "fiub":
         return float(array.reshape(()))
+    if array.size == 1 and array.dtype.kind == "c":
+        raise DataError(f"{what} returned {shown(value)}, expected a real number: take its real part, or its square")
     got = f"an array of shape {array.shape}" if array.shape else repr(value)
     raise DataError(f"{what} returned {got}, expected a real number (check_vjp takes functions of many)")
 
@@ -130,19 +156,22 @@ def _number(value: Any, what: str) -> float:
 def gradients(subject: Subject, arrays: Mapping[str, Array], dtype: DTypeLike | None = None) -> Answer:
     """One call, of another precision where one is given."""
     tree = subject.tree
-    own = {name: value.astype(value.dtype if dtype is None else dtype) for name, value in arrays.items()}
+    arrays = subject.box.clipped(arrays) if subject.box else arrays
+    at = lifted(subject.charts, arrays)
+    own = {name: value.astype(value.dtype if dtype is None else np.result_type(value, dtype)) for name, value in at.items()}
     with subject.place(tree, own) as point:
         returned = take_apart(called(subject.gradient, subject.names[1], point), "the gradient")
     leaves = dict(zip(returned.names, returned.leaves, strict=True)) | returned.arrays
     claims_of_held(tree, leaves)
-    answer = examined(leaves, arrays, lambda name: _absent(name, arrays[name], returned))
+    answer = examined(leaves, at, lambda name: _absent(name, at[name], returned))
     strangers = [name for name in leaves if name not in tree.names and list(arrays) != [BARE] and _claims(leaves[name])]
     nothing = Defect(Cause.WRONG_STRUCTURE, "a gradient for what does not exist")
     # Worth knowing, and no verdict: the gradient of x.x/2 is x.
     shared = any(np.shares_memory(mine, leaf) for mine in own.values() for leaf in returned.leaves if _is_array(leaf))
+    claimed = {name: _copied(array, returned.arrays.get(name)) for name, array in answer.gradients.items()}
     return Answer(
-        {name: _copied(array, returned.arrays.get(name)) for name, array in answer.gradients.items()},
-        {**changed(own, arrays, "input"), **answer.defects, **dict.fromkeys(strangers, nothing)},
+        pulled(subject.charts, arrays, claimed),
+        {**changed(own, at, "input"), **answer.defects, **dict.fromkeys(strangers, nothing)},
         ("the gradient shares memory with its input",) if shared else (),
     )
 
@@ -153,7 +182,7 @@ def _claims(leaf: Any) -> bool:
 
 def _copied(array: Array, copy: Array | None) -> Array:
     """Floating leaves were copied when they were taken apart."""
-    return array if array is copy else array.astype(array.dtype if array.dtype.kind == "f" else np.float64)
+    return array if array is copy else array.astype(array.dtype if array.dtype.kind in "fc" else np.float64)
 
 
 def _absent(name: str, value: Array, returned: Pytree) -> str:

@@ -18,11 +18,15 @@ from gradcheck.foundation.wording import enumerated, shown
 
 DOORS = {"torch": "check_torch", "jax": "check_jax", "jaxlib": "check_jax"}
 EXPECTED = "expected a floating NumPy array or number"
+COMPLEX = (
+    "check says by complex= which gradient is meant, 'conjugate' (dL/dx + i dL/dy, PyTorch's) or 'holomorphic-transpose' "
+    "(dL/dx - i dL/dy, JAX's and Autograd's); else hand in its real and imaginary parts"
+)
 REGISTER = "register its class with optree, jax.tree_util or torch.utils._pytree, or hand in its arrays"
 
 
-def point_of(at: Any) -> Pytree:
-    """The point taken apart.
+def point_of(at: Any, complex_too: bool = False) -> Pytree:
+    """The point taken apart; its complex leaves are moved, too, where that is asked for.
 
     Raises
     ------
@@ -31,7 +35,11 @@ def point_of(at: Any) -> Pytree:
     """
     tree = take_apart(at)
     leaves = list(zip(tree.names, tree.leaves, strict=True))
+    if complex_too:
+        tree = tree._replace(arrays={name: np.array(leaf) for name, leaf in leaves if is_movable(leaf) or is_complex(leaf)})
     for name, leaf in leaves:
+        if name in tree.arrays:
+            continue
         if problem := refusal(leaf):
             raise DataError(f"at: {name} is {problem}")
     if not tree.arrays:
@@ -59,6 +67,11 @@ def brought_notes(names: Sequence[str], whose: str) -> list[str]:
     return [f"held as they are: {enumerated(names)}, which {whose} brings along"] if names else []
 
 
+def is_complex(leaf: Any) -> bool:
+    """Whether a leaf is a complex number, or an array of these of NumPy's."""
+    return isinstance(leaf, complex) or (isinstance(leaf, np.ndarray | np.generic) and _dtype(leaf).kind == "c")
+
+
 def is_whole(leaf: Any) -> bool:
     """Whether a leaf is a whole number, a truth value in an array, or an array of these."""
     return (isinstance(leaf, int) and not isinstance(leaf, bool)) or _dtype(leaf).kind in "iub"
@@ -83,7 +96,7 @@ def refusal(leaf: Any, counts: Callable[[Any], bool] = is_number) -> str:
     if is_movable(leaf) or is_whole(leaf):
         return ""
     if isinstance(leaf, complex) or kind == "c":
-        return f"{described(leaf)}: only real arrays are moved; hand in its real and imaginary parts"
+        return f"{described(leaf)}: only real arrays are moved; {COMPLEX}"
     if hasattr(leaf, "__next__"):
         return f"a {type(leaf).__name__}, which can be read only once: hand in a list"
     if kind == "f":

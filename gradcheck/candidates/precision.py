@@ -49,7 +49,14 @@ class Arithmetic(NamedTuple):
 def cast(tree: Pytree, dtype: str | None) -> Pytree:
     """The point in the dtype that was asked for, if one was."""
     asked = named(dtype)
-    return tree._replace(arrays={name: value.astype(asked) for name, value in tree.arrays.items()}) if asked else tree
+    if not asked:
+        return tree
+    return tree._replace(arrays={name: value.astype(_like(value, asked)) for name, value in tree.arrays.items()})
+
+
+def _like(value: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The complex dtype of that precision where the values are complex; there is none that is half as wide."""
+    return np.result_type(dtype, np.complex64) if value.dtype.kind == "c" else dtype
 
 
 def named(dtype: str | None) -> np.dtype[Any] | None:
@@ -86,10 +93,11 @@ def asking(subject: Subject, wide: Mapping[str, Array], beside: Beside, as_given
         Where it refuses both: with what it says in the dtype that was given.
     """
     function = loss_function(subject, wide, beside)
-    narrow = [value for value in subject.tree.arrays.values() if is_narrow(value)]
+    given = subject.coordinates
+    narrow = [value for value in given.values() if is_narrow(value)]
     if not narrow:
         return function, function(wide), Arithmetic()
-    own = loss_function(subject, wide, beside, {name: value.dtype for name, value in subject.tree.arrays.items()})
+    own = loss_function(subject, wide, beside, {name: value.dtype for name, value in given.items()})
     low = _narrow(subject, own)
     if not as_given:
         with suppress(CallFailed):
@@ -98,7 +106,7 @@ def asking(subject: Subject, wide: Mapping[str, Array], beside: Beside, as_given
 
 
 def _narrow(subject: Subject, loss: Loss) -> Narrow:
-    arrays = subject.tree.arrays
+    arrays = subject.coordinates
     coarsest = max((value.dtype for value in arrays.values()), key=lambda dtype: np.finfo(dtype).eps)
 
     def nearest(name: str, value: Array) -> Array:

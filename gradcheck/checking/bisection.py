@@ -15,7 +15,7 @@ from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.differences import AT_LARGE
 from gradcheck.oracles.line import Line
-from gradcheck.oracles.sides import NEAREST, is_at_a_jump, lies_between
+from gradcheck.oracles.sides import FIRST, RUNGS, existing, is_at_a_jump, lies_between
 from gradcheck.verdict.findings import LISTED, Verdict
 from gradcheck.verdict.localize import Located, halves
 from gradcheck.verdict.settle import Residual
@@ -116,8 +116,8 @@ def _side(prober: Prober, name: str, index: int, seen: Residual, line: Line, noi
         return Kink(index, (slopes.left.value / length, slopes.right.value / length))
     if not all(side.within for side in sides):
         return Side(Verdict.WRONG)
-    existing = [sign for sign in (-1, 1) if np.isfinite(line.sample(sign * NEAREST).value)]
-    resolution = max((side.seen / scale for side in sides), default=np.inf) if len(sides) == len(existing) else np.inf
+    all_known = len(sides) == len(existing(line, FIRST / 2**RUNGS))
+    resolution = max((side.seen / scale for side in sides), default=np.inf) if all_known else np.inf
     # Where the noise hides all small steps, wide ones may agree by accident.
     fine = resolution <= prober.known.resolving and prober.known.unit == UNIT
     return Side(Verdict.CORRECT if fine else Verdict.UNRESOLVED, resolution)

@@ -1,6 +1,6 @@
 """`check`: any loss with any gradient -> Report."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from gradcheck.candidates.bounds import bounded, held_fast
 from gradcheck.candidates.claim import Claim, examine
+from gradcheck.candidates.complex_points import complex_charts, convention_of
 from gradcheck.candidates.functions import TURNS, InPlace, Subject
 from gradcheck.candidates.given import Off, in_given_dtype
 from gradcheck.candidates.point import brought_notes, handed_on, held, point_of
@@ -18,7 +20,7 @@ from gradcheck.checking.evidence import ProbeEvidence
 from gradcheck.checking.mapping import mapped
 from gradcheck.checking.procedure import judge
 from gradcheck.diagnosis.engine import diagnose as explained
-from gradcheck.errors import Interrupted
+from gradcheck.errors import DescriptionError, Interrupted
 from gradcheck.foundation.state.found import as_found
 from gradcheck.foundation.validation import Asked, two_functions
 from gradcheck.report import Report
@@ -40,6 +42,8 @@ def check(
     at: Any = None,
     *,
     value_and_gradient: Callable[[Any], Any] | None = None,
+    bounds: Any = None,
+    complex: str | None = None,
     accuracy: float = 1e-6,
     resolve: float = 1e-3,
     max_evaluations: int = 400,
@@ -62,6 +66,14 @@ def check(
         argument and reads these very arrays is followed: they are moved in place, and are afterwards what they were.
     value_and_gradient : callable
         In place of the two: one function that returns both, as a pair.
+    bounds : pair, optional
+        (lower, upper), each a number, None, or of the structure of ``at``; SciPy's ``Bounds``; or for a vector SciPy's
+        sequence of pairs. The functions are never called outside. Where coordinates lie on bounds, directions point inside
+        for all of them at once. Those that both bounds hold are not moved, and named in `Report.unchecked`.
+    complex : str, optional
+        What the gradient by a complex z = x + i y is: ``"conjugate"``, dL/dx + i dL/dy, as PyTorch returns it, or
+        ``"holomorphic-transpose"``, dL/dx - i dL/dy, as JAX and Autograd do. Complex leaves are then moved, each as a block
+        of shape (..., 2): real parts at the last index 0, imaginary ones at 1.
     accuracy : float
         Relative to the larger of an entry and its block's RMS: an error beyond its bound and within this is ``inexact``.
     resolve : float
@@ -102,8 +114,29 @@ def check(
     """
     asked = Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     loss, gradient = two_functions(loss, gradient, value_and_gradient)
-    subject = Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype)
+    if complex is not None and complex_step:
+        raise DescriptionError("complex points are moved by real steps: leave out complex_step", "complex_step")
+    subject = _subject(loss, gradient, at, asked.dtype, bounds, complex)
     return TURNS.in_turn(partial(_followed, subject, asked, complex_step), partial(memories, subject))
+
+
+def _subject(
+    loss: Callable[[Any], Any],
+    gradient: Callable[[Any], Any],
+    at: Any,
+    dtype: str | None,
+    bounds: Any,
+    convention: str | None,
+) -> Subject:
+    """What is asked, with the charts that the point, its convention and its bounds demand."""
+    named = None if convention is None else convention_of(convention)
+    tree = cast(point_of(at, complex_too=named is not None), dtype)
+    charts = complex_charts(tree.arrays, named)
+    subject = Subject(loss, gradient, tree, dtype=dtype, charts=charts, complex_blocks=dict.fromkeys(charts, named or ""))
+    if bounds is None:
+        return subject
+    tree, box, held_by_bounds, fast = bounded(tree, bounds)
+    return subject._replace(tree=tree, box=box, charts={**charts, **held_by_bounds}, fast=fast)
 
 
 def _followed(subject: Subject, asked: Asked, complex_step: bool) -> Report:
@@ -127,10 +160,21 @@ def _followed(subject: Subject, asked: Asked, complex_step: bool) -> Report:
 
 
 def checked(
-    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], at: Any, asked: Asked, arithmetic: Arithmetic | None = None
+    loss: Callable[[Any], Any],
+    gradient: Callable[[Any], Any],
+    at: Any,
+    asked: Asked,
+    arithmetic: Arithmetic | None = None,
+    bounds: Any = None,
+    complex_blocks: Mapping[str, str] = {},
 ) -> tuple[Report, Claim]:
-    """What `check` does, for functions of ours, which depend on what they are given; their arithmetic may be known."""
-    return _judged(Subject(loss, gradient, cast(point_of(at), asked.dtype), dtype=asked.dtype), asked, False, arithmetic)
+    """What `check` does, for functions of ours, which depend on what they are given; their arithmetic may be known.
+
+    Of ``complex_blocks`` both parts lie along the last axis, in the point and in the gradient, which is (dL/dx, dL/dy); each
+    has the convention in which the user's own gradient is meant (`gradcheck.candidates.complex_points`).
+    """
+    subject = _subject(loss, gradient, at, asked.dtype, bounds, None)._replace(complex_blocks=complex_blocks)
+    return _judged(subject, asked, False, arithmetic)
 
 
 def idle(claim: Claim, findings: Sequence[Finding]) -> Iterator[str]:
@@ -155,10 +199,10 @@ def _judged(
         title=_title(claim),
         findings=findings,
         evaluations=spent,
-        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(held(subject.tree))),
+        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(held(subject.tree)), *held_fast(subject.fast)),
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
-        unchecked=tuple(held(subject.tree)),
+        unchecked=(*held(subject.tree), *subject.fast),
     )
     if stopped:
         raise Interrupted(report)

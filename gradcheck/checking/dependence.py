@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.candidates.bounds import Box
 from gradcheck.candidates.claim import Claim
 from gradcheck.candidates.functions import InPlace, Subject, is_lendable
 from gradcheck.candidates.point import is_array
@@ -46,14 +47,17 @@ def _owner(array: Any) -> object:
 
 
 def _is_ignored(claim: Claim, name: str) -> bool:
-    values = (claim.function({**claim.point, name: far}) for far in _far(name, claim.point[name]))
+    values = (claim.function({**claim.point, name: far}) for far in _far(name, claim.point[name], claim.box))
     return all(value == claim.loss for value in values)
 
 
-def _far(name: str, x: Array) -> Iterator[Array]:
+def _far(name: str, x: Array, box: Box | None) -> Iterator[Array]:
     """Points that no function takes for the one in question; nan spreads through nearly all arithmetic."""
     away = FAR * (1 + np.abs(x)) * signs(name, x.shape, 0)
-    yield from (x + away, x - away, np.full(x.shape, np.nan))
+    if box:
+        yield from (box.clipped({name: far})[name] for far in (x + away, x - away))
+    else:
+        yield from (x + away, x - away, np.full(x.shape, np.nan))
 
 
 def reads_the_array_itself(subject: Subject, claim: Claim, name: str) -> bool:
@@ -62,7 +66,7 @@ def reads_the_array_itself(subject: Subject, claim: Claim, name: str) -> bool:
     if not is_lendable(leaf):
         return False
     tree, what = subject.tree, subject.names[0]
-    with InPlace(tree, {name: next(_far(name, tree.arrays[name]))}):
+    with InPlace(tree, {name: next(_far(name, tree.arrays[name], subject.box))}):
         try:  # it is given what it was given before: only what it reads besides has moved
             return called(subject.loss, what, tree.rebuild(tree.arrays)) != claim.loss
         except CallFailed:

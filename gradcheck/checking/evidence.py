@@ -27,6 +27,7 @@ class ProbeEvidence:
         self.prober, self.claims, self.point = prober, prober.claim.gradient, prober.claim.point
         self.troubles: Mapping[str, Defect] = prober.claim.doubts | prober.claim.defects
         self.formats: Mapping[str, str] = {}
+        self.complex_blocks = prober.claim.complex_blocks
         self._known: dict[str, list[Known]] = {}
 
     def has_reference(self, name: str) -> bool:

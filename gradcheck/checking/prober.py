@@ -171,8 +171,9 @@ class Prober:
 
     def draw(self, names: Sequence[str], attempt: int) -> Line:
         """A random direction over these blocks, one for each attempt."""
-        gradient = {name: self.claim.gradient[name] for name in names}
-        return self.line(direction(self.claim.point, gradient, self.asked.seed + 1000 * attempt))
+        claim, gradient = self.claim, {name: self.claim.gradient[name] for name in names}
+        turned = claim.box.turned if claim.box else None
+        return self.line(direction(claim.point, gradient, self.asked.seed + 1000 * attempt, turned))
 
     def line(self, v: Mapping[str, Array]) -> Line:
         """Along any direction."""

@@ -5,10 +5,12 @@ what was needed to make it. A correction with a free number has it fitted along 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradcheck.candidates.complex_points import MEANT, WIRTINGER, as_complex, as_real, other
 from gradcheck.foundation.arithmetic import UNITS
 from gradcheck.foundation.arrays import Array, dot, norm
 from gradcheck.verdict.causes import Cause
@@ -78,6 +80,7 @@ def corrections(
     counts: Sequence[int] = (),
     clear: bool = True,
     held: str = "float64",
+    convention: str | None = None,
 ) -> list[Diagnosis]:
     """Every cause that explains the whole difference along all known directions, simplest first.
 
@@ -97,6 +100,8 @@ def corrections(
         Whether the claim must be off by a few bounds: so near to one, anything would explain it.
     held : str
         The format that the claim is stored in: rounding to that is what storing does.
+    convention : str, optional
+        Of the gradient by complex numbers, of which the block holds both parts along its last axis.
     """
     claimed = claims[name]
     if clear and not any(abs(dot(claimed, each.v) - each.slope) > CLEAR * each.bound for each in known) and known:
@@ -106,10 +111,29 @@ def corrections(
     narrow = narrow_format(claimed, known)
     narrow = narrow if narrow and NARROW[narrow][0] > UNITS[held] else None
     found = [Cause.LOW_PRECISION.of(name, format=narrow)] if narrow else []
-    for correction in _corrections(name, claims, theta, known[0], counts):
+    of_complex = _of_complex(claimed, convention) if convention else iter(())
+    for correction in chain(of_complex, _corrections(name, claims, theta, known[0], counts)):
         if correction.explains(known):
             found.append(correction.cause.of(name, **correction.evidence))
-    return found
+    halves = [
+        diagnosis for diagnosis in found if "wirtinger" in diagnosis.evidence
+    ]  # which some limit or multiple fits, too
+    return halves or found
+
+
+def _of_complex(claimed: Array, convention: str) -> Iterator[Correction]:
+    """The other convention, the Wirtinger derivatives, which are half of either, and the places of complex numbers."""
+    z, meant = as_complex(claimed), {"claimed": MEANT[other(convention)], "asked": MEANT[convention]}
+    if claimed[..., 1].any():
+        yield Correction(Cause.CONJUGATED, as_real(z.conj()), meant)
+        yield Correction(Cause.CONJUGATED, 2 * as_real(z.conj()), {"wirtinger": WIRTINGER[other(convention)], **meant})
+    yield Correction(Cause.FACTOR, 2 * claimed, {"factor": 0.5, "wirtinger": WIRTINGER[convention]})
+    yield Correction(Cause.FACTOR, as_real(-1j * z), {"times": "i"})
+    yield Correction(Cause.FACTOR, as_real(1j * z), {"times": "-i"})
+    for correction in _reordered(z):
+        yield correction._replace(corrected=as_real(correction.corrected))
+        if correction.cause is Cause.TRANSPOSED:
+            yield Correction(Cause.TRANSPOSED, as_real(correction.corrected.conj()), {"conjugated": "and conjugated"})
 
 
 def _corrections(
@@ -119,9 +143,9 @@ def _corrections(
     yield Correction(Cause.SIGN, -claimed, {})
     yield from _factor(claims, name, first, counts)
     yield from _reordered(claimed)
-    for other, gradient in claims.items():
-        if other != name and gradient.shape == claimed.shape:
-            yield Correction(Cause.PERMUTED, gradient, {"taken_from": other})
+    for owner, gradient in claims.items():
+        if owner != name and gradient.shape == claimed.shape:
+            yield Correction(Cause.PERMUTED, gradient, {"taken_from": owner})
     yield from _regularised(claimed, theta, first)
 
 

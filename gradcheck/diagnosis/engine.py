@@ -31,7 +31,7 @@ RATIOS: dict[str, Callable[[Mapping[str, Any]], float]] = {
     Cause.SIGN: lambda _: -1.0,
     Cause.MISSING_MEAN: lambda evidence: evidence["n"],
     Cause.EXTRA_MEAN: lambda evidence: 1 / evidence["n"],
-    Cause.FACTOR: lambda evidence: evidence["factor"],
+    Cause.FACTOR: lambda evidence: evidence.get("factor", np.nan),
 }  # of a claim to the true gradient
 
 Found: TypeAlias = dict[str, list[Diagnosis]]
@@ -74,7 +74,8 @@ def _before_arithmetic(evidence: Evidence, findings: Sequence[Finding]) -> Itera
 
 def _corrected(evidence: Evidence, name: str, *, clear: bool = True) -> list[Diagnosis]:
     point, known, held = evidence.point[name], evidence.known(name), evidence.formats.get(name, "float64")
-    return corrections(name, evidence.claims, point, known, evidence.counts, clear, held)
+    convention = evidence.complex_blocks.get(name)
+    return corrections(name, evidence.claims, point, known, evidence.counts, clear, held, convention)
 
 
 def _ask_explainers(evidence: Evidence, found: Found) -> None:
@@ -97,10 +98,21 @@ def _of_entries(evidence: Evidence, finding: Finding) -> list[Diagnosis]:
         suspect[entry.index] = True
         if claimed.size == 1 or evidence.right_elsewhere(name, suspect):
             return [Cause.SINGLE_ENTRY.of(name, index=list(entry.index), reference=entry.reference)]
+    if name in evidence.complex_blocks:
+        return [*_of_parts(evidence, name)]
     limit = clipped_at(claimed)
     if limit is not None and evidence.right_elsewhere(name, np.abs(claimed) == limit):
         return [Cause.CLIPPED.of(name, limit=limit, entries=int(np.sum(np.abs(claimed) == limit)))]
     return []
+
+
+def _of_parts(evidence: Evidence, name: str) -> Iterator[Diagnosis]:
+    """Of complex numbers: one part that is zero everywhere while the other one is right."""
+    for place, part in enumerate(("real", "imaginary")):
+        lost = np.zeros(evidence.claims[name].shape, bool)
+        lost[..., place] = True
+        if not evidence.claims[name][lost].any() and evidence.right_elsewhere(name, lost):
+            yield Cause.LEFT_OUT.of(name, part=part)
 
 
 def _share(evidence: Evidence, found: Found) -> None:

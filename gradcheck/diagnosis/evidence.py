@@ -24,6 +24,9 @@ class Evidence(Protocol):
         What the loss may be a mean over, where that is known.
     formats : mapping of str to str
         In which each claim is stored, where rounding to that is no mistake.
+    complex_blocks : mapping of str to str
+        Blocks whose last axis has the real and the imaginary parts of complex numbers, and the convention of their gradient
+        (`gradcheck.candidates.complex_points`).
     layered : bool
         Whether the blocks are known to be parameters of layers, one above the other.
     thorough : bool
@@ -42,6 +45,8 @@ class Evidence(Protocol):
     def counts(self) -> Sequence[int]: ...
     @property
     def formats(self) -> Mapping[str, str]: ...
+    @property
+    def complex_blocks(self) -> Mapping[str, str]: ...
     @property
     def layered(self) -> bool: ...
     @property

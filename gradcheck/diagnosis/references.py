@@ -67,6 +67,7 @@ class ReferenceEvidence:
     precise: Precise
     looks: Sequence[Callable[["ReferenceEvidence"], Iterator[Diagnosis]]] = ()
     layered: bool = True
+    complex_blocks: Mapping[str, str] = field(default_factory=dict[str, str])
     formats: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @cached_property

@@ -17,7 +17,7 @@ side speak for the point.
 """
 
 from collections.abc import Sequence
-from math import inf, isnan
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from gradcheck.foundation.arrays import Array
 from gradcheck.oracles.line import Estimate, Function, Line, Point
 from gradcheck.oracles.noise import BESIDE, CENTRED, NEAR, QUIET, USUAL, noise, stands_still, unit
 from gradcheck.oracles.richardson import EVEN, LARGEST, ODD, Limit, Windows, extrapolate, ladder, least, limits
-from gradcheck.oracles.sides import FIRST, NEAREST, across, bend, fit
+from gradcheck.oracles.sides import FIRST, NEAREST, across, bend, existing, fit
 
 # Rungs of ratio 2 before anything is decided. At 4 two of 460 verdicts changed, with 2% more evaluations; at 10 none, with
 # 16% more.
@@ -183,11 +183,12 @@ class Search(NamedTuple):
         best = self.least(rungs)
         if best.bound <= max(self.enough, WORTH * rungs[-1].noise) and best.bound < inf and not self.loud(rungs, best):
             return best
+        if best.bound == inf and len(sides := existing(self.line, rungs[-1].h)) == 1:
+            return self.at_the_edge(sides[0], [rung.h for rung in rungs])
         if not self.start.patient:
             return best
         longer = self.farther(rungs, best) if self.loud(rungs, best) else best
-        best = self.nearer(rungs) if longer is best else longer
-        return best if best.bound < inf else self.at_the_edge(rungs, best)
+        return self.nearer(rungs) if longer is best else longer
 
     def least(self, rungs: Sequence[Rung]) -> Limit:
         """Of all windows."""
@@ -259,12 +260,16 @@ class Search(NamedTuple):
             best = self.least(sorted(rungs, key=lambda rung: -rung.h))
         return best
 
-    def at_the_edge(self, rungs: Sequence[Rung], best: Limit) -> Limit:
-        """The slope of the one side on which the function exists, if the point is its edge."""
-        exists = [sign for sign in (-1, 1) if not isnan(self.line.sample(sign * NEAREST).value)]
-        if len(exists) != 1:
-            return best
-        one = fit(self.line, exists[0], [rung.h for rung in rungs], self.spread)
+    def at_the_edge(self, side: int, steps: list[float]) -> Limit:
+        """The slope of the one side on which the function exists, followed down to where the noise ends that."""
+        one, ratio = fit(self.line, side, steps, self.spread), 2
+        while self.start.patient and one.bound > self.enough and steps[-1] > NEAREST:
+            if self.spread / steps[-1] >= one.bound:
+                break
+            before = one.bound
+            steps = [*steps, *ladder(steps[-1] / ratio, 1, len(steps))]
+            one = fit(self.line, side, steps, self.spread)
+            ratio = 2 if one.bound < before / 4 else 8
         return one._replace(bound=one.bound + self.slack)
 
 

@@ -5,7 +5,7 @@ so that a permutation is seen; never all ones, never positive only. Each block d
 adding a parameter re-draws no other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -40,9 +40,17 @@ def _stream(name: str, seed: int, attempt: int) -> np.random.SeedSequence:
     return np.random.SeedSequence([seed, attempt, *name.encode("utf-8", "surrogatepass")])
 
 
-def direction(point: Mapping[str, Array], gradient: Mapping[str, Array], seed: int) -> dict[str, Array]:
-    """A direction over all blocks, entries in units of `scales`, redrawn until it would show a wrong factor in any block."""
-    return {name: _telling(name, scales(point[name], gradient[name]), gradient[name], seed) for name in gradient}
+def direction(
+    point: Mapping[str, Array],
+    gradient: Mapping[str, Array],
+    seed: int,
+    turned: Callable[[str, Array], Array] | None = None,
+) -> dict[str, Array]:
+    """A direction over all blocks, entries in units of `scales`, redrawn until it would show a wrong factor in any block.
+
+    ``turned`` makes of what is drawn a direction that can be gone.
+    """
+    return {name: _telling(name, scales(point[name], g), g, seed, turned) for name, g in gradient.items()}
 
 
 def scales(theta: Array, g: Array) -> Array:
@@ -68,12 +76,13 @@ def own_sizes(theta: Array) -> Array:
     return np.maximum(np.abs(theta), rms(theta) or 1.0)
 
 
-def _telling(name: str, scale: Array, g: Array, seed: int) -> Array:
+def _telling(name: str, scale: Array, g: Array, seed: int, turned: Callable[[str, Array], Array] | None) -> Array:
     """Attempts differ only in the stream that they draw from; the last one is taken as it comes."""
     v = scale
     for attempt in range(ATTEMPTS):
         v = signs(name, g.shape, seed, attempt)
         v *= scale
+        v = turned(name, v) if turned else v
         contributions = g * v
         if abs(float(np.sum(contributions))) >= TELLING * norm(contributions):
             break

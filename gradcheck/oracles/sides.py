@@ -5,6 +5,7 @@ Whether the point is a kink itself, a single pair of steps says that is small an
 """
 
 from collections.abc import Sequence
+from math import isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +66,12 @@ def _followed(line: Line, sign: int, steps: list[float], spread: float) -> Limit
         steps = [*steps, *ladder(steps[-1] / 8, 1, len(steps))]
         limit = fit(line, sign, steps, spread)
     return limit
+
+
+def existing(line: Line, step: float) -> list[int]:
+    """On which sides, -1 and 1, the function exists: it may end at the point, or nearer to it than a step can be told."""
+    there = {side: (line.sample(side * NEAREST).value, line.sample(side * step).value) for side in (-1, 1)}
+    return [side for side, (near, far) in there.items() if not isnan(near) and not (isnan(far) and near == line.origin)]
 
 
 def is_at_a_jump(line: Line) -> bool:

@@ -142,6 +142,15 @@ class Cause(StrEnum):
         "keep the whole backward pass in the parameters' dtype",
     )
     SIGN = ("sign", ("the sign is wrong",), "negate it, or look for a minus too many or too few above this block")
+    CONJUGATED = (
+        "conjugated",
+        (
+            "it is {wirtinger}, a Wirtinger derivative: half of {claimed}; asked for is {asked}",
+            "it is {claimed}; asked for is {asked}",
+            "the imaginary part has the other sign: it is the gradient of the other convention",
+        ),
+        "conjugate it, or name by complex= the convention that is meant",
+    )
     COTANGENT_IGNORED = (
         "cotangent-ignored",
         ("it is what {taken_for} in place of the cotangent of {output} would give", "the cotangent is ignored"),
@@ -179,6 +188,7 @@ class Cause(StrEnum):
             "what {which} along axis {axis} of {of} contributes is left out",
             "{unread} is not read at {which} along axis {axis}",
             "{which} along axis {axis} is left out: zero, and all others right",
+            "the {part} part of the complex numbers is left out: zero, and the other one right",
             "a part is left out",
         ),
         "let the loop or the grid run over all of it, and add up what several write to one place",
@@ -244,6 +254,7 @@ class Cause(StrEnum):
         (
             "it is what {of} with axes {axes[0]} and {axes[1]} exchanged would give",
             "axes {axes[0]} and {axes[1]} are exchanged",
+            "the gradient is transposed, {conjugated}",
             "the gradient is transposed",
         ),
         "transpose the product, or exchange its factors; a reshape transposes nothing",
@@ -337,6 +348,8 @@ class Cause(StrEnum):
         "factor",
         (
             "what {contributor} contributes is off by the constant factor {factor:.10g}",
+            "off by the constant factor {factor:.10g}: it is {wirtinger}, a Wirtinger derivative, of which twice is asked",
+            "off by a factor of {times}: the parts are in each other's place, one of them with the other sign",
             "off by the constant factor {factor:.10g}",
             "off by a constant factor",
         ),

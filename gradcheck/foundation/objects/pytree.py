@@ -95,7 +95,7 @@ def _like(leaf: Any, array: Array) -> Any:
     """A Python float again where there was one; a matrix or masked array with all that belongs to it."""
     if isinstance(leaf, np.generic) or type(leaf) is np.ndarray:
         return array
-    if isinstance(leaf, float):
+    if isinstance(leaf, float | complex):
         return array.item()
     own = leaf.astype(array.dtype)
     np.asarray(own)[...] = array
