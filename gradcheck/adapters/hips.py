@@ -10,6 +10,7 @@ from autograd.builtins import DictBox, SequenceBox
 from msgspec.structs import replace
 
 from gradcheck.adapters.leaves import Function, settled
+from gradcheck.candidates.complex_points import TRANSPOSE
 from gradcheck.candidates.given import Gradient
 from gradcheck.checking.checker import checked, idle, with_notes
 from gradcheck.foundation.arrays import Array
@@ -23,7 +24,12 @@ def check_autograd(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping
     """What `gradcheck.check_autograd` does."""
     function, arithmetic = settled(HipsFunction(f, args, kwargs, asked, anp), gradient_of, asked)
     report, claim = checked(
-        function.loss, gradient_of(function), function.point, asked._replace(dtype=None), arithmetic=arithmetic
+        function.loss,
+        gradient_of(function),
+        function.point,
+        asked._replace(dtype=None),
+        arithmetic,
+        complex_blocks=dict.fromkeys(function.complex, TRANSPOSE),
     )
     report = with_notes(report, idle(claim, report.findings), function.notes(), unchecked=function.unchecked)
     return replace(report.labelled("autograd"), title=f"{function.name}: {report.title}")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.candidates.complex_points import as_real
 from gradcheck.foundation.arithmetic import COARSE
 from gradcheck.foundation.arrays import Array
 
@@ -54,7 +55,7 @@ def as_numpy(leaf: Any) -> Array:
     """A copy as NumPy has it: bfloat16 in float32, a complex one with its parts along a last axis."""
     array = np.array(leaf)
     if np.iscomplexobj(array):
-        return np.stack([array.real, array.imag], -1)
+        return as_real(array)
     return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float32)
 
 

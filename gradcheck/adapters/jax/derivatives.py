@@ -12,12 +12,16 @@ import numpy as np
 from gradcheck.adapters.jax.quick import Quick
 from gradcheck.adapters.leaves import Function, combine
 from gradcheck.adapters.numbers import arrays_of
+from gradcheck.candidates.complex_points import TRANSPOSE
 from gradcheck.candidates.given import Gradient
+from gradcheck.candidates.precision import Arithmetic
+from gradcheck.checking.checker import checked, idle, with_notes
 from gradcheck.errors import CallFailed
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
 from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.directions import signs
+from gradcheck.report import Report
 
 # What JAX says of a function that has no such mode at all, whoever wrote it.
 NO_REVERSE = ("Reverse-mode differentiation does not work for", "Transpose rule (for reverse-mode differentiation)")
@@ -36,10 +40,11 @@ class JaxFunction(Function):
         asked: Asked,
         constants: Collection[str] = (),
     ) -> None:
-        self._make_quick()
+        self.make_quick()
         super().__init__(f, args, kwargs, asked, jnp, jnp.asarray, constants)
 
-    def _make_quick(self, blocks: int = BLOCKS) -> None:
+    def make_quick(self, blocks: int = BLOCKS) -> None:
+        """Evaluate by calls from now on, until these are known to be slow."""
         self._outputs = Quick(self.call, often=True)
         self._pulled = Quick(self._pull, often=False)
         self._pushed = Quick(self._push, often=blocks >= BLOCKS)
@@ -105,6 +110,21 @@ class Derivatives:
         return {name: array + t[name] * self.tangents[name] for name, array in self.function.point.items()}
 
 
+def judged(function: JaxFunction, arithmetic: Arithmetic, asked: Asked) -> Report:
+    """Its gradient against differences."""
+    complex_blocks = dict.fromkeys(function.complex, TRANSPOSE)
+    report, claim = checked(
+        function.loss, function.gradient, function.point, asked, arithmetic, complex_blocks=complex_blocks
+    )
+    return with_notes(report, idle(claim, report.findings))
+
+
+def judged_forward(function: JaxFunction, asked: Asked) -> Report:
+    """Its products with tangents against differences."""
+    moving = Derivatives(function, asked.seed)
+    return checked(moving.moved, moving.forward, moving.origin, asked)[0]
+
+
 def lacks_reverse(function: JaxFunction) -> str:
     """What JAX says where a function has no reverse mode; empty where it has, or where what it raises is another thing."""
     return _lacks(lambda: function.gradient(function.point), NO_REVERSE)
@@ -119,7 +139,8 @@ def _lacks(derivative: Callable[[], Any], said: tuple[str, ...]) -> str:
     try:
         derivative()
     except CallFailed as failed:
-        return next((str(failed) for sentence in said if sentence in str(failed)), "")
+        found = (str(failed)[str(failed).index(sentence) :] for sentence in said if sentence in str(failed))
+        return next(found, "").partition(". ")[0].partition(" (ad.py")[0]
     return ""
 
 

@@ -12,18 +12,20 @@ import numpy as np
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.jax.contract import asked as asked_about
 from gradcheck.adapters.jax.derivatives import (
-    Derivatives,
     JaxFunction,
     forward_of,
+    judged,
+    judged_forward,
     lacks_forward,
     lacks_reverse,
     reverse_of,
 )
 from gradcheck.adapters.jax.hyperparameters import hyperparameters
 from gradcheck.adapters.jax.second_order import second_order
+from gradcheck.adapters.jax.stopped import explained
 from gradcheck.adapters.leaves import settled
 from gradcheck.candidates.precision import Arithmetic
-from gradcheck.checking.checker import checked, idle, with_notes
+from gradcheck.checking.checker import with_notes
 from gradcheck.errors import CallFailed, DataError, DescriptionError
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.wording import shown
@@ -81,16 +83,17 @@ def _in_64_bits(
     """In these; a function that insists on less, under the setting that its user has."""
     constants = hyperparameters(args, kwargs)
     own = bool(jax.config.read("jax_enable_x64"))
-    first: CallFailed | None = None
+    first, refused = None, ""
     with jax.enable_x64(True):
         try:
             subject = _Subject.of(JaxFunction(f, args, kwargs, asked, constants), wanted, asked)
             if own or not subject.function.as_given or np.float64 in subject.function.given.values():
                 return subject.judged()
+            refused = subject.function.refused
         except CallFailed as failed:
-            if own:
+            if own or asked.dtype == "float64":
                 raise
-            first = failed
+            first, refused = failed, str(failed)
     with jax.enable_x64(False):
         try:
             subject = _Subject.of(JaxFunction(f, args, kwargs, asked, constants), wanted, asked)
@@ -98,7 +101,7 @@ def _in_64_bits(
             if first is None:
                 raise
             raise first from first.__cause__
-        subject.function.refused = subject.function.refused or (str(first) if first else "")
+        subject.function.refused = refused
         return subject.judged()
 
 
@@ -110,8 +113,7 @@ class _Subject(NamedTuple):
     asked: Asked
     wanted: Wanted
     modes: tuple[str, ...]
-    custom: bool
-    notes: tuple[str, ...]
+    lacking: Mapping[str, str]
 
     @classmethod
     def of(cls, function: JaxFunction, wanted: Wanted, asked: Asked) -> "_Subject":
@@ -120,48 +122,37 @@ class _Subject(NamedTuple):
         no_reverse = lacks_reverse(function) if "reverse" in modes else ""
         if no_reverse and (wanted.modes or wanted.order == 2):
             instead = "order=2 is the derivative of that" if wanted.order == 2 else 'modes=("forward",) judges the other one'
-            raise DataError(f"{function.name} has no reverse mode ({no_reverse}): {instead}")
+            raise DataError(f"{function.name} has no reverse mode: {instead} ({no_reverse})")
         function, arithmetic = settled(function, forward_of if no_reverse or "reverse" not in modes else reverse_of, asked)
-        asks = wanted.contract or wanted.order == 2 or not wanted.modes
-        no_forward = lacks_forward(function) if asks and not no_reverse else ""
-        there = [mode for mode in modes if mode != (no_reverse and "reverse") and (wanted.modes or not no_forward)]
-        if no_forward and not wanted.modes:
-            there = ["reverse"]
-        return cls(
-            function,
-            arithmetic,
-            asked,
-            wanted,
-            tuple(there),
-            bool(no_forward),
-            tuple(_lacking(function, wanted, no_reverse, no_forward)),
-        )
+        no_forward = lacks_forward(function) if not no_reverse else ""
+        if no_forward and "forward" in (wanted.modes or ()):
+            raise DataError(
+                f'{function.name} has no forward mode: modes=("reverse",) judges the other one (it {no_forward})'
+            )
+        lacking = {"reverse": no_reverse, "forward": no_forward}
+        there = tuple(mode for mode in modes if not lacking[mode])
+        return cls(function, arithmetic, asked, wanted, there, lacking)
 
     def judged(self) -> Report:
         """In every mode."""
-        reports = {mode: getattr(self, f"_{mode}")() for mode in MODES if mode in self.modes}
-        if self.custom and self.wanted.contract and "reverse" in reports:
-            reports["reverse"] = under_contract(reports["reverse"], partial(asked_about, self.function))
+        asked, function = self.asked._replace(dtype=None), self.function
+        reports: dict[str, Report] = {}
+        if "reverse" in self.modes:
+            reports["reverse"] = explained(function, judged(function, self.arithmetic, asked), self.arithmetic, asked)
+        if "forward" in self.modes:
+            reports["forward"] = judged_forward(function, asked)
+        if self.lacking["forward"] and self.wanted.contract:
+            reports["reverse"] = under_contract(reports["reverse"], partial(asked_about, function))
         title = next(iter(reports.values())).title
         parts = [report.labelled(mode) for mode, report in reports.items()]
         if self.wanted.order == 2:
-            parts += second_order(self.function, self.arithmetic, reports["reverse"], self.wanted.modes or MODES, self.asked)
-        report = joined(f"{self.function.name}: {title}", parts, self.notes)
-        return with_notes(report, self.function.notes(), unchecked=self.function.unchecked)
+            parts += second_order(function, self.arithmetic, reports["reverse"], self.wanted.modes or MODES, asked)
+        report = joined(f"{function.name}: {title}", parts, list(self._notes()))
+        return with_notes(report, function.notes(), unchecked=function.unchecked)
 
-    def _reverse(self) -> Report:
-        function, asked = self.function, self.asked._replace(dtype=None)
-        report, claim = checked(function.loss, function.gradient, function.point, asked, arithmetic=self.arithmetic)
-        return with_notes(report, idle(claim, report.findings))
-
-    def _forward(self) -> Report:
-        derivatives = Derivatives(self.function, self.asked.seed)
-        asked = self.asked._replace(dtype=None)
-        return checked(derivatives.moved, derivatives.forward, derivatives.origin, asked)[0]
-
-
-def _lacking(function: JaxFunction, wanted: Wanted, no_reverse: str, no_forward: str) -> Iterator[str]:
-    if no_reverse:
-        yield f"{function.name} has no reverse mode, and is judged in forward mode alone: {no_reverse}"
-    if no_forward and not wanted.modes:
-        yield f"{function.name} has no forward mode"
+    def _notes(self) -> Iterator[str]:
+        name = self.function.name
+        if self.lacking["reverse"]:
+            yield f"{name} has no reverse mode, and is judged in forward mode alone: {self.lacking['reverse']}"
+        if self.lacking["forward"] and not self.wanted.modes:
+            yield f"{name} has no forward mode"
