@@ -46,9 +46,9 @@ class HipsFunction(Function):
 def opened(value: Any) -> Any:
     """Containers in the place of Autograd's boxes of containers, in which there are boxes of arrays."""
     if isinstance(value, SequenceBox):
-        return tuple(map(opened, value))
+        return tuple(opened(value[i]) for i in range(len(value)))
     if isinstance(value, DictBox):
-        return {key: opened(each) for key, each in value.items()}
+        return {key: opened(value[key]) for key in value.keys()}  # noqa: SIM118 - it has no iterator
     return value
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import copy
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -140,7 +140,10 @@ class Function:
         return max(((str(dtype), unit_of(dtype)) for dtype in self.given.values()), key=lambda each: each[1])
 
 
-def settled(function: Function, gradient: Callable[[Function], Gradient], asked: Asked) -> tuple[Function, Arithmetic]:
+F = TypeVar("F", bound=Function)
+
+
+def settled(function: F, gradient: Callable[[F], Gradient], asked: Asked) -> tuple[F, Arithmetic]:
     """The function as it is judged, in float64 if outputs and gradient follow that, and its arithmetic."""
     dtype, unit = function.coarsest
     if unit <= UNIT:

@@ -83,7 +83,7 @@ def check_jax(
     usual = 1e-6 if reference is None else 0.0
     asked = Asked(usual if accuracy is None else accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     if reference is None:
-        return functions.check_jax(f, args, kwargs, functions.Wanted(modes, order, contract), asked)
+        return functions.check_jax(f, args, kwargs, functions.Wanted.of(modes, order, contract), asked)
     if modes not in (None, "reverse", ("reverse",)):
         raise DataError(f"modes: expected ('reverse',) where there is a reference, got {modes!r}")
     if order != 1:

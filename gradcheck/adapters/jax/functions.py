@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -37,24 +37,33 @@ MODES = ("reverse", "forward")
 class Wanted(NamedTuple):
     """Which derivatives are asked about, and whether the contract is."""
 
-    modes: tuple[str, ...] | None = None
-    order: int = 1
-    contract: bool = True
+    modes: tuple[str, ...] | None
+    order: int
+    contract: bool
 
-    def checked(self) -> "Wanted":
-        """The same, if it can be asked for."""
-        modes = (self.modes,) if isinstance(self.modes, str) else self.modes
+    @classmethod
+    def of(cls, modes: str | tuple[str, ...] | None, order: object, contract: bool) -> "Wanted":
+        """If they can be asked for.
+
+        Raises
+        ------
+        DescriptionError
+            Where there is no such order.
+        DataError
+            Where there is no such mode, or not the one that a second derivative needs.
+        """
+        modes = (modes,) if isinstance(modes, str) else modes
         unknown = [mode for mode in modes or () if mode not in MODES]
         if unknown or modes == ():
             raise DataError(f"modes: expected some of {', '.join(MODES)}, got {shown(unknown[0] if unknown else modes)}")
-        if isinstance(self.order, bool) or self.order not in (1, 2):
-            raise DescriptionError(f"expected 1 or 2, got {shown(self.order)}", "order")
-        if self.order == 2 and modes is not None and "reverse" not in modes:
+        if isinstance(order, bool) or order not in (1, 2):
+            raise DescriptionError(f"expected 1 or 2, got {shown(order)}", "order")
+        if order == 2 and modes is not None and "reverse" not in modes:
             raise DataError("order: the second derivative is that of reverse mode: ask for 'reverse', too")
-        return self._replace(modes=modes)
+        return cls(None if modes is None else tuple(modes), cast("int", order), contract)
 
 
-def own_dtype(dtype: Any, kwargs: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
+def own_dtype(dtype: Any, kwargs: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """The dtype to judge in, which is a name: ``jnp.float32`` is an argument of the function."""
     try:
         return (dtype, kwargs) if dtype is None or isinstance(dtype, str) else (None, {**kwargs, "dtype": np.dtype(dtype)})
@@ -66,7 +75,6 @@ def check_jax(
     f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wanted: Wanted, asked: Asked
 ) -> Report:
     """What `gradcheck.check_jax` does."""
-    wanted = wanted.checked()
     # Whatever is set around the check: disable_jit would leave nothing to compile.
     with jax.disable_jit(False), jax.transfer_guard("allow"):
         try:

@@ -17,11 +17,14 @@ def hyperparameters(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> frozens
     if equinox is None:
         return frozenset()
     given = {"args": args, "kwargs": dict(kwargs)}
-    modules, _ = jax.tree_util.tree_flatten_with_path(given, is_leaf=lambda node: isinstance(node, equinox.Module))
+
+    def is_module(node: Any) -> bool:
+        return isinstance(node, equinox.Module)
+
     found = {
         (*path, *inner)
-        for path, node in modules
-        if isinstance(node, equinox.Module)
+        for path, node in jax.tree_util.tree_flatten_with_path(given, is_leaf=is_module)[0]
+        if is_module(node)
         for inner, leaf in jax.tree_util.tree_flatten_with_path(node)[0]
         if isinstance(leaf, float | complex)
     }

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# (JAX's own annotations are partial.)
 """Traces of JAX: those within another one, and the coarsest arithmetic of all."""
 
 from collections.abc import Callable, Iterator, Mapping
