@@ -54,7 +54,7 @@ def product(factor=1.0):
 
 HABITS = {  # of a primitive: the function, its arguments, and which of them it is wrong in
     "keywords": (lambda f: lambda x, scale, mask=None: f(scale) * mask * x, (X,), {"scale": X, "mask": X}, "kwargs.scale"),
-    "dict, list": (lambda f: lambda p: {"a": f(p["a"][1]), "b": (p["b"], [p["b"]])}, ({"a": [X, X], "b": X},), {}, "args.0.a.1"),
+    "dict, list": (lambda f: lambda p: {"a": f(p["a"][1]), "b": (p["b"], [X])}, ({"a": [X, X], "b": X},), {}, "args.0.a.1"),
     "a tuple": (lambda f: lambda p: f(p[0]) * p[1], ((X, X),), {}, "args.0.0"),
     "a dataclass": (lambda f: lambda p: f(p.w) + p.b**p.power, (Layer(X, X),), {}, "args.0.w"),
     "a dataclass out of it": (lambda f: lambda x: Layer(f(x), anp.sin(x)), (X,), {}, "args.0"),

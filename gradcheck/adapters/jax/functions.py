@@ -154,7 +154,7 @@ class _Subject(NamedTuple):
         title = next(iter(reports.values())).title
         parts = [report.labelled(mode) for mode, report in reports.items()]
         if self.wanted.order == 2:
-            parts += second_order(function, self.arithmetic, reports["reverse"], self.wanted.modes or MODES, asked)
+            parts += second_order(function, self.arithmetic, reports["reverse"], self.wanted.modes, asked)
         report = joined(f"{function.name}: {title}", parts, list(self._notes()))
         return with_notes(report, function.notes(), unchecked=function.unchecked)
 

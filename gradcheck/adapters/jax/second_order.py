@@ -11,7 +11,7 @@ import jax
 from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import shortly
-from gradcheck.adapters.jax.derivatives import JaxFunction, judged, judged_forward, typed
+from gradcheck.adapters.jax.derivatives import JaxFunction, judged, judged_forward, lacks_forward, typed
 from gradcheck.adapters.jax.stopped import cut_off
 from gradcheck.adapters.leaves import draw
 from gradcheck.adapters.numbers import arrays_of, dtype_of
@@ -53,15 +53,20 @@ class FirstDerivative(JaxFunction):
 
 
 def second_order(
-    function: JaxFunction, arithmetic: Arithmetic, first: Report, modes: tuple[str, ...], asked: Asked
+    function: JaxFunction, arithmetic: Arithmetic, first: Report, modes: tuple[str, ...] | None, asked: Asked
 ) -> list[Report]:
-    """A report for each of the modes over reverse mode; ``first`` is what that was found to be."""
-    derivative = FirstDerivative(function)
+    """A report for each of the modes over reverse mode, by default those that are; ``first`` is what that was found to be."""
+    derivative, notes = FirstDerivative(function), ()
+    if modes is None:
+        modes = ("reverse", "forward")
+        if lacks_forward(derivative):
+            modes, notes = ("reverse",), (f"{derivative.name} has no forward mode",)
     arithmetic = arithmetic._replace(narrow=None, nearest=derivative.nearest if arithmetic.nearest else None)
     ways = {"reverse": partial(judged, arithmetic=arithmetic), "forward": judged_forward}
     reports = {mode: _judged(derivative, ways[mode], BACKENDS[mode], asked) for mode in modes}
     hidden = {name for report in reports.values() for name in cut_off(derivative, report, arithmetic, asked)}
-    return [_beside(_hidden(report, hidden), first).labelled(BACKENDS[mode]) for mode, report in reports.items()]
+    found = [_beside(_hidden(report, hidden), first).labelled(BACKENDS[mode]) for mode, report in reports.items()]
+    return [replace(report, notes=(*report.notes, *notes)) for report in found]
 
 
 def _judged(derivative: FirstDerivative, way: Callable[..., Report], backend: str, asked: Asked) -> Report:
@@ -82,9 +87,7 @@ def _none(derivative: FirstDerivative, said: str) -> Report:
     """A loud error is no wrong derivative, and no right one: what was asked for is not there."""
     names = list(derivative.point)
     findings = [Finding(name=name, backend="", verdict=Verdict.UNSUPPORTED, reason=said) for name in names]
-    whole = Finding(
-        name=NAME, backend="", verdict=Verdict.UNRESOLVED, reason=f"of {enumerated(names)} there is none: {said}"
-    )
+    whole = Finding(name=NAME, backend="", verdict=Verdict.UNRESOLVED, reason=f"of {enumerated(names)} there is none")
     return Report(title="", findings=(*findings, whole))
 
 
