@@ -62,8 +62,11 @@ class Quick:
             return self.f if again else None
         try:
             trace = jax.jit(self.f).trace(*given)
-            if not _has_loops(trace.jaxpr.jaxpr) and not (again and self.often):
-                return self.f if again else None
+            loops = _has_loops(trace.jaxpr.jaxpr)
+            if not again and (not loops or self._settled):  # another dtype than the first is mostly asked for once
+                return None
+            if not loops and not self.often:
+                return self.f
             compiled = trace.lower().compile()
             return compiled if _same(arrays_of(compiled(*given)), arrays_of(found)) else self.f
         except Exception:  # values decide in Python, or NumPy computes

@@ -55,7 +55,7 @@ class FirstDerivative(JaxFunction):
 def second_order(
     function: JaxFunction, arithmetic: Arithmetic, first: Report, modes: tuple[str, ...] | None, asked: Asked
 ) -> list[Report]:
-    """A report for each of the modes over reverse mode, by default those that are; ``first`` is what that was found to be."""
+    """A report for each of the modes over reverse mode, by default those there are; ``first`` is what that one says."""
     derivative, notes = FirstDerivative(function), ()
     if modes is None:
         modes = ("reverse", "forward")
