@@ -74,7 +74,6 @@ class TestJax:
         ("arguments", "options", "sentence"),
         [
             ((3,), {}, "sin: nothing to check"),
-            ((X * 1j,), {}, "sin: args.0 is complex"),
             ((X,), {"modes": ("sideways",)}, "modes: expected some of reverse, forward, got 'sideways'"),
             (("a",), {}, "sin: nothing to check"),
         ],

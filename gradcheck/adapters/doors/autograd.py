@@ -21,18 +21,21 @@ def check_autograd(
     diagnose: bool = True,
     seed: int = 0,
     dtype: str | None = None,
+    **kwargs: Any,
 ) -> Report:
-    """Whether HIPS Autograd's derivative of ``f(*args)`` is right, primitives with ``defvjp`` included.
+    """Whether HIPS Autograd's derivative of ``f(*args, **kwargs)`` is right, primitives with ``defvjp`` included.
 
     Parameters
     ----------
     f : callable
-        From arrays (or nestings of dicts, lists and tuples of them) to an array or such a nesting.
-    *args
-        Every leaf of floating dtype is a block: ``"args.0"``.
+        From arrays, or nestings of dicts, lists, tuples, dataclasses and registered classes of them, to an array or such a
+        nesting.
+    *args, **kwargs
+        Handed on. Every floating leaf is a block: ``"args.0"``, ``"kwargs.mask"``; of a complex one the last axis has real
+        and imaginary part.
     accuracy, resolve, max_evaluations, diagnose, seed, dtype
         As `check` takes them.
     """
     with needing("autograd"):
         from gradcheck.adapters import hips
-    return hips.check_autograd(f, args, Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked())
+    return hips.check_autograd(f, args, kwargs, Asked(accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked())

@@ -2,19 +2,19 @@
 # (JAX's own annotations are partial.)
 """The first answer of a JAX function, and how it is asked again."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from gradcheck.adapters.contract.breaches import shortly
 from gradcheck.adapters.contract.first import First, Gradients, Refused
+from gradcheck.adapters.jax.traces import eps_of
 from gradcheck.adapters.leaves import Function
-from gradcheck.adapters.numbers import arrays_of, dtype_of
+from gradcheck.adapters.numbers import arrays_of
 from gradcheck.foundation.arrays import Array
 
 Arrays: TypeAlias = Mapping[str, jax.Array]
@@ -92,29 +92,3 @@ def vjp(f: Callable[..., Any], point: Arrays) -> tuple[Arrays, Pull]:
 def wide(arrays: Arrays) -> dict[str, Array]:
     """In float64, where differences do not round."""
     return {name: array.astype(np.float64) for name, array in arrays_of(arrays).items()}
-
-
-def eps_of(dtype: Any) -> float:
-    """The spacing of 1; 0 of what is no real floating number."""
-    return float(jnp.finfo(dtype).eps) if jnp.issubdtype(dtype, jnp.floating) else 0.0
-
-
-def coarsest(jaxpr: Jaxpr) -> float:
-    """The spacing of 1 in the coarsest arithmetic of a trace, and of all traces within it."""
-    seen, todo, eps = dict[int, Jaxpr](), [jaxpr], 0.0
-    while todo:
-        each = todo.pop()
-        if id(each) not in seen:
-            seen[id(each)] = each
-            eps = max(eps, *(eps_of(dtype_of(variable.aval)) for line in each.eqns for variable in line.outvars), 0.0)
-            todo += [inner for line in each.eqns for inner in _within(line.params)]
-    return eps
-
-
-def _within(parameters: Mapping[str, Any]) -> Iterator[Jaxpr]:
-    """Traces that an operation calls, alone or several: the bodies of loops and branches."""
-    for value in parameters.values():
-        for each in value if isinstance(value, (tuple, list)) else (value,):
-            trace = each.jaxpr if isinstance(each, ClosedJaxpr) else each
-            if isinstance(trace, Jaxpr):
-                yield trace

@@ -13,7 +13,8 @@ import numpy as np
 
 from gradcheck.adapters.contract.breaches import Breach, Kept, Told, gathered
 from gradcheck.adapters.contract.first import EACH, FACTORS, Gradients, Refused, chosen, only
-from gradcheck.adapters.jax.answers import Arrays, Examined, coarsest, vjp, wide
+from gradcheck.adapters.jax.answers import Arrays, Examined, vjp, wide
+from gradcheck.adapters.jax.traces import coarsest
 from gradcheck.adapters.leaves import Function
 from gradcheck.foundation.state.silence import Silence
 from gradcheck.foundation.wording import enumerated

@@ -1,130 +1,166 @@
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 # (JAX's own annotations are partial.)
 """JAX's derivatives: functions with ``custom_vjp`` or ``custom_jvp``, jitted or not, in reverse and forward mode."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
 
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.jax.contract import asked as asked_about
-from gradcheck.adapters.leaves import Function, combine, settled
-from gradcheck.adapters.numbers import arrays_of
-from gradcheck.candidates.given import Gradient
+from gradcheck.adapters.jax.derivatives import (
+    JaxFunction,
+    forward_of,
+    judged,
+    judged_forward,
+    lacks_forward,
+    lacks_reverse,
+    reverse_of,
+)
+from gradcheck.adapters.jax.hyperparameters import hyperparameters
+from gradcheck.adapters.jax.second_order import second_order
+from gradcheck.adapters.jax.stopped import explained
+from gradcheck.adapters.leaves import settled
 from gradcheck.candidates.precision import Arithmetic
-from gradcheck.checking.checker import checked, idle, with_notes
-from gradcheck.errors import CallFailed, DataError
-from gradcheck.foundation.arrays import Array
-from gradcheck.foundation.calling import called
+from gradcheck.checking.checker import with_notes
+from gradcheck.errors import CallFailed, DataError, DescriptionError
 from gradcheck.foundation.validation import Asked
-from gradcheck.oracles.directions import signs
+from gradcheck.foundation.wording import shown
 from gradcheck.report import Report, joined
 
 MODES = ("reverse", "forward")
 
 
+class Wanted(NamedTuple):
+    """Which derivatives are asked about, and whether the contract is."""
+
+    modes: tuple[str, ...] | None
+    order: int
+    contract: bool
+
+    @classmethod
+    def of(cls, modes: str | tuple[str, ...] | None, order: object, contract: bool) -> "Wanted":
+        """If they can be asked for.
+
+        Raises
+        ------
+        DescriptionError
+            Where there is no such order.
+        DataError
+            Where there is no such mode, or not the one that a second derivative needs.
+        """
+        modes = (modes,) if isinstance(modes, str) else modes
+        unknown = [mode for mode in modes or () if mode not in MODES]
+        if unknown or modes == ():
+            raise DataError(f"modes: expected some of {', '.join(MODES)}, got {shown(unknown[0] if unknown else modes)}")
+        if isinstance(order, bool) or order not in (1, 2):
+            raise DescriptionError(f"expected 1 or 2, got {shown(order)}", "order")
+        if order == 2 and modes is not None and "reverse" not in modes:
+            raise DataError("order: the second derivative is that of reverse mode: ask for 'reverse', too")
+        return cls(None if modes is None else tuple(modes), cast("int", order), contract)
+
+
+def own_dtype(dtype: Any, kwargs: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The dtype to judge in, which is a name: ``jnp.float32`` is an argument of the function."""
+    try:
+        return (dtype, kwargs) if dtype is None or isinstance(dtype, str) else (None, {**kwargs, "dtype": np.dtype(dtype)})
+    except TypeError:
+        return dtype, kwargs
+
+
 def check_jax(
-    f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] | None, asked: Asked, contract: bool = True
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wanted: Wanted, asked: Asked
 ) -> Report:
     """What `gradcheck.check_jax` does."""
-    unknown = [mode for mode in modes or () if mode not in MODES]
-    if unknown or modes == ():
-        raise DataError(f"modes: expected some of {', '.join(MODES)}, got {unknown[0] if unknown else modes!r}")
     # Whatever is set around the check: disable_jit would leave nothing to compile.
-    with jax.enable_x64(True), jax.disable_jit(False), jax.transfer_guard("allow"):
+    with jax.disable_jit(False), jax.transfer_guard("allow"):
         try:
-            function, reports = _reports(f, args, modes, asked, contract)
+            return _in_64_bits(f, args, kwargs, wanted, asked)
         except jax.errors.JAXTypeError:  # what functions raise is a sentence by now
             raise DataError(
                 "called within jax.jit, jax.vmap or jax.grad, where nothing has numbers: call it outside"
             ) from None
-    notes = [] if modes or "forward" in reports else [f"{function.name} has no forward mode"]
-    title = next(iter(reports.values())).title
-    report = joined(f"{function.name}: {title}", [report.labelled(mode) for mode, report in reports.items()], notes)
-    return with_notes(report, function.notes(), unchecked=function.unchecked)
 
 
-def _reports(
-    f: Callable[..., Any], args: tuple[Any, ...], modes: tuple[str, ...] | None, asked: Asked, contract: bool
-) -> tuple[Function, dict[str, Report]]:
-    function, arithmetic = settled(Function(f, args, asked, jax.numpy.asarray), reverse_of, asked)
-    derivatives = Derivatives(function, asked.seed)
-    custom = (contract or not modes) and not derivatives.has_forward()
-    wanted = modes or (("reverse",) if custom else MODES)
-    reports = {mode: _MODES[mode](derivatives, asked, arithmetic) for mode in MODES if mode in wanted}
-    if custom and contract and "reverse" in reports:
-        reports["reverse"] = under_contract(reports["reverse"], partial(asked_about, function))
-    return function, reports
-
-
-def _reverse(derivatives: "Derivatives", asked: Asked, arithmetic: Arithmetic) -> Report:
-    function = derivatives.function
-    report, claim = checked(
-        function.loss, reverse_of(function), function.point, asked._replace(dtype=None), arithmetic=arithmetic
-    )
-    return with_notes(report, idle(claim, report.findings))
-
-
-def _forward(derivatives: "Derivatives", asked: Asked, arithmetic: Arithmetic) -> Report:
-    return checked(derivatives.moved, derivatives.forward, derivatives.origin, asked._replace(dtype=None))[0]
-
-
-_MODES = {"reverse": _reverse, "forward": _forward}
-
-
-def reverse_of(function: Function) -> Gradient:
-    """By ``jax.vjp``."""
-    name = f"the VJP of {function.name}"
-
-    def gradient(arrays: Mapping[str, Array]) -> dict[str, Array]:
-        out, pull = called(jax.vjp, name, function.call, typed(function.cast(arrays)))
-        cotangents = {key: jax.numpy.asarray(function.cotangents[key], dtype=value.dtype) for key, value in out.items()}
-        (found,) = called(pull, name, cotangents)
-        return arrays_of(found)
-
-    return gradient
-
-
-class Derivatives:
-    """Of a function at its arguments, for NumPy arrays by name, in either mode."""
-
-    def __init__(self, function: Function, seed: int) -> None:
-        self.function, self.origin = function, dict.fromkeys(function.point, 0.0)
-        self.tangents = {name: signs(name, array.shape, seed) for name, array in function.point.items()}
-
-    def moved(self, t: Mapping[str, float]) -> float:
-        """The loss where each block has moved by t along its tangent."""
-        return self.function.loss(self._along(t))
-
-    def forward(self, t: Mapping[str, float]) -> dict[str, float]:
-        """By ``jax.jvp``, one block at a time."""
-        point = typed(self.function.cast(self._along(t)))
-        found: dict[str, float] = {}
-        for name in point:
-            tangents = {
-                other: jax.numpy.asarray(self.tangents[name] if other == name else np.zeros(array.shape), dtype=array.dtype)
-                for other, array in point.items()
-            }
-            _, products = called(jax.jvp, f"the JVP of {self.function.name}", self.function.call, (point,), (tangents,))
-            found[name] = combine(arrays_of(products), self.function.cotangents)
-        return found
-
-    def has_forward(self) -> bool:
-        """Whether JAX has a forward mode for it: it has none for a ``custom_vjp``."""
-        point = typed(self.function.cast(self.function.point))
+def _in_64_bits(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wanted: Wanted, asked: Asked
+) -> Report:
+    """In these; a function that insists on less, under the setting that its user has."""
+    constants = hyperparameters(args, kwargs)
+    own = bool(jax.config.read("jax_enable_x64"))
+    first, refused = None, ""
+    with jax.enable_x64(True):
         try:
-            jax.jvp(self.function.call, (point,), (point,))
-        except (TypeError, CallFailed) as error:
-            return "custom_vjp" not in str(error)
-        return True
+            subject = _Subject.of(JaxFunction(f, args, kwargs, asked, constants), wanted, asked)
+            if own or not subject.function.as_given or np.float64 in subject.function.given.values():
+                return subject.judged()
+            refused = subject.function.refused
+        except CallFailed as failed:
+            if own or asked.dtype == "float64":
+                raise
+            first, refused = failed, str(failed)
+    with jax.enable_x64(False):
+        try:
+            subject = _Subject.of(JaxFunction(f, args, kwargs, asked, constants), wanted, asked)
+        except CallFailed:
+            if first is None:
+                raise
+            raise first from first.__cause__
+        subject.function.refused = refused
+        return subject.judged()
 
-    def _along(self, t: Mapping[str, float]) -> dict[str, Array]:
-        return {name: array + t[name] * self.tangents[name] for name, array in self.function.point.items()}
 
+class _Subject(NamedTuple):
+    """A function in the arithmetic in which it is judged, and the modes that are asked of it and that it has."""
 
-def typed(arrays: Mapping[str, Any]) -> dict[str, jax.Array]:
-    """As JAX has them."""
-    return {name: jax.numpy.asarray(array) for name, array in arrays.items()}
+    function: JaxFunction
+    arithmetic: Arithmetic
+    asked: Asked
+    wanted: Wanted
+    modes: tuple[str, ...]
+    lacking: Mapping[str, str]
+
+    @classmethod
+    def of(cls, function: JaxFunction, wanted: Wanted, asked: Asked) -> "_Subject":
+        """Of one as it is given."""
+        modes = wanted.modes or MODES
+        no_reverse = lacks_reverse(function) if "reverse" in modes else ""
+        if no_reverse and (wanted.modes or wanted.order == 2):
+            instead = "order=2 is the derivative of that" if wanted.order == 2 else 'modes=("forward",) judges the other one'
+            raise DataError(f"{function.name} has no reverse mode: {instead} ({no_reverse})")
+        function, arithmetic = settled(function, forward_of if no_reverse or "reverse" not in modes else reverse_of, asked)
+        no_forward = lacks_forward(function) if not no_reverse else ""
+        if no_forward and "forward" in (wanted.modes or ()):
+            raise DataError(
+                f'{function.name} has no forward mode: modes=("reverse",) judges the other one (it {no_forward})'
+            )
+        lacking = {"reverse": no_reverse, "forward": no_forward}
+        there = tuple(mode for mode in modes if not lacking[mode])
+        return cls(function, arithmetic, asked, wanted, there, lacking)
+
+    def judged(self) -> Report:
+        """In every mode."""
+        asked, function = self.asked._replace(dtype=None), self.function
+        reports: dict[str, Report] = {}
+        if "reverse" in self.modes:
+            reports["reverse"] = explained(function, judged(function, self.arithmetic, asked), self.arithmetic, asked)
+        if "forward" in self.modes:
+            reports["forward"] = judged_forward(function, asked)
+        if self.lacking["forward"] and self.wanted.contract:
+            reports["reverse"] = under_contract(reports["reverse"], partial(asked_about, function))
+        title = next(iter(reports.values())).title
+        parts = [report.labelled(mode) for mode, report in reports.items()]
+        if self.wanted.order == 2:
+            parts += second_order(function, self.arithmetic, reports["reverse"], self.wanted.modes, asked)
+        report = joined(f"{function.name}: {title}", parts, list(self._notes()))
+        return with_notes(report, function.notes(), unchecked=function.unchecked)
+
+    def _notes(self) -> Iterator[str]:
+        name = self.function.name
+        if self.lacking["reverse"]:
+            yield f"{name} has no reverse mode, and is judged in forward mode alone: {self.lacking['reverse']}"
+        if self.lacking["forward"] and not self.wanted.modes:
+            yield f"{name} has no forward mode"

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.jax.contract import asked as asked_about
-from gradcheck.adapters.jax.functions import Derivatives
+from gradcheck.adapters.jax.derivatives import JaxFunction, lacks_forward
+from gradcheck.adapters.jax.hyperparameters import hyperparameters
 from gradcheck.adapters.jax.noise import Interpreter
 from gradcheck.adapters.leaves import Function
 from gradcheck.adapters.numbers import dtype_of
@@ -38,12 +39,17 @@ BACKEND = "reverse"
 
 
 def check_against(
-    f: Callable[..., Any], reference: Callable[..., Any], args: tuple[Any, ...], asked: Asked, contract: bool = True
+    f: Callable[..., Any],
+    reference: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    asked: Asked,
+    contract: bool = True,
 ) -> Report:
     """What `gradcheck.check_jax` does where it is given a reference."""
     with jax.disable_jit(False), jax.transfer_guard("allow"):
         try:
-            pair = JaxPair(f, reference, args, asked)
+            pair = JaxPair(f, reference, args, kwargs, asked)
             report = compared(pair, asked)
             if contract and pair.has_backward_of_its_own():
                 report = under_contract(report, partial(_asked_about, pair))
@@ -85,14 +91,19 @@ class JaxPair:
 
     doubt = ""
 
-    def __init__(self, f: Callable[..., Any], reference: Callable[..., Any], args: tuple[Any, ...], asked: Asked) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        reference: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        asked: Asked,
+    ) -> None:
         given, seed = asked._replace(dtype=AS_GIVEN if asked.dtype is None else asked.dtype), asked.seed
-        arrays = [dtype_of(leaf) for leaf in jax.tree.leaves(args) if not isinstance(leaf, float)]
+        arrays = [dtype_of(leaf) for leaf in jax.tree.leaves((args, dict(kwargs))) if not isinstance(leaf, float)]
         self.wide = given.dtype == "float64" or (given.dtype == AS_GIVEN and np.dtype(np.float64) in arrays)
         with self._setting():
-            self.kernel = Function(f, args, given, jnp.asarray)
-            self.kernel.given = {name: self._dtype(leaf) for name, leaf in self.kernel.given.items()}
-            self.kernel.point = {name: self.kernel.nearest(name, array) for name, array in self.kernel.point.items()}
+            self.kernel = JaxFunction(f, args, kwargs, given, hyperparameters(args, kwargs))
             outputs = self.kernel.call(self.kernel.cast(self.kernel.point))
         self.reference = copy(self.kernel)
         self.reference.f, self.reference.name = reference, getattr(reference, "__name__", type(reference).__name__)
@@ -148,14 +159,10 @@ class JaxPair:
     def has_backward_of_its_own(self) -> bool:
         """Whether the kernel is a ``custom_vjp``: it then has no forward mode."""
         with self._setting():
-            return not Derivatives(self.kernel, self.kernel.seed).has_forward()
+            return bool(lacks_forward(self.kernel))
 
     def _setting(self) -> AbstractContextManager[Any]:
         return jax.enable_x64(True) if self.wide else nullcontext()
-
-    def _dtype(self, dtype: Any) -> Any:
-        """A number of Python has the format of what it meets."""
-        return dtype if self.wide or dtype != np.float64 else np.dtype(np.float32)
 
     def _typed(self, at: Inputs) -> Typed:
         return Typed(*({name: jnp.asarray(a, self._cast[name]) for name, a in each.items()} for each in at))

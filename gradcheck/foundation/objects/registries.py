@@ -68,13 +68,13 @@ def _registered(library: Any, node: Any) -> Level | None:
         return unflatten(structure, new) if library.__name__.startswith("jax") else unflatten(new, structure)
 
     try:
-        names = tuple(_name(path[0]) for path, _ in library.tree_flatten_with_path(node, is_leaf=is_leaf)[0])
+        names = tuple(name_of_part(path[0]) for path, _ in library.tree_flatten_with_path(node, is_leaf=is_leaf)[0])
     except ValueError:  # PyTorch's may be registered without names
         names = tuple(map(str, range(len(leaves))))
     return Level(names, tuple(leaves), rebuild)
 
 
-def _name(key: Any) -> str:
+def name_of_part(key: Any) -> str:
     """Of a part, from an attribute's key, a dictionary's or a place in a sequence."""
     return str(next(getattr(key, kind) for kind in ("name", "key", "idx") if hasattr(key, kind)))
 
