@@ -79,6 +79,15 @@ class Cause(StrEnum):
         ("the forward derivative is another than the backward pass: {how}", "forward and backward derivative differ"),
         "correct the jvp: the backward pass is right",
     )
+    HIDES_SECOND_ORDER = (
+        "hides-second-order",
+        (
+            "the first backward pass hides the second derivative: {how}",
+            "the first backward pass hides the second derivative",
+        ),
+        "make it of ctx.saved_tensors (arguments and outputs) and the cotangent, by operations that record a graph; or mark "
+        "it once_differentiable, which refuses loudly",
+    )
     SYMBOLIC_ZEROS = (
         "symbolic-zeros",
         ("it matters which outputs are used: {how}", "it matters which outputs are used"),

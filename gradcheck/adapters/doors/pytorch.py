@@ -20,6 +20,8 @@ def check_torch(
     *args: Any,
     reference: Any = None,
     module: Any = None,
+    order: int = 1,
+    modes: str | tuple[str, ...] | None = None,
     accuracy: float | None = None,
     resolve: float = 1e-3,
     max_evaluations: int = 400,
@@ -47,6 +49,13 @@ def check_torch(
         ``torch.compile`` was given.
     module : Module, optional
         Whose parameters are blocks, too, where ``f`` brings it along.
+    order : int
+        2 judges the double backward, too: the second derivative by every block and by the cotangents, against differences of
+        the first one, as findings of the backend ``"torch, second order"``.
+    modes : tuple of str, optional
+        ``"reverse"``, ``"forward"`` or both. By default reverse mode, and forward mode where a function of the graph that is
+        not PyTorch's own defines a ``jvp``: its findings have the backend ``"torch forward"``. Asked for by name it is that
+        of PyTorch's operators, too.
     accuracy : float, optional
         By how much a gradient may be off and is called inexact, not wrong: 1e-6, and against a reference 0. Of a kernel that
         approximates on purpose, how far.
@@ -72,17 +81,21 @@ def check_torch(
     ------
     DataError
         Where nothing requires a gradient, or what does is complex or sparse; where an argument can be read only once, or
-        ``f`` does not depend on ``module``.
+        ``f`` does not depend on ``module``; where it has no forward mode, and that is asked for.
+    DescriptionError
+        Where ``order`` is neither 1 nor 2, or what `check` takes, too, is none.
     CallFailed
         Where ``f`` raises.
     """
     with needing("torch"):
         from gradcheck.adapters.pytorch import checking
+        from gradcheck.adapters.pytorch.derivatives import Derivatives
     dtype, kwargs = checking.own_dtype(dtype, kwargs)
     usual = 1e-6 if reference is None else 0.0
     asked = Asked(usual if accuracy is None else accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
+    derivatives = Derivatives.of(order, modes, reference)
     if reference is None:
-        return checking.check_torch(f, args, kwargs, module, asked, contract)
+        return checking.check_torch(f, args, kwargs, module, asked, contract, look=derivatives)
     from gradcheck.adapters.pytorch.reference import check_against
 
     return check_against(f, reference, args, kwargs, module, asked, contract)

@@ -1,9 +1,9 @@
 """PyTorch's backward pass: functions, ``autograd.Function``s and modules, left as they were found."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.arithmetic import arithmetic
+from gradcheck.adapters.pytorch.contract.questions import QUESTIONS, Question
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, name_of
 from gradcheck.adapters.pytorch.generators import Draws
@@ -22,6 +23,9 @@ from gradcheck.foundation.objects.pytree import flatten
 from gradcheck.foundation.validation import Asked
 from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
+
+Look: TypeAlias = Callable[[TorchFunction, Asked, bool], Report]
+"""What is asked of a settled function; whether its contract is, too."""
 
 BACKEND = "torch"
 IDLE = "no gradient, and the output does not depend on it"
@@ -38,11 +42,12 @@ def check_torch(
     asked: Asked,
     contract: bool = True,
     most: int = MANY,
+    look: Look | None = None,
 ) -> Report:
-    """What `gradcheck.check_torch` does, with so many numbers of closures at ``most``."""
+    """What `gradcheck.check_torch` does, with so many numbers of closures at ``most``; unless told by the backward pass."""
     with lent(f, args, kwargs, module, asked.seed, most) as function:
         function.settle(asked.dtype)
-        report = _checked(function, asked, contract)
+        report = (look or reverse)(function, asked, contract)
     if module is not None:
         _refuse_if_nothing_is_shared(function, module, report)
     return report
@@ -94,13 +99,14 @@ def lent(
                 hidden += late
 
 
-def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:
-    report = _judged(function, asked)
+def reverse(function: TorchFunction, asked: Asked, contract: bool, questions: Collection[Question] = QUESTIONS) -> Report:
+    """The backward pass, and these questions of its contract."""
+    report = judged(function, asked)
     unused = function.idle or frozenset()
     report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
     with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
-        report = _with_outputs_alone(report, function, asked)
-    report = under_contract(report, partial(asked_about, function)) if contract else report
+        report = with_outputs_alone(report, function, asked)
+    report = under_contract(report, partial(asked_about, function, questions=questions)) if contract else report
     notes = (*report.notes, *_notes(function, unused, report.findings))
     title, unchecked = f"{function.name}: {report.title}", (*report.unchecked, *function.unchecked)
     return replace(report.labelled(BACKEND), title=title, notes=notes, unchecked=unchecked)
@@ -116,7 +122,8 @@ def _refuse_if_nothing_is_shared(function: TorchFunction, module: torch.nn.Modul
         )
 
 
-def _judged(function: TorchFunction, asked: Asked) -> Report:
+def judged(function: TorchFunction, asked: Asked) -> Report:
+    """Its gradient against differences, as all doors judge; nothing else is asked."""
     report, _ = checked(
         function.loss, function.gradient, function.point(), asked._replace(dtype=None), arithmetic=arithmetic(function)
     )
@@ -140,7 +147,8 @@ def adds_up(function: TorchFunction) -> bool:
     return True
 
 
-def _with_outputs_alone(report: Report, function: TorchFunction, asked: Asked) -> Report:
+def with_outputs_alone(report: Report, function: TorchFunction, asked: Asked) -> Report:
+    """With what is wrong of one output alone, where the gradients of single outputs do not add up."""
     if report.verdict is not Verdict.WRONG and not adds_up(function):
         for output in function.cotangents:
             report = _with_output_alone(report, function, output, asked)
@@ -149,7 +157,7 @@ def _with_outputs_alone(report: Report, function: TorchFunction, asked: Asked) -
 
 def _with_output_alone(report: Report, function: TorchFunction, output: str, asked: Asked) -> Report:
     alone = function.alone(output)
-    found = _judged(alone, asked)
+    found = judged(alone, asked)
     fresh = {
         finding.name: replace(finding, reason=f"where output {output} is used alone: {finding.reason}")
         for finding in found.findings

@@ -1,0 +1,92 @@
+"""The second derivative of a PyTorch function: its double backward, against differences of its first derivative."""
+
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from gradcheck.adapters.contract.breaches import shortly
+from gradcheck.adapters.pytorch.checking import judged, with_outputs_alone
+from gradcheck.adapters.pytorch.first_derivative import FirstDerivative, refusing
+from gradcheck.adapters.pytorch.function import TorchFunction
+from gradcheck.adapters.pytorch.hidden import hiding
+from gradcheck.errors import CallFailed
+from gradcheck.foundation.validation import Asked
+from gradcheck.foundation.wording import enumerated
+from gradcheck.report import Report
+from gradcheck.verdict.causes import Cause
+from gradcheck.verdict.findings import Finding, Verdict
+
+BACKEND = "torch, second order"
+NAME = "second derivative"  # of the finding that says that there is none
+REMEDY = "write the backward pass of operations that record a graph, or use no second derivative of it"
+NO_FIRST = "no second derivative was asked for: there is no first one"
+
+
+def second_order(function: TorchFunction, first: Report, asked: Asked) -> Report:
+    """What its second backward pass says of each block and cotangent; ``first`` is what the first one was found to be."""
+    derivative = FirstDerivative(function)
+    if not derivative.cotangents:
+        return Report(title="", findings=(), notes=(NO_FIRST,))
+    refused = _refused(derivative)
+    kept = [name for name in derivative.blocks if name not in refused]
+    report = _judged(derivative.of(kept), asked) if kept else Report(title="", findings=())
+    if refused:
+        report = _with_refusals(report, refused)
+    findings = tuple(_beside(each, sorted(first.wrong)) for each in report.findings)
+    notes = tuple(note if note in first.notes else f"second order: {note}" for note in report.notes)
+    return replace(report, findings=findings, notes=notes).labelled(BACKEND)
+
+
+def _judged(derivative: FirstDerivative, asked: Asked) -> Report:
+    report = judged(derivative, asked)
+    with suppress(CallFailed):
+        report = with_outputs_alone(report, derivative, asked)
+    if decorated := refusing(derivative):
+        silent = report.wrong
+        rest = tuple(each for each in report.findings if each.name not in silent)
+        known = tuple(each for each in report.diagnoses if each.name not in silent)
+        return _with_refusals(replace(report, findings=rest, diagnoses=known), dict.fromkeys(sorted(silent), decorated))
+    return _with_what_hides(report, hiding(derivative, report.wrong))
+
+
+def _refused(derivative: FirstDerivative) -> dict[str, str]:
+    """Blocks that a second backward pass raises for, and what; all of them, where it does for none alone."""
+    said = _raised(derivative)
+    if not said:
+        return {}
+    alone = {name: _raised(derivative.of([name])) for name in derivative.blocks}
+    return {name: each for name, each in alone.items() if each} or dict.fromkeys(derivative.blocks, said)
+
+
+def _raised(derivative: FirstDerivative) -> str:
+    try:
+        derivative.gradient(derivative.point())
+    except CallFailed as failed:
+        return f"the second backward pass {shortly(failed)}"
+    return ""
+
+
+def _with_refusals(report: Report, refused: dict[str, str]) -> Report:
+    """A loud error is no wrong derivative, and no right one: what was asked for is not there."""
+    names, why = list(refused), next(iter(refused.values()), "")
+    findings = [Finding(name=name, backend="", verdict=Verdict.UNSUPPORTED, reason=said) for name, said in refused.items()]
+    whole = Finding(name=NAME, backend="", verdict=Verdict.UNRESOLVED, reason=f"of {enumerated(names)} there is none: {why}")
+    causes = (Cause.HIDES_SECOND_ORDER.of(name, how=said, remedy=REMEDY) for name, said in refused.items())
+    return replace(report, findings=(*report.findings, *findings, whole), diagnoses=(*report.diagnoses, *causes))
+
+
+def _with_what_hides(report: Report, hidden: dict[str, str]) -> Report:
+    """In the place of what else would explain a block: where no path leads to it all is zero."""
+    others = tuple(each for each in report.diagnoses if each.name not in hidden)
+    causes = (Cause.HIDES_SECOND_ORDER.of(name, how=how) for name, how in hidden.items())
+    return replace(report, diagnoses=(*others, *causes))
+
+
+def _beside(finding: Finding, off: list[str]) -> Finding:
+    """What a finding means where the first derivative is wrong, of which it is the derivative."""
+    if not off or finding.verdict is Verdict.UNSUPPORTED:
+        return finding
+    first = f"the first derivative is wrong in {enumerated(off)}"
+    agrees = finding.verdict in (Verdict.CORRECT, Verdict.INEXACT)
+    said = f"{first}, which it is the derivative of" if agrees else f"{first}, and it is not the derivative of that either"
+    return replace(finding, reason=f"{said}: {finding.reason}" if finding.reason else said)
