@@ -14,6 +14,7 @@ from gradcheck.adapters.pytorch.contract.graph import class_of, nodes_of
 from gradcheck.adapters.pytorch.function import Call, TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.numbers import array_of, arrays_of, tensor_of
+from gradcheck.comparison.pair import output_block
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.wording import enumerated
 
@@ -101,7 +102,7 @@ class FirstDerivative(TorchFunction):
 def _names(first: TorchFunction) -> Iterator[tuple[str, str]]:
     outputs = list(first.cotangents)
     for output in outputs:
-        name = "cotangent" if outputs == ["output"] else f"cotangent.{output}"
+        name = "cotangent" if outputs == ["output"] else f"cotangent.{output_block(output)}"
         yield output, f"{name} of {first.name}" if name in first.blocks else name
 
 

@@ -2,8 +2,7 @@
 # (PyTorch's annotations are partial.)
 """Forward mode of a PyTorch function: the tangents of its outputs, against differences, and against the backward pass."""
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -18,8 +17,10 @@ from gradcheck.adapters.pytorch.function import TorchFunction
 from gradcheck.adapters.pytorch.numbers import arrays_of
 from gradcheck.candidates.precision import Arithmetic
 from gradcheck.checking.checker import checked
+from gradcheck.comparison.pair import output_block
 from gradcheck.errors import DataError
 from gradcheck.foundation.arrays import Array, dot, norm, rms
+from gradcheck.foundation.state.silence import Silence
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.wording import enumerated
 from gradcheck.oracles.directions import signs
@@ -31,6 +32,8 @@ from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 BACKEND = "torch forward"
 # Of an output's size: what differences here tell from rounding, which truncation leaves at about 1e-10.
 OFF = 1e-6
+BACKWARD = "and by the backward pass"
+DIGITS = 9  # of a factor: what is left of differences
 COMPARED = (Verdict.CORRECT, Verdict.INEXACT)
 
 
@@ -47,16 +50,17 @@ def forward_mode(function: TorchFunction, reverse: Report | None, asked: Asked, 
     DataError
         Where there is no forward mode, and it was asked for by name.
     """
-    tangents = Tangents(function)
-    try:
-        tangents.products(tangents.origin)
-    except Exception as error:
-        return _without(function, error, explicit).labelled(BACKEND)
-    unit = Arithmetic(arithmetic(function).unit)
-    wanted = asked._replace(dtype=None, diagnose=False)
-    report, _ = checked(tangents.moved, tangents.products, tangents.origin, wanted, arithmetic=unit)
-    report = _explained(report, tangents)
-    return (_agreeing(report, reverse, tangents) if reverse else report).labelled(BACKEND)
+    with Silence():  # what it warns of was seen when the backward pass was judged
+        tangents = Tangents(function)
+        try:
+            tangents.products(tangents.origin)
+        except Exception as error:
+            return _without(function, error, explicit).labelled(BACKEND)
+        unit = Arithmetic(arithmetic(function).unit)
+        wanted = asked._replace(dtype=None, diagnose=False)
+        report, _ = checked(tangents.moved, tangents.products, tangents.origin, wanted, arithmetic=unit)
+        said = _disagreeing(report, reverse, tangents) if reverse else {}
+        return _explained(report, said, tangents).labelled(BACKEND)
 
 
 class Tangents:
@@ -65,6 +69,7 @@ class Tangents:
     def __init__(self, function: TorchFunction) -> None:
         self.function, self.point = function, function.point()
         self.origin = dict.fromkeys(self.point, 0.0)
+        self.eps = max(torch.finfo(function.dtype or each.dtype).eps for each in function.blocks.values())
         self.along = {name: signs(name, array.shape, function.seed) for name, array in self.point.items()}
 
     def moved(self, t: Mapping[str, float]) -> float:
@@ -83,7 +88,7 @@ class Tangents:
 
     def slopes(self, name: str) -> dict[str, Array]:
         """The same of one block, by a central difference."""
-        step = max(torch.finfo(self.function.dtype or each.dtype).eps for each in self.function.blocks.values()) ** (1 / 3)
+        step = self.eps ** (1 / 3)
         after, before = (arrays_of(self.function.call(self._at({**self.origin, name: h})).outputs) for h in (step, -step))
         return {output: (after[output] - before[output]) / (2 * step) for output in self.function.cotangents}
 
@@ -99,22 +104,6 @@ class Tangents:
 
     def _at(self, t: Mapping[str, float]) -> dict[str, Array]:
         return {name: array + t[name] * self.along[name] for name, array in self.point.items()}
-
-
-class Place(NamedTuple):
-    """Where a tangent is wrong: of which output, and in how many of its entries."""
-
-    output: str
-    at: tuple[int, ...]
-    claimed: float
-    slope: float
-    off: int
-    entries: int
-
-    def __str__(self) -> str:
-        where = f" at {list(self.at)}" if self.at else ""
-        share = f", and {self.off} of {self.entries} entries are off" if self.entries > 1 else ""
-        return f"the tangent of {self.output}{where} is {self.claimed:.6g}, by differences {self.slope:.6g}{share}"
 
 
 def _without(function: TorchFunction, error: Exception, explicit: bool) -> Report:
@@ -134,74 +123,81 @@ def _without(function: TorchFunction, error: Exception, explicit: bool) -> Repor
     return Report(title="", findings=(), notes=(sentence,))
 
 
-def _explained(report: Report, tangents: Tangents) -> Report:
-    """With the output of which a wrong tangent is, and the entry."""
+def _explained(report: Report, said: Mapping[str, str], tangents: Tangents) -> Report:
+    """With the output of which a wrong tangent is, and the entry; what is ``said`` of a block is wrong as well."""
     findings, causes = list[Finding](), list[Diagnosis]()
     for finding in report.findings:
-        if finding.verdict is Verdict.WRONG:
-            claims, slopes = tangents.outputs([finding.name], tangents.origin), tangents.slopes(finding.name)
-            found = _place(claims, slopes)
-            causes += _ratio(finding.name, claims, slopes)
-            finding = replace(finding, reason=str(found)) if found else finding
+        name = finding.name
+        if finding.verdict is Verdict.WRONG or name in said:
+            claims, slopes = tangents.outputs([name], tangents.origin), tangents.slopes(name)
+            reason = ": ".join(filter(None, [said.get(name, ""), _place(claims, slopes)])) or finding.reason
+            factor = _factor(claims, slopes)
+            if name in said:
+                times = "" if factor is None else f", {factor:.10g} times what it should be"
+                causes.append(Cause.FORWARD_MODE.of(name, how=f"{reason}{times}"))
+            elif factor is not None:
+                causes.append(_cause(name, factor))
+            finding = replace(_broken(finding), reason=reason)
         findings.append(finding)
     return replace(report, findings=tuple(findings), diagnoses=tuple(causes))
 
 
-def _place(claims: Mapping[str, Array], slopes: Mapping[str, Array]) -> Place | None:
-    found: list[tuple[float, Place]] = []
+def _broken(finding: Finding) -> Finding:
+    """Wrong for a reason that is no error of its numbers."""
+    wrong = finding.verdict is Verdict.WRONG
+    return finding if wrong else Finding(name=finding.name, backend="", verdict=Verdict.WRONG)
+
+
+def _place(claims: Mapping[str, Array], slopes: Mapping[str, Array]) -> str:
+    """The entry that is furthest off, of whichever output."""
+    found: list[tuple[float, str]] = []
     for output, slope in slopes.items():
         claim = claims.get(output, np.zeros_like(slope))
         off, least = np.abs(claim - slope), OFF * max(rms(slope), rms(claim))
-        if slope.size and np.any(off > least):
+        if np.any(off > least):
             index = place(int(np.argmax(off)), off.shape)
-            count = int(np.sum(off > least))
-            worst = Place(output, index, float(claim[index]), float(slope[index]), count, slope.size)
-            found.append((float(off[index]) / least, worst))
-    return max(found, key=lambda each: each[0])[1] if found else None
+            where = f" at {list(index)}" if index else ""
+            share = f", and {int(np.sum(off > least))} of {slope.size} entries off" if slope.size > 1 else ""
+            sentence = (
+                f"the tangent of {output_block(output)}{where} is {claim[index]:.6g}, by differences {slope[index]:.6g}"
+            )
+            found.append((float(off[index]) / least, f"{sentence}{share}"))
+    return max(found)[1] if found else ""
 
 
-def _ratio(name: str, claims: Mapping[str, Array], slopes: Mapping[str, Array]) -> Iterator[Diagnosis]:
-    """One factor that makes all of it right."""
+def _factor(claims: Mapping[str, Array], slopes: Mapping[str, Array]) -> float | None:
+    """One factor that all of it is off by."""
     true = np.concatenate([np.ravel(slope) for slope in slopes.values()])
     claim = np.concatenate([np.ravel(claims.get(output, np.zeros_like(slope))) for output, slope in slopes.items()])
     factor = dot(claim, true) / (dot(true, true) or 1.0)
-    if true.size < 2 or norm(claim - factor * true) > OFF * norm(true):
-        return
-    if abs(factor) < OFF:
-        yield Cause.ZERO.of(name)
-    elif abs(factor + 1) < OFF:
-        yield Cause.SIGN.of(name)
-    else:
-        yield Cause.FACTOR.of(name, factor=factor)
+    alike = true.size > 1 and norm(claim - factor * true) <= OFF * norm(true)
+    return round(factor, DIGITS) if alike and abs(factor - 1) > OFF else None
 
 
-def _agreeing(report: Report, reverse: Report, tangents: Tangents) -> Report:
-    """With what is another than by the backward pass: where that is right, it is the forward derivative that is wrong."""
+def _cause(name: str, factor: float) -> Diagnosis:
+    known = {0.0: Cause.ZERO, -1.0: Cause.SIGN}
+    return known[factor].of(name) if factor in known else Cause.FACTOR.of(name, factor=factor)
+
+
+def _disagreeing(report: Report, reverse: Report, tangents: Tangents) -> dict[str, str]:
+    """Blocks whose backward pass is right and says something else: of single tangents, else of all at once."""
     gradient, claims = tangents.function.gradient(tangents.point), tangents.products(tangents.origin)
     right = {finding.name for finding in reverse.findings if finding.verdict in COMPARED}
-    eps = max(torch.finfo(tangents.function.dtype or each.dtype).eps for each in tangents.function.blocks.values())
+    rounding = (
+        max(torch.finfo(tangents.function.dtype or each.dtype).eps for each in tangents.function.blocks.values()) ** 0.5
+    )
     said: dict[str, str] = {}
-    for finding in report.findings:
-        name = finding.name
-        products = gradient[name].astype(np.float64) * tangents.along[name]
-        off, size = abs(claims[name] - float(np.sum(products))), float(np.sum(np.abs(products))) + abs(claims[name])
-        if name in right and (finding.verdict is Verdict.WRONG or not off <= eps**0.5 * size):
-            said[name] = (
-                f"along a tangent the forward derivative is {claims[name]:.6g}, and by the backward pass "
-                f"{float(np.sum(products)):.6g}"
+    for finding in (finding for finding in report.findings if finding.name in right):
+        claimed, products = claims[finding.name], gradient[finding.name].astype(np.float64) * tangents.along[finding.name]
+        pulled, size = float(np.sum(products)), float(np.sum(np.abs(products))) + abs(claimed)
+        if finding.verdict is Verdict.WRONG or not abs(claimed - pulled) <= rounding * size:
+            said[finding.name] = (
+                f"along a tangent the forward derivative is {claimed:.6g}, and by the backward pass {pulled:.6g}"
             )
     off, size = tangents.together()
-    if not said and not abs(off) <= eps**0.5 * size:
+    if not said and not abs(off) <= rounding * size:
         said = dict.fromkeys(sorted(right), f"for tangents of all blocks at once it is off by {abs(off):.2g} from their sum")
-    findings = tuple(_broken(each, said.get(each.name, "")) for each in report.findings)
-    causes = (Cause.FORWARD_MODE.of(name, how=how) for name, how in said.items())
-    return replace(report, findings=findings, diagnoses=(*report.diagnoses, *causes))
-
-
-def _broken(finding: Finding, sentence: str) -> Finding:
-    if not sentence or finding.verdict is Verdict.WRONG:
-        return finding
-    return Finding(name=finding.name, backend="", verdict=Verdict.WRONG, reason=sentence)
+    return said
 
 
 def _custom(function: TorchFunction) -> list[torch.autograd.graph.Node]:

@@ -141,12 +141,13 @@ def _attributes(node: Node, place: int, held: Held) -> dict[Key, Seen]:
     """What a forward pass has put onto its context, but for what carries a graph."""
     found = dict[Key, Seen]()
     for attribute, value in list(cast("dict[str, Any]", vars(node)).items()):
-        flat = flatten(value, f"ctx.{attribute}")
+        flat = flatten({attribute: value})
         keys: list[Key] = [("attribute", place, name) for name in flat.names]
         pairs = list(zip(keys, flat.leaves, strict=True))
-        found |= {key: Seen(f"{key[2]} of {_name(node)}", _copy(leaf)) for key, leaf in pairs if _is_number(leaf)}
+        found |= {key: Seen(f"ctx.{key[2]} of {_name(node)}", _copy(leaf)) for key, leaf in pairs if _is_number(leaf)}
         if not held.keys().isdisjoint(keys):
-            setattr(node, attribute, flat.rebuild([_copy(held[key].value) if key in held else leaf for key, leaf in pairs]))
+            leaves = [_copy(held[key].value) if key in held else leaf for key, leaf in pairs]
+            setattr(node, attribute, flat.rebuild(leaves)[attribute])
     return found
 
 
