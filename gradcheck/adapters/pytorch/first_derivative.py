@@ -15,7 +15,8 @@ from gradcheck.adapters.pytorch.function import Call, TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.numbers import array_of, arrays_of, tensor_of
 from gradcheck.comparison.pair import output_block
-from gradcheck.foundation.arrays import Array
+from gradcheck.foundation.arrays import Array, rms
+from gradcheck.foundation.calling import called
 from gradcheck.foundation.wording import enumerated
 
 PYTORCH = torch.autograd.function.__file__
@@ -67,6 +68,16 @@ class FirstDerivative(TorchFunction):
         other.blocks, other.idle = {name: self.blocks[name] for name in names}, None
         return other
 
+    def size(self) -> float:
+        """Of the whole first derivative reduced to a number: of the function, where each block moves by its own size.
+
+        Its rounding is so many roundoffs of the terms that it is made of, whatever these cancel to.
+        """
+        outputs, point = arrays_of(self.first.call(self.first.point()).outputs), self.first.point()
+        whole = sum(float(np.sum(np.abs(outputs[name] * drawn))) for name, drawn in self.first.cotangents.items())
+        moved = (np.sum(np.abs(self.cotangents.get(gradient_of(name), 0.0))) / (rms(x) or 1.0) for name, x in point.items())
+        return whole * float(sum(moved))
+
     def graph_of_first(self, arrays: Mapping[str, Array]) -> tuple[Call, Tensors]:
         """An evaluation of the function itself, before any backward pass, and its cotangents; leaves have all blocks."""
         leaves, outputs = self._evaluated({name: array for name, array in arrays.items() if name in self.first.blocks})
@@ -82,7 +93,9 @@ class FirstDerivative(TorchFunction):
         """The first backward pass, dense."""
         if not cotangents:
             return dict.fromkeys(call.leaves)
-        found = torch.autograd.grad(
+        found = called(
+            torch.autograd.grad,
+            f"the first backward pass of {self.first.name}",
             list(call.outputs.values()),
             list(call.leaves.values()),
             list(cotangents.values()),

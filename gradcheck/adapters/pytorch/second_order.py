@@ -5,20 +5,26 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import shortly
+from gradcheck.adapters.pytorch.arithmetic import arithmetic
 from gradcheck.adapters.pytorch.checking import judged, with_outputs_alone
 from gradcheck.adapters.pytorch.first_derivative import FirstDerivative, refusing
 from gradcheck.adapters.pytorch.function import TorchFunction
 from gradcheck.adapters.pytorch.hidden import hiding
 from gradcheck.errors import CallFailed
+from gradcheck.foundation.arrays import rms
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.wording import enumerated
 from gradcheck.report import Report
+from gradcheck.verdict import reasons
 from gradcheck.verdict.causes import Cause
 from gradcheck.verdict.findings import Finding, Verdict
 
 BACKEND = "torch, second order"
 NAME = "second derivative"  # of the finding that says that there is none
 REMEDY = "write the backward pass of operations that record a graph, or use no second derivative of it"
+# Roundoffs of the whole first derivative, in what it contributes. That of the correlation of two numbers, which
+# is 1 wherever they lie, was 7 of them.
+NOTHING = 100
 NO_FIRST = "no second derivative was asked for: there is no first one"
 
 
@@ -41,12 +47,36 @@ def _judged(derivative: FirstDerivative, asked: Asked) -> Report:
     report = judged(derivative, asked)
     with suppress(CallFailed):
         report = with_outputs_alone(report, derivative, asked)
+    report = _without_rounding(report, derivative)
     if decorated := refusing(derivative):
         silent = report.wrong
         rest = tuple(each for each in report.findings if each.name not in silent)
         known = tuple(each for each in report.diagnoses if each.name not in silent)
         return _with_refusals(replace(report, findings=rest, diagnoses=known), dict.fromkeys(sorted(silent), decorated))
     return _with_what_hides(report, hiding(derivative, report.wrong))
+
+
+def _without_rounding(report: Report, derivative: FirstDerivative) -> Report:
+    """A second derivative is zero where all of it is less than the first one is rounded by."""
+    point, unit = derivative.point(), NOTHING * arithmetic(derivative).unit
+    floor = unit * derivative.size()
+    nothing = {
+        each.name
+        for each in report.findings
+        if each.verdict is Verdict.WRONG and each.entries and _largest(each) * (rms(point[each.name]) or 1.0) <= floor
+    }
+    findings = tuple(_zero(each.name, unit) if each.name in nothing else each for each in report.findings)
+    known = tuple(each for each in report.diagnoses if each.name not in nothing)
+    return replace(report, findings=findings, diagnoses=known)
+
+
+def _zero(name: str, unit: float) -> Finding:
+    said = reasons.zero_to_rounding(unit)
+    return Finding(name=name, backend="", verdict=Verdict.CORRECT, resolution=unit, block_resolution=unit, reason=said)
+
+
+def _largest(finding: Finding) -> float:
+    return max(max(abs(entry.claimed), abs(entry.reference)) for entry in finding.entries)
 
 
 def _refused(derivative: FirstDerivative) -> dict[str, str]:

@@ -1,4 +1,4 @@
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportPrivateUsage=false
 # (PyTorch's annotations are partial.)
 """A forward derivative that a function has beside its backward pass: both say the same."""
 
@@ -78,9 +78,11 @@ def pushed(function: TorchFunction, point: Mapping[str, Array], tangents: Mappin
     def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name in tangents:
             value = tensor.detach().clone()
-            tangent = tensor_of(tangents[name], tensor.shape).to(value)
+            dual = forward_ad.make_dual(value, tensor_of(tangents[name], tensor.shape).to(value))
+            if tensor._is_view():  # into which PyTorch can write none
+                return dual
             with torch.no_grad():  # written into the very leaf, which may be a parameter
-                tensor.copy_(forward_ad.make_dual(value, tangent))
+                tensor.copy_(dual)
         return tensor
 
     with forward_ad.dual_level():
