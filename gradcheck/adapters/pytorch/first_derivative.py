@@ -78,11 +78,11 @@ class FirstDerivative(TorchFunction):
         moved = (np.sum(np.abs(self.cotangents.get(gradient_of(name), 0.0))) / (rms(x) or 1.0) for name, x in point.items())
         return whole * float(sum(moved))
 
-    def graph_of_first(self, arrays: Mapping[str, Array]) -> tuple[Call, Tensors]:
+    def graph_of_first(self, arrays: Mapping[str, Array], graph: bool = True) -> tuple[Call, Tensors]:
         """An evaluation of the function itself, before any backward pass, and its cotangents; leaves have all blocks."""
         leaves, outputs = self._evaluated({name: array for name, array in arrays.items() if name in self.first.blocks})
         cotangents = {
-            output: _like(outputs[output], arrays.get(name, self.first.cotangents[output])).requires_grad_()
+            output: _like(outputs[output], arrays.get(name, self.first.cotangents[output])).requires_grad_(graph)
             for output, name in self.names.items()
             if outputs[output].requires_grad
         }
@@ -107,7 +107,7 @@ class FirstDerivative(TorchFunction):
     def _gradients_of(self, arrays: Mapping[str, Array], graph: bool) -> tuple[Tensors, dict[str, torch.Tensor | None]]:
         """All leaves, of which cotangents are some, and the first gradients."""
         with self.draws.again():
-            call, cotangents = self.graph_of_first(arrays)
+            call, cotangents = self.graph_of_first(arrays, graph)
             gradients = self.backward_of_first(call, cotangents, graph)
         return call.leaves | {self.names[output]: each for output, each in cotangents.items()}, gradients
 
