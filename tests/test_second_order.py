@@ -47,7 +47,11 @@ def test_blocks_keep_their_names_and_every_cotangent_is_one():
     report = holds(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh()), torch.randn(2, 3))
     assert list(second(report)) == ["0.weight", "0.bias", "cotangent"]
     assert [finding.name for finding in report.findings if finding.backend == "torch"] == ["0.weight", "0.bias"]
-    assert list(second(holds(lambda x: (x.sin(), x.exp()), rand(3)))) == ["args.0", "cotangent.output.0", "cotangent.output.1"]
+    assert list(second(holds(lambda x: (x.sin(), x.exp()), rand(3)))) == [
+        "args.0",
+        "cotangent.output.0",
+        "cotangent.output.1",
+    ]
 
 
 RIGHT = {
@@ -393,9 +397,9 @@ def test_another_order_is_refused_in_one_line(order):
 
 
 def test_the_second_order_has_no_reference_and_no_forward_mode():
-    with pytest.raises(DataError, match="reference: .* leave order out"):
+    with pytest.raises(DataError, match=r"reference: .* leave order out"):
         check_torch(torch.sin, rand(3), order=2, reference=torch.sin)
-    with pytest.raises(DataError, match="order: .* ask for 'reverse', too"):
+    with pytest.raises(DataError, match=r"order: .* ask for 'reverse', too"):
         check_torch(torch.sin, rand(3), order=2, modes="forward")
 
 

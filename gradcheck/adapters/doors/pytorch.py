@@ -89,7 +89,7 @@ def check_torch(
     """
     with needing("torch"):
         from gradcheck.adapters.pytorch import checking
-        from gradcheck.adapters.pytorch.derivatives import Derivatives
+        from gradcheck.adapters.pytorch.derivatives.wanted import Derivatives
     dtype, kwargs = checking.own_dtype(dtype, kwargs)
     usual = 1e-6 if reference is None else 0.0
     asked = Asked(usual if accuracy is None else accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()

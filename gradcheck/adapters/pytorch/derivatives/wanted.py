@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from gradcheck.adapters.pytorch.checking import reverse
 from gradcheck.adapters.pytorch.contract.forward import forward as agreement
 from gradcheck.adapters.pytorch.contract.questions import QUESTIONS
-from gradcheck.adapters.pytorch.forward_mode import forward_mode, has_own
+from gradcheck.adapters.pytorch.derivatives.forward import forward_mode, has_own
+from gradcheck.adapters.pytorch.derivatives.second import second_order
 from gradcheck.adapters.pytorch.function import TorchFunction
-from gradcheck.adapters.pytorch.second_order import second_order
 from gradcheck.errors import DataError, DescriptionError
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.wording import shown

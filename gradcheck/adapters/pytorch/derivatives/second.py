@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from gradcheck.adapters.contract.breaches import shortly
 from gradcheck.adapters.pytorch.arithmetic import arithmetic
 from gradcheck.adapters.pytorch.checking import judged, with_outputs_alone
-from gradcheck.adapters.pytorch.first_derivative import FirstDerivative, refusing
+from gradcheck.adapters.pytorch.derivatives.first import FirstDerivative, refusing
+from gradcheck.adapters.pytorch.derivatives.hidden import hiding
 from gradcheck.adapters.pytorch.function import TorchFunction
-from gradcheck.adapters.pytorch.hidden import hiding
 from gradcheck.errors import CallFailed
 from gradcheck.foundation.arrays import rms
 from gradcheck.foundation.validation import Asked

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck.adapters.leaves import combine
 from gradcheck.adapters.pytorch.contract.graph import Node, class_of, nodes_of
-from gradcheck.adapters.pytorch.first_derivative import FirstDerivative, gradient_of
+from gradcheck.adapters.pytorch.derivatives.first import FirstDerivative, gradient_of
 from gradcheck.adapters.pytorch.holdings import reached
 from gradcheck.adapters.pytorch.numbers import array_of
 from gradcheck.foundation.arrays import Array, dot
