@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import numpy as np
 from msgspec.structs import replace
 
 from gradcheck.adapters.contract.breaches import shortly
@@ -11,9 +12,9 @@ from gradcheck.adapters.pytorch.derivatives.first import FirstDerivative, refusi
 from gradcheck.adapters.pytorch.derivatives.hidden import hiding
 from gradcheck.adapters.pytorch.function import TorchFunction
 from gradcheck.errors import CallFailed
-from gradcheck.foundation.arrays import rms
 from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.wording import enumerated
+from gradcheck.oracles.directions import own_sizes, signs
 from gradcheck.report import Report
 from gradcheck.verdict import reasons
 from gradcheck.verdict.causes import Cause
@@ -58,25 +59,30 @@ def _judged(derivative: FirstDerivative, asked: Asked) -> Report:
 
 def _without_rounding(report: Report, derivative: FirstDerivative) -> Report:
     """A second derivative is zero where all of it is less than the first one is rounded by."""
-    point, unit = derivative.point(), NOTHING * arithmetic(derivative).unit
-    floor = unit * derivative.size()
-    nothing = {
-        each.name
-        for each in report.findings
-        if each.verdict is Verdict.WRONG and each.entries and _largest(each) * (rms(point[each.name]) or 1.0) <= floor
-    }
+    unit = NOTHING * arithmetic(derivative).unit
+    doubted = {each.name for each in report.findings if each.verdict in (Verdict.WRONG, Verdict.UNRESOLVED)}
+    nothing = {name for name in doubted if _is_nothing(derivative, name, unit * derivative.size())}
     findings = tuple(_zero(each.name, unit) if each.name in nothing else each for each in report.findings)
     known = tuple(each for each in report.diagnoses if each.name not in nothing)
     return replace(report, findings=findings, diagnoses=known)
 
 
+def _is_nothing(derivative: FirstDerivative, name: str, floor: float) -> bool:
+    """Whether neither what is claimed nor what a move of an eighth does is more."""
+    point, here = derivative.point(), derivative.loss(derivative.point())
+    claimed = np.abs(derivative.gradient(point)[name]) * own_sizes(point[name])
+    if not np.max(claimed, initial=0.0) <= floor:
+        return False
+    for attempt in range(2):
+        v = signs(name, point[name].shape, derivative.seed, attempt) * own_sizes(point[name]) / 8
+        if not abs(derivative.loss({**point, name: point[name] + v}) - here) <= floor:
+            return False
+    return True
+
+
 def _zero(name: str, unit: float) -> Finding:
     said = reasons.zero_to_rounding(unit)
     return Finding(name=name, backend="", verdict=Verdict.CORRECT, resolution=unit, block_resolution=unit, reason=said)
-
-
-def _largest(finding: Finding) -> float:
-    return max(max(abs(entry.claimed), abs(entry.reference)) for entry in finding.entries)
 
 
 def _refused(derivative: FirstDerivative) -> dict[str, str]:
