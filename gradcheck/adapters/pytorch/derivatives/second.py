@@ -48,13 +48,27 @@ def _judged(derivative: FirstDerivative, asked: Asked) -> Report:
     report = judged(derivative, asked)
     with suppress(CallFailed):
         report = with_outputs_alone(report, derivative, asked)
-    report = _without_rounding(report, derivative)
+    report = _without_rounding(_without_what_is_of_no_account(report, derivative, asked), derivative)
     if decorated := refusing(derivative):
         silent = report.wrong
         rest = tuple(each for each in report.findings if each.name not in silent)
         known = tuple(each for each in report.diagnoses if each.name not in silent)
         return _with_refusals(replace(report, findings=rest, diagnoses=known), dict.fromkeys(sorted(silent), decorated))
     return _with_what_hides(report, hiding(derivative, report.wrong))
+
+
+def _without_what_is_of_no_account(report: Report, derivative: FirstDerivative, asked: Asked) -> Report:
+    """Where there is no slope, what is claimed within the accuracy of the whole is inexact: the first derivative is as well.
+
+    Of a saturated function the second derivative is zero, and rounding of the first is all that there is of it.
+    """
+    if not report.wrong:
+        return report
+    sparing = judged(derivative, asked._replace(sparing=True, diagnose=False))
+    spared = {each.name: each for each in sparing.findings if each.verdict is Verdict.INEXACT and each.name in report.wrong}
+    findings = tuple(spared.get(each.name, each) for each in report.findings)
+    known = tuple(each for each in report.diagnoses if each.name not in spared)
+    return replace(report, findings=findings, diagnoses=known)
 
 
 def _without_rounding(report: Report, derivative: FirstDerivative) -> Report:
