@@ -55,7 +55,8 @@ KNOWN_FORWARD = {
 KNOWN_SECOND = {
     **KNOWN,
     "nn.functional.linear_cross_entropy.chunked": (Verdict.WRONG, DEFECT),
-    **dict.fromkeys(("masked.logaddexp", "linalg.norm.subgradients_at_zero"), (Verdict.WRONG, UNDEFINED)),
+    "masked.logaddexp": (Verdict.WRONG, UNDEFINED),
+    "linalg.norm.subgradients_at_zero": ((Verdict.WRONG, Verdict.NONSMOOTH), UNDEFINED),
     **dict.fromkeys(
         ("nn.functional.linear_cross_entropy.chunked_none", "nn.functional.ctc_loss"), (Verdict.UNRESOLVED, REFUSES)
     ),
@@ -73,10 +74,10 @@ def verdict(subject, **options) -> str:
         return REFUSED
 
 
-def unexplained(subjects: Iterable, known: str | None = None, **options) -> tuple[int, list[str]]:
+def unexplained(subjects: Iterable, known: str | tuple[str, ...] | None = None, **options) -> tuple[int, list[str]]:
     """How many were judged, and what was said beside "correct" (or "inexact", a fact) and what is known."""
     said = [(subject.name, verdict(subject, **options)) for subject in subjects]
-    expected = {Verdict.CORRECT, Verdict.INEXACT, known}
+    expected = {Verdict.CORRECT, Verdict.INEXACT, *((known,) if isinstance(known, str) else known or ())}
     return len(said), [f"{name}: {found}" for name, found in said if found not in expected]
 
 
