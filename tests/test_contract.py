@@ -76,7 +76,8 @@ def breaks(cause, f, *args, says=""):
     assert report.verdict is Verdict.WRONG, str(report)
     assert {diagnosis.cause for diagnosis in report.diagnoses} == {cause}, str(report)
     assert {diagnosis.name for diagnosis in report.diagnoses} == report.wrong
-    assert all(says in finding.reason for finding in report.findings if finding.name in report.wrong), str(report)
+    wrong = [finding for finding in report.findings if finding.verdict is Verdict.WRONG]
+    assert all(says in finding.reason for finding in wrong), str(report)
     assert cause_is_told(report)
     return report
 

@@ -38,12 +38,12 @@ def modules() -> dict[str, Any]:
     return {info.name: info for info in _imported("common_modules").module_db if torch.float64 in info.dtypes}
 
 
-def operator_subjects(name: str) -> list[Subject]:
+def operator_subjects(name: str, most: int = SAMPLES) -> list[Subject]:
     """A few small samples of one operator, in the convention that its wrapper sets: symmetric, triangular, seeded."""
     op = operators()[name]
     _seed()
     samples = op.sample_inputs(**FLOAT64, small_inputs_only=True)
-    return _few(_of_sample(f"{name} {i}", op, sample) for i, sample in enumerate(samples))
+    return _few((_of_sample(f"{name} {i}", op, sample) for i, sample in enumerate(samples)), most)
 
 
 def module_subjects(name: str) -> list[Subject]:
@@ -91,10 +91,10 @@ def _as_documented(module: torch.nn.Module) -> Callable[..., Any]:
     return lambda scores, *args, **kwargs: module(scores.log_softmax(2), *args, **kwargs)
 
 
-def _few(subjects: Iterator[Subject]) -> list[Subject]:
+def _few(subjects: Iterator[Subject], most: int = SAMPLES) -> list[Subject]:
     wanted = [subject for subject in subjects if required(subject) and _is_defined(subject)]
     small = [subject for subject in wanted if size(subject) <= NUMBERS] or sorted(wanted, key=size)[:1]
-    chosen = sorted({round(i) for i in np.linspace(0, len(small) - 1, SAMPLES)}) if small else []
+    chosen = sorted({round(i) for i in np.linspace(0, len(small) - 1, most)}) if small else []
     return [small[i] for i in chosen]
 
 

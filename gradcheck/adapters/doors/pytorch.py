@@ -23,6 +23,8 @@ def check_torch(
     reference: Any = None,
     module: Any = None,
     backward: Callable[..., Any] | None = None,
+    order: int = 1,
+    modes: str | tuple[str, ...] | None = None,
     accuracy: float | None = None,
     resolve: float = 1e-3,
     max_evaluations: int = 400,
@@ -55,6 +57,13 @@ def check_torch(
         What you call, with the same arguments, to have gradients of the loss ``f``: they are taken from ``.grad``, which is
         None before, or from what it returns, by the names of blocks, in their order, or nested like the arguments. A closure
         that calls ``backward()`` itself, as LBFGS takes it, needs none.
+    order : int
+        2 judges the double backward, too: the second derivative by every block and by the cotangents, against differences of
+        the first one, as findings of the backend ``"torch, second order"``.
+    modes : tuple of str, optional
+        ``"reverse"``, ``"forward"`` or both. By default reverse mode, and forward mode where a function of the graph that is
+        not PyTorch's own defines a ``jvp``: its findings have the backend ``"torch forward"``. Asked for by name it is that
+        of PyTorch's operators, too.
     accuracy : float, optional
         By how much a gradient may be off and is called inexact, not wrong: 1e-6, and against a reference 0. Of a kernel that
         approximates on purpose, how far.
@@ -79,20 +88,29 @@ def check_torch(
     Raises
     ------
     DataError
-        Where nothing requires a gradient, or what does is sparse; where an argument can be read only once, ``f`` does not
-        depend on ``module``, or there are no gradients where ``backward`` has been called.
+        Where nothing requires a gradient, or what does is sparse; where an argument can be read only once, or ``f`` does not
+        depend on ``module``; where there are no gradients after ``backward``; where ``f`` has no forward mode, and that is
+        asked for.
+    DescriptionError
+        Where ``order`` is neither 1 nor 2, or what `check` takes, too, is none.
     CallFailed
         Where ``f`` raises.
     """
     with needing("torch"):
         from gradcheck.adapters.pytorch import checking
+        from gradcheck.adapters.pytorch.derivatives.wanted import Derivatives
     dtype, kwargs = checking.own_dtype(dtype, kwargs)
     usual = 1e-6 if reference is None else 0.0
     asked = Asked(usual if accuracy is None else accuracy, resolve, max_evaluations, diagnose, seed, dtype).checked()
     if backward is not None and (reference is not None or not callable(backward)):
         raise DescriptionError(f"expected a function, and no reference beside it, got {shown(backward)}", "backward")
+    derivatives = Derivatives.of(order, modes, reference)
+    if backward is not None and (order, modes) not in ((1, None), (1, "reverse"), (1, ("reverse",))):
+        raise DescriptionError(
+            "what it leaves behind is a first derivative in reverse mode: leave out order and modes", "backward"
+        )
     if reference is None:
-        return checking.check_torch(f, args, kwargs, module, asked, contract, step=backward)
+        return checking.check_torch(f, args, kwargs, module, asked, contract, step=backward, look=derivatives)
     from gradcheck.adapters.pytorch.reference import check_against
 
     return check_against(f, reference, args, kwargs, module, asked, contract)

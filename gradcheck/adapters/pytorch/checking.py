@@ -1,9 +1,9 @@
 """PyTorch's backward pass: functions, ``autograd.Function``s and modules, left as they were found."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.pytorch.arithmetic import arithmetic
 from gradcheck.adapters.pytorch.conjugates import conjugated
+from gradcheck.adapters.pytorch.contract.questions import QUESTIONS, Question
 from gradcheck.adapters.pytorch.contract.questions import asked as asked_about
 from gradcheck.adapters.pytorch.function import TorchFunction, name_of
 from gradcheck.adapters.pytorch.generators import Draws
@@ -25,6 +26,9 @@ from gradcheck.foundation.validation import Asked
 from gradcheck.foundation.wording import enumerated
 from gradcheck.report import Report
 from gradcheck.verdict.findings import Finding, Verdict
+
+Look: TypeAlias = Callable[[TorchFunction, Asked, bool], Report]
+"""What is asked of a settled function; whether its contract is, too."""
 
 BACKEND = "torch"
 IDLE = "no gradient, and the output does not depend on it"
@@ -42,11 +46,12 @@ def check_torch(
     contract: bool = True,
     most: int = MANY,
     step: Callable[..., Any] | None = None,
+    look: Look | None = None,
 ) -> Report:
-    """What `gradcheck.check_torch` does, with so many numbers of closures at ``most``."""
+    """What `gradcheck.check_torch` does, with so many numbers of closures at ``most``; unless told by the backward pass."""
     with lent(f, args, kwargs, module, asked.seed, most, step=step) as function:
         function.settle(asked.dtype)
-        report = _checked(function, asked, contract)
+        report = (look or reverse)(function, asked, contract)
     if module is not None and step is None:
         _refuse_if_nothing_is_shared(function, module, report)
     return report
@@ -100,13 +105,14 @@ def lent(
                 hidden += late
 
 
-def _checked(function: TorchFunction, asked: Asked, contract: bool) -> Report:
-    report = conjugated(_judged(function, asked), function, asked)
+def reverse(function: TorchFunction, asked: Asked, contract: bool, questions: Collection[Question] = QUESTIONS) -> Report:
+    """The backward pass, and these questions of its contract."""
+    report = conjugated(judged(function, asked), function, asked)
     unused = function.idle or frozenset()
     report = replace(report, findings=tuple(_without_gradient(finding, unused) for finding in report.findings))
     with suppress(CallFailed) if contract else nullcontext():  # the contract says of what cotangent it cannot do without
-        report = _with_outputs_alone(report, function, asked)
-    report = under_contract(report, partial(asked_about, function)) if contract else report
+        report = with_outputs_alone(report, function, asked)
+    report = under_contract(report, partial(asked_about, function, questions=questions)) if contract else report
     notes = (*report.notes, *_notes(function, unused, report.findings))
     title, unchecked = f"{function.name}: {report.title}", (*report.unchecked, *function.unchecked)
     return replace(report.labelled(BACKEND), title=title, notes=notes, unchecked=unchecked)
@@ -123,7 +129,8 @@ def _refuse_if_nothing_is_shared(function: TorchFunction, module: Any, report: R
         )
 
 
-def _judged(function: TorchFunction, asked: Asked) -> Report:
+def judged(function: TorchFunction, asked: Asked) -> Report:
+    """Its gradient against differences, as all doors judge; nothing else is asked."""
     pairs = dict.fromkeys((name for name, value in function.blocks.items() if value.is_complex()), CONJUGATE)
     wanted, numbers = asked._replace(dtype=None), arithmetic(function)
     return checked(function.loss, function.gradient, function.point(), wanted, numbers, complex_blocks=pairs)[0]
@@ -146,7 +153,8 @@ def adds_up(function: TorchFunction) -> bool:
     return True
 
 
-def _with_outputs_alone(report: Report, function: TorchFunction, asked: Asked) -> Report:
+def with_outputs_alone(report: Report, function: TorchFunction, asked: Asked) -> Report:
+    """With what is wrong of one output alone, where the gradients of single outputs do not add up."""
     if report.verdict is not Verdict.WRONG and not adds_up(function):
         for output in function.cotangents:
             report = _with_output_alone(report, function, output, asked)
@@ -155,7 +163,7 @@ def _with_outputs_alone(report: Report, function: TorchFunction, asked: Asked) -
 
 def _with_output_alone(report: Report, function: TorchFunction, output: str, asked: Asked) -> Report:
     alone = function.alone(output)
-    found = _judged(alone, asked)
+    found = judged(alone, asked)
     fresh = {
         finding.name: replace(finding, reason=f"where output {output} is used alone: {finding.reason}")
         for finding in found.findings

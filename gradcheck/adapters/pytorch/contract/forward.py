@@ -1,4 +1,4 @@
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportPrivateUsage=false
 # (PyTorch's annotations are partial.)
 """A forward derivative that a function has beside its backward pass: both say the same."""
 
@@ -12,6 +12,8 @@ from torch.autograd import forward_ad
 from gradcheck.adapters.contract.breaches import Breach, Told, origin, shortly
 from gradcheck.adapters.pytorch.contract.answers import Examined, wide
 from gradcheck.adapters.pytorch.contract.graph import defines
+from gradcheck.adapters.pytorch.function import TorchFunction
+from gradcheck.adapters.pytorch.holdings import Tensors
 from gradcheck.adapters.pytorch.numbers import tensor_like
 from gradcheck.foundation.arrays import Array
 from gradcheck.verdict.causes import Cause
@@ -66,17 +68,24 @@ def _sum(products: list[Array]) -> Product:
 
 def _pushed(examined: Examined, tangents: Mapping[str, Array]) -> Product:
     """The outputs' tangents, reduced by the cotangents."""
+    found, drawn = pushed(examined.function, examined.point, tangents), examined.function.cotangents
+    return _sum([drawn[name] * wide(t) for name, t in found.items() if name in drawn])
+
+
+def pushed(function: TorchFunction, point: Mapping[str, Array], tangents: Mapping[str, Array]) -> Tensors:
+    """The tangents of the outputs that have one, by forward mode; blocks that are not named have none."""
 
     def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name in tangents:
             value = tensor.detach().clone()
-            tangent = tensor_like(tangents[name], tensor).to(value)
+            dual = forward_ad.make_dual(value, tensor_like(tangents[name], tensor).to(value))
+            if tensor._is_view():  # into which PyTorch can write none
+                return dual
             with torch.no_grad():  # written into the very leaf, which may be a parameter
-                tensor.copy_(forward_ad.make_dual(value, tangent))
+                tensor.copy_(dual)
         return tensor
 
     with forward_ad.dual_level():
-        call = examined.function.handing(hand_on).call(examined.point)
-        pushed = {name: forward_ad.unpack_dual(output).tangent for name, output in call.outputs.items()}
-    drawn = examined.function.cotangents
-    return _sum([drawn[name] * wide(t) for name, t in pushed.items() if t is not None and name in drawn])
+        call = function.handing(hand_on).call(point)
+        found = {name: forward_ad.unpack_dual(output).tangent for name, output in call.outputs.items()}
+    return {name: tangent.detach().clone() for name, tangent in found.items() if tangent is not None}

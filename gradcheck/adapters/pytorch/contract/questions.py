@@ -1,6 +1,7 @@
 """All questions, in the order in which an answer does not spoil the next one."""
 
 from collections.abc import Callable, Collection
+from typing import TypeAlias
 
 from gradcheck.adapters.contract.breaches import Kept, Told, gathered
 from gradcheck.adapters.pytorch.contract import (
@@ -21,7 +22,9 @@ from gradcheck.foundation.state.silence import Silence
 
 OWN = 200  # nodes of PyTorch's own and no others, which its own tests ask about: of more it would take as long as the rest
 
-QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
+Question: TypeAlias = Callable[[Examined], Told]
+
+QUESTIONS: tuple[Question, ...] = (
     repeating.twice,
     repeating.cotangents,
     cotangents.layouts,
@@ -39,7 +42,12 @@ QUESTIONS: tuple[Callable[[Examined], Told], ...] = (
 )
 
 
-def asked(function: TorchFunction, judged: Collection[str], beside: Beside | None = None) -> Kept:
+def asked(
+    function: TorchFunction,
+    judged: Collection[str],
+    beside: Beside | None = None,
+    questions: Collection[Question] = QUESTIONS,
+) -> Kept:
     """Ask about the blocks whose gradients differences, or a reference, have judged and not found wrong.
 
     What PyTorch and the function warn of was seen when it was judged, or is about what nobody but these questions does.
@@ -51,4 +59,4 @@ def asked(function: TorchFunction, judged: Collection[str], beside: Beside | Non
         graph = nodes_of(call.outputs.values())
         if not graph.custom and graph.size > OWN:
             return Kept((), (f"{graph.size} backward functions, all of PyTorch: their contract was not asked about",))
-        return gathered(QUESTIONS, Examined(function, judged, call, graph, beside))
+        return gathered(questions, Examined(function, judged, call, graph, beside))
