@@ -388,3 +388,43 @@ def test_a_unet_with_a_closure_is_one_call():
         )
         assert report.wrong == ({"time.weight", "time.bias"} if wrong else set()), str(report)
         assert wrong or report.verdict is Verdict.CORRECT
+
+
+def test_leaves_that_are_made_in_a_call_are_no_blocks():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+    data = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)
+
+    def penalty(hidden=lambda norm: norm):
+        x = data.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+        return ((hidden(gradient.norm(dim=1)) - 1) ** 2).mean() + (gradient**2).sum()
+
+    report = gradcheck.check_torch(penalty, module=net)
+    assert report
+    assert {finding.name for finding in report.findings} == {name for name, _ in net.named_parameters()}
+    assert not gradcheck.check_torch(lambda: penalty(torch.Tensor.detach), module=net)
+
+
+def test_a_module_that_a_closure_does_not_use_is_refused_in_one_line():
+    net = torch.nn.Linear(3, 1)
+    with pytest.raises(gradcheck.DataError, match="does not depend on any parameter of this Linear"):
+        gradcheck.check_torch(lambda: net(torch.ones(2, 3)).sum(), module=torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_second_derivatives_by_complex_blocks_are_judged(wrong):
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, z):
+            ctx.save_for_backward(z)
+            return z * z
+
+        @staticmethod
+        def backward(ctx, cotangent):
+            (z,) = ctx.saved_tensors
+            return 2 * cotangent * (z.detach() if wrong else z).conj()
+
+    z = torch.tensor([1 + 2j, -0.5 + 0.3j], dtype=torch.complex128, requires_grad=True)
+    report = gradcheck.check_torch(Square.apply, z, order=2)
+    assert bool(report) is not wrong
+    assert [each.cause for each in report.diagnoses] == ["hides-second-order"] * wrong

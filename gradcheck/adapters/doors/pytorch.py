@@ -106,11 +106,10 @@ def check_torch(
         raise DescriptionError(f"expected a function, and no reference beside it, got {shown(backward)}", "backward")
     derivatives = Derivatives.of(order, modes, reference)
     if backward is not None and (order, modes) not in ((1, None), (1, "reverse"), (1, ("reverse",))):
-        raise DescriptionError(
-            "what it leaves behind is a first derivative in reverse mode: leave out order and modes", "backward"
-        )
+        raise DescriptionError("it leaves first derivatives in reverse mode behind: leave out order and modes", "backward")
     if reference is None:
-        return checking.check_torch(f, args, kwargs, module, asked, contract, step=backward, look=derivatives)
+        look = derivatives if backward is None else None
+        return checking.check_torch(f, args, kwargs, module, asked, contract, step=backward, look=look)
     from gradcheck.adapters.pytorch.reference import check_against
 
     return check_against(f, reference, args, kwargs, module, asked, contract)

@@ -119,7 +119,7 @@ def reverse(function: TorchFunction, asked: Asked, contract: bool, questions: Co
 
 
 def _refuse_if_nothing_is_shared(function: TorchFunction, module: Any, report: Report) -> None:
-    several = [each for path, each in modules_of(function.f, module).items() if path]
+    several = flatten(module, "", what="module", none_is_leaf=False).leaves
     own = {id(parameter) for each in several for parameter in each.parameters() if parameter.requires_grad}
     idle = {note.partition(":")[0] for note in report.notes if note.endswith(IDLE)}
     if own and own <= {id(function.state[name][0]) for name in idle if name in function.state}:

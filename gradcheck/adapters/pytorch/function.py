@@ -77,6 +77,7 @@ class TorchFunction(Moving):
         leaves, outputs = self._first()
         stand_ins = {id(leaves[name]) for name in self.replaced}
         ends = [leaf for leaf in reached(outputs.values(), computed) if id(leaf) not in stand_ins]
+        ends = self._lasting(ends, held, computed)
         self.blocks = self._wanted(held, ends if self.step is None else self._written(held, ends), most)
         self.unchecked = {name: "no gradient reaches it" for name in held.beside if name not in self.blocks}
         self.unchecked |= left_out(held, ends, self.state)
@@ -233,6 +234,14 @@ class TorchFunction(Moving):
         known = set(map(id, ends))
         more = (each for each in held.beside.values() if each.grad is not None or not ends)
         return [*ends, *(each for each in more if id(each) not in known)]
+
+    def _lasting(self, ends: list[torch.Tensor], held: Holdings, computed: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Those of these leaves that a second call ends in, too: others are made in a call, and nobody can move them."""
+        known = {id(tensor) for tensor in (*held.wanted.values(), *held.beside.values())}
+        if known.issuperset(map(id, ends)):
+            return ends
+        again = {id(leaf) for leaf in reached(self._evaluated({}, first=True).outputs.values(), computed)}
+        return [leaf for leaf in ends if id(leaf) in again]
 
     def _wanted(self, held: Holdings, leaves: list[torch.Tensor], most: int) -> Tensors:
         """What was handed in, and of what closures bring along that which the graph reaches."""

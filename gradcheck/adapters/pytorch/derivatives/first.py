@@ -13,7 +13,7 @@ from gradcheck.adapters.leaves import combine, draw
 from gradcheck.adapters.pytorch.contract.graph import class_of, nodes_of
 from gradcheck.adapters.pytorch.function import Call, TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
-from gradcheck.adapters.pytorch.numbers import array_of, arrays_of, tensor_of
+from gradcheck.adapters.pytorch.numbers import array_of, arrays_of, as_real, tensor_like
 from gradcheck.comparison.pair import output_block
 from gradcheck.foundation.arrays import Array, rms
 from gradcheck.foundation.calling import called
@@ -55,7 +55,7 @@ class FirstDerivative(TorchFunction):
         """One evaluation with a graph: where the first backward pass has recorded none, outputs require no gradient."""
         leaves, gradients = self._gradients_of(arrays, True)
         filled = {gradient_of(name): torch.zeros_like(leaves[name]) if g is None else g for name, g in gradients.items()}
-        return Call({name: leaves[name] for name in arrays}, {name: filled[name] for name in self.cotangents})
+        return Call({name: leaves[name] for name in arrays}, {name: as_real(filled[name]) for name in self.cotangents})
 
     def loss(self, arrays: Mapping[str, Array]) -> float:
         """The gradients reduced by the cotangents: without a graph, as everybody takes them."""
@@ -125,8 +125,7 @@ def gradient_of(name: str) -> str:
 
 
 def _like(output: torch.Tensor, cotangent: Array) -> torch.Tensor:
-    values = tensor_of(np.asarray(cotangent), output.shape)
-    return values.to(dtype=output.dtype, device=output.device, copy=True)
+    return tensor_like(np.asarray(cotangent), output).to(dtype=output.dtype, device=output.device, copy=True)
 
 
 def _dense(gradient: torch.Tensor | None) -> torch.Tensor | None:
