@@ -692,15 +692,25 @@ REFUSED = {
     "a prediction that is nan": (log_loss, logistic, np.where(RAW > 2, np.nan, RAW), BINARY, {}, DataError, "raw is nan at"),
     "a loss of another length": (lambda r, y: r[1:], logistic, RAW, BINARY, {}, DataError, r"expected \(200,\)"),
     "a loss that is nan": (lambda r, y: np.log(r), logistic, RAW, BINARY, {}, DataError, "nan at row"),
-    "an order that nobody knows": (
+    "an order that no library's interface has": (
         log_loss,
-        lambda a, b: (a, b),
+        lambda a, b: logistic(b, a),
         RAW,
-        BINARY,
+        REAL,
         {},
         DescriptionError,
-        "do not tell which are labels",
+        "right with predictions first",
     ),
+    "weights and an order that no library's interface has": (
+        log_loss,
+        lambda a, b, weight: weighted(b, a, weight),
+        RAW,
+        REAL,
+        {"weights": WEIGHTS},
+        DescriptionError,
+        "right with predictions first",
+    ),
+    "predictions first, by one name": (log_loss, lambda preds, c: (c, preds), RAW, BINARY, {}, DescriptionError, "preds, c"),
     "the order of PyTorch": (
         log_loss,
         lambda y_pred, y_true: (y_pred, y_true),
@@ -754,6 +764,15 @@ def test_what_the_names_do_not_tell_can_be_said():
     unnamed = lambda a, b: logistic(a, b)  # noqa: E731
     assert checked(log_loss, unnamed, RAW, BINARY, convention="sklearn")
     assert not checked(log_loss, lambda a, b: logistic(b, a), RAW, REAL, convention="sklearn")
+
+
+@pytest.mark.parametrize("objective", [lambda y, r: logistic(y, r), lambda c, R: logistic(c, R)])
+def test_where_names_do_not_tell_labels_come_first_and_a_note_says_so(objective):
+    report = checked(log_loss, objective, RAW, BINARY)
+    assert report.verdict is Verdict.CORRECT
+    assert any("was called with labels first" in note for note in report.notes)
+    spoilt = checked(log_loss, changed(objective, lambda g: 2 * g), RAW, BINARY)
+    assert spoilt.findings[0].verdict is Verdict.WRONG
 
 
 def test_bounds_hold_for_rows_of_every_kind():
