@@ -24,17 +24,19 @@ import numpy as np
 from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, rms
 from gradcheck.oracles.noise import AHEAD, BEHIND, CENTRED, CUBIC, USUAL
-from gradcheck.oracles.richardson import EVEN, ODD, ladder, weights
+from gradcheck.oracles.richardson import EVEN, ODD, ladder
 
 WITH_A_JUMP = (0, 1, 2, 4, 6, 8)  # powers of A where f'' may jump
 LEAST_SCALE = 1 / 16  # of a prediction: margins are logarithms, whose own unit is 1
-STEPS = 5  # of a ladder; windows are its last and first four, and all
+STEPS = 5  # of a ladder
+SPANS = (slice(0, 3), slice(1, 4), slice(2, 5), slice(0, 4), slice(1, 5), slice(0, 5))  # windows of steps
+AGAINST = ((1, 0), (2, 1), (4, 3))  # of the last three the windows that leave out the first and the last step
 FIRST, *NEARER = (tuple(ladder(2.0**-power, STEPS)) for power in (3, 7, 10, 13, 16, 20, 24))
 LONGER = tuple(tuple(ladder(widest, STEPS)) for widest in (2.0**9, 2.0**15))
-JUMPING = (2.0**-8, 2.0**-9, 2.0**-19, 2.0**-20)  # two pairs of steps, at which a jump at the row itself is the same
+JUMPING = (2.0**-8, 2.0**-9, 2.0**-21, 2.0**-22)  # two pairs of steps, at which a jump at the row itself is the same
 CHUNK = 2**13  # rows that are taken at once: what a cache holds
 GROUP = 32  # rows of neighbouring predictions, whose noise is alike
-SUSPICIOUS = 2.0**-40  # of usual values, and of what a slope makes of a scale: more noise than that may be a kink
+SUSPICIOUS = 2.0**-46  # of usual values, and of what a slope makes of a scale: more noise than that may be a kink
 CAUTION = 4.0  # times the noise that was measured, from six values a row
 COARSEST = 10  # times what is well enough known: what is left open beside a kink
 LOUD = 1e3  # times the noise at the widest step: what windows carry at most
@@ -114,7 +116,7 @@ class _Rows:
         some = slice(None, None, 1 + len(self.x) // CHUNK)
         usual = np.median(np.abs(self.here[some])) + np.median(np.abs(self.claimed[some]) * self.scale[some])
         measured = self._left_over(CENTRED)
-        loud = measured > SUSPICIOUS * usual
+        loud = measured > SUSPICIOUS * (usual + np.abs(self.here))
         if loud.any():  # noise is the same on either side of a kink
             sided = np.minimum(self._left_over(AHEAD), self._left_over(BEHIND))
             measured = np.where(loud, np.minimum(measured, sided), measured)
@@ -239,41 +241,48 @@ def _jumps(rows: _Rows, at: Array) -> Array:
 
 
 def _limits(rows: _Rows, steps: tuple[float, ...], at: Array) -> list[_Limit]:
-    """What a ladder says of either derivative of the rows ``at``: of each the window of least bound; what is no number is not known."""
+    """What a ladder says of either derivative of the rows ``at``, by the window of least bound."""
     both = (*steps, *(-t for t in steps))
-    values, t = rows.values(both), np.array(steps)[:, None]
-    found = [_Limit(np.empty(len(at)), np.empty(len(at))) for _ in range(2)]
-    windows, inner, outer, kink, turn, carried = _windows(steps)
+    values = rows.values(both)
+    found = [_Limit(np.zeros(len(at)), np.full(len(at), np.inf)) for _ in range(2)]
     with np.errstate(all="ignore"):
         for part, chosen in _parts(at):
-            scale, here, slope = rows.scale[chosen], rows.here[chosen], rows.claimed[chosen]
-            odd, even = _odd_and_even(steps, rows.residuals(both, values, chosen))
-            blind = ~np.isfinite(odd + even)
-            odd[blind] = even[blind] = 0.0
-            # Values grow with the step, and their rounding; and steps are rounded, of which a wrong claim says too little.
-            size = np.abs(odd)
-            noise = t * (size + np.abs(even) + np.abs(slope) * scale)
-            noise += size * (np.abs(rows.x[chosen]) / scale) + np.abs(here)
-            noise *= 2 * UNIT
-            np.maximum(noise, rows.noise[chosen], out=noise)
-            open_ = np.abs(kink @ even), np.abs(turn @ odd)
-            unknown = (windows[-3:] != 0) @ blind
-            for limit, sides, opened, carry in zip(found, (odd, 2 * even / t), open_, carried, strict=True):
-                said = windows @ sides
-                bound = np.maximum(np.abs(said[-3:] - said[inner]), np.abs(said[-3:] - said[outer]))
-                bound += opened
-                bound += carry @ noise
-                bound[unknown | np.isnan(bound)] = np.inf
-                least = np.argmin(bound, axis=0), np.arange(len(scale))
-                limit.value[part], limit.bound[part] = said[-3:][least], bound[least]
-            for limit, power in zip(found, (1, 2), strict=True):
-                limit.value[part] /= scale**power
-                limit.bound[part] /= scale**power
-            found[0].value[part] += slope
-            found[0].bound[part] += UNIT * np.abs(found[0].value[part])
-            for value, bound in found:
-                value[part][np.isinf(bound[part])] = 0.0
+            _extrapolate(rows, chosen, steps, rows.residuals(both, values, chosen), [_part(each, part) for each in found])
+        for (value, bound), power in zip(found, (1, 2), strict=True):
+            value /= rows.scale[at] ** power
+            bound /= rows.scale[at] ** power
+        found[0].value[:] += rows.claimed[at]
+        found[0].bound[:] += UNIT * np.abs(found[0].value)
     return found
+
+
+def _part(found: _Limit, part: slice) -> _Limit:
+    return _Limit(found.value[part], found.bound[part])
+
+
+def _extrapolate(rows: _Rows, at: _Part, steps: tuple[float, ...], residuals: Array, found: list[_Limit]) -> None:
+    """Write a0 and 2 b1 of each row; of what is no number nothing is known."""
+    windows, t = _windows(steps), np.array(steps)[:, None]
+    odd, even = _odd_and_even(steps, residuals)
+    blind = ~np.isfinite(odd + even)
+    odd[blind] = even[blind] = 0.0
+    unknown = windows.used @ blind
+    # Values grow with the step, and their rounding; and steps are rounded, of which a wrong claim says too little.
+    size = np.abs(odd).max(axis=0)
+    noise = 2 * UNIT * (size * (np.abs(rows.x[at]) / rows.scale[at]) + np.abs(rows.here[at]))
+    np.maximum(noise, rows.noise[at], out=noise)
+    grown = 2 * UNIT * (size + np.abs(even).max(axis=0) + np.abs(rows.claimed[at]) * rows.scale[at])
+    opened = np.abs(windows.kink @ even), np.abs(windows.turn @ odd)
+    for best, sides, bounds, carried in zip(found, (odd, 2 * even / t), opened, windows.carried, strict=True):
+        said = windows.value @ sides
+        for i, (inner, outer) in enumerate(AGAINST, start=3):
+            bound = bounds[i - 3]
+            bound += np.maximum(np.abs(said[i] - said[inner]), np.abs(said[i] - said[outer]))
+            bound += np.sum(carried[i - 3]) * noise
+            bound += np.dot(carried[i - 3], steps) * grown
+            better = (bound < best.bound) & ~unknown[i - 3]
+            np.copyto(best.value, said[i], where=better)
+            np.copyto(best.bound, bound, where=better)
 
 
 def _parts(at: Array) -> Iterator[tuple[slice, _Part]]:
@@ -292,34 +301,42 @@ def _odd_and_even(steps: Sequence[float], residuals: Array) -> tuple[Array, Arra
     return (ahead - behind) / twice, (ahead + behind) / twice
 
 
-@lru_cache
-def _windows(steps: tuple[float, ...]) -> tuple[Array, list[int], list[int], Array, Array, tuple[Array, Array]]:
-    """Weights of the windows, a line for each, which smaller ones they are held against, and what they leave open.
+class _Windows(NamedTuple):
+    """Weights of windows of steps, a line for each.
 
-    The last three are judged. What is left open is jumps of f', of even parts, and twice those of f'', of odd ones; and there
-    is what either derivative carries of the noise.
+    Attributes
+    ----------
+    value : array of shape (windows, steps)
+        The first three are only held against others.
+    used, kink, turn : array of shape (3, steps)
+        Of the others: which steps they use, and what lets jumps of f' through even parts, and twice those of f'' odd ones.
+    carried : pair of arrays
+        How much of each step's noise either derivative carries.
     """
-    spans = [(first, first + size) for size in (3, 4, 5) for first in range(STEPS + 1 - size)]
-    judged = spans[-3:]
-    all_windows = np.array([_weights(steps, span, ODD, 0) for span in spans])
-    kink = np.array([_weights(steps, span, EVEN, 0) for span in judged])
-    turn = 2 * np.array([_weights(steps, span, WITH_A_JUMP, 1) for span in judged])
-    inner, outer = ([spans.index((f + i, last - 1 + i)) for f, last in judged] for i in (1, 0))
-    size = np.abs(all_windows[-3:])
+
+    value: Array
+    used: Array
+    kink: Array
+    turn: Array
+    carried: tuple[Array, Array]
+
+
+@lru_cache
+def _windows(steps: tuple[float, ...]) -> _Windows:
+    value = np.array([_weights(steps, span, ODD, 0) for span in SPANS])
+    kink = np.array([_weights(steps, span, EVEN, 0) for span in SPANS[3:]])
+    turn = 2 * np.array([_weights(steps, span, WITH_A_JUMP, 1) for span in SPANS[3:]])
+    size = np.abs(value[3:])
     carried = (size + np.abs(kink)) / steps, (4 * size / steps + np.abs(turn)) / steps
-    return all_windows, inner, outer, kink, turn, carried
+    return _Windows(value, size > 0, kink, turn, carried)
 
 
-def _weights(steps: tuple[float, ...], span: tuple[int, int], powers: tuple[int, ...], which: int) -> Array:
+def _weights(steps: tuple[float, ...], span: slice, powers: tuple[int, ...], which: int) -> Array:
     """Weights of all steps, zero outside a window, that let one power's coefficient through and no other first one's."""
-    window = slice(*span)
-    relative = tuple(t / steps[span[0]] for t in steps[window])
+    t = np.array(steps[span])
+    matrix = (t[:, None] / t[0]) ** powers[: len(t)]
     found = np.zeros(len(steps))
-    if which == 0:
-        found[window] = weights(relative, powers)
-    else:
-        matrix = np.array([[t**p for t in relative] for p in powers[: len(relative)]])
-        found[window] = np.linalg.inv(matrix)[:, which] / steps[span[0]] ** powers[which]
+    found[span] = np.linalg.inv(matrix)[which] / t[0] ** powers[which]
     return found
 
 
