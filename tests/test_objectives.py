@@ -766,7 +766,7 @@ def test_what_the_names_do_not_tell_can_be_said():
     assert not checked(log_loss, lambda a, b: logistic(b, a), RAW, REAL, convention="sklearn")
 
 
-@pytest.mark.parametrize("objective", [lambda y, r: logistic(y, r), lambda c, R: logistic(c, R)])
+@pytest.mark.parametrize("objective", [lambda y, r: logistic(y, r), lambda c, m: logistic(c, m)])
 def test_where_names_do_not_tell_labels_come_first_and_a_note_says_so(objective):
     report = checked(log_loss, objective, RAW, BINARY)
     assert report.verdict is Verdict.CORRECT

@@ -74,7 +74,11 @@ def _refuse_if_exchanged(case: Case, options: Options, asked: Asked) -> None:
         return f(raw, labels, **more)
 
     try:
-        other = _judged(_case(case.loss.function, case.objective._replace(function=turned), case.at, ""), options, asked._replace(diagnose=False))
+        other = _judged(
+            _case(case.loss.function, case.objective._replace(function=turned), case.at, ""),
+            options,
+            asked._replace(diagnose=False),
+        )
     except GradcheckError:
         return
     if other.findings[0].verdict is Verdict.CORRECT:
@@ -136,9 +140,9 @@ def _judged(case: Case, options: Options, asked: Asked) -> Report:
     separable = values.ndim == 1 and is_separable(loss, at, values, asked.seed)
     if separable:
         known, evaluations = by_rows(loss, at, said, asked.resolve)
-        known["gradient"], left = _near(known["gradient"], said, "gradient")
-        finding = _found("gradient", case, known, asked)
-        report = Report(title="", findings=(finding,), evaluations=evaluations, notes=left)
+        finding, notes = _found("gradient", case, known, asked)
+        unchecked = ("gradient",) if notes else ()
+        report = Report(title="", findings=(finding,), evaluations=evaluations, notes=notes, unchecked=unchecked)
     else:
         report, known = by_number(loss, objective, at, said, asked)
         report = replace(report, findings=tuple(replace(each, backend=backend) for each in report.findings))
@@ -156,20 +160,14 @@ def _judged(case: Case, options: Options, asked: Asked) -> Report:
     )
 
 
-def _found(name: str, case: Case, known: dict[str, Known], asked: Asked) -> Finding:
+def _found(name: str, case: Case, known: dict[str, Known], asked: Asked) -> tuple[Finding, tuple[str, ...]]:
+    """What is found of a block, apart from a few rows beside kinks, and a note that names these."""
     if name in case.said.defects:
         reason = case.said.defects[name].sentence
-        return Finding(name=name, backend=case.backend, verdict=Verdict.WRONG, reason=reason)
-    return found(name, case.backend, case.said, known[name], asked)
-
-
-def _near(known: Known, said: Claimed, name: str) -> tuple[Known, tuple[str, ...]]:
-    """What is known apart from a few rows beside kinks, and a note that names these."""
-    if name in said.defects:
-        return known, ()
-    known, count = apart_from_kinks(known, said.blocks[name])
-    note = f"{name}: {count} of {known.value.size} entries lie beside a kink, where it is not known, and were not compared"
-    return known, (note,) if count else ()
+        return Finding(name=name, backend=case.backend, verdict=Verdict.WRONG, reason=reason), ()
+    known[name], count = apart_from_kinks(known[name], case.said.blocks[name])
+    note = f"{name}: {count} of {case.at.size} entries lie beside a kink, where it is not known, and were not compared"
+    return found(name, case.backend, case.said, known[name], asked), (note,) if count else ()
 
 
 def _with_hessian(report: Report, case: Case, known: dict[str, Known], options: Options, asked: Asked) -> Report:
@@ -179,22 +177,17 @@ def _with_hessian(report: Report, case: Case, known: dict[str, Known], options: 
         reason = reasons.OF_A_WRONG_GRADIENT
         finding = Finding(name="hessian", backend=case.backend, verdict=Verdict.UNRESOLVED, reason=reason)
         return replace(report, findings=(*report.findings, finding))
-    notes: list[str] = []
-    left: tuple[str, ...] = ()
     if "hessian" not in said.defects:
-        held = meant(meaning, known["hessian"], said.blocks["hessian"], case.objective.rows.weights)
-        known["hessian"], left = _near(held, said, "hessian")
+        known["hessian"] = meant(meaning, known["hessian"], said.blocks["hessian"], case.objective.rows.weights)
+    finding, notes = _found("hessian", case, known, asked)
+    looked = "hessian" in report.unchecked or not (notes or meaning in NOT_COMPARED)
     if meaning in NOT_COMPARED:
-        notes.append(f"hessian: {NOT_COMPARED[str(meaning)]}; with the second derivative it was not compared")
+        notes += (f"hessian: {NOT_COMPARED[str(meaning)]}; with the second derivative it was not compared",)
     elif meaning != "exact":
-        notes.append(f"hessian: compared as {meaning!r}")
-    finding = _conventional(_found("hessian", case, known, asked), said, known, meaning)
-    return replace(
-        report,
-        findings=(*report.findings, finding),
-        notes=(*report.notes, *left, *notes),
-        unchecked=tuple(dict.fromkeys([*report.unchecked, *(["hessian"] if left or meaning in NOT_COMPARED else [])])),
-    )
+        notes += (f"hessian: compared as {meaning!r}",)
+    finding = _conventional(finding, said, known, meaning)
+    unchecked = report.unchecked if looked else (*report.unchecked, "hessian")
+    return replace(report, findings=(*report.findings, finding), notes=(*report.notes, *notes), unchecked=unchecked)
 
 
 def _conventional(finding: Finding, said: Claimed, known: dict[str, Known], meaning: str | float) -> Finding:

@@ -65,15 +65,19 @@ def _plain(problem: Problem, name: str) -> list[Diagnosis]:
     held = "float32" if in_float32(claim) else "float64"
     theta = np.zeros(shown.shape)
     found = corrections(name, {name: shown}, theta, along, [n for n in counts if n > 1], held=held)
-    found = [each for each in found if each.cause != Cause.TRANSPOSED]  # of several classes that is the order of memory
-    return [Cause.SIGN.of(name, **_sign(problem, name)) if each.cause == Cause.SIGN else each for each in found]
+    found = [each for each in found if each.cause != "transposed"]  # of several classes that is the order of memory
+    return [Cause.SIGN.of(name, **_sign(problem, name)) if each.cause == "sign" else each for each in found]
 
 
 def _sign(problem: Problem, name: str) -> dict[str, Any]:
     if problem.objective.convention is Convention.CATBOOST:
         why = "derivatives of the loss itself; CatBoost maximises, and takes those of the negative loss"
         return {"why": why, "remedy": "negate both derivatives"}
-    return {"why": "derivatives of the negative loss, as CatBoost takes them and no other library does"} if name == "gradient" else {}
+    return (
+        {"why": "derivatives of the negative loss, as CatBoost takes them and no other library does"}
+        if name == "gradient"
+        else {}
+    )
 
 
 def _weighted(problem: Problem, name: str) -> Found:

@@ -43,7 +43,7 @@ class Loss(NamedTuple):
             raise DataError(f"{self.name} returned shape {found.shape}, expected ({n},), a value for each row, or a number")
         found = found.astype(np.float64, copy=False)
         found = found if found.ndim == 1 else found.reshape(n, -1).sum(axis=1)
-        return found * weights if unweighted else found
+        return found * np.asarray(weights, dtype=np.float64) if unweighted else found
 
     def _returned(self, raw: Array) -> Any:
         f, rows = self.function, self.rows

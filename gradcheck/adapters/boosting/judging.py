@@ -57,7 +57,7 @@ def by_rows(loss: Loss, raw: Array, said: Claimed, resolve: float) -> tuple[dict
     nothing = np.zeros_like(raw)
     claims = [np.where(np.isfinite(each), each, 0.0) for each in (said.blocks.get(name, nothing) for name in BLOCKS)]
     found = _by_columns(lambda moved, _: loss(moved), raw, claims, resolve)
-    return dict(zip(BLOCKS, found, strict=False)), found[-1]
+    return {"gradient": found[0], "hessian": found[1]}, found[2]
 
 
 def _by_columns(
@@ -96,15 +96,15 @@ def is_separable(f: Move, raw: Array, before: Array, seed: int) -> bool:
             after = f(raw + np.where(stay, 0.0, MOVED)[:, None] * np.maximum(1, np.abs(raw)))
             with np.errstate(all="ignore"):
                 apart = np.abs(after - before)
-                same = (apart <= UNIT**0.5 * (np.abs(before) + np.max(np.abs(before[stay]), initial=0.0))) | (after == before)
+                same = (apart <= UNIT**0.5 * (np.abs(before) + np.max(np.abs(before[stay]), initial=0.0))) | (
+                    after == before
+                )
             if not (same[stay] | np.isnan(apart[stay])).all():
                 return False
     return True
 
 
-def by_number(
-    loss: Loss, objective: Objective, at: Array, said: Claimed, asked: Asked
-) -> tuple[Report, dict[str, Known]]:
+def by_number(loss: Loss, objective: Objective, at: Array, said: Claimed, asked: Asked) -> tuple[Report, dict[str, Known]]:
     """The report on the gradient along random directions; second derivatives, where it is right, by differences of it."""
     if "gradient" in said.defects:
         reason = said.defects["gradient"].sentence

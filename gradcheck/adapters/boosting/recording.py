@@ -45,21 +45,15 @@ def visits(estimator: Any, features: Any, targets: Any, weights: Any) -> list[Vi
     if not callable(own):
         hint = "hand in the object itself" if backend_of(estimator) == "catboost" else "there is nothing to check"
         raise DataError(f"{type(estimator).__name__}(objective={own!r}): no function of yours; {hint}")
-    library = backend_of(estimator)
     calls: list[Visit] = []
-    number = 0
 
     @wraps(cast("Any", own))
     def recorded(labels: Any, raw: Any, *rest: Any, **named: Any) -> Any:
-        nonlocal number
-        number += 1
-        weight = rest[0] if rest else next(iter(named.values()), None)
-        before = np.array(raw)
+        before, weights = np.array(raw), next(iter((*rest, *named.values())), None)
         answer: Any = own(labels, raw, *rest, **named)
-        visit = Visit(f"{library}, round {number}", own, np.array(labels), before, _copied(weight), Answer(*map(np.array, answer)))
-        calls[1:] = [visit] if calls else []
-        if not calls:
-            calls.append(visit)
+        kept = None if weights is None or not len(weights) else np.array(weights)
+        round_ = f"{backend_of(estimator)}, round {len(calls) + 1}"
+        calls.append(Visit(round_, own, np.array(labels), before, kept, Answer(np.array(answer[0]), np.array(answer[1]))))
         return answer
 
     model: Any = copy.deepcopy(estimator)
@@ -69,9 +63,4 @@ def visits(estimator: Any, features: Any, targets: Any, weights: Any) -> list[Vi
     called(model.fit, f"{type(estimator).__name__}.fit", features, targets, **options)
     if not calls:
         raise DataError(f"{type(estimator).__name__}.fit did not call the objective")
-    return calls
-
-
-def _copied(values: Any) -> Array | None:
-    return None if values is None or not len(values) else np.array(values)
-
+    return calls[:: max(1, len(calls) - 1)]

@@ -170,7 +170,8 @@ def derivatives(f: Callable[[Array], Array], x: Array, claims: tuple[Array, Arra
         if len(wanted) == 2:
             beside = _is_beside_a_kink(rows, found[1], wanted[1], COARSEST * enough)[left]
             half[1, left[beside & (half[1, left] == 0)]] = np.inf
-    return Derivatives(*map(_around, found, half), rows.evaluations)
+    first, second = map(_around, found, half)
+    return Derivatives(first, second, rows.evaluations)
 
 
 def _look_farther(rows: _Rows, found: list[_Limit], claims: list[Array], enough: float) -> None:
@@ -247,7 +248,8 @@ def _limits(rows: _Rows, steps: tuple[float, ...], at: Array) -> list[_Limit]:
     found = [_Limit(np.zeros(len(at)), np.full(len(at), np.inf)) for _ in range(2)]
     with np.errstate(all="ignore"):
         for part, chosen in _parts(at):
-            _extrapolate(rows, chosen, steps, rows.residuals(both, values, chosen), [_part(each, part) for each in found])
+            there = [_Limit(value[part], bound[part]) for value, bound in found]
+            _extrapolate(rows, chosen, steps, rows.residuals(both, values, chosen), there)
         for (value, bound), power in zip(found, (1, 2), strict=True):
             value /= rows.scale[at] ** power
             bound /= rows.scale[at] ** power
@@ -256,32 +258,28 @@ def _limits(rows: _Rows, steps: tuple[float, ...], at: Array) -> list[_Limit]:
     return found
 
 
-def _part(found: _Limit, part: slice) -> _Limit:
-    return _Limit(found.value[part], found.bound[part])
-
-
 def _extrapolate(rows: _Rows, at: _Part, steps: tuple[float, ...], residuals: Array, found: list[_Limit]) -> None:
     """Write a0 and 2 b1 of each row; of what is no number nothing is known."""
     windows, t = _windows(steps), np.array(steps)[:, None]
     odd, even = _odd_and_even(steps, residuals)
     blind = ~np.isfinite(odd + even)
     odd[blind] = even[blind] = 0.0
-    unknown = windows.used @ blind
+    unknown = (windows.value[3:] != 0) @ blind
     # Values grow with the step, and their rounding; and steps are rounded, of which a wrong claim says too little.
     size = np.abs(odd).max(axis=0)
     noise = 2 * UNIT * (size * (np.abs(rows.x[at]) / rows.scale[at]) + np.abs(rows.here[at]))
     np.maximum(noise, rows.noise[at], out=noise)
     grown = 2 * UNIT * (size + np.abs(even).max(axis=0) + np.abs(rows.claimed[at]) * rows.scale[at])
-    opened = np.abs(windows.kink @ even), np.abs(windows.turn @ odd)
-    for best, sides, bounds, carried in zip(found, (odd, 2 * even / t), opened, windows.carried, strict=True):
-        said = windows.value @ sides
-        for i, (inner, outer) in enumerate(AGAINST, start=3):
-            bound = bounds[i - 3]
-            bound += np.maximum(np.abs(said[i] - said[inner]), np.abs(said[i] - said[outer]))
-            bound += np.sum(carried[i - 3]) * noise
-            bound += np.dot(carried[i - 3], steps) * grown
-            better = (bound < best.bound) & ~unknown[i - 3]
-            np.copyto(best.value, said[i], where=better)
+    for best, sides, open_, jumps, carried in zip(
+        found, (odd, 2 * even / t), (even, odd), windows.jumps, windows.carried, strict=True
+    ):
+        said, bounds = windows.value @ sides, np.abs(jumps @ open_)
+        for bound, value, (inner, outer), carry, blank in zip(bounds, said[3:], AGAINST, carried, unknown, strict=True):
+            bound += np.maximum(np.abs(value - said[inner]), np.abs(value - said[outer]))
+            bound += np.sum(carry) * noise
+            bound += np.dot(carry, steps) * grown
+            better = (bound < best.bound) & ~blank
+            np.copyto(best.value, value, where=better)
             np.copyto(best.bound, bound, where=better)
 
 
@@ -302,22 +300,12 @@ def _odd_and_even(steps: Sequence[float], residuals: Array) -> tuple[Array, Arra
 
 
 class _Windows(NamedTuple):
-    """Weights of windows of steps, a line for each.
-
-    Attributes
-    ----------
-    value : array of shape (windows, steps)
-        The first three are only held against others.
-    used, kink, turn : array of shape (3, steps)
-        Of the others: which steps they use, and what lets jumps of f' through even parts, and twice those of f'' odd ones.
-    carried : pair of arrays
-        How much of each step's noise either derivative carries.
+    """Weights of windows, a line for each: of values, of which the first three are only held against others, and of these
+    what lets jumps of f' through even parts, and twice those of f'' odd ones, and how much noise either derivative carries.
     """
 
     value: Array
-    used: Array
-    kink: Array
-    turn: Array
+    jumps: tuple[Array, Array]
     carried: tuple[Array, Array]
 
 
@@ -327,8 +315,7 @@ def _windows(steps: tuple[float, ...]) -> _Windows:
     kink = np.array([_weights(steps, span, EVEN, 0) for span in SPANS[3:]])
     turn = 2 * np.array([_weights(steps, span, WITH_A_JUMP, 1) for span in SPANS[3:]])
     size = np.abs(value[3:])
-    carried = (size + np.abs(kink)) / steps, (4 * size / steps + np.abs(turn)) / steps
-    return _Windows(value, size > 0, kink, turn, carried)
+    return _Windows(value, (kink, turn), ((size + np.abs(kink)) / steps, (4 * size / steps + np.abs(turn)) / steps))
 
 
 def _weights(steps: tuple[float, ...], span: slice, powers: tuple[int, ...], which: int) -> Array:
