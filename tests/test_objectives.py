@@ -641,6 +641,22 @@ def test_where_the_second_derivative_jumps_either_side_is_right_and_nothing_beyo
         assert verdicts(report) == [Verdict.CORRECT, verdict]
 
 
+def test_a_few_rows_beside_a_kink_are_named_and_hide_no_others():
+    labels = np.zeros(2000)
+    raw = np.r_[np.linspace(-3, 3, 1998) + 1e-4, 1 - 7e-7, -1 + 7e-7]
+    report = checked(huber_loss, huber, raw, labels)
+    assert verdicts(report) == [Verdict.CORRECT] * 2
+    assert report.unchecked == ("hessian",)
+    assert any("2 of 2000 entries lie beside a kink" in note for note in report.notes)
+    for row in (0, 1000, 1997):
+        spoilt = changed(huber, hessian=lambda h, row=row: h + 0.01 * (np.arange(2000) == row))
+        assert checked(huber_loss, spoilt, raw, labels).findings[1].worst_index == (row,)
+    gradients = changed(huber, lambda g: np.where(np.arange(2000) < 1998, g, 0.99 * g))
+    assert len(checked(huber_loss, gradients, raw, labels).findings[0].entries) == 2
+    many = np.r_[raw[:1500], np.full(500, 1 - 7e-7)]
+    assert verdicts(checked(huber_loss, huber, many, labels)) == [Verdict.CORRECT, Verdict.NONSMOOTH]
+
+
 def test_straight_pieces_have_no_second_derivative_but_a_convention():
     report = checked(pinball, quantile, RAW, REAL)
     assert verdicts(report) == [Verdict.CORRECT, Verdict.NONSMOOTH]

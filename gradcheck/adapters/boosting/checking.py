@@ -140,9 +140,8 @@ def _judged(case: Case, options: Options, asked: Asked) -> Report:
     separable = values.ndim == 1 and is_separable(loss, at, values, asked.seed)
     if separable:
         known, evaluations = by_rows(loss, at, said, asked.resolve)
-        finding, notes = _found("gradient", case, known, asked)
-        unchecked = ("gradient",) if notes else ()
-        report = Report(title="", findings=(finding,), evaluations=evaluations, notes=notes, unchecked=unchecked)
+        finding, _ = _found("gradient", case, known, asked)
+        report = Report(title="", findings=(finding,), evaluations=evaluations)
     else:
         report, known = by_number(loss, objective, at, said, asked)
         report = replace(report, findings=tuple(replace(each, backend=backend) for each in report.findings))
