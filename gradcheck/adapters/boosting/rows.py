@@ -35,6 +35,7 @@ FIRST, *NEARER = (tuple(ladder(2.0**-power, STEPS)) for power in (3, 7, 10, 13, 
 LONGER = tuple(tuple(ladder(widest, STEPS)) for widest in (2.0**9, 2.0**15))
 JUMPING = (2.0**-8, 2.0**-9, 2.0**-21, 2.0**-22)  # two pairs of steps, at which a jump at the row itself is the same
 CHUNK = 2**13  # rows that are taken at once: what a cache holds
+LEVELS = 2**15 - 1  # of predictions of either sign that are told apart as neighbours
 GROUP = 32  # rows of neighbouring predictions, whose noise is alike
 SUSPICIOUS = 2.0**-46  # of usual values, and of what a slope makes of a scale: more noise than that may be a kink
 CAUTION = 4.0  # times the noise that was measured, from six values a row
@@ -329,12 +330,14 @@ def _weights(steps: tuple[float, ...], span: slice, powers: tuple[int, ...], whi
 
 def _with_neighbours(noise: Array, floor: Array, x: Array) -> Array:
     """For each row the largest noise in its group of neighbours, absolutely or in parts of the floor, whichever is less."""
-    order = np.argsort(x)
+    size = np.abs(x)
+    near = x / (size + max(np.median(size[:: 1 + len(x) // CHUNK]), LEAST_SCALE))  # from -1 to 1, in the order of x
+    order = np.argsort((LEVELS * (1 + near)).astype(np.uint16), kind="stable")  # numbers of 16 bits are sorted in one pass
     own, least = noise[order], floor[order]
     starts = np.arange(0, len(x), GROUP)
-    size = np.diff(np.r_[starts, len(x)])
+    count = np.diff(np.r_[starts, len(x)])
     parts = np.divide(own, least, out=np.zeros_like(own), where=least > 0)
-    absolute, relative = (np.repeat(np.maximum.reduceat(each, starts), size) for each in (own, parts))
+    absolute, relative = (np.repeat(np.maximum.reduceat(each, starts), count) for each in (own, parts))
     relative = np.where(least > 0, relative * least, np.inf)
     found = np.empty_like(noise)
     found[order] = np.maximum(own, np.minimum(absolute, relative))
