@@ -18,6 +18,7 @@ from gradcheck.verdict.bounds import Allowance, Limits, Settlement
 from gradcheck.verdict.entrywise import compare, entry_scales, place
 from gradcheck.verdict.findings import Finding, Verdict
 
+# At 1 three of 1182 verdicts, of rates next to zero, were unresolved.
 ENOUGH = 0.1  # of what is to be resolved: rows known to that are not asked again
 MANY, SPLITS = 1000, 6  # rows of which one split is enough, and how many of fewer
 MOVED = 1 / 64  # of a prediction: so far half of the rows are moved
