@@ -32,7 +32,7 @@ STEPS = 5  # of a ladder
 SPANS = (slice(0, 3), slice(1, 4), slice(2, 5), slice(0, 4), slice(1, 5), slice(0, 5))  # windows of steps
 AGAINST = ((1, 0), (2, 1), (4, 3))  # of the last three the windows that leave out the first and the last step
 FIRST, *NEARER = (tuple(ladder(2.0**-power, STEPS)) for power in (3, 7, 10, 13, 16, 20, 24))
-# Without these 15 of 1182 verdicts, all of labels far from the predictions, were unresolved.
+# Without these 15 of 1182 verdicts, the six looked at of labels far from predictions, changed.
 LONGER = tuple(tuple(ladder(widest, STEPS)) for widest in (2.0**9, 2.0**15))
 JUMPING = (2.0**-8, 2.0**-9, 2.0**-21, 2.0**-22)  # two pairs of steps, at which a jump at the row itself is the same
 CHUNK = 2**13  # rows that are taken at once: what a cache holds
@@ -40,7 +40,7 @@ LEVELS = 2**15 - 1  # of predictions of either sign that are told apart as neigh
 GROUP = 32  # rows of neighbouring predictions, whose noise is alike
 # At 2^-40 noise was overestimated beside jumps of f'': 22 of 1746 verdicts at one were others.
 SUSPICIOUS = 2.0**-46  # of usual values, and of what a slope makes of a scale: more noise than that may be a kink
-# At 1 eight of 1182 verdicts or causes changed, at a jump of f''.
+# At 1 eight of 1182 verdicts or causes changed, the three looked at by a jump of f''.
 CAUTION = 4.0  # times the noise that was measured, from six values a row
 # At 1 none of 397 verdicts changed.
 COARSEST = 10  # times what is well enough known: what is left open beside a kink
