@@ -641,6 +641,22 @@ def test_where_the_second_derivative_jumps_either_side_is_right_and_nothing_beyo
         assert verdicts(report) == [Verdict.CORRECT, verdict]
 
 
+def test_a_few_rows_beside_a_kink_are_named_and_hide_no_others():
+    labels = np.zeros(2000)
+    raw = np.r_[np.linspace(-3, 3, 1998) + 1e-4, 1 - 7e-7, -1 + 7e-7]
+    report = checked(huber_loss, huber, raw, labels)
+    assert verdicts(report) == [Verdict.CORRECT] * 2
+    assert report.unchecked == ("hessian",)
+    assert any("2 of 2000 entries lie beside a kink" in note for note in report.notes)
+    for row in (0, 1000, 1997):
+        spoilt = changed(huber, hessian=lambda h, row=row: h + 0.01 * (np.arange(2000) == row))
+        assert checked(huber_loss, spoilt, raw, labels).findings[1].worst_index == (row,)
+    gradients = changed(huber, lambda g: np.where(np.arange(2000) < 1998, g, 0.99 * g))
+    assert len(checked(huber_loss, gradients, raw, labels).findings[0].entries) == 2
+    many = np.r_[raw[:1500], np.full(500, 1 - 7e-7)]
+    assert verdicts(checked(huber_loss, huber, many, labels)) == [Verdict.CORRECT, Verdict.NONSMOOTH]
+
+
 def test_straight_pieces_have_no_second_derivative_but_a_convention():
     report = checked(pinball, quantile, RAW, REAL)
     assert verdicts(report) == [Verdict.CORRECT, Verdict.NONSMOOTH]
@@ -692,15 +708,25 @@ REFUSED = {
     "a prediction that is nan": (log_loss, logistic, np.where(RAW > 2, np.nan, RAW), BINARY, {}, DataError, "raw is nan at"),
     "a loss of another length": (lambda r, y: r[1:], logistic, RAW, BINARY, {}, DataError, r"expected \(200,\)"),
     "a loss that is nan": (lambda r, y: np.log(r), logistic, RAW, BINARY, {}, DataError, "nan at row"),
-    "an order that nobody knows": (
+    "an order that no library's interface has": (
         log_loss,
-        lambda a, b: (a, b),
+        lambda a, b: logistic(b, a),
         RAW,
-        BINARY,
+        REAL,
         {},
         DescriptionError,
-        "do not tell which are labels",
+        "right with predictions first",
     ),
+    "weights and an order that no library's interface has": (
+        log_loss,
+        lambda a, b, weight: weighted(b, a, weight),
+        RAW,
+        REAL,
+        {"weights": WEIGHTS},
+        DescriptionError,
+        "right with predictions first",
+    ),
+    "predictions first, by one name": (log_loss, lambda preds, c: (c, preds), RAW, BINARY, {}, DescriptionError, "preds, c"),
     "the order of PyTorch": (
         log_loss,
         lambda y_pred, y_true: (y_pred, y_true),
@@ -754,6 +780,15 @@ def test_what_the_names_do_not_tell_can_be_said():
     unnamed = lambda a, b: logistic(a, b)  # noqa: E731
     assert checked(log_loss, unnamed, RAW, BINARY, convention="sklearn")
     assert not checked(log_loss, lambda a, b: logistic(b, a), RAW, REAL, convention="sklearn")
+
+
+@pytest.mark.parametrize("objective", [lambda y, r: logistic(y, r), lambda c, m: logistic(c, m)])
+def test_where_names_do_not_tell_labels_come_first_and_a_note_says_so(objective):
+    report = checked(log_loss, objective, RAW, BINARY)
+    assert report.verdict is Verdict.CORRECT
+    assert any("was called with labels first" in note for note in report.notes)
+    spoilt = checked(log_loss, changed(objective, lambda g: 2 * g), RAW, BINARY)
+    assert spoilt.findings[0].verdict is Verdict.WRONG
 
 
 def test_bounds_hold_for_rows_of_every_kind():

@@ -6,14 +6,10 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from gradcheck.adapters.boosting.conventions import BLOCKS, Rows
-from gradcheck.adapters.boosting.judging import Claimed
-from gradcheck.candidates.answer import Defect
+from gradcheck.adapters.boosting.functions import Answer
 from gradcheck.errors import DataError
-from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array
 from gradcheck.foundation.calling import called
-from gradcheck.verdict.causes import Cause
 
 ROUNDS = 3
 
@@ -26,23 +22,7 @@ class Visit(NamedTuple):
     labels: Array
     raw: Array
     weights: Array | None
-    answer: tuple[Any, Any]
-
-    def said(self, rows: Rows, at: Array) -> Claimed:
-        """What the objective returned there, as it was returned; predictions in float32 bring their own rounding."""
-        blocks: dict[str, Array] = {}
-        defects: dict[str, Defect] = {}
-        unit = float(np.finfo(self.raw.dtype).eps) / 2 if self.raw.dtype.kind == "f" else UNIT
-        for name, part in zip(BLOCKS, self.answer, strict=True):
-            block, problem = rows.block(np.asarray(part), name)
-            if block is None:
-                defects[name] = Defect(Cause.WRONG_STRUCTURE, problem)
-                continue
-            blocks[name] = block.astype(np.float64)
-            if not np.isfinite(block).all():
-                where = [int(i) for i in np.argwhere(~np.isfinite(block))[0]]
-                defects[name] = Defect(Cause.NON_FINITE, f"the {name} is {block[~np.isfinite(block)][0]} at {where}")
-        return Claimed(blocks, defects, unit)
+    answer: Answer
 
 
 def backend_of(thing: Any) -> str:
@@ -65,21 +45,15 @@ def visits(estimator: Any, features: Any, targets: Any, weights: Any) -> list[Vi
     if not callable(own):
         hint = "hand in the object itself" if backend_of(estimator) == "catboost" else "there is nothing to check"
         raise DataError(f"{type(estimator).__name__}(objective={own!r}): no function of yours; {hint}")
-    library = backend_of(estimator)
     calls: list[Visit] = []
-    number = 0
 
     @wraps(cast("Any", own))
     def recorded(labels: Any, raw: Any, *rest: Any, **named: Any) -> Any:
-        nonlocal number
-        number += 1
-        weight = rest[0] if rest else next(iter(named.values()), None)
-        before = np.array(raw)
+        before, weights = np.array(raw), next(iter((*rest, *named.values())), None)
         answer: Any = own(labels, raw, *rest, **named)
-        visit = Visit(f"{library}, round {number}", own, np.array(labels), before, _copied(weight), _pair(answer))
-        calls[1:] = [visit] if calls else []
-        if not calls:
-            calls.append(visit)
+        kept = None if weights is None or not len(weights) else np.array(weights)
+        round_ = f"{backend_of(estimator)}, round {len(calls) + 1}"
+        calls.append(Visit(round_, own, np.array(labels), before, kept, Answer(np.array(answer[0]), np.array(answer[1]))))
         return answer
 
     model: Any = copy.deepcopy(estimator)
@@ -89,12 +63,4 @@ def visits(estimator: Any, features: Any, targets: Any, weights: Any) -> list[Vi
     called(model.fit, f"{type(estimator).__name__}.fit", features, targets, **options)
     if not calls:
         raise DataError(f"{type(estimator).__name__}.fit did not call the objective")
-    return calls
-
-
-def _copied(values: Any) -> Array | None:
-    return None if values is None or not len(values) else np.array(values)
-
-
-def _pair(answer: Any) -> tuple[Any, Any]:
-    return np.array(answer[0]), np.array(answer[1])
+    return calls[:: max(1, len(calls) - 1)]
