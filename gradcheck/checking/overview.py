@@ -29,6 +29,7 @@ NEARER = 8
 NOTHING = 1e3  # bounds: what the whole gradient contributes may be nothing at all
 TINY = 1e-6  # a length of steps, in the numbers' own unit, from which on they are taken for the parameters' scale
 ZERO = 1e3  # unit roundoffs of the whole gradient: a block that contributes no more is zero, for all that rounding tells
+RESIDUE = 8  # the same of one whose entries are relative to something else: a few additions leave so much of a zero
 # In bfloat16 1000 roundoffs are more than the whole: no block is zero that contributes this much. At 1e-5 or 10 no verdict
 # on 24 attentions in narrow formats changed, but the resolution that was stated.
 NEXT_TO_NOTHING = 1e-3
@@ -110,7 +111,11 @@ def _is_nothing(prober: Prober, line: Line, name: str, part: float, magnitude: f
 
     One of tiny numbers is followed by itself: how far it may be moved is not known from their size.
     """
-    whole = min(ZERO * prober.claim.unit[name], NEXT_TO_NOTHING) * magnitude
+    unit = prober.claim.unit[name]
+    if prober.claim.scale:  # a block is not beside others; but rounding may have left something in place of a zero
+        whole = RESIDUE * unit * line.spread
+    else:
+        whole = min(ZERO * unit, NEXT_TO_NOTHING) * magnitude
     return part <= max(whole, prober.allowed[name].along(line.direction[name])) and rms(line.direction[name]) >= TINY
 
 
