@@ -113,9 +113,8 @@ def _is_nothing(prober: Prober, line: Line, name: str, part: float, magnitude: f
     """
     unit = prober.claim.unit[name]
     if prober.claim.scale:  # a block is not beside others; but rounding may have left something in place of a zero
-        whole = RESIDUE * unit * line.spread
-    else:
-        whole = min(ZERO * unit, NEXT_TO_NOTHING) * magnitude
+        return 0 < part <= RESIDUE * unit * line.spread
+    whole = min(ZERO * unit, NEXT_TO_NOTHING) * magnitude
     return part <= max(whole, prober.allowed[name].along(line.direction[name])) and rms(line.direction[name]) >= TINY
 
 
