@@ -64,7 +64,9 @@ def balanced(matrix: Matrix, x: Array, parts: Sequence[slice], values: Array) ->
     i, j, a = matrix.entries()
     entries = i, j, np.abs(a)
     m, n = matrix.value.shape
-    rows, columns = min((_settled(entries, *each) for each in _starts(entries, m, n)), key=lambda each: _size(entries, *each))
+    rows, columns = min(
+        (_settled(entries, *each) for each in _starts(entries, m, n)), key=lambda each: _size(entries, *each)
+    )
     known, nothing = columns > 0, ~(rows > 0)
     moves = np.concatenate([np.where(known[part], scales(x[part], columns[part]), sizes(x[part])) for part in parts])
     usual = float(np.max(columns * moves, initial=0.0)) or 1.0

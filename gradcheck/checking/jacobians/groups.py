@@ -1,5 +1,6 @@
-"""Columns in groups that contribute about as much, each a block of the scalar procedure: beside loud ones quiet ones are lost."""
+"""Columns in groups that contribute alike, each a block of the scalar procedure: loud ones drown quiet ones."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,14 +39,14 @@ class Groups(NamedTuple):
             if found.size <= 1:
                 members[f"columns of {part.name}"] = part, columns.reshape(part.shape)
                 continue
-            members |= {f"columns of {part.name}, {k} of {found.size}": (part, columns[own == each]) for k, each in enumerate(found)}
+            for k, each in enumerate(found):
+                members[f"columns of {part.name}, {k} of {found.size}"] = part, columns[own == each]
         return cls(system, members)
 
     @property
     def here(self) -> dict[str, Array]:
         """The point, in the dtype of each leaf."""
-        arrays = self.system.tree.arrays
-        return {n: arrays[part.name].ravel()[columns - part.start] for n, (part, columns) in self.members.items()}
+        return self._of_leaves(self.system.tree.arrays)
 
     @property
     def bounds(self) -> Any:
@@ -53,14 +54,14 @@ class Groups(NamedTuple):
         box = self.system.box
         if box is None:
             return None
-        sides = (box.lower, -np.inf), (box.upper, np.inf)
-        return tuple(
-            {
-                name: side[part.name].ravel()[columns - part.start] if part.name in side else np.full(columns.shape, open_end)
-                for name, (part, columns) in self.members.items()
-            }
-            for side, open_end in sides
+        lower, upper = (
+            {part.name: side.get(part.name, np.full(part.shape, end)) for part in self.system.sides.inputs}
+            for side, end in ((box.lower, -np.inf), (box.upper, np.inf))
         )
+        return self._of_leaves(lower), self._of_leaves(upper)
+
+    def _of_leaves(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        return {n: arrays[part.name].ravel()[columns - part.start] for n, (part, columns) in self.members.items()}
 
     def split(self, numbers: Array) -> dict[str, Array]:
         """Numbers for all columns, by group."""
