@@ -12,7 +12,9 @@ from gradcheck.report import Report
 from gradcheck.verdict.entrywise import place
 from gradcheck.verdict.findings import LISTED, Finding, overall
 
-DECADES = 3  # of contributions that are moved together
+# Of contributions that are moved together. At 1 no verdict on 38 right Jacobians of fits and 47 wrong ones changed; each
+# group takes evaluations of its own.
+DECADES = 3
 
 
 class Groups(NamedTuple):
