@@ -11,7 +11,7 @@ from gradcheck.foundation.arrays import Array, rms
 from gradcheck.oracles.directions import scales
 
 SWEEPS = 8  # of a scaling by square roots, whose errors are halved by each; see `_starts`
-# Roundoffs of the function that a column contributes at least, in what is usual of it: with less nobody sees 1 in 1000 of it.
+# Roundoffs of the function that a column contributes at least, in what is usual of it: of less nobody sees 1 in 1000.
 # At 10 no verdict on 38 right Jacobians of fits and 47 wrong ones changed.
 SEEN = 1e3
 EMPTY = 1e-3  # of what columns contribute: what one that is claimed to be zero is taken to contribute
