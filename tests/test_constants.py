@@ -94,6 +94,7 @@ CHOSEN = {
     "checking.evidence": {"FIRST": 10},
     "checking.mapping": {"MAPS": 100, "GRID": (4, 6), "ATTEMPT": 10},
     "checking.overview": {
+        "RESIDUE": 8,
         "COARSEST": 0.1,
         "VOUCHED": 1e-06,
         "QUICK": 3,

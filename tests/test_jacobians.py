@@ -296,6 +296,69 @@ def test_a_wrong_pair_is_accused_alone():
     assert flat.findings[1].entries[0].index == (1,)
 
 
+TRACE, FAST, BACK, MEETING = 7.89e-10, 1.1e7, 1.13e3, 1.13e9
+
+
+def chemistry(y):
+    a, b, c, d = TRACE * y[0], FAST * y[0] * y[2], MEETING * y[1] * y[2], BACK * y[3]
+    return np.array([-a - b, a - c, a - b - c + d, b - d])
+
+
+def chemistry_jac(y):
+    a, b, c = (TRACE, 0, 0, 0), (FAST * y[2], 0, FAST * y[0], 0), (0, MEETING * y[2], MEETING * y[1], 0)
+    a, b, c, d = (np.array(each) for each in (a, b, c, (0, 0, 0, BACK)))
+    return np.array([-a - b, a - c, a - b - c + d, b - d])
+
+
+FEED = np.array([1.76e-3, 0, 0, 0])
+
+
+def test_a_trace_beside_what_is_very_fast_is_judged():
+    assert check_jacobian(chemistry, chemistry_jac, FEED).verdict is Verdict.CORRECT
+
+
+@pytest.mark.parametrize("factor", [0, 2, -1])
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_a_wrong_entry_of_1e_9_beside_entries_of_1e4_is_named(row, factor):
+    def wrong(y):
+        matrix = chemistry_jac(y)
+        matrix[row, 0] *= factor
+        return matrix
+
+    finding = check_jacobian(chemistry, wrong, FEED).findings[0]
+    assert (finding.verdict, [entry.index for entry in finding.entries]) == (Verdict.WRONG, [(row, 0)])
+
+
+LATE = np.arange(33) * 10.0
+
+
+def two_decays(p):
+    return p["b1"] + p["b2"] * np.exp(-LATE * p["b4"]) + p["b3"] * np.exp(-LATE * p["b5"])
+
+
+def two_decays_jac(p):
+    e, g = np.exp(-LATE * p["b4"]), np.exp(-LATE * p["b5"])
+    return {"b1": np.ones(33), "b2": e, "b3": g, "b4": -p["b2"] * LATE * e, "b5": -p["b3"] * LATE * g}
+
+
+START = {"b1": 50.0, "b2": 150.0, "b3": -100.0, "b4": 1.0, "b5": 2.0}  # NIST's MGH17
+
+
+def test_a_column_that_hardly_contributes_is_judged_in_its_own_units():
+    assert check_jacobian(two_decays, two_decays_jac, START).verdict is Verdict.CORRECT
+    report = check_jacobian(two_decays, lambda p: (j := two_decays_jac(p)) | {"b5": 1.01 * j["b5"]}, START)
+    assert report.wrong == {"jacobian by b5"}
+
+
+def test_all_rows_of_a_single_column_are_no_cause():
+    def without_times(p):
+        return two_decays_jac(p) | {"b4": -p["b2"] * np.exp(-LATE * p["b4"])}
+
+    report = check_jacobian(two_decays, without_times, START | {"b4": 0.01, "b5": 0.02})
+    assert report.wrong == {"jacobian by b4"}
+    assert "rows" not in {each.cause for each in report.diagnoses}
+
+
 def test_a_kink_in_one_row_leaves_the_others_judged():
     def bent(p):
         return np.r_[exponentials(p)[:20], abs(p[0] - FIT[0]) + p[1], exponentials(p)[20:]]

@@ -1,16 +1,20 @@
 """What is usual in each row and column of a matrix whose rows have one unit each, and whose columns have another."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from gradcheck.checking.jacobians.matrix import Matrix
+from gradcheck.foundation.arithmetic import UNIT
 from gradcheck.foundation.arrays import Array, rms
 from gradcheck.oracles.directions import scales
 
-SWEEPS = 4  # of rows, then columns; see `balanced`
-FAINT = 1e-6  # of what columns contribute on average: one that contributes less counts as much
-EMPTY = 1e-3  # the same of a column that is claimed to be zero
+SWEEPS = 8  # of a scaling by square roots, whose errors are halved by each; see `_starts`
+# Roundoffs of the function that a column contributes at least, in what is usual of it: of less nobody sees 1 in 1000.
+# At 10 no verdict on 38 right Jacobians of fits and 47 wrong ones changed.
+SEEN = 1e3
+EMPTY = 1e-3  # of what columns contribute: what one that is claimed to be zero is taken to contribute
 TELLING = 1e-8  # of its leaf's RMS: a number that is smaller says nothing of its own size
 
 
@@ -37,17 +41,16 @@ def sizes(value: Array) -> Array:
     return np.where(np.abs(value) > TELLING * usual, np.abs(value), usual or 1.0)
 
 
-def balanced(squares: Any, x: Array, parts: Sequence[slice], values: Array) -> tuple[Balance, Array]:
-    """Numbers for rows and columns, so that all rows and all columns of J_ij / (rows_i columns_j) have RMS 1, or nearly.
+def balanced(matrix: Matrix, x: Array, parts: Sequence[slice], values: Array) -> tuple[Balance, Array]:
+    """Numbers for rows and columns, so that no J_ij / (rows_i columns_j) is beyond 1, and every row and column has a 1.
 
-    Rows and columns are scaled in turn (Sinkhorn and Knopp, Pacific J. Math. 21, 1967, here of the squares). They are the
-    same whichever units rows and columns have. The scaling need not converge where entries are zero, and is used for sizes
-    alone, so few sweeps are enough.
+    They go with the units that rows and columns have. There are many such numbers where a matrix has zeros; of three ways
+    to them those are taken by which its entries are largest, so that least of it is beside something larger.
 
     Parameters
     ----------
-    squares : array or sparse array of shape (m, n)
-        Of the entries.
+    matrix : Matrix
+        Of m rows and n columns.
     x : array of shape (n,)
         The inputs.
     parts : sequence of slice
@@ -60,19 +63,51 @@ def balanced(squares: Any, x: Array, parts: Sequence[slice], values: Array) -> t
     Balance, array of shape (n,)
         Besides, by how much each input may be moved before the function is a different one.
     """
-    m, n = squares.shape
-    rows, columns, known = np.ones(m), np.ones(n), np.ones(n, bool)
-    for _ in range(SWEEPS):
-        rows = np.sqrt(squares @ (1 / columns**2) / n)
-        inverse = np.where(rows > 0, 1 / np.where(rows > 0, rows, 1.0) ** 2, 0.0)
-        found = np.sqrt(squares.T @ inverse / max(int(np.count_nonzero(inverse)), 1))
-        known = found > 0
-        columns = np.where(known, found, 1.0)
-    steep = np.where(known, columns, 0.0)
-    moves = np.concatenate([np.where(known[part], scales(x[part], steep[part]), sizes(x[part])) for part in parts])
-    usual = rms((columns * moves)[known]) or 1.0
-    columns = np.where(known, np.maximum(columns / usual, FAINT / moves), EMPTY / moves)
-    rows = np.sqrt(squares @ (1 / columns**2) / n)
-    nothing = ~(rows > 0)
-    rows[nothing] = np.where(np.abs(values[nothing]) > 0, np.abs(values[nothing]), 1.0)
+    i, j, a = matrix.entries()
+    entries = i, j, np.abs(a)
+    m, n = matrix.value.shape
+    rows, columns = min(
+        (_settled(entries, *each) for each in _starts(entries, m, n)), key=lambda each: _size(entries, *each)
+    )
+    known, nothing = columns > 0, ~(rows > 0)
+    moves = np.concatenate([np.where(known[part], scales(x[part], columns[part]), sizes(x[part])) for part in parts])
+    usual = float(np.max(columns * moves, initial=0.0)) or 1.0
+    rows = np.where(nothing, np.abs(values), rows * usual)
+    rows[~(rows > 0)] = 1.0
+    # A column that contributes less than f's rounding shows is compared with that.
+    rounded = np.full(n, np.inf)
+    np.minimum.at(rounded, j, UNIT * np.abs(values[i]) / rows[i])
+    columns = np.where(known, np.maximum(columns / usual, SEEN * np.where(known, rounded, 0.0) / moves), EMPTY / moves)
     return Balance(rows, columns), moves
+
+
+def _largest(of: Array, places: Array, size: int) -> Array:
+    found = np.zeros(size)
+    np.maximum.at(found, places, of)
+    return found
+
+
+def _settled(entries: tuple[Array, Array, Array], rows: Array, columns: Array) -> tuple[Array, Array]:
+    """From any numbers for the rows to such that all largest entries are 1: no column's is lost when rows follow."""
+    i, j, a = entries
+    columns = _largest(a / rows[i], j, columns.size)
+    return _largest(a / columns[j], i, rows.size), columns
+
+
+def _starts(entries: tuple[Array, Array, Array], m: int, n: int) -> Iterator[tuple[Array, Array]]:
+    """All rows alike; each as its largest entry; and rows and columns evenly (Ruiz, RAL-TR-2001-034)."""
+    i, j, a = entries
+    yield np.ones(m), np.ones(n)
+    yield _largest(a, i, m), np.ones(n)
+    rows, columns = np.ones(m), np.ones(n)
+    for _ in range(SWEEPS):
+        left = a / rows[i] / columns[j]
+        by_row, by_column = _largest(left, i, m), _largest(left, j, n)
+        rows, columns = rows * np.sqrt(by_row), columns * np.sqrt(by_column)
+    yield rows, columns
+
+
+def _size(entries: tuple[Array, Array, Array], rows: Array, columns: Array) -> float:
+    """Of what all entries are compared with, as a logarithm."""
+    i, j, _ = entries
+    return float(np.sum(np.log(rows[i]) + np.log(columns[j])))

@@ -201,7 +201,9 @@ def _of_entries(subject: Subject, block: Block, wrong: list[Wrong], known: Known
 def _of_lines(subject: Subject, block: Block, wrong: list[Wrong], known: Known) -> Iterator[Diagnosis]:
     """What explains whole rows, or whole columns."""
     rows = np.flatnonzero(block.off())
-    said = _in_words(_factors(block.products[rows], block.true[rows], block.tolerance[rows]))
+    said = _in_words(block.claimed[rows], _factors(block.products[rows], block.true[rows], block.tolerance[rows]))
+    if block.claimed.shape[1] == 1 and said.startswith("each"):  # as any numbers are
+        said = ""
     if rows.size and block.claimed.shape[0] > 1 and (said or _are_whole(block, rows, wrong)):
         yield from _named(Cause.ROWS, block.name, block.output, rows, block.claimed.shape[0], said, "row")
     yield from _of_columns(subject, block, wrong, known)
@@ -214,7 +216,7 @@ def _of_columns(subject: Subject, block: Block, wrong: list[Wrong], known: Known
         return
     picked = [known.columns.index(column) for column in columns]
     usual = SAFE * 10 * known.bound.T[picked]
-    said = _in_words(_factors(block.claimed.T[columns], known.value.T[picked], usual))
+    said = _in_words(block.claimed.T[columns], _factors(block.claimed.T[columns], known.value.T[picked], usual))
     few = [
         column
         for column in columns
@@ -271,7 +273,10 @@ def _picked(lines: Array, places: Array) -> Array:
     return np.take_along_axis(lines, places[:, None], axis=1)[:, 0]
 
 
-def _in_words(factors: Array | None) -> str:
+def _in_words(claimed: Array, factors: Array | None) -> str:
+    """What is to be done to some lines."""
+    if claimed.size and not claimed.any():
+        return f"{'they are' if len(claimed) > 1 else 'it is'} zero"
     if factors is None:
         return ""
     if np.allclose(factors, -1, rtol=ALIKE):
@@ -283,8 +288,8 @@ def _in_words(factors: Array | None) -> str:
 
 
 def _named(cause: Cause, name: str, part: Part, flat: Array, size: int, how: str, word: str) -> Iterator[Diagnosis]:
-    """Of some lines; of all of them only where each has a factor of its own."""
-    if flat.size == size and not how.startswith("each"):
+    """Of some lines; of most of them where something is said of them, of all where each has a factor of its own."""
+    if (2 * flat.size > size and not how) or (flat.size == size and not how.startswith("each")):
         return
     which = places(part, {part.start + int(i) for i in flat}, word) or f"{flat.size} of {size} {word}s"
     which = f"all {word}s" if flat.size == size else which

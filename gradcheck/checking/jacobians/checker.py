@@ -51,8 +51,9 @@ def check_jacobian(
         Handed on to ``f`` and ``jac``.
     accuracy, resolve
         As `check` takes them, relative to the larger of an entry and of what is usual in its row and its column:
-        rows_i columns_j, with numbers for all rows and columns by which the claimed matrix has RMS 1 in each of them. The
-        units of outputs and inputs do not matter.
+        rows_i columns_j, with numbers for all rows and columns divided by which the claimed matrix has a largest entry of 1
+        in each of them. The units of outputs and inputs do not matter. A column that contributes less than 1000 roundoffs
+        of ``f`` is taken to contribute so much.
     max_evaluations, diagnose, seed, dtype
         As `check` takes them.
 

@@ -17,6 +17,7 @@ import numpy as np
 from gradcheck.checking.checker import checked
 from gradcheck.checking.jacobians.balance import balanced
 from gradcheck.checking.jacobians.differences import CLEAR, Slopes, slopes
+from gradcheck.checking.jacobians.groups import Groups
 from gradcheck.checking.jacobians.matrix import Matrix, is_sparse
 from gradcheck.checking.jacobians.system import Part, System, key_of
 from gradcheck.foundation.arithmetic import UNIT, rounding
@@ -56,12 +57,12 @@ class Judged(NamedTuple):
 class Subject:
     """A function of many rows, the matrix that is claimed, and what is known of both."""
 
-    def __init__(self, system: System, claim: Any, first: Matrix, asked: Asked, bounds: Any = None) -> None:
+    def __init__(self, system: System, claim: Any, first: Matrix, asked: Asked) -> None:
         self.system, self.claim, self.matrix, self.asked = system, claim, first, asked
-        self.bounds = bounds
         self.squares = _finite(first).squares
         parts = [part.span for part in system.sides.inputs]
-        self.balance, self.moves = balanced(self.squares, system.x, parts, system.here)
+        self.balance, self.moves = balanced(_finite(first), system.x, parts, system.here)
+        self.groups = Groups.of(system, self.balance.columns * self.moves)
         rows = np.isfinite(system.here) & _is_finite(first)
         self.judgeable: Array = np.flatnonzero(rows)
         self._claims: dict[bytes, Matrix] = {key_of(system.tree.arrays): first}
@@ -97,28 +98,31 @@ class Subject:
         weights[rows] = 1.0 if alone else (drawn / self.balance.rows)[rows]
         system = self.system
 
-        def loss(point: Any) -> float:
-            return float(np.sum(weights[rows] * system.values(point)[rows]))
+        def loss(groups: dict[str, Array]) -> float:
+            return float(np.sum(weights[rows] * system.values(self.groups.point(groups))[rows]))
 
-        def gradient(point: Any) -> Any:
-            tree = take_apart(point)
-            matrix = self.claimed(point, tree.arrays)
+        def gradient(groups: dict[str, Array]) -> dict[str, Array]:
+            point = self.groups.point(groups)
+            matrix = self.claimed(point, take_apart(point).arrays)
             product = matrix.row(int(rows[0])) if alone else _finite(matrix).value.T @ weights
-            dtype = np.float32 if matrix.unit > UNIT else np.float64
-            return tree.rebuild({name: value.astype(dtype) for name, value in system.by_name(product).items()})
+            return self.groups.split(product.astype(np.float32 if matrix.unit > UNIT else np.float64))
 
         # Of one row the scale of each entry; of a sum what one entry of the row with the least weight adds to it.
         if alone:
             scale = self.balance.scale(int(rows[0]), self.matrix.row(int(rows[0])))
         else:
             scale = np.min(np.abs(weights[rows]) * self.balance.rows[rows]) * self.balance.columns
-        sized = {name: value for name, value in system.by_name(scale).items() if value.size}
         asked = self.asked._replace(diagnose=False)
         named = standing_for(loss, system.f, system.f.__name__)
         report, _ = checked(
-            named, standing_for(gradient, self.claim), system.point(), asked, bounds=self.bounds, scale=sized
+            named,
+            standing_for(gradient, self.claim),
+            self.groups.here,
+            asked,
+            bounds=self.groups.bounds,
+            scale={name: value for name, value in self.groups.split(scale).items() if value.size},
         )
-        return Judged(rows, report)
+        return Judged(rows, self.groups.merged(report))
 
     def claimed(self, point: Any, arrays: Mapping[str, Array]) -> Matrix:
         """The matrix at a point, which is asked for once."""

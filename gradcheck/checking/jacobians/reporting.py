@@ -66,7 +66,7 @@ def jacobian_report(
     if jac is None:
         asked = asked._replace(accuracy=max(asked.accuracy, patterns.SEEN))
     first = claim(system.point())
-    subject = Subject(system, claim, first, asked, bounds)
+    subject = Subject(system, claim, first, asked)
     changes = _changes(first, claim(system.point()))
     if changes or not system.repeats:
         return _unsteady(system, of, changes)
