@@ -132,6 +132,20 @@ def finding_of(prober: Prober, name: str, verdict: Verdict, probe: Probe, reason
     )
 
 
+def at_an_optimum(prober: Prober, name: str, probe: Probe) -> Finding:
+    """What a probe says of a block where all that it claims is nothing beside what the slope changes by."""
+    curved = prober.known.curved
+    resolution = 2 * probe.seen / curved
+    return msgspec.structs.replace(
+        finding_of(prober, name, Verdict.CORRECT, probe),
+        error=abs(probe.residual) / curved,
+        bound=probe.bound / curved,
+        resolution=resolution,
+        block_resolution=resolution,
+        reason=reasons.at_an_optimum(resolution),
+    )
+
+
 class _Sized(NamedTuple):
     error: float
     entry: Entry

@@ -18,7 +18,15 @@ import msgspec
 import numpy as np
 
 from gradcheck.candidates.claim import Claim
-from gradcheck.checking.accusation import BACKEND, accusation, finding_of, is_of_no_account, on_a_staircase, sized
+from gradcheck.checking.accusation import (
+    BACKEND,
+    accusation,
+    at_an_optimum,
+    finding_of,
+    is_of_no_account,
+    on_a_staircase,
+    sized,
+)
 from gradcheck.checking.bisection import Parts, bisected
 from gradcheck.checking.overview import Overview, look
 from gradcheck.checking.probe import Probe
@@ -147,6 +155,8 @@ def _decide(block: Block) -> Judgement:
         return _confirmed(block, probe)
     if _is_enough(prober, name, probe):
         return _found(block, Verdict.CORRECT, probe)
+    if prober.is_at_an_optimum(probe):
+        return Judgement(at_an_optimum(prober, name, probe), prober)
     return _bisected(block, probe)
 
 

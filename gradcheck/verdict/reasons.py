@@ -98,6 +98,11 @@ def zero_to_rounding(resolution: float) -> str:
     return f"zero to rounding: an error of {at_most(resolution)} of the whole gradient would have been seen"
 
 
+def at_an_optimum(resolution: float) -> str:
+    """Of a block whose derivative is nothing beside what it changes by over the function's natural scale."""
+    return f"at an optimum, as far as the values tell: an error of {at_most(resolution)} of what the slope changes by would show"
+
+
 def should_be_equal(one: float, other: float) -> str:
     """Of two numbers."""
     return f"{one:.17g} and {other:.17g} should be equal"
