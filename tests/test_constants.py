@@ -139,7 +139,16 @@ CHOSEN = {
     "comparison.measured": {"REPEATS": 2, "LOUD": 8.0, "LOUD_RUNS": 4},
     "comparison.scales": {"RUNS": 8, "FIBRE": 0.5, "BLOCK": 0.02},
     "comparison.second_look": {"NEARBY": 1 / 32, "NEARER": 2.0**-10},
-    "checking.procedure": {"CLEAR": 10.0, "CLOSE": (32, 2048), "UNBENT": 8, "RUNGS": 6},
+    "checking.confirmation": {
+        "CLEAR": 10.0,
+        "CLOSE": (32, 2048),
+        "UNBENT": 8,
+        "RUNGS": 6,
+        "OTHER": 1.37,
+        "SHOWN": 1000.0,
+        "MOVES": 0.25,
+    },
+    "checking.procedure": {"TRUSTED": 4, "NAMING": 2, "CAUSES": 100},
     "checking.products": {"ROUNDING": 1000},
 }
 

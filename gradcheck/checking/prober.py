@@ -75,6 +75,10 @@ class Knowledge(NamedTuple):
         scale, and the slopes that they do not tell from 0 there. Else nothing.
     aside : int
         Evaluations that were spent on accusing blocks, which the rest does not pay for.
+    accused : int
+        Blocks of which every care has found that they are wrong, and that the function is smooth there.
+    rough : bool
+        Whether others have not confirmed what refuted a block.
     noise, values : float
         Of its values: noise, and the roundoff that they show.
     unit : float
@@ -97,6 +101,8 @@ class Knowledge(NamedTuple):
     curved: float = 0.0
     hidden: float = 0.0
     aside: int = 0
+    accused: int = 0
+    rough: bool = False
     noise: float = 0.0
     values: float = UNIT
     unit: float = UNIT
