@@ -6,7 +6,9 @@
 4. A claim that is refuted is probed along a second direction, at smaller steps, and on either side: an accusation must
    survive all three. Then the wrong entries are named (`accusation`), and the block is wrong or inexact by the accuracy.
 5. What no one direction decides is taken apart (`bisection`): its smooth parts are judged, and a kink is told from noise.
-6. Where a direction over all refutes the claim and every block by itself is correct, steps 2 to 5 are taken again with
+6. Where many are refuted, further ones are confirmed in a short way (`confirmation`), and entries are looked for from the
+   last block on, while a budget lasts.
+7. Where a direction over all refutes the claim and every block by itself is correct, steps 2 to 6 are taken again with
    more care. If that explains nothing either, all blocks are unresolved.
 
 Where a step finds out that some of the arguments are rounded, the block is judged anew with that known.
@@ -41,10 +43,12 @@ from gradcheck.verdict.findings import Finding, Verdict
 from gradcheck.verdict.localize import Located
 
 NOWHERE = Located([], [], [], complete=False)
-# Blocks that every care has accused, of a function that was nowhere found out to be rough: the next are accused with less.
+# Blocks that every care has accused, of a function that was nowhere found out to be rough: the next are accused with less. On
+# three chains of 50 blocks and 52 claims of rough ones no verdict changed at 0, 1 or 16; at 0 20% fewer evaluations, at 16
+# 42% more.
 TRUSTED = 4
-NAMING = 2  # times `max_evaluations`: to spend on the entries and causes of wrong blocks, when their verdicts are known
-CAUSES = 100  # evaluations that the causes of one block take
+NAMING = 2  # times `max_evaluations`: for the entries and causes of wrong blocks, once all verdicts are known
+CAUSES = 100  # evaluations that the causes of one block take: of 22 to 40 wrong ones 73 to 91 each, on an average
 
 
 class Block(NamedTuple):
@@ -108,7 +112,7 @@ def judge(claim: Claim, asked: Asked, complex_step: bool) -> Judged:
     finally:
         watch.end()
     findings = tuple(found[name] for name in dict.fromkeys([*claim.point, *claim.defects]))
-    return Judged(findings, prober, stopped, frozenset(refuted))
+    return Judged(findings, prober, stopped, frozenset() if stopped else frozenset(refuted))
 
 
 def _unasked(claim: Claim) -> dict[str, Finding]:
@@ -127,7 +131,7 @@ def _course(found: dict[str, Finding], names: list[str]) -> str:
 def _judge_all(
     prober: Prober, names: list[str], overview: Overview, found: dict[str, Finding], refuted: dict[str, Refuted]
 ) -> Prober:
-    """Steps 2 to 5 for every block; and 6. What is left in ``refuted`` has no entries."""
+    """Steps 2 to 6 for every block; and 7. What is left in ``refuted`` has no entries."""
     for careful in (False, True):
         unconfirmed = False
         for name in names:
