@@ -20,10 +20,12 @@ CLOSE = (2**5, 2**11)  # times smaller than the steps of an accused point: from 
 UNBENT = 8
 RUNGS = 6  # to either side of an accused point
 OTHER = 1.37  # digits at random: a step of another base than a ladder's
-# Noises that a residual must amount to at the smaller step: along another direction it may be far smaller. On three chains of
-# 50 blocks and 52 claims of rough ones no verdict changed at 10, 30 or 1e5; at 10 45% more evaluations, at 30 18%, at 1e5 4%.
+# Noises that a residual must amount to at the smaller step: along another direction it may be far smaller. On three chains
+# of 50 blocks and 52 claims of rough ones no count of verdicts changed at 10, 30 or 1e5; at 10 45% more evaluations, at 30
+# 18%, at 1e5 4%.
 SHOWN = 1e3
-MOVES = 0.25  # of the slope that is claimed: a function that moves by less is perhaps faster than these steps; at 0 nothing changed
+# Of the slope that is claimed: a function that moves by less is perhaps faster than these steps. At 0 nothing changed there.
+MOVES = 0.25
 
 
 def is_clear(probe: Probe) -> bool:
