@@ -89,7 +89,7 @@ CHOSEN = {
         "PLAIN": 40,
         "CLEAR": 8,
     },
-    "checking.accusation": {"ENTRIES": 28},
+    "checking.accusation": {"ENTRIES": 28, "OVER": 2.0**20},
     "checking.bisection": {"PATIENCE": 1500, "PARTS": 48},
     "checking.evidence": {"FIRST": 10},
     "checking.mapping": {"MAPS": 100, "GRID": (4, 6), "ATTEMPT": 10},

@@ -117,3 +117,22 @@ def test_after_many_wrong_blocks_a_rough_one_is_judged_as_well_as_alone(kind, fa
     *smooth, rough = check(loss, gradient, point, diagnose=False).findings
     assert all(f.verdict == "wrong" for f in smooth)
     assert rough.verdict != ("wrong" if factor == 1.0 else "correct")
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.3])
+def test_an_entry_that_is_moved_to_where_the_function_is_flat_is_no_reference(factor):
+    size = np.array([6e-8, *(5.8e6 * np.linspace(0.2, 1, 9))])
+    weights, at = np.linspace(0.4, 1.2, 10), size * np.linspace(0.3, 0.9, 10)
+
+    def loss(x):
+        return float(1 / (1 + np.arctan(weights @ (x / size)) ** 2))
+
+    def gradient(x):
+        z = weights @ (x / size)
+        g = -2 * np.arctan(z) / ((1 + np.arctan(z) ** 2) ** 2 * (1 + z**2)) * weights / size
+        g[0] *= factor
+        return g
+
+    found = check(loss, gradient, at, diagnose=False).findings[0]
+    assert [e.index for e in found.entries] == ([(0,)] if factor != 1.0 else [])
+    assert found.verdict != ("wrong" if factor == 1.0 else "correct")

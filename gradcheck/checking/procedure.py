@@ -24,6 +24,7 @@ from gradcheck.checking.accusation import (
     accusation,
     at_an_optimum,
     finding_of,
+    is_far_off,
     is_of_no_account,
     on_a_staircase,
     sized,
@@ -278,7 +279,7 @@ def _accused(block: Block, first: Probe, last: Probe, *, short: bool = False) ->
     """Wrong, if the block as a whole is off by so much; else by its entries."""
     name, prober, *_ = block
     finding = sized(prober, name, last, NOWHERE)
-    if finding.verdict is not Verdict.WRONG or prober.known.rounded:
+    if finding.verdict is not Verdict.WRONG or prober.known.rounded or is_far_off(prober, name, last):
         return Judgement(_named(block, first, last), prober)
     finding = msgspec.structs.replace(finding, reason=reasons.NOT_LOOKED_FOR)
     return Judgement(finding, prober, refuted=Refuted(block, first, last, short))
