@@ -89,7 +89,7 @@ CHOSEN = {
         "PLAIN": 40,
         "CLEAR": 8,
     },
-    "checking.accusation": {"ENTRIES": 28},
+    "checking.accusation": {"ENTRIES": 28, "OVER": 2.0**20},
     "checking.bisection": {"PATIENCE": 1500, "PARTS": 48},
     "checking.evidence": {"FIRST": 10},
     "checking.mapping": {"MAPS": 100, "GRID": (4, 6), "ATTEMPT": 10},
@@ -140,7 +140,16 @@ CHOSEN = {
     "comparison.measured": {"REPEATS": 2, "LOUD": 8.0, "LOUD_RUNS": 4},
     "comparison.scales": {"RUNS": 8, "FIBRE": 0.5, "BLOCK": 0.02},
     "comparison.second_look": {"NEARBY": 1 / 32, "NEARER": 2.0**-10},
-    "checking.procedure": {"CLEAR": 10.0, "CLOSE": (32, 2048), "UNBENT": 8, "RUNGS": 6},
+    "checking.confirmation": {
+        "CLEAR": 10.0,
+        "CLOSE": (32, 2048),
+        "UNBENT": 8,
+        "RUNGS": 6,
+        "OTHER": 1.37,
+        "SHOWN": 1000.0,
+        "MOVES": 0.25,
+    },
+    "checking.procedure": {"TRUSTED": 4, "NAMING": 2, "CAUSES": 100},
     "checking.products": {"ROUNDING": 1000},
 }
 

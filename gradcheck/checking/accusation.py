@@ -19,6 +19,8 @@ from gradcheck.verdict.settle import Residual
 BACKEND = "claimed"
 FAR = 10  # bounds of a cheap probe, beyond which an entry needs no dear one
 VANISHED = 4  # times less than what is claimed: that is no slope. Of the two blocks where it was seen, 24 and 2300 times
+# Times its own size an entry is moved far: hardly a step is then small to it. Seen where it was 1e14 times; not moved.
+OVER = 2.0**20
 ENTRIES = 28  # cheap probes to spend on the entries of one block: about 200 evaluations
 
 
@@ -29,6 +31,10 @@ def accusation(prober: Prober, name: str, probe: Probe) -> Finding:
     located = _sure(prober, name, v, localize(search(prober, name, v, prober.known.quick), enough, plain))
     if not located.indices:  # too little for cheap probes
         located = localize(search(prober, name, v, prober.known.large), enough, plain)
+    refuted = _beside_the_point(prober, name, v, located)
+    if located.indices and not refuted.indices:
+        return finding_of(prober, name, Verdict.UNRESOLVED, probe, reasons.DISPUTED)
+    located = refuted
     if on_a_staircase(prober, name, probe, located) or (prober.known.rounded and not located.indices):
         return finding_of(prober, name, Verdict.UNRESOLVED, probe, reasons.STAIRCASE)
     return sized(prober, name, probe, located)
@@ -40,6 +46,33 @@ def _sure(prober: Prober, name: str, v: Array, located: Located) -> Located:
     for index, value, bound in zip(located.indices, located.values, located.bounds, strict=True):
         off, line = abs(float(prober.claim.gradient[name].flat[index]) - value), abs(float(v.flat[index]))
         if off > FAR * bound or not prober.again(prober.along_entry(name, index, line), prober.known.large).within:
+            kept.add(index, value, bound)
+    return kept
+
+
+def is_far_off(prober: Prober, name: str, probe: Probe) -> bool:
+    """Whether entries that are moved far explain a residual: where the function is flat there, that is their claim."""
+    v = probe.v[name]
+    far = _is_moved_far(prober, name, v)
+    return float(np.sum(np.abs(prober.claim.gradient[name] * v)[far])) >= abs(probe.residual) / 2
+
+
+def _is_moved_far(prober: Prober, name: str, v: Array) -> Array:
+    """Which entries a direction moves so far beyond their own size that no step is small to them, as in one flat vector."""
+    size = np.abs(prober.claim.point[name])
+    return (size > 0) & (np.abs(v) > OVER * size)
+
+
+def _beside_the_point(prober: Prober, name: str, v: Array, located: Located) -> Located:
+    """Without entries that steps of their own size bear out: further off the function may be flat."""
+    far, kept = _is_moved_far(prober, name, v).ravel(), Located([], [], [], located.complete)
+    for index, value, bound in zip(located.indices, located.values, located.bounds, strict=True):
+        off, size = (
+            abs(float(prober.claim.gradient[name].flat[index]) - value),
+            abs(float(prober.claim.point[name].flat[index])),
+        )
+        own = prober.again(prober.along_entry(name, index, size), AT_LARGE) if far[index] else None
+        if not (own and own.within and FAR * own.bound <= off * size):
             kept.add(index, value, bound)
     return kept
 
@@ -129,6 +162,20 @@ def finding_of(prober: Prober, name: str, verdict: Verdict, probe: Probe, reason
         block_resolution=resolution if zero else probe.block_resolution(name, scale),
         reason=reason,
         shape=scale.shape,
+    )
+
+
+def at_an_optimum(prober: Prober, name: str, probe: Probe) -> Finding:
+    """What a probe says of a block where all that it claims is nothing beside what the slope changes by."""
+    curved = prober.known.curved
+    resolution = 2 * probe.seen / curved
+    return msgspec.structs.replace(
+        finding_of(prober, name, Verdict.CORRECT, probe),
+        error=abs(probe.residual) / curved,
+        bound=probe.bound / curved,
+        resolution=resolution,
+        block_resolution=resolution,
+        reason=reasons.at_an_optimum(resolution),
     )
 
 

@@ -189,19 +189,25 @@ def _judged(
     scale: Mapping[str, Array] | None = None,
 ) -> tuple[Report, Claim]:
     claim = examine(subject, asked.seed, arithmetic)._replace(scale=scale)
-    findings, prober, stopped = judge(claim, asked, complex_step)
+    findings, prober, stopped, unnamed = judge(claim, asked, complex_step)
     spent, diagnoses = prober.meter.spent, ()
     try:
         wanted = not asked.sparing or any(finding.verdict is Verdict.WRONG for finding in findings)
         if asked.diagnose and wanted and not stopped:
-            diagnoses, findings = explained(ProbeEvidence(prober), findings), mapped(prober, findings)
+            diagnoses, findings = explained(ProbeEvidence(prober, unnamed), findings), mapped(prober, findings, unnamed)
     except KeyboardInterrupt:
         stopped = True
     report = Report(
         title=_title(claim),
         findings=findings,
         evaluations=spent,
-        notes=(*prober.known.notes, *claim.beside.notes(), *handed_on(held(subject.tree)), *subject.notes),
+        notes=(
+            *_unlooked(unnamed, asked),
+            *prober.known.notes,
+            *claim.beside.notes(),
+            *handed_on(held(subject.tree)),
+            *subject.notes,
+        ),
         diagnoses=diagnoses,
         diagnosis_evaluations=prober.meter.spent - spent,
         unchecked=(*held(subject.tree), *subject.unchecked),
@@ -209,6 +215,11 @@ def _judged(
     if stopped:
         raise Interrupted(report)
     return _in_given_dtype(report, claim, asked), claim
+
+
+def _unlooked(unnamed: frozenset[str], asked: Asked) -> Iterator[str]:
+    if unnamed:
+        yield reasons.not_looked_for(len(unnamed), asked.max_evaluations)
 
 
 def _in_given_dtype(report: Report, claim: Claim, asked: Asked) -> Report:

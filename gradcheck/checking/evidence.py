@@ -24,7 +24,8 @@ class ProbeEvidence:
     explainers: Sequence[Explainer] = ()
     layered = thorough = False
 
-    def __init__(self, prober: Prober) -> None:
+    def __init__(self, prober: Prober, unnamed: frozenset[str] = frozenset()) -> None:
+        self.unnamed = unnamed  # of which nothing further is looked for
         self.prober, self.claims, self.point = prober, prober.claim.gradient, prober.claim.point
         self.troubles: Mapping[str, Defect] = prober.claim.doubts | prober.claim.defects
         self.formats: Mapping[str, str] = {}
@@ -32,8 +33,8 @@ class ProbeEvidence:
         self._known: dict[str, list[Known]] = {}
 
     def has_reference(self, name: str) -> bool:
-        """Every block that was probed can be probed again."""
-        return name in self.prober.scale
+        """Every block that was probed can be probed again; of a claim that is zero nothing need be."""
+        return name in self.prober.scale and (name not in self.unnamed or not self.claims[name].any())
 
     def known(self, name: str) -> list[Known]:
         """Slopes along random directions over the block."""

@@ -1,6 +1,6 @@
 """Where in each wrong block the error sits, by a cheap probe of each cell of a grid."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 from msgspec.structs import replace
@@ -16,11 +16,13 @@ GRID = (4, 6)  # cells of a map, each of which takes a cheap probe
 ATTEMPT = 10  # those before it belong to the verdict
 
 
-def mapped(prober: Prober, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def mapped(prober: Prober, findings: Sequence[Finding], unnamed: Container[str] = ()) -> tuple[Finding, ...]:
     """The findings with a map for each block that is not right, while the budget lasts."""
     stop = prober.meter.spent + MAPS
     return tuple(
-        replace(finding, heat=_heat(prober, finding.name)) if _wants_map(prober, finding, stop) else finding
+        replace(finding, heat=_heat(prober, finding.name))
+        if finding.name not in unnamed and _wants_map(prober, finding, stop)
+        else finding
         for finding in findings
     )
 

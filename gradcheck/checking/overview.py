@@ -104,8 +104,23 @@ def _learned(prober: Prober, first: Probe) -> Prober:
     beside = changed if moved else worth if known.noise <= QUIET * 2 * known.unit * worth else 0.0
     magnitude = beside if line.spread <= (ZERO if moved else 1.0) * UNIT * beside < np.inf else line.spread
     zeros = frozenset(name for name, part in parts.items() if _is_nothing(prober, line, name, part, magnitude))
-    prober = prober.knowing(**known._replace(magnitude=magnitude, moves=not first.estimate.still)._asdict())
+    curved, hidden = _at_an_optimum(known, first, worth)
+    known = known._replace(magnitude=magnitude, moves=not first.estimate.still, curved=curved, hidden=hidden)
+    prober = prober.knowing(**known._asdict())
     return prober if _steps_over(prober, zeros) else prober.knowing(zeros=zeros)
+
+
+def _at_an_optimum(known: Knowledge, first: Probe, worth: float) -> tuple[float, float]:
+    """The second derivative along a line, where the claim is no more than the values there hide; and how much they hide.
+
+    A slope of s goes down by s^2 / 2c to where it is 0, if c is the second derivative: where that is within the noise of the
+    value, nothing tells the point from an optimum. Nor does it within so many roundoffs of the point itself.
+    """
+    (h,) = ladder(AT_LARGE.step, 1)
+    curved = abs(sum(first.line.changes(h))) / h**2
+    spread = max(known.noise, 2 * known.unit * worth)
+    hidden = max((spread * curved) ** 0.5, min(ZERO * known.unit, NEXT_TO_NOTHING) * curved)
+    return (curved, hidden) if first.line.spread <= hidden < np.inf else (0.0, 0.0)
 
 
 def _is_nothing(prober: Prober, line: Line, name: str, part: float, magnitude: float) -> bool:

@@ -70,8 +70,15 @@ class Knowledge(NamedTuple):
         Blocks whose claim is nothing beside that: zero, for all that rounding can tell.
     moves : bool
         Whether the function changes at all along a direction over all blocks.
+    curved, hidden : float
+        Of a point that is an optimum, for all that the values tell: by what the slope changes over the function's natural
+        scale, and the slopes that they do not tell from 0 there. Else nothing.
     aside : int
         Evaluations that were spent on accusing blocks, which the rest does not pay for.
+    accused : int
+        Blocks of which every care has found that they are wrong, and that the function is smooth there.
+    rough : bool
+        Whether others have not confirmed what refuted a block.
     noise, values : float
         Of its values: noise, and the roundoff that they show.
     unit : float
@@ -91,7 +98,11 @@ class Knowledge(NamedTuple):
     magnitude: float = 0.0
     zeros: frozenset[str] = frozenset()
     moves: bool = True
+    curved: float = 0.0
+    hidden: float = 0.0
     aside: int = 0
+    accused: int = 0
+    rough: bool = False
     noise: float = 0.0
     values: float = UNIT
     unit: float = UNIT
@@ -265,6 +276,10 @@ class Prober:
     def resolves(self, name: str, probe: Probe) -> bool:
         """Whether a probe has seen enough of a block to say that it is correct."""
         return self.resolution(name, probe) <= self.known.resolving
+
+    def is_at_an_optimum(self, probe: Probe) -> bool:
+        """Whether neither what is claimed nor what a probe could have missed is more than values hide at an optimum."""
+        return probe.within and probe.seen <= self.known.hidden
 
     def resolution(self, name: str, probe: Probe) -> float:
         """The smallest error of one entry that a probe would have shown: of a zero, relative to the whole gradient."""

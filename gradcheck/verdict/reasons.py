@@ -12,6 +12,7 @@ ON_A_KINK = "a unit lies exactly on a kink: there is no derivative here"
 OVERFLOW = "a correct build may overflow here"
 ALONE = "the loss has no value at any point beside this one: see the notes"
 DISPUTED = "refuted along one direction, and borne out by others and by smaller steps: which is right cannot be told here"
+NOT_LOOKED_FOR = "refuted along two directions; its entries were not looked for"
 OF_A_WRONG_GRADIENT = "it would be the derivative of the gradient, which is not right"
 RANDOM = "random numbers are drawn, and perhaps others by the reference: hand in what was drawn, as a mask"
 STOPPED = "stopped before it was judged"
@@ -19,6 +20,12 @@ STRAIGHT_PIECES = "the loss is in straight pieces: its second derivative is 0, a
 COARSE = 0.3  # a block of which no more is known is not known
 PATTERN_UNKNOWN = "the Jacobian is not known well enough to say what is zero in it"
 STAIRCASE = "a staircase: flat nearby, and sloped further off"
+
+
+def not_looked_for(count: int, max_evaluations: int) -> str:
+    """A note on further wrong blocks of a claim in which very many are."""
+    blocks = "1 more wrong block" if count == 1 else f"{count} more wrong blocks"
+    return f"entries and causes of {blocks} were not looked for: max_evaluations={max_evaluations}"
 
 
 def nothing_there(off: float, accuracy: float) -> str:
@@ -96,6 +103,13 @@ def refuted_together(residual: float, bound: float) -> str:
 def zero_to_rounding(resolution: float) -> str:
     """Of a block whose derivative is zero, and claimed to be, as far as rounding can tell."""
     return f"zero to rounding: an error of {at_most(resolution)} of the whole gradient would have been seen"
+
+
+def at_an_optimum(resolution: float) -> str:
+    """Of a block whose derivative is nothing beside what it changes by over the function's natural scale."""
+    return (
+        f"at an optimum, for all that the values tell: an error of {at_most(resolution)} of the second derivative would show"
+    )
 
 
 def should_be_equal(one: float, other: float) -> str:
