@@ -136,10 +136,12 @@ def lacks_reverse(function: JaxFunction) -> str:
 
 
 def lacks_forward(function: JaxFunction) -> str:
-    """The same of forward mode: a ``custom_vjp`` has none, and a trace says so at once."""
+    """The same of forward mode: a ``custom_vjp`` has none, and lowering it says so at once."""
     point = typed(function.cast(function.point))
-    traced = _lacks(lambda: jax.eval_shape(partial(function.pushed, point), point), NO_FORWARD)
-    return traced or _lacks(lambda: forward_of(function)(function.point), NO_FORWARD)
+    lowered = jax.jit(partial(function.pushed, point)).lower
+    return _lacks(lambda: called(lowered, function.name, point), NO_FORWARD) or _lacks(
+        lambda: forward_of(function)(function.point), NO_FORWARD
+    )
 
 
 def _lacks(derivative: Callable[[], Any], said: tuple[str, ...]) -> str:

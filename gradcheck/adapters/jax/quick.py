@@ -17,7 +17,7 @@ Evaluated: TypeAlias = Callable[..., dict[str, Any]]
 
 # What is asked some dozens of times need not run as fast as it can: a loop of 100 steps written out compiles in 3.8 s in the
 # place of 10.5, a transformer's block in 1.3 in the place of 1.6, and neither runs slower.
-OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+OPTIONS: dict[str, str | bool] = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
 
 
 class Quick:
@@ -54,17 +54,20 @@ class Quick:
             if self.f in before or lowered.as_text() != again.as_text():
                 return self.f
             compiled = lowered.compile(OPTIONS)
-            if not before and self.compares() and not _same(arrays_of(compiled(*given)), arrays_of(self.f(*given))):
+            if not before and self.compares() and not same(arrays_of(compiled(*given)), arrays_of(self.f(*given))):
                 return self.f
         except Exception:  # values decide in Python, or NumPy computes
             return self.f
         return compiled
 
     def _lowered(self, given: tuple[Arrays, ...]) -> Lowered:
-        return jax.jit(lambda *given: self.f(*given)).lower(*given)
+        def fresh(*given: Arrays) -> dict[str, Any]:  # which JAX has not traced before
+            return self.f(*given)
+
+        return jax.jit(fresh).lower(*given)
 
 
-def _same(found: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
+def same(found: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
     """To rounding."""
     return found.keys() == expected.keys() and all(map(_alike, found.values(), (expected[name] for name in found)))
 
