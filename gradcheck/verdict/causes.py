@@ -174,7 +174,7 @@ class Cause(StrEnum):
             "it is {claimed}; asked for is {asked}",
             "the imaginary part has the other sign: it is the gradient of the other convention",
         ),
-        "conjugate it, or name by complex= the convention that is meant",
+        "conjugate it, if the convention that is asked for is the one that is meant",
     )
     COTANGENT_IGNORED = (
         "cotangent-ignored",

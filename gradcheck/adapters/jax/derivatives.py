@@ -3,6 +3,7 @@
 """A function of JAX at its arguments, and its derivatives in either mode, for NumPy arrays by name."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradcheck.adapters.jax.quick import Quick
+from gradcheck.adapters.jax.traces import all_within
 from gradcheck.adapters.leaves import Function, combine
 from gradcheck.adapters.numbers import arrays_of
 from gradcheck.candidates.complex_points import TRANSPOSE
@@ -26,7 +28,6 @@ from gradcheck.report import Report
 # What JAX says of a function that has no such mode at all, whoever wrote it.
 NO_REVERSE = ("Reverse-mode differentiation does not work for", "Transpose rule (for reverse-mode differentiation)")
 NO_FORWARD = ("can't apply forward-mode autodiff (jvp) to a custom_vjp",)
-BLOCKS = 5  # of so many, forward mode is asked twenty times
 
 
 class JaxFunction(Function):
@@ -43,11 +44,14 @@ class JaxFunction(Function):
         self.make_quick()
         super().__init__(f, args, kwargs, asked, jnp, jnp.asarray, constants)
 
-    def make_quick(self, blocks: int = BLOCKS) -> None:
-        """Evaluate by calls from now on, until these are known to be slow."""
-        self._outputs = Quick(self.call, often=True)
-        self._pulled = Quick(self._pull, often=False)
-        self._pushed = Quick(self._push, often=blocks >= BLOCKS)
+    def make_quick(self) -> None:
+        """Compile anew what is asked from now on."""
+        self._outputs, self._pulled, self._pushed = Quick(self.call), Quick(self._pull, self._is_written), Quick(self.pushed)
+
+    def _is_written(self) -> bool:
+        """Whether somebody has written a backward function that is in it."""
+        trace = jax.make_jaxpr(self.call)(typed(self.cast(self.point)))
+        return any("custom_vjp" in line.primitive.name for each in all_within(trace.jaxpr) for line in each.eqns)
 
     def outputs(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """By name."""
@@ -69,7 +73,8 @@ class JaxFunction(Function):
         cotangents = {key: jnp.asarray(self.cotangents[key], dtype=value.dtype) for key, value in out.items()}
         return called(pull, name, cotangents)[0]
 
-    def _push(self, point: Mapping[str, jax.Array], tangents: Mapping[str, jax.Array]) -> dict[str, Any]:
+    def pushed(self, point: Mapping[str, jax.Array], tangents: Mapping[str, jax.Array]) -> dict[str, Any]:
+        """By ``jax.jvp``, of JAX's arrays and operation by operation."""
         return called(jax.jvp, f"the JVP of {self.name}", self.call, (dict(point),), (dict(tangents),))[1]
 
 
@@ -131,8 +136,12 @@ def lacks_reverse(function: JaxFunction) -> str:
 
 
 def lacks_forward(function: JaxFunction) -> str:
-    """The same of forward mode: a ``custom_vjp`` has none."""
-    return _lacks(lambda: forward_of(function)(function.point), NO_FORWARD)
+    """The same of forward mode: a ``custom_vjp`` has none, and lowering it says so at once."""
+    point = typed(function.cast(function.point))
+    lowered = jax.jit(partial(function.pushed, point)).lower
+    return _lacks(lambda: called(lowered, function.name, point), NO_FORWARD) or _lacks(
+        lambda: forward_of(function)(function.point), NO_FORWARD
+    )
 
 
 def _lacks(derivative: Callable[[], Any], said: tuple[str, ...]) -> str:
