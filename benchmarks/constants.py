@@ -87,7 +87,7 @@ def made_of_certain(rungs: Any) -> list[Place]:
 
 
 CONSTANTS: tuple[Constant, ...] = (
-    Constant("gradcheck.checking.procedure", "CLEAR", 10.0, (1.0, 100.0)),
+    Constant("gradcheck.checking.confirmation", "CLEAR", 10.0, (1.0, 100.0)),
     Constant("gradcheck.checking.bisection", "PATIENCE", 1500, (150, 15000)),
     Constant(
         "gradcheck.candidates.answer", "is_another", answer.is_another, (Beyond(2.0**-40), Beyond(2.0**-12)), "repeated"
