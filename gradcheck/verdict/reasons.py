@@ -107,9 +107,7 @@ def zero_to_rounding(resolution: float) -> str:
 
 def at_an_optimum(resolution: float) -> str:
     """Of a block whose derivative is nothing beside what it changes by over the function's natural scale."""
-    return (
-        f"at an optimum, for all that the values tell: an error of {at_most(resolution)} of the second derivative would show"
-    )
+    return f"at an optimum, for all that is told: an error of {at_most(resolution)} of the second derivative would show"
 
 
 def should_be_equal(one: float, other: float) -> str:
