@@ -11,10 +11,11 @@ from gradcheck.candidates.point import point_of
 from gradcheck.checking import bisection
 from gradcheck.checking.accusation import on_a_staircase, sized
 from gradcheck.checking.bisection import Kink, Side, _resolution, _side, _stands, bisected
+from gradcheck.checking.confirmation import is_kinked
 from gradcheck.checking.overview import Overview
 from gradcheck.checking.probe import Probe
 from gradcheck.checking.prober import Prober
-from gradcheck.checking.procedure import Block, _is_enough, _is_kinked, judge
+from gradcheck.checking.procedure import _is_enough, judge
 from gradcheck.foundation.validation import Asked
 from gradcheck.oracles.line import Estimate
 from gradcheck.oracles.sides import TINY, across
@@ -229,7 +230,7 @@ def test_a_kink_at_the_point_explains_a_refutation_where_it_is_large_enough(f, c
     step = 2.0**-8
     residual = (on.sample(step).residual - on.sample(-step).residual) / (2 * step)
     one = Probe(on, residual, 1e-9, Estimate(on.product + residual, 1e-9, 1, 1e-15, step))
-    assert _is_kinked(Block("x", known, overview(prober()), careful=False), one) == kinks
+    assert is_kinked(known, "x", one) == kinks
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -239,7 +240,7 @@ def test_a_jump_explains_what_is_less_than_half_of_the_slope_that_it_has_at_tiny
     on, noise = known.line({"x": np.ones(1)}), 1e-16
     grown = abs(across(on, TINY[-1])) - 2 * noise / TINY[-1]
     one = Probe(on, grown / factor, 1e-9, Estimate(1.0, 1e-9, 1, noise, 2.0**-8))
-    assert _is_kinked(Block("x", known, overview(prober()), careful=False), one) == (factor > 2)
+    assert is_kinked(known, "x", one) == (factor > 2)
 
 
 def test_enough_is_what_is_fine_or_what_resolves_an_entry_when_the_budget_is_spent():
