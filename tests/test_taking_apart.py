@@ -264,7 +264,7 @@ def test_findings_come_in_the_order_of_the_point_and_what_is_empty_is_right():
         ),
         0,
     )
-    found, known, _ = judge(claim, Asked(1e-6, 1e-3, 400, True, 0), complex_step=False)
+    found, known, *_ = judge(claim, Asked(1e-6, 1e-3, 400, True, 0), complex_step=False)
     assert [(each.name, each.verdict) for each in found] == [(name, Verdict.CORRECT) for name in at]
     assert found[1].resolution == found[1].block_resolution == 0.0
     assert known.meter.spent <= 40
