@@ -77,9 +77,7 @@ def bounded(tree: Pytree, bounds: Any) -> tuple[Pytree, Box, dict[str, Chart], t
         Where the bounds have not the form of the point, cross, or leave it outside, or nothing can be moved.
     """
     given = tree.arrays
-    tree = tree._replace(
-        arrays={name: x for name, x in given.items() if x.dtype.kind == "f"}
-    )  # of complex ones there are none
+    tree = tree._replace(arrays={name: x for name, x in given.items() if x.dtype.kind == "f"})  # complex ones have none
     read = [_Sides(_by_block(tree, low, "lower"), _by_block(tree, high, "upper")) for low, high in _readings(tree, bounds)]
     problems = [_problem(tree, sides) for sides in read]
     if all(problems):
