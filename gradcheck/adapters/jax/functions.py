@@ -4,11 +4,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from gradcheck.adapters.asked import MODES, order_and_modes
 from gradcheck.adapters.contract.breaches import under_contract
 from gradcheck.adapters.jax.contract import asked as asked_about
 from gradcheck.adapters.jax.derivatives import (
@@ -26,12 +27,9 @@ from gradcheck.adapters.jax.stopped import explained
 from gradcheck.adapters.leaves import settled
 from gradcheck.candidates.precision import Arithmetic
 from gradcheck.checking.checker import with_notes
-from gradcheck.errors import CallFailed, DataError, DescriptionError
+from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.validation import Asked
-from gradcheck.foundation.wording import shown
 from gradcheck.report import Report, joined
-
-MODES = ("reverse", "forward")
 
 
 class Wanted(NamedTuple):
@@ -52,15 +50,8 @@ class Wanted(NamedTuple):
         DataError
             Where there is no such mode, or not the one that a second derivative needs.
         """
-        modes = (modes,) if isinstance(modes, str) else modes
-        unknown = [mode for mode in modes or () if mode not in MODES]
-        if unknown or modes == ():
-            raise DataError(f"modes: expected some of {', '.join(MODES)}, got {shown(unknown[0] if unknown else modes)}")
-        if isinstance(order, bool) or order not in (1, 2):
-            raise DescriptionError(f"expected 1 or 2, got {shown(order)}", "order")
-        if order == 2 and modes is not None and "reverse" not in modes:
-            raise DataError("order: the second derivative is that of reverse mode: ask for 'reverse', too")
-        return cls(None if modes is None else tuple(modes), cast("int", order), contract)
+        number, several = order_and_modes(order, modes)
+        return cls(several, number, contract)
 
 
 def own_dtype(dtype: Any, kwargs: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:

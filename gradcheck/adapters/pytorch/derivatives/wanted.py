@@ -1,22 +1,19 @@
 """Which derivatives of a PyTorch function are asked about: of the first order or the second, in reverse or forward mode."""
 
-from typing import NamedTuple, Self, cast
+from typing import NamedTuple, Self
 
 from msgspec.structs import replace
 
+from gradcheck.adapters.asked import order_and_modes
 from gradcheck.adapters.pytorch.checking import reverse
 from gradcheck.adapters.pytorch.contract.forward import forward as agreement
 from gradcheck.adapters.pytorch.contract.questions import QUESTIONS
 from gradcheck.adapters.pytorch.derivatives.forward import forward_mode, has_own
 from gradcheck.adapters.pytorch.derivatives.second import second_order
 from gradcheck.adapters.pytorch.function import TorchFunction
-from gradcheck.errors import DataError, DescriptionError
+from gradcheck.errors import DataError
 from gradcheck.foundation.validation import Asked
-from gradcheck.foundation.wording import shown
 from gradcheck.report import Report, joined
-
-MODES = ("reverse", "forward")
-ORDERS = (1, 2)
 
 
 class Derivatives(NamedTuple):
@@ -36,18 +33,11 @@ class Derivatives(NamedTuple):
         DataError
             Where there is no such mode, or one of them is asked for beside a reference or a mode that has it not.
         """
-        if isinstance(order, bool) or order not in ORDERS:
-            raise DescriptionError(f"expected 1 or 2, got {shown(order)}", "order")
-        several = cast("tuple[str, ...] | None", (modes,) if isinstance(modes, str) else modes)
-        unknown = [mode for mode in several or () if mode not in MODES]
-        if unknown or several == ():
-            raise DataError(f"modes: expected some of {', '.join(MODES)}, got {shown(unknown[0] if unknown else modes)}")
-        if reference is not None and (order != 1 or several is not None):
-            what = "order" if order != 1 else "modes"
+        number, several = order_and_modes(order, modes)
+        if reference is not None and (number != 1 or several is not None):
+            what = "order" if number != 1 else "modes"
             raise DataError(f"reference: a kernel is held against it in its first backward pass: leave {what} out")
-        if order == 2 and several is not None and "reverse" not in several:
-            raise DataError("order: the second derivative is that of the backward pass: ask for 'reverse', too")
-        return cls(cast("int", order), None if several is None else tuple(several))
+        return cls(number, several)
 
     def __call__(self, function: TorchFunction, asked: Asked, contract: bool) -> Report:
         """A report of all that is asked."""
