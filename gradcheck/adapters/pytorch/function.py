@@ -17,7 +17,7 @@ from gradcheck.adapters.pytorch.calls.moving import Moving
 from gradcheck.adapters.pytorch.calls.outputs import outputs_of
 from gradcheck.adapters.pytorch.generators import Draws
 from gradcheck.adapters.pytorch.holdings import MANY, Holdings, Tensors, left_out, reached, refuse, size
-from gradcheck.adapters.pytorch.numbers import WIDE, array_of, arrays_of, dtype_of, tensor_of
+from gradcheck.adapters.pytorch.numbers import WIDE, array_of, arrays_of, dtype_of, tensor_like
 from gradcheck.candidates.precision import AS_GIVEN
 from gradcheck.errors import CallFailed, DataError
 from gradcheck.foundation.arrays import Array
@@ -184,10 +184,7 @@ class TorchFunction(Moving):
         outputs = {name: call.outputs[name] for name in cotangents if call.outputs[name].requires_grad}
         if not outputs:
             return dict.fromkeys(call.leaves)
-        typed = [
-            tensor_of(cotangents[name], output.shape).to(dtype=output.dtype, device=output.device)
-            for name, output in outputs.items()
-        ]
+        typed = [tensor_like(cotangents[name], output) for name, output in outputs.items()]
         found = torch.autograd.grad(list(outputs.values()), list(call.leaves.values()), typed, allow_unused=True)
         return dict(zip(call.leaves, found, strict=True))
 

@@ -62,9 +62,9 @@ def tensor_of(array: Array, shape: tuple[int, ...]) -> torch.Tensor:
 
 
 def tensor_like(array: Array, tensor: torch.Tensor) -> torch.Tensor:
-    """A copy of the shape of a tensor, complex where that is."""
+    """A copy of the shape, dtype and device of a tensor, complex where that is."""
     real = tensor_of(array, shape_of(tensor))
-    return torch.view_as_complex(real) if tensor.is_complex() else real
+    return (torch.view_as_complex(real) if tensor.is_complex() else real).to(dtype=tensor.dtype, device=tensor.device)
 
 
 def copied(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

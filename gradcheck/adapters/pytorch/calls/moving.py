@@ -87,7 +87,7 @@ class Moving:
     def _fresh(self, name: str, value: torch.Tensor, arrays: Mapping[str, Array]) -> torch.Tensor:
         """A tensor of the given values where there are some, on the device of the old one."""
         own = copied(value, retyped(value.dtype, self.dtype))
-        return own.copy_(tensor_like(arrays[name], value)) if name in arrays else own
+        return own.copy_(tensor_like(arrays[name], own)) if name in arrays else own
 
 
 def as_it_is(name: str, tensor: torch.Tensor) -> torch.Tensor:

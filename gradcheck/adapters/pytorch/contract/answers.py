@@ -13,7 +13,7 @@ from gradcheck.adapters.contract.first import First, Gradients
 from gradcheck.adapters.pytorch.contract.graph import Graph, class_of
 from gradcheck.adapters.pytorch.function import Call, TorchFunction
 from gradcheck.adapters.pytorch.holdings import Tensors
-from gradcheck.adapters.pytorch.numbers import array_of, shape_of, tensor_of
+from gradcheck.adapters.pytorch.numbers import array_of, shape_of, tensor_like
 from gradcheck.comparison.pair import Pair
 from gradcheck.foundation.arrays import Array
 
@@ -83,7 +83,7 @@ class Examined(First):
         """Those of the function, as a backward pass takes them: fresh and contiguous."""
         drawn, outputs = self.function.cotangents, call.outputs
         return {
-            name: tensor_of(drawn[name], outputs[name].shape).to(dtype=outputs[name].dtype, device=outputs[name].device)
+            name: tensor_like(drawn[name], outputs[name])
             for name in drawn
             if name in outputs and outputs[name].requires_grad
         }

@@ -78,7 +78,7 @@ def pushed(function: TorchFunction, point: Mapping[str, Array], tangents: Mappin
     def hand_on(name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name in tangents:
             value = tensor.detach().clone()
-            dual = forward_ad.make_dual(value, tensor_like(tangents[name], tensor).to(value))
+            dual = forward_ad.make_dual(value, tensor_like(tangents[name], value))
             if tensor._is_view():  # into which PyTorch can write none
                 return dual
             with torch.no_grad():  # written into the very leaf, which may be a parameter

@@ -45,7 +45,7 @@ class FirstDerivative(TorchFunction):
         given = first.in_dtype(None).call(first.in_dtype(None).point()).outputs
         self.blocks = {
             **first.blocks,
-            **{name: _like(given[output], first.cotangents[output]) for output, name in self.names.items()},
+            **{name: tensor_like(first.cotangents[output], given[output]) for output, name in self.names.items()},
         }
         self.without_gradient = frozenset[str]()
         gradients = {name: g for name, g in self._gradients_of(self.point(), False)[1].items() if g is not None}
@@ -82,7 +82,7 @@ class FirstDerivative(TorchFunction):
         """An evaluation of the function itself, before any backward pass, and its cotangents; leaves have all blocks."""
         leaves, outputs = self._evaluated({name: array for name, array in arrays.items() if name in self.first.blocks})
         cotangents = {
-            output: _like(outputs[output], arrays.get(name, self.first.cotangents[output])).requires_grad_(graph)
+            output: tensor_like(arrays.get(name, self.first.cotangents[output]), outputs[output]).requires_grad_(graph)
             for output, name in self.names.items()
             if outputs[output].requires_grad
         }
@@ -122,10 +122,6 @@ def _names(first: TorchFunction) -> Iterator[tuple[str, str]]:
 def gradient_of(name: str) -> str:
     """What the gradient of a block is called as an output."""
     return f"gradient of {name}"
-
-
-def _like(output: torch.Tensor, cotangent: Array) -> torch.Tensor:
-    return tensor_like(np.asarray(cotangent), output).to(dtype=output.dtype, device=output.device, copy=True)
 
 
 def _dense(gradient: torch.Tensor | None) -> torch.Tensor | None:

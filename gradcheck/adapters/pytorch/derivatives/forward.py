@@ -32,7 +32,6 @@ from gradcheck.verdict.findings import Diagnosis, Finding, Verdict
 BACKEND = "torch forward"
 # Of an output's size: what differences here tell from rounding, which truncation leaves at about 1e-10.
 OFF = 1e-6
-BACKWARD = "and by the backward pass"
 DIGITS = 9  # of a factor: what is left of differences
 COMPARED = (Verdict.CORRECT, Verdict.INEXACT)
 
